@@ -1,0 +1,129 @@
+"""Video and Segmentation: what every reader produces, what every method takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frame = NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB."""
+
+IdMap = NDArray[np.uint8]
+"""(H, W) uint8 object ids: 0 background, 1..254 objects, 255 void (ground truth only)."""
+
+FlowField = NDArray[np.float32]
+"""(2, H, W) float32, u to the right and v down, in pixels of this field's own grid."""
+
+VOID = 255
+
+T = TypeVar("T")
+
+
+class LazySequence(Sequence[T], Generic[T]):
+    """A sequence whose items are made when asked for and not kept.
+
+    Args:
+        load: index in ``0..length-1`` -> item.
+        length: number of items.
+    """
+
+    def __init__(self, load: Callable[[int], T], length: int) -> None:
+        self._load = load
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazySequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | LazySequence[T]:
+        if isinstance(index, slice):
+            chosen = range(self._length)[index]
+            return LazySequence(lambda i: self._load(chosen[i]), len(chosen))
+        return self._load(range(self._length)[index])
+
+
+class LazyMapping(Mapping[int, T], Generic[T]):
+    """A mapping from frame index to an item that is made when asked for and not kept."""
+
+    def __init__(self, load: Callable[[int], T], keys: Iterable[int]) -> None:
+        self._load = load
+        self._keys = dict.fromkeys(sorted(keys))
+
+    def __getitem__(self, key: int) -> T:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._load(key)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+
+@dataclass(frozen=True)
+class Video:
+    """A named video; nothing is read from disk before it is indexed.
+
+    Attributes:
+        name: sequence name as the data set spells it.
+        frames: T items, each (H, W, 3) uint8 RGB, all of one size.
+        frame_names: T file stems, e.g. ``"00000"``; results are written under the same names.
+        annotations: frame index -> (H, W) uint8 id map; sparse where the data set is.
+        flow: T-1 items, item t from frame t to t+1, each (2, H, W) float32 pixels; None when not attached.
+    """
+
+    name: str
+    frames: Sequence[Frame]
+    frame_names: tuple[str, ...]
+    annotations: Mapping[int, IdMap] = field(default_factory=dict)
+    flow: Sequence[FlowField] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class Segmentation:
+    """One id map per frame, in frame order, possibly still being computed.
+
+    A method may hand in a generator, so that a long video is never held in memory; such a
+    segmentation can be iterated once. `stack` gathers everything.
+
+    Args:
+        maps: (H, W) uint8 id maps, one per frame.
+        length: number of frames.
+    """
+
+    def __init__(self, maps: Iterable[IdMap], length: int) -> None:
+        self._maps = maps
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[IdMap]:
+        """Yield every id map.
+
+        Raises:
+            RuntimeError: the method produced another number of maps than the video has frames.
+        """
+        count = 0
+        for ids in self._maps:
+            count += 1
+            yield ids
+        if count != self._length:
+            raise RuntimeError(f"segmentation has {count} maps for {self._length} frames")
+
+    def stack(self) -> NDArray[np.uint8]:
+        """Return all maps as one (T, H, W) uint8 array."""
+        return np.stack(list(self))

@@ -1,0 +1,28 @@
+"""The one kind of error a user can cause, and how its sentence is built."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """What the user gave cannot be used: one line saying what is wrong, where, and what to do.
+
+    The command line prints the message alone and exits with status 2.
+    """
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
+    """Build the error for a name that is not among `choices`, the nearest names first.
+
+    Args:
+        kind: what the name stands for, e.g. ``"model"``.
+        name: what the user wrote.
+        choices: every valid name.
+    """
+    known = sorted(choices)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return InputError(f"unknown {kind} '{name}': did you mean {' or '.join(near)}?")
+    return InputError(f"unknown {kind} '{name}': choose from {', '.join(known)}")

@@ -1,0 +1,1 @@
+"""Metrics of video object segmentation as torchmetrics."""

@@ -1,0 +1,1 @@
+"""MP-Net: the motion pattern network."""
