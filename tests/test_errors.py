@@ -1,0 +1,13 @@
+"""An unknown name offers the nearest known ones."""
+
+from vosbench.errors import unknown_name
+
+
+def test_near_names_are_offered_first():
+    message = str(unknown_name("model", "mp-net", ["mpnet", "stcnn", "lvo"]))
+    assert message == "unknown model 'mp-net': did you mean mpnet?"
+
+
+def test_every_choice_is_listed_when_none_is_near():
+    message = str(unknown_name("data set", "kitti", ["fbms", "davis16"]))
+    assert message == "unknown data set 'kitti': choose from davis16, fbms"
