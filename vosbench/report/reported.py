@@ -1,0 +1,319 @@
+"""Published numbers, in this project's names and units, and the verdict on a measured one.
+
+`leaderboards/reported.yaml` keeps every number as its paper prints it. Its ``entries`` have the fields
+``paper`` (key of ``papers``), ``table`` (number, or ``text_<section>``), ``method``, ``dataset``, ``split``,
+``metric``, ``value``, ``unit`` (percent, fraction, seconds, count, count_of_<n>) and, where they apply,
+``variant`` (``key=value; key=value`` or a phrase), ``note`` and ``own_method`` (the paper's own method,
+not a quoted peer). ``conflicts`` lists contradictions between papers and is for people.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from vosbench.errors import InputError
+
+DATASETS = {
+    "DAVIS16": "davis16",
+    "DAVIS17": "davis17",
+    "FBMS59": "fbms",
+    "FT3D": "ft3d",
+    "SegTrack-v2": "segtrack",
+    "YouTube-Objects": "youtube_objects",
+    # other labels or samples of a set: nothing here is measured on them, the papers' names stay
+    "FBMS59-3Dmotion-labels": "FBMS59-3Dmotion-labels",
+    "ImageNet-VID": "ImageNet-VID",
+}
+"""The papers' name of a data set -> ours."""
+
+SPLITS = {
+    ("davis16", "all50"): "trainval",
+    ("segtrack", "all14"): "all",
+    ("youtube_objects", "all126"): "all",
+}
+"""The papers' name of a split, where ours is another."""
+
+METRICS = {
+    ("davis16", "iou_mean"): "J_mean",
+    ("davis17", "iou_mean"): "J_mean",
+    ("fbms", "N"): "n_objects",
+}
+"""The papers' name of a metric on one of our data sets, where ours is another."""
+
+PROTOCOLS = {
+    "davis16": "davis16-unsupervised",
+    "davis17": "davis17-semi-supervised",
+}
+"""The protocol that the published numbers of a data set follow; other protocols compare with none."""
+
+_FACTORS = {"percent": 0.01, "fraction": 1.0, "seconds": 1.0, "count": 1.0}
+
+_REQUIRED = ("paper", "table", "method", "dataset", "split", "metric", "value", "unit")
+
+
+@dataclass(frozen=True)
+class PublishedName:
+    """How the papers call a method of this project.
+
+    Attributes:
+        name: the method's name in the tables.
+        variant: a table row that states one of these keys with another value is an ablation, not the method.
+    """
+
+    name: str
+    variant: Mapping[str, str]
+
+
+PUBLISHED_NAMES: dict[str, PublishedName] = {
+    # the network of section 4 trained on FlyingThings3D; rows differ in the flow it is given
+    "mpnet": PublishedName(
+        "MP-Net",
+        {
+            "decoder_units": "4",
+            "trained_on_ft3d_input": "gt_angle_field",
+            "train_flow": "gt_angle_field",
+            "trained_on": "FT3D",
+        },
+    ),
+    "flow_threshold": PublishedName("Flow-Th", {}),
+}
+"""Our name of a method -> the papers'. A method not listed (an added result) goes by its own name."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One published number.
+
+    Attributes:
+        paper: authors and title.
+        table: e.g. ``"table 6"`` or ``"text, section 6.4.1"``.
+        method: name in the paper.
+        dataset: our name.
+        split: our name.
+        metric: our name.
+        value: fraction; seconds and counts as printed.
+        variant: ablation label, ``""`` when none.
+        note: doubts about the number, ``""`` when none.
+        own: the number is of the paper's own method, not of a quoted peer.
+    """
+
+    paper: str
+    table: str
+    method: str
+    dataset: str
+    split: str
+    metric: str
+    value: float
+    variant: str
+    note: str
+    own: bool
+
+    @property
+    def source(self) -> str:
+        """First author and table, e.g. ``"Tokmakov et al., table 3"``."""
+        return f"{self.paper.split(',')[0].split(':')[0]}, {self.table}"
+
+    @property
+    def variant_keys(self) -> dict[str, str]:
+        """The ``key=value`` parts of the variant."""
+        parts = (part.split("=", 1) for part in self.variant.split(";") if "=" in part)
+        return {key.strip(): value.strip() for key, value in parts}
+
+
+VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a measured number says about a published one.
+
+    Attributes:
+        kind: the verdict.
+        reason: why it is not comparable; ``""`` otherwise.
+    """
+
+    kind: VerdictKind
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Absolute differences, in the unit of the metric (0.01 = one point of a percentage).
+
+    Attributes:
+        reproduced: up to here a measured number reproduces the published one.
+        close: up to here it is close; beyond, it differs.
+        moved: a measured number may move this far from the committed records before a check fails.
+    """
+
+    reproduced: float = 0.005
+    close: float = 0.02
+    moved: float = 0.005
+
+
+def packaged(name: str) -> Traversable:
+    """Return a data file of the leaderboard: from the wheel, else from the checkout it was built from.
+
+    Raises:
+        InputError: neither has the file.
+    """
+    in_wheel = importlib.resources.files("vosbench.report").joinpath(name)
+    if in_wheel.is_file():
+        return in_wheel
+    in_checkout = Path(__file__).resolve().parents[2] / "leaderboards" / name
+    if in_checkout.is_file():
+        return in_checkout
+    raise InputError(f"{name} is missing from this installation of vosbench; install it again or name a file")
+
+
+def load_reported(path: Path | None = None) -> list[Reported]:
+    """Read the published numbers.
+
+    Args:
+        path: a file of the form described above; None for the numbers vosbench ships.
+
+    Raises:
+        InputError: the file is missing, is not of that form, or names an unknown data set, unit or paper.
+    """
+    source = packaged("reported.yaml") if path is None else path
+    content = read_yaml(source)
+    papers, entries = content.get("papers"), content.get("entries")
+    if not isinstance(papers, dict) or not isinstance(entries, list):
+        raise InputError(f"{source}: needs 'papers' (id to title) and 'entries' (a list)")
+    return [_reported(entry, papers, f"{source}: entry {i}") for i, entry in enumerate(entries, start=1)]
+
+
+def read_yaml(source: Traversable) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        InputError: no such file, or not such YAML.
+    """
+    # the pure Python loader takes a third of a second on reported.yaml; both are the safe ones
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(source.read_text(encoding="utf-8"), loader)  # noqa: S506
+    except FileNotFoundError:
+        raise InputError(f"{source}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{source}: the top level must be a mapping")
+    return content
+
+
+def select(
+    reported: Sequence[Reported], *, dataset: str, metric: str, model: str, split: str
+) -> list[Reported]:
+    """Return the published numbers of a method, the one to compare with first.
+
+    First come numbers on the same split, then numbers of the method's own paper, then the order of the
+    file; a number that several tables repeat is kept once. Of methods that are not ours, ablations
+    (rows with ``key=value`` variants) are left out.
+
+    Args:
+        reported: all published numbers.
+        dataset: our name.
+        metric: our name.
+        model: our name of the method, or the papers' name in any case for a method that is not ours.
+        split: the split that was measured.
+    """
+    name = PUBLISHED_NAMES.get(model)
+    cells = [entry for entry in reported if entry.dataset == dataset and entry.metric == metric]
+    if name is None:
+        found = [e for e in cells if e.method.casefold() == model.casefold() and not e.variant_keys]
+    else:
+        found = [e for e in cells if e.method == name.name and _agrees(e.variant_keys, name.variant)]
+    found.sort(key=lambda entry: (entry.split != split, not entry.own))
+    once = {(entry.paper, entry.split, entry.value, _flow(entry)): entry for entry in reversed(found)}
+    return list(reversed(once.values()))
+
+
+def judge(
+    measured: float | None,
+    published: Reported,
+    *,
+    protocol: str,
+    split: str,
+    complete: bool,
+    tolerance: Tolerance,
+) -> Verdict:
+    """Compare a measured number of an official edition with a published one.
+
+    A verdict is about numbers that measure the same thing: same data set, split, metric, protocol and all
+    sequences. What was measured with (flow, width, training set) may differ; that is for a deviation to explain.
+
+    Args:
+        measured: fraction; None where undefined.
+        published: same data set and metric.
+        protocol: id of the protocol that was applied.
+        split: the split that was measured.
+        complete: every sequence of the split was measured.
+        tolerance: the limits of the verdicts.
+    """
+    if measured is None or math.isnan(measured):
+        return Verdict("not comparable", "undefined here")
+    if protocol != PROTOCOLS.get(published.dataset):
+        return Verdict("not comparable", f"published under another protocol than {protocol}")
+    if published.split != split:
+        return Verdict("not comparable", f"published on {published.split}, measured on {split}")
+    if not complete:
+        return Verdict("not comparable", "not all sequences were measured")
+    # a difference of exactly the tolerance is within it, whatever binary fractions make of it
+    difference = abs(measured - published.value) - 1e-9
+    if difference <= tolerance.reproduced:
+        return Verdict("reproduced")
+    return Verdict("close" if difference <= tolerance.close else "differs")
+
+
+def _reported(entry: Any, papers: Mapping[str, str], where: str) -> Reported:
+    if not isinstance(entry, dict):
+        raise InputError(f"{where}: must be a mapping")
+    missing = [key for key in _REQUIRED if key not in entry]
+    if missing:
+        raise InputError(f"{where}: lacks {', '.join(missing)}")
+    if entry["dataset"] not in DATASETS:
+        raise InputError(f"{where}: unknown dataset '{entry['dataset']}': one of {', '.join(DATASETS)}")
+    if str(entry["paper"]) not in papers:
+        raise InputError(f"{where}: paper '{entry['paper']}' is not listed under 'papers'")
+    dataset = DATASETS[entry["dataset"]]
+    split, metric, table = str(entry["split"]), str(entry["metric"]), str(entry["table"])
+    return Reported(
+        paper=papers[str(entry["paper"])],
+        table=table.replace("text_", "text, section ") if table.startswith("text_") else f"table {table}",
+        method=str(entry["method"]),
+        dataset=dataset,
+        split=SPLITS.get((dataset, split), split),
+        metric=METRICS.get((dataset, metric), metric),
+        value=_value(entry["value"], str(entry["unit"]), where),
+        variant=str(entry.get("variant", "")),
+        note=str(entry.get("note", "")),
+        own=bool(entry.get("own_method", False)),
+    )
+
+
+def _value(value: Any, unit: str, where: str) -> float:
+    factor = 1.0 if unit.startswith("count_of_") else _FACTORS.get(unit)
+    if factor is None:
+        raise InputError(f"{where}: unknown unit '{unit}': one of {', '.join(_FACTORS)}, count_of_<n>")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{where}: value must be a number, not {value!r}")
+    # 52.4 percent is 0.524, not 0.5240000000000001
+    return round(value * factor, 10)
+
+
+def _agrees(variant: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(wanted.get(key, value) == value for key, value in variant.items())
+
+
+def _flow(entry: Reported) -> str:
+    keys = entry.variant_keys
+    return keys.get("test_flow", keys.get("flow", ""))
