@@ -1,4 +1,4 @@
-"""Published numbers, in this project's names and units, and the verdict on a measured one.
+"""Published numbers in this project's names and units.
 
 `leaderboards/reported.yaml` keeps every number as its paper prints it. Its ``entries`` have the fields
 ``paper`` (key of ``papers``), ``table`` (number, or ``text_<section>``), ``method``, ``dataset``, ``split``,
@@ -10,12 +10,11 @@ not a quoted peer). ``conflicts`` lists contradictions between papers and is for
 from __future__ import annotations
 
 import importlib.resources
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -47,12 +46,6 @@ METRICS = {
     ("fbms", "N"): "n_objects",
 }
 """The papers' name of a metric on one of our data sets, where ours is another."""
-
-PROTOCOLS = {
-    "davis16": "davis16-unsupervised",
-    "davis17": "davis17-semi-supervised",
-}
-"""The protocol that the published numbers of a data set follow; other protocols compare with none."""
 
 _FACTORS = {"percent": 0.01, "fraction": 1.0, "seconds": 1.0, "count": 1.0}
 
@@ -126,37 +119,6 @@ class Reported:
         """The ``key=value`` parts of the variant."""
         parts = (part.split("=", 1) for part in self.variant.split(";") if "=" in part)
         return {key.strip(): value.strip() for key, value in parts}
-
-
-VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a measured number says about a published one.
-
-    Attributes:
-        kind: the verdict.
-        reason: why it is not comparable; ``""`` otherwise.
-    """
-
-    kind: VerdictKind
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Absolute differences, in the unit of the metric (0.01 = one point of a percentage).
-
-    Attributes:
-        reproduced: up to here a measured number reproduces the published one.
-        close: up to here it is close; beyond, it differs.
-        moved: a measured number may move this far from the committed records before a check fails.
-    """
-
-    reproduced: float = 0.005
-    close: float = 0.02
-    moved: float = 0.005
 
 
 def packaged(name: str) -> Traversable:
@@ -235,43 +197,6 @@ def select(
     found.sort(key=lambda entry: (entry.split != split, not entry.own))
     once = {(entry.paper, entry.split, entry.value, _flow(entry)): entry for entry in reversed(found)}
     return list(reversed(once.values()))
-
-
-def judge(
-    measured: float | None,
-    published: Reported,
-    *,
-    protocol: str,
-    split: str,
-    complete: bool,
-    tolerance: Tolerance,
-) -> Verdict:
-    """Compare a measured number of an official edition with a published one.
-
-    A verdict is about numbers that measure the same thing: same data set, split, metric, protocol and all
-    sequences. What was measured with (flow, width, training set) may differ; that is for a deviation to explain.
-
-    Args:
-        measured: fraction; None where undefined.
-        published: same data set and metric.
-        protocol: id of the protocol that was applied.
-        split: the split that was measured.
-        complete: every sequence of the split was measured.
-        tolerance: the limits of the verdicts.
-    """
-    if measured is None or math.isnan(measured):
-        return Verdict("not comparable", "undefined here")
-    if protocol != PROTOCOLS.get(published.dataset):
-        return Verdict("not comparable", f"published under another protocol than {protocol}")
-    if published.split != split:
-        return Verdict("not comparable", f"published on {published.split}, measured on {split}")
-    if not complete:
-        return Verdict("not comparable", "not all sequences were measured")
-    # a difference of exactly the tolerance is within it, whatever binary fractions make of it
-    difference = abs(measured - published.value) - 1e-9
-    if difference <= tolerance.reproduced:
-        return Verdict("reproduced")
-    return Verdict("close" if difference <= tolerance.close else "differs")
 
 
 def _reported(entry: Any, papers: Mapping[str, str], where: str) -> Reported:

@@ -1,0 +1,190 @@
+"""What a measured number says about a published one, and which differences are explained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from vosbench.errors import InputError
+from vosbench.report.reported import Reported, packaged, read_yaml
+
+PROTOCOLS = {
+    "davis16": "davis16-unsupervised",
+    "davis17": "davis17-semi-supervised",
+}
+"""The protocol that the published numbers of a data set follow; other protocols compare with none."""
+
+SEQUENCES = {
+    ("davis16", "train"): 30,
+    ("davis16", "val"): 20,
+    ("davis16", "trainval"): 50,
+    ("davis17", "train"): 60,
+    ("davis17", "val"): 30,
+    ("fbms", "test"): 30,
+    ("fbms", "train"): 29,
+    ("segtrack", "all"): 14,
+    ("youtube_objects", "all"): 126,
+}
+"""Number of sequences that a published number of (data set, split) covers."""
+
+VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a measured number says about a published one.
+
+    Attributes:
+        kind: the verdict.
+        reason: why it is not comparable, or why it differs when a deviation says so; else ``""``.
+    """
+
+    kind: VerdictKind
+    reason: str = ""
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether the number differs and nobody has said why."""
+        return self.kind == "differs" and not self.reason
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Absolute differences, in the unit of the metric (0.01 = one point of a percentage).
+
+    Attributes:
+        reproduced: up to here a measured number reproduces the published one.
+        close: up to here it is close; beyond, it differs.
+        moved: a measured number may move this far from the committed records before a check fails.
+    """
+
+    reproduced: float = 0.005
+    close: float = 0.02
+    moved: float = 0.005
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """An accepted difference between a measured and a published number.
+
+    Attributes:
+        protocol: protocol id.
+        dataset: data set name.
+        model: method name.
+        size: ``"full"``, ``"tiny"`` or ``""``, as in the records.
+        metric: metric name.
+        reason: what explains the difference.
+    """
+
+    protocol: str
+    dataset: str
+    model: str
+    size: str
+    metric: str
+    reason: str
+
+    def covers(self, measured: Measured) -> bool:
+        """Whether this is the reason for `measured`."""
+        cell = (measured.protocol, measured.dataset, measured.model, measured.size, measured.metric)
+        return cell == (self.protocol, self.dataset, self.model, self.size, self.metric)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured data-set value and what it is the value of.
+
+    Attributes:
+        value: fraction; None where undefined.
+        protocol: protocol id.
+        dataset: data set name (official edition).
+        split: split name.
+        model: method name.
+        size: size of the method.
+        metric: metric name.
+        sequences: number of sequences measured.
+    """
+
+    value: float | None
+    protocol: str
+    dataset: str
+    split: str
+    model: str
+    size: str
+    metric: str
+    sequences: int
+
+
+def load_deviations(path: Path | None = None) -> list[Deviation]:
+    """Read the accepted differences.
+
+    Args:
+        path: YAML with one key, ``deviations``, a list of mappings with the fields of `Deviation`;
+            None for the file vosbench ships.
+
+    Raises:
+        InputError: the file is missing or is not of that form.
+    """
+    source = packaged("deviations.yaml") if path is None else path
+    entries = read_yaml(source).get("deviations")
+    if not isinstance(entries, list):
+        raise InputError(f"{source}: needs 'deviations', a list")
+    names = {field.name for field in fields(Deviation)}
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict) or entry.keys() != names:
+            raise InputError(
+                f"{source}: entry {number} must have exactly the keys {', '.join(sorted(names))}"
+            )
+        if not str(entry["reason"]).strip():
+            raise InputError(f"{source}: entry {number} gives no reason")
+    return [Deviation(**{key: str(value).strip() for key, value in entry.items()}) for entry in entries]
+
+
+def judge(
+    measured: Measured,
+    published: Reported,
+    deviations: Sequence[Deviation] = (),
+    tolerance: Tolerance | None = None,
+) -> Verdict:
+    """Compare a measured number of an official edition with a published one.
+
+    A verdict is about numbers that measure the same thing: same protocol, split and all sequences. What
+    was measured with (flow, width, training set) may differ; that is for a deviation to explain.
+
+    Args:
+        measured: the measured number.
+        published: a number of the same data set and metric.
+        deviations: accepted differences.
+        tolerance: the limits of the verdicts; the defaults of `Tolerance` when None.
+    """
+    limits = tolerance or Tolerance()
+    if measured.value is None or math.isnan(measured.value):
+        return Verdict("not comparable", "undefined here")
+    obstacle = _obstacle(measured, published)
+    if obstacle:
+        return Verdict("not comparable", obstacle)
+    # a difference of exactly the tolerance is within it, whatever binary fractions make of it
+    difference = abs(measured.value - published.value) - 1e-9
+    if difference <= limits.reproduced:
+        return Verdict("reproduced")
+    if difference <= limits.close:
+        return Verdict("close")
+    return Verdict("differs", _reason(measured, deviations))
+
+
+def _obstacle(measured: Measured, published: Reported) -> str:
+    """Say why the two numbers do not measure the same thing, ``""`` when they do."""
+    if measured.protocol != PROTOCOLS.get(measured.dataset):
+        return f"published under another protocol than {measured.protocol}"
+    if measured.split != published.split:
+        return f"published on {published.split}, measured on {measured.split}"
+    covered = SEQUENCES.get((measured.dataset, measured.split))
+    if measured.sequences != covered:
+        return f"{measured.sequences} of {covered} sequences measured"
+    return ""
+
+
+def _reason(measured: Measured, deviations: Sequence[Deviation]) -> str:
+    return next((deviation.reason for deviation in deviations if deviation.covers(measured)), "")
