@@ -1,0 +1,144 @@
+"""DAVIS 2016 in its official layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vosbench.data.datasets.base import Dataset, dataset_folder
+from vosbench.data.formats.image import image_size, read_frame
+from vosbench.data.formats.png import read_ids
+from vosbench.data.video import Frame, IdMap, LazyMapping, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+
+NAME = "davis16"
+
+
+class _Pair(NamedTuple):
+    frame: Path
+    mask: Path
+
+
+class Davis2016(Dataset):
+    """Frames with one foreground mask each: ids 0 and 1, any non-zero value of the file is 1.
+
+    The official layout is ``JPEGImages/480p/SEQ/00000.jpg``, ``Annotations/480p/SEQ/00000.png`` and
+    lists ``ImageSets/480p/SPLIT.txt`` with a frame and its mask per line (Perazzi et al., CVPR 2016).
+    The names of all files are checked on opening; pixels are read when indexed.
+
+    Args:
+        root: the data root; the files are in ``root / "davis16"``.
+        split: ``"val"``, ``"train"`` or ``"trainval"``, as listed; ``"all"`` takes every folder.
+        resolution: ``"480p"`` or ``"1080p"``.
+
+    Raises:
+        InputError: no such folder, split or resolution, or a listed file is missing.
+    """
+
+    def __init__(self, root: Path, split: str = "val", *, resolution: str = "480p") -> None:
+        folder = dataset_folder(root, NAME, "JPEGImages")
+        _check_resolution(folder, resolution)
+        pairs = (
+            _folder_pairs(folder, resolution) if split == "all" else _listed_pairs(folder, resolution, split)
+        )
+        sequences: dict[str, list[_Pair]] = {}
+        for pair in pairs:
+            sequences.setdefault(pair.frame.parent.name, []).append(pair)
+        if not sequences:
+            raise InputError(f"{folder}: split '{split}' has no sequences")
+        _check_files(sequences)
+        super().__init__(NAME, root, split, [_video(name, items) for name, items in sequences.items()])
+
+
+def _check_resolution(folder: Path, resolution: str) -> None:
+    if (folder / "JPEGImages" / resolution).is_dir():
+        return
+    found = _folders(folder / "JPEGImages")
+    if not found:
+        raise InputError(f"{folder / 'JPEGImages'}: empty; expected a folder '{resolution}' of sequences")
+    raise unknown_name(f"resolution of {folder}", resolution, found)
+
+
+def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_Pair]:
+    lists = folder / "ImageSets" / resolution
+    path = lists / f"{split}.txt"
+    if not lists.is_dir():
+        raise InputError(f"{lists}: no lists of splits; only split 'all' (every folder) can be opened")
+    if not path.is_file():
+        raise unknown_name(f"split of {NAME}", split, ["all", *(item.stem for item in lists.glob("*.txt"))])
+    return [
+        _listed_pair(folder, path, number, line)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if line.strip()
+    ]
+
+
+def _listed_pair(folder: Path, path: Path, number: int, line: str) -> _Pair:
+    fields = line.split()
+    if len(fields) != 2:
+        raise InputError(f"{path}, line {number}: expected a frame and its mask, found '{line.strip()}'")
+    return _Pair(*(folder / field.lstrip("/") for field in fields))
+
+
+def _folder_pairs(folder: Path, resolution: str) -> Iterable[_Pair]:
+    frames, masks = folder / "JPEGImages" / resolution, folder / "Annotations" / resolution
+    for sequence in _folders(frames):
+        stems = {path.stem for path in (frames / sequence).glob("*.jpg")}
+        stems |= {path.stem for path in (masks / sequence).glob("*.png")}
+        if not stems:
+            raise InputError(
+                f"{frames / sequence}: sequence without frames; copy it again or remove the folder"
+            )
+        for stem in sorted(stems):
+            yield _Pair(frames / sequence / f"{stem}.jpg", masks / sequence / f"{stem}.png")
+
+
+def _folders(parent: Path) -> list[str]:
+    return sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _check_files(sequences: dict[str, list[_Pair]]) -> None:
+    @cache
+    def names(folder: Path) -> frozenset[str]:
+        # One listing per folder: thousands of single look-ups are slow on network disks.
+        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+    for sequence, pairs in sequences.items():
+        for pair in pairs:
+            for kind, path in (("frame", pair.frame), ("annotation of frame", pair.mask)):
+                if path.name not in names(path.parent):
+                    raise InputError(
+                        f"{NAME}: sequence {sequence} lacks the {kind} {path.stem} ({path}); "
+                        "copy the data set again or mend its list"
+                    )
+
+
+def _video(name: str, pairs: list[_Pair]) -> Video:
+    def frame(index: int) -> Frame:
+        return read_frame(pairs[index].frame)
+
+    def annotation(index: int) -> IdMap:
+        return _read_annotation(pairs[index])
+
+    return Video(
+        name=name,
+        frames=LazySequence(frame, len(pairs)),
+        frame_names=tuple(pair.frame.stem for pair in pairs),
+        annotations=LazyMapping(annotation, range(len(pairs))),
+    )
+
+
+def _read_annotation(pair: _Pair) -> IdMap:
+    ids = read_ids(pair.mask)
+    height, width = image_size(pair.frame)
+    if ids.shape != (height, width):
+        raise InputError(
+            f"{pair.mask}: {ids.shape[1]}x{ids.shape[0]} pixels, but its frame {pair.frame} is "
+            f"{width}x{height}; take both from the same resolution of the data set"
+        )
+    foreground: IdMap = (ids != 0).astype(np.uint8)
+    return foreground

@@ -1,0 +1,65 @@
+"""Colour images: JPEG, PNG, PPM and whatever else Pillow opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vosbench.data.video import Frame
+from vosbench.errors import InputError
+from vosbench.files import atomic_path
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp"})
+"""Lower-case endings of files taken for frames."""
+
+_JPEG_QUALITY = 95
+
+
+def read_frame(path: Path) -> Frame:
+    """Read an image as (H, W, 3) uint8 RGB; grey is repeated, transparency dropped.
+
+    Raises:
+        InputError: missing, no image, truncated, or more than 8 bits per channel.
+    """
+    with _opened(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise InputError(f"{path}: more than 8 bits per channel; convert it to an 8-bit image")
+        return np.array(image.convert("RGB"))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) from the header alone.
+
+    Raises:
+        InputError: missing or no image.
+    """
+    with _opened(path) as image:
+        return image.height, image.width
+
+
+def write_frame(path: Path, frame: Frame) -> None:
+    """Write (H, W, 3) uint8 RGB atomically, in the format its suffix names; JPEG quality 95.
+
+    Raises:
+        InputError: no image format has this suffix.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: cannot write images as '{path.suffix}'; use .jpg or .png")
+    with atomic_path(path) as temporary:
+        Image.fromarray(frame).save(temporary, quality=_JPEG_QUALITY)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error).replace(str(path), "it").replace("\n", " ")
+        raise InputError(f"{path}: not a readable image ({reason}); copy it again") from None
