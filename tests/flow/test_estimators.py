@@ -1,0 +1,91 @@
+import cv2
+import numpy as np
+import pytest
+
+from vosbench.data.formats.flo import write_flo
+from vosbench.data.video import Video
+from vosbench.errors import InputError
+from vosbench.flow.cache import attach_flow
+from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed, build_estimator
+
+
+def textured(height, width, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 2)
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+def test_dis_finds_a_shift_right_and_down(preset):
+    large = textured(120, 160)
+    first, second = large[10:110, 10:150], large[7:107, 5:145]  # content moves 5 right, 3 down
+    flow = DIS(preset)(first, second)
+    assert flow.shape == (2, 100, 140)
+    assert flow.dtype == np.float32
+    inner = flow[:, 20:-20, 20:-20]
+    assert np.median(inner[0]) == pytest.approx(5, abs=0.2)
+    assert np.median(inner[1]) == pytest.approx(3, abs=0.2)
+
+
+def test_dis_is_the_same_on_any_number_of_threads():
+    large = textured(200, 300)
+    first, second = large[4:, 6:], large[:-4, :-6]
+    before = cv2.getNumThreads()
+    try:
+        flows = []
+        for threads in (1, 2, 3):
+            cv2.setNumThreads(threads)
+            flows.append(DIS()(first, second))
+    finally:
+        cv2.setNumThreads(before)
+    assert np.array_equal(flows[0], flows[1])
+    assert np.array_equal(flows[0], flows[2])
+
+
+def test_settings_tell_results_apart():
+    assert isinstance(DIS(), FlowEstimator)
+    assert DIS().name == "dis"
+    assert DIS().settings == {"preset": "medium", "opencv": cv2.__version__}
+    assert DIS("fast").settings != DIS().settings
+
+
+def test_build_by_name(tmp_path):
+    assert build_estimator("dis", preset="fast").settings["preset"] == "fast"
+    assert isinstance(build_estimator("precomputed", folder=tmp_path), Precomputed)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("diss", {}, "unknown flow estimator 'diss': did you mean dis"),
+        ("dis", {"preset": "mediun"}, "unknown preset of dis 'mediun': did you mean medium"),
+        ("dis", {"presett": "fast"}, "unknown setting of flow estimator dis 'presett': did you mean preset"),
+        ("precomputed", {}, "flow estimator precomputed needs 'folder'"),
+        ("precomputed", {"folder": "/nowhere"}, "/nowhere: no such folder"),
+    ],
+)
+def test_wrong_choices_are_explained(name, settings, message):
+    with pytest.raises(InputError, match=message):
+        build_estimator(name, **settings)
+
+
+@pytest.fixture
+def video():
+    frames = [np.zeros((4, 6, 3), np.uint8)] * 3
+    return Video("cat", frames, ("00000", "00001", "00002"))
+
+
+def test_precomputed_reads_a_file_per_frame_but_the_last(tmp_path, video):
+    for index in range(2):
+        write_flo(tmp_path / f"cat/0000{index}.flo", np.full((2, 4, 6), index + 0.1, np.float32))
+    flow = attach_flow(video, Precomputed(tmp_path), None).flow
+    assert len(flow) == 2
+    assert np.array_equal(flow[1], np.full((2, 4, 6), 1.1, np.float32))
+
+
+def test_precomputed_names_what_is_missing_or_wrong(tmp_path, video):
+    write_flo(tmp_path / "cat/00000.flo", np.zeros((2, 4, 5), np.float32))
+    with pytest.raises(InputError, match=r"cat/00001\.flo: missing"):
+        Precomputed(tmp_path).read(video)
+    write_flo(tmp_path / "cat/00001.flo", np.zeros((2, 4, 6), np.float32))
+    with pytest.raises(InputError, match=r"cat/00000\.flo: flow is 5x4, the frames of cat are 6x4"):
+        Precomputed(tmp_path).read(video)[0]

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from vosbench.data.video import Video
+from vosbench.errors import InputError
+from vosbench.models.base import Method
+from vosbench.models.baselines import BASELINES, AllForeground, CentreBox, FlowThreshold
+
+
+def make_video(height=8, width=12, length=3, flow=None):
+    frames = [np.zeros((height, width, 3), np.uint8)] * length
+    return Video("cat", frames, tuple(map(str, range(length))), flow=flow)
+
+
+@pytest.mark.parametrize("name", ["all_foreground", "centre_box", "flow_threshold"])
+def test_each_is_an_unsupervised_method_giving_an_id_map_per_frame(name):
+    method = BASELINES[name]()
+    assert isinstance(method, Method)
+    assert method.task == "unsupervised"
+    assert method.needs_flow == (name == "flow_threshold")
+    ids = method.segment(make_video(flow=[np.ones((2, 8, 12), np.float32)] * 2)).stack()
+    assert ids.shape == (3, 8, 12)
+    assert ids.dtype == np.uint8
+
+
+def test_all_foreground():
+    assert AllForeground().segment(make_video()).stack().min() == 1
+
+
+def test_centre_box_is_half_as_wide_and_half_as_high():
+    ids = CentreBox().segment(make_video(8, 12)).stack()[0]
+    rows, columns = np.nonzero(ids)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 5, 3, 8)
+    assert ids.sum() == 4 * 6
+
+
+def test_centre_box_of_odd_size_stays_centred():
+    ids = CentreBox().segment(make_video(9, 7)).stack()[0]
+    assert np.array_equal(ids, ids[::-1, ::-1])
+
+
+def test_flow_threshold_is_mean_plus_one_standard_deviation():
+    # norms of frame 0: 0, 0, 5, 10: mean 3.75, std sqrt(17.1875) = 4.146, threshold 7.896
+    flow = np.zeros((2, 2, 2), np.float32)
+    flow[:, 1, 0] = (-3, 4)
+    flow[:, 1, 1] = (6, -8)
+    # norms of frame 1: 0, 0, 5, 7: mean 3, std 3.082, threshold 6.08
+    second = np.zeros((2, 2, 2), np.float32)
+    second[0] = [[5, 7], [0, 0]]
+    ids = FlowThreshold().segment(make_video(2, 2, 3, [flow, second])).stack()
+    assert ids.tolist() == [[[0, 0], [0, 1]], [[0, 1], [0, 0]], [[0, 1], [0, 0]]]
+
+
+def test_uniform_flow_has_no_foreground():
+    flow = np.full((2, 4, 4), 3, np.float32)
+    assert FlowThreshold().segment(make_video(4, 4, 2, [flow])).stack().max() == 0
+
+
+def test_flow_threshold_of_one_frame_is_background():
+    assert (
+        FlowThreshold().segment(make_video(length=1, flow=[])).stack().tolist()
+        == np.zeros((1, 8, 12)).tolist()
+    )
+
+
+def test_flow_threshold_without_flow_says_so():
+    with pytest.raises(InputError, match="flow_threshold needs the optical flow of cat"):
+        FlowThreshold().segment(make_video())
+
+
+def test_long_videos_are_streamed():
+    maps = iter(AllForeground().segment(make_video(length=10**6)))
+    assert next(maps).shape == (8, 12)

@@ -1,0 +1,135 @@
+"""Flow computed once: attached to a video lazily, kept on disk under what it was computed from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vosbench.data.video import FlowField, Frame, LazySequence, Video
+from vosbench.errors import InputError
+from vosbench.files import atomic_path
+from vosbench.flow.estimators import FlowEstimator, Precomputed
+
+# Raise it when the content of an entry changes its meaning.
+_FORMAT = 1
+
+
+def attach_flow(
+    video: Video, estimator: FlowEstimator | Precomputed, cache: Path | None, *, overwrite: bool = False
+) -> Video:
+    """Return the video with forward flow, computed or read when indexed.
+
+    Computed fields are rounded to float16 (half a per mille of each component), cached or not, so
+    that a result never depends on the state of the cache.
+
+    An entry is found by the content of both frames, the estimator's name and its settings (which
+    hold library versions): renamed or repeated frames share entries, changed frames never do. An
+    entry that cannot be read is computed again. Processes may share a cache.
+
+    Args:
+        video: flow that it already has, such as ground truth, is kept.
+        estimator: computes a pair, or reads files.
+        cache: the cache root (`vosbench.data.roots.cache_root`); None computes on every access.
+        overwrite: replace flow that the video already has.
+
+    Returns:
+        The same video with T-1 flow fields, each (2, H, W) float32 pixels.
+
+    Raises:
+        InputError: precomputed files are missing; when indexed, the cache cannot be written.
+    """
+    if video.flow is not None and not overwrite:
+        return video
+    if isinstance(estimator, Precomputed):
+        return replace(video, flow=estimator.read(video))
+    pairs = _Pairs(video, estimator, cache)
+    return replace(video, flow=LazySequence(pairs.flow, max(len(video) - 1, 0)))
+
+
+class _Pairs:
+    """Flow of consecutive frames; the last frame is remembered, because the next pair starts with it."""
+
+    def __init__(self, video: Video, estimator: FlowEstimator, cache: Path | None) -> None:
+        self._frames = video.frames
+        self._estimator = estimator
+        self._cache = cache
+        self._last: tuple[int, Frame, str] | None = None
+
+    def flow(self, index: int) -> FlowField:
+        first, first_digest = self._frame(index)
+        second, second_digest = self._frame(index + 1)
+        if self._cache is None:
+            return _rounded(self._estimator(first, second)).astype(np.float32)
+        origin = {
+            "format": _FORMAT,
+            "first": first_digest,
+            "second": second_digest,
+            "estimator": self._estimator.name,
+            "settings": dict(self._estimator.settings),
+        }
+        path = _entry(self._cache, origin)
+        stored = _read(path, first.shape[:2])
+        if stored is None:
+            stored = _rounded(self._estimator(first, second))
+            _write(path, stored, origin)
+        return stored.astype(np.float32)
+
+    def _frame(self, index: int) -> tuple[Frame, str]:
+        last = self._last
+        if last is not None and last[0] == index:
+            return last[1], last[2]
+        frame = self._frames[index]
+        digest = _digest(frame) if self._cache is not None else ""
+        self._last = (index, frame, digest)
+        return frame, digest
+
+
+def _digest(frame: Frame) -> str:
+    content = hashlib.blake2b(str(frame.shape).encode(), digest_size=16)
+    content.update(frame.tobytes())
+    return content.hexdigest()
+
+
+def _entry(cache: Path, origin: dict[str, Any]) -> Path:
+    text = json.dumps(origin, sort_keys=True)
+    key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return cache / "flow" / str(origin["estimator"]) / key[:2] / f"{key}.npz"
+
+
+def _rounded(flow: FlowField) -> np.ndarray[Any, np.dtype[np.float16]]:
+    # Largest float16 instead of infinity: an exploding estimate stays a number.
+    limit = float(np.finfo(np.float16).max)
+    return np.clip(flow, -limit, limit).astype(np.float16)
+
+
+def _read(path: Path, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float16]] | None:
+    """Return the stored field, or None when there is no sound entry; zip files carry a checksum."""
+    try:
+        with np.load(path, allow_pickle=False) as entry:
+            flow: np.ndarray[Any, np.dtype[np.float16]] = entry["flow"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        # NotImplementedError: zipfile's answer to a damaged header that asks for an unknown feature.
+        return None
+    if flow.shape != (2, *size) or flow.dtype != np.float16:
+        return None
+    return flow
+
+
+def _write(path: Path, flow: np.ndarray[Any, np.dtype[np.float16]], origin: dict[str, Any]) -> None:
+    provenance = np.array(json.dumps(origin, sort_keys=True))
+    try:
+        with atomic_path(path) as temporary:
+            # Not compressed: deflate saves a third of the bytes and costs more time than DIS itself.
+            np.savez(temporary, flow=flow, provenance=provenance)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot write the flow cache ({error.strerror}); "
+            "set VOSBENCH_CACHE to another folder"
+        ) from None
