@@ -34,15 +34,15 @@ class SequenceScore:
     """What one sequence scored.
 
     Attributes:
-        values: metric name -> value as a fraction, NaN where undefined; a mean over objects when
-            the protocol has several.
+        values: metric name -> value as a fraction, NaN where undefined (None in records); a mean
+            over objects when the protocol has several.
         per_frame: ``"J"``, ``"F"``: value of every evaluated frame (mean over objects); ``"T"``:
             value of every pair of evaluated frames, scaled so that its mean is T_mean.
         objects: number of ground-truth objects, the weight of this sequence in a mean over objects.
     """
 
-    values: Mapping[str, float]
-    per_frame: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    values: Mapping[str, float | None]
+    per_frame: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     objects: int = 1
 
 

@@ -118,7 +118,8 @@ def parse_protocol(content: Any, source: str) -> Protocol:
         _check_choices(source, key, [content[key]], get_args(literal))
     _check_choices(source, "metrics", content["metrics"], METRICS)
     lists = ("metrics", "stability_sequences")
-    return Protocol(**{key: tuple(item) if key in lists else item for key, item in content.items()})
+    values: dict[str, Any] = {key: tuple(item) if key in lists else item for key, item in content.items()}
+    return Protocol(**values)
 
 
 def _check_choices(source: str, key: str, values: list[Any], choices: tuple[str, ...]) -> None:

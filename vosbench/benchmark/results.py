@@ -167,10 +167,8 @@ def _find_sequences(path: Path, sequences: Collection[str]) -> Path:
     for _ in range(NESTING + 1):
         holding = [folder for folder in level if any((folder / name).is_dir() for name in sequences)]
         if len(holding) > 1:
-            raise InputError(
-                f"{path}: holds {len(holding)} result sets ({_few([str(f.relative_to(path)) for f in holding])}); "
-                "name one of them"
-            )
+            names = _few([str(folder.relative_to(path)) for folder in holding])
+            raise InputError(f"{path}: holds {len(holding)} result sets ({names}); name one of them")
         if holding:
             return holding[0]
         level = sorted(child for folder in level for child in folder.iterdir() if child.is_dir())

@@ -166,5 +166,5 @@ def _summary_notes(dataset: Dataset, scores: Mapping[str, SequenceScore], protoc
     return notes
 
 
-def _nullable(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
+def _nullable(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: None if value is None or math.isnan(value) else value for name, value in values.items()}

@@ -1,0 +1,313 @@
+"""One job of a comparison: one sequence, all models; one record per model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore, score_sequence
+from vosbench.benchmark.protocols import Protocol
+from vosbench.benchmark.record import Record, record_path
+from vosbench.benchmark.store import content_hash, current_record, environment, now, video_hash
+from vosbench.data.catalogue import open_dataset
+from vosbench.data.formats.png import write_ids
+from vosbench.data.video import FlowField, Frame, IdMap, Video
+from vosbench.errors import InputError
+from vosbench.flow.cache import attach_flow
+from vosbench.flow.estimators import FlowEstimator, Precomputed, build_estimator
+from vosbench.models.base import Method, Size
+from vosbench.models.zoo import load_method
+
+State = Literal["computed", "kept", "planned", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sequence and the models to run on it; plain data, so that it can be sent to a process.
+
+    Attributes:
+        dataset, root, split, index: where the sequence is.
+        sequence: its name.
+        models: method names.
+        size: network size, the largest with weights when None.
+        protocol: the rules.
+        metrics: letters out of ``j f t``.
+        flow, flow_settings: the flow estimator and the arguments of its class.
+        cache: where flow is kept; only for the duration of the job when None.
+        out: folder of records and masks.
+        command: what the user ran.
+        dry_run: only say what would be computed.
+    """
+
+    dataset: str
+    root: Path
+    split: str
+    index: int
+    sequence: str
+    models: tuple[str, ...]
+    size: Size | None
+    protocol: Protocol
+    metrics: tuple[str, ...]
+    flow: str
+    flow_settings: Mapping[str, Any]
+    cache: Path | None
+    out: Path
+    command: str
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one model on one sequence.
+
+    Attributes:
+        label: label of the data set's edition.
+        sequence, model: which one.
+        state: ``"kept"`` when an equal record was there; ``"planned"`` in a dry run.
+        record: the record, when there is one.
+        message: why it failed.
+    """
+
+    label: str
+    sequence: str
+    model: str
+    state: State
+    record: Record | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What all models of a job share."""
+
+    job: Job
+    video: Video
+    label: str
+    edition: str
+    data_hash: str
+    estimator: _TimedEstimator | Precomputed
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One model on the sequence: what identifies its record, and where that goes."""
+
+    model: str
+    method: Method
+    config: dict[str, Any]
+    weights: dict[str, Any]
+    key: str
+    path: Path
+
+
+class _TimedEstimator:
+    """A flow estimator that knows how long it took: cached fields cost nothing and do not count."""
+
+    def __init__(self, estimator: FlowEstimator) -> None:
+        self._estimator = estimator
+        self.name = estimator.name
+        self.settings = estimator.settings
+        self.pairs = 0
+        self.seconds = 0.0
+
+    def __call__(self, first: Frame, second: Frame) -> FlowField:
+        start = time.perf_counter()
+        field = self._estimator(first, second)
+        self.seconds += time.perf_counter() - start
+        self.pairs += 1
+        return field
+
+
+def run_job(job: Job) -> list[Outcome]:
+    """Run every model of a job that has no equal record yet; one failing does not stop the others."""
+    opened = open_dataset(job.dataset, job.root, job.split)
+    video = opened[job.index]
+    try:
+        shared = _Input(
+            job,
+            video,
+            opened.label,
+            opened.edition,
+            video_hash(video),
+            _estimator(job),
+        )
+    except Exception as error:  # a damaged frame must not stop the other sequences
+        return [
+            Outcome(opened.label, job.sequence, model, "failed", message=_say(error)) for model in job.models
+        ]
+    with _flow_folder(job.cache) as folder:
+        shared = replace(shared, video=attach_flow(video, shared.estimator, folder))
+        return [_run_isolated(shared, model) for model in job.models]
+
+
+def masks_path(out: Path, label: str, model: str, sequence: str) -> Path:
+    """Return the folder of the masks of one model on one sequence; complete or absent."""
+    return out / "masks" / label / model / sequence
+
+
+def _run_isolated(shared: _Input, model: str) -> Outcome:
+    try:
+        return _run_model(shared, model)
+    except Exception as error:  # whatever a model raises is its own result; the others go on
+        return Outcome(shared.label, shared.job.sequence, model, "failed", message=_say(error))
+
+
+def _say(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+
+
+def _run_model(shared: _Input, model: str) -> Outcome:
+    job = shared.job
+    plan = _plan(shared, model)
+    record = current_record(plan.path, plan.key)
+    if record is not None:
+        return Outcome(shared.label, job.sequence, model, "kept", record)
+    if job.dry_run:
+        return Outcome(shared.label, job.sequence, model, "planned")
+    seconds: dict[str, float] = {}
+    if plan.method.needs_flow:
+        seconds |= _compute_flow(shared)
+    started = time.perf_counter()
+    ids = _segment(plan.method, shared.video)
+    segmented = time.perf_counter()
+    score = score_sequence(ids, shared.video.annotations, job.protocol, job.metrics)
+    scored = time.perf_counter()
+    seconds["segment"] = (segmented - started) / len(ids)
+    seconds["score"] = (scored - segmented) / len(ids)
+    _save_masks(masks_path(job.out, shared.label, model, job.sequence), shared.video.frame_names, ids)
+    record = _record(shared, plan, score, seconds)
+    record.write(plan.path)
+    return Outcome(shared.label, job.sequence, model, "computed", record)
+
+
+@cache
+def _load(model: str, size: Size | None) -> tuple[Method, dict[str, Any]]:
+    return load_method(model, size)
+
+
+def _plan(shared: _Input, model: str) -> _Plan:
+    job = shared.job
+    method, weights = _load(model, job.size)
+    flow = {"estimator": shared.estimator.name, **shared.estimator.settings} if method.needs_flow else None
+    config = {
+        "model": model,
+        "weights": weights,
+        "flow": flow,
+        "protocol": job.protocol.definition(),
+        "metrics": list(job.metrics),
+        "metric_version": METRIC_VERSION,
+    }
+    key = content_hash({**config, "edition": shared.edition, "data": shared.data_hash})
+    path = record_path(job.out / "records", shared.label, job.protocol.id, model, job.sequence)
+    return _Plan(model, method, config, weights, key, path)
+
+
+def _estimator(job: Job) -> _TimedEstimator | Precomputed:
+    estimator = build_estimator(job.flow, **job.flow_settings)
+    return estimator if isinstance(estimator, Precomputed) else _TimedEstimator(estimator)
+
+
+def _compute_flow(shared: _Input) -> dict[str, float]:
+    """Fill the flow cache, so that the time of a model does not depend on who came first."""
+    video, estimator = shared.video, shared.estimator
+    assert video.flow is not None
+    for _ in video.flow:
+        pass
+    if isinstance(estimator, Precomputed):
+        return {}
+    if not estimator.pairs and len(video) > 1:
+        # All came from an earlier run's cache: one pair tells what computing it costs here.
+        estimator(video.frames[0], video.frames[1])
+    return {"flow": estimator.seconds / estimator.pairs} if estimator.pairs else {}
+
+
+def _segment(method: Method, video: Video) -> NDArray[np.uint8]:
+    # A method never sees the ground truth, except the first mask when its task gives it that.
+    blind = replace(video, annotations={}, flow=video.flow if method.needs_flow else None)
+    first_mask = _first_mask(video) if method.task == "semi-supervised" else None
+    ids = np.zeros((len(video), *video.frames[0].shape[:2]), np.uint8)
+    for index, mask in enumerate(method.segment(blind, first_mask)):
+        if mask.shape != ids.shape[1:] or mask.dtype != np.uint8:
+            raise ValueError(
+                f"frame {index}: the method returned {mask.dtype} {mask.shape}, not uint8 {ids.shape[1:]}"
+            )
+        ids[index] = mask
+    return ids
+
+
+def _first_mask(video: Video) -> IdMap:
+    if 0 not in video.annotations:
+        raise InputError(
+            f"{video.name}: frame 0 has no ground truth, which a semi-supervised method is given"
+        )
+    return video.annotations[0]
+
+
+def _save_masks(folder: Path, names: tuple[str, ...], ids: NDArray[np.uint8]) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, mask in zip(names, ids, strict=True):
+        write_ids(partial / f"{name}.png", mask)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _record(shared: _Input, plan: _Plan, score: SequenceScore, seconds: dict[str, float]) -> Record:
+    job = shared.job
+    return Record(
+        model=plan.model,
+        size=str(plan.weights.get("size", "")),
+        dataset=job.dataset,
+        edition=shared.edition,
+        split=job.split,
+        sequence=job.sequence,
+        protocol=job.protocol.id,
+        frames=len(shared.video),
+        key=plan.key,
+        values=dict(score.values),
+        per_frame={letter: list(values) for letter, values in score.per_frame.items()},
+        seconds_per_frame=seconds,
+        provenance={
+            "command": job.command,
+            "config": plan.config,
+            "config_hash": content_hash(plan.config),
+            "weights": plan.weights,
+            "data_hash": shared.data_hash,
+            "flow": plan.config["flow"],
+            "objects": score.objects,
+            "time": now(),
+            **_device(plan.method),
+            **environment(),
+        },
+    )
+
+
+def _device(method: Method) -> dict[str, Any]:
+    import torch
+
+    device, precision = "cpu", "float32"
+    if isinstance(method, torch.nn.Module):
+        weight = next(method.parameters())
+        device, precision = str(weight.device), str(weight.dtype).removeprefix("torch.")
+    return {"device": device, "precision": precision, "threads": torch.get_num_threads()}
+
+
+@contextmanager
+def _flow_folder(cache: Path | None) -> Iterator[Path]:
+    """Yield the flow cache; without one, a folder that lives as long as the job."""
+    if cache is not None:
+        yield cache
+        return
+    with tempfile.TemporaryDirectory(prefix="vosbench-flow-") as folder:
+        yield Path(folder)
