@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -39,6 +42,29 @@ def test_dis_is_the_same_on_any_number_of_threads():
         cv2.setNumThreads(before)
     assert np.array_equal(flows[0], flows[1])
     assert np.array_equal(flows[0], flows[2])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (11, 300), (15, 200), (300, 5), (24, 900)])
+def test_dis_survives_small_and_narrow_frames(size):
+    # In a process of its own, because OpenCV crashes on some of these sizes when they are not padded.
+    code = f"""
+import numpy as np
+from vosbench.flow.estimators import DIS
+first, second = np.random.default_rng(0).integers(0, 256, (2, *{size}, 3)).astype(np.uint8)
+for preset in ("ultrafast", "fast", "medium"):
+    flow = DIS(preset)(first, second)
+    assert flow.shape == (2, *{size}) and np.isfinite(flow).all(), (preset, flow.shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_dis_without_starting_flow_gives_the_same():
+    large = textured(100, 140)
+    first, second = large[4:, 6:], large[:-4, :-6]
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
+    plain = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
+    assert np.array_equal(DIS()(first, second), plain.transpose(2, 0, 1))
 
 
 def test_settings_tell_results_apart():

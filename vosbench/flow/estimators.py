@@ -49,8 +49,8 @@ class FlowEstimator(Protocol):
 class DIS:
     """Dense Inverse Search (Kroeger et al., ECCV 2016) as implemented by OpenCV, on grey frames.
 
-    The result does not depend on the number of threads. Frames of less than 16 pixels a side are
-    too small for its coarsest patch and get zero flow.
+    The result does not depend on the number of threads. Frames of fewer than 32 pixels a side are
+    padded by repeating their last row and column.
 
     Args:
         preset: ``"ultrafast"``, ``"fast"`` or ``"medium"``: OpenCV's names, from fast to accurate.
@@ -69,10 +69,20 @@ class DIS:
 
     def __call__(self, first: Frame, second: Frame) -> FlowField:
         """Return the (2, H, W) float32 flow in pixels from `first` to `second`, (H, W, 3) uint8 each."""
-        grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in (first, second)]
+        height, width = first.shape[:2]
+        greys = [_padded(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in (first, second)]
+        start = np.zeros((*greys[0].shape, 2), np.float32)
         # A new solver per call: it holds buffers, so one cannot be shared by threads or pickled.
-        flow = cv2.DISOpticalFlow.create(self._preset).calc(grey[0], grey[1], None)
-        return np.ascontiguousarray(flow.transpose(2, 0, 1), dtype=np.float32)
+        flow = np.asarray(cv2.DISOpticalFlow.create(self._preset).calc(greys[0], greys[1], start))
+        return np.ascontiguousarray(flow[:height, :width].transpose(2, 0, 1), dtype=np.float32)
+
+
+def _padded(grey: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    # OpenCV picks its scales by the width when a side is shorter than a patch (8 pixels) at the
+    # finest scale (a quarter, in the fast presets), and then crashes on wide, low frames.
+    height, width = grey.shape
+    below, right = max(32 - height, 0), max(32 - width, 0)
+    return cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
 
 class Precomputed:
