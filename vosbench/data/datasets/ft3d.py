@@ -1,0 +1,269 @@
+"""FlyingThings3D: frames, exact optical flow, and moving labels derived from scene geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from vosbench.data.datasets.base import Dataset, dataset_folder
+from vosbench.data.formats.camera import StereoPose, read_cameras
+from vosbench.data.formats.image import read_frame
+from vosbench.data.formats.pfm import read_pfm
+from vosbench.data.video import FlowField, IdMap, LazyMapping, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+
+BASELINE = 1.0
+"""Distance between the eyes in world units."""
+
+FOCAL_960 = 1050.0
+"""Focal length in pixels at the official width of 960 pixels."""
+
+_PASSES = ("cleanpass", "finalpass")
+_VIEWS = ("left", "right")
+
+
+class FlyingThings3D(Dataset):
+    """One video per scene and view, e.g. ``"A/0000/left"``, with ground-truth flow and moving labels.
+
+    Official layout inside ``root / "ft3d"``: ``frames_cleanpass/TRAIN/A/0000/left/0006.png``,
+    ``optical_flow/TRAIN/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm``,
+    ``disparity/TRAIN/A/0000/left/0006.pfm``, ``camera_data/TRAIN/A/0000/camera_data.txt`` and, when
+    there, ``disparity_change/TRAIN/A/0000/into_future/left/0006.pfm``. Views that were not unpacked are left out.
+
+    `Video.annotations` has an entry {0, 1} for every frame but the last: 1 where the scene point
+    moves in the world (MP-Net section 6.1, `moving_label`).
+
+    Args:
+        root: the data root.
+        split: ``"train"`` or ``"test"`` (any case).
+        pass_: ``"cleanpass"`` or ``"finalpass"``.
+        views: which eyes.
+        tolerance: displacement that still counts as standing, as a share of the depth.
+        focal_960: focal length in pixels at width 960 (450 for scenes made with the 15 mm lens).
+
+    Raises:
+        InputError: unknown split, pass or view, or files are missing.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str = "train",
+        *,
+        pass_: str = "cleanpass",
+        views: Sequence[str] = _VIEWS,
+        tolerance: float = 0.01,
+        focal_960: float = FOCAL_960,
+    ) -> None:
+        if split.lower() not in ("train", "test"):
+            raise unknown_name("split of ft3d", split, ("train", "test"))
+        if pass_ not in _PASSES:
+            raise unknown_name("pass of ft3d", pass_, _PASSES)
+        for view in views:
+            if view not in _VIEWS:
+                raise unknown_name("view of ft3d", view, _VIEWS)
+        folder = dataset_folder(root, "ft3d", f"frames_{pass_}")
+        options = _Options(folder, split.upper(), pass_, tolerance, focal_960)
+        super().__init__("ft3d", root, split.lower(), _videos(options, views))
+
+
+@dataclass(frozen=True)
+class _Options:
+    folder: Path
+    split: str
+    pass_: str
+    tolerance: float
+    focal_960: float
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """Paths of one scene seen by one eye."""
+
+    options: _Options
+    scene: str
+    view: str
+
+    def _place(self, kind: str, inner: str) -> Path:
+        return self.options.folder / kind / self.options.split / self.scene / inner
+
+    def frame(self, name: str) -> Path:
+        return self._place(f"frames_{self.options.pass_}", f"{self.view}/{name}.png")
+
+    def disparity(self, name: str) -> Path:
+        return self._place("disparity", f"{self.view}/{name}.pfm")
+
+    def disparity_change(self, name: str) -> Path:
+        return self._place("disparity_change", f"into_future/{self.view}/{name}.pfm")
+
+    def flow(self, name: str) -> Path:
+        file = f"OpticalFlowIntoFuture_{name}_{self.view[0].upper()}.pfm"
+        return self._place("optical_flow", f"into_future/{self.view}/{file}")
+
+    def cameras(self) -> Path:
+        return self._place("camera_data", "camera_data.txt")
+
+
+def _videos(options: _Options, views: Sequence[str]) -> list[Video]:
+    base = options.folder / f"frames_{options.pass_}" / options.split
+    videos = []
+    for folder in sorted(base.glob("*/*")):
+        scene = f"{folder.parent.name}/{folder.name}"
+        videos += [
+            _video(_Clip(options, scene, view), folder / view) for view in views if (folder / view).is_dir()
+        ]
+    if not videos:
+        raise InputError(
+            f"{base}: no scenes such as A/0000/{views[0] if views else 'left'} with frames in it"
+        )
+    return videos
+
+
+def _video(clip: _Clip, folder: Path) -> Video:
+    names = tuple(sorted(path.stem for path in folder.glob("*.png")))
+    if len(names) < 2:
+        raise InputError(f"{folder}: {len(names)} frames (*.png), but a clip needs two or more")
+    pairs = len(names) - 1
+    return Video(
+        f"{clip.scene}/{clip.view}",
+        LazySequence(lambda t: read_frame(clip.frame(names[t])), len(names)),
+        names,
+        LazyMapping(lambda t: _label(clip, names[t], names[t + 1]), range(pairs)),
+        LazySequence(lambda t: _read_flow(clip.flow(names[t])), pairs),
+    )
+
+
+def _read_flow(path: Path) -> FlowField:
+    values = read_pfm(path)
+    if values.ndim != 3:
+        raise InputError(f"{path}: one channel, but optical flow needs a colour PFM (u, v, 0)")
+    return np.ascontiguousarray(values[..., :2].transpose(2, 0, 1))
+
+
+def _label(clip: _Clip, name: str, following: str) -> IdMap:
+    options = clip.options
+    disparity = read_pfm(clip.disparity(name))
+    change = clip.disparity_change(name)
+    eye = _VIEWS.index(clip.view)
+    moving = moving_label(
+        disparity,
+        _read_flow(clip.flow(name)),
+        _pose(clip.cameras(), name)[eye],
+        _pose(clip.cameras(), following)[eye],
+        options.focal_960 * disparity.shape[1] / 960,
+        change=read_pfm(change) if change.is_file() else None,
+        next_disparity=None if change.is_file() else read_pfm(clip.disparity(following)),
+        tolerance=options.tolerance,
+    )
+    return moving.astype(np.uint8)
+
+
+def _pose(path: Path, name: str) -> StereoPose:
+    poses = read_cameras(path)
+    if not name.isdigit() or int(name) not in poses:
+        raise InputError(f"{path}: no camera for frame {name}")
+    return poses[int(name)]
+
+
+def moving_label(
+    disparity: NDArray[np.float32],
+    flow: FlowField,
+    pose: NDArray[np.float64],
+    next_pose: NDArray[np.float64],
+    focal: float,
+    *,
+    change: NDArray[np.float32] | None = None,
+    next_disparity: NDArray[np.float32] | None = None,
+    tolerance: float = 0.01,
+) -> NDArray[np.bool_]:
+    """Say which scene points move in the world between two frames (MP-Net section 6.1).
+
+    The point behind every pixel, from its disparity and the camera pose, is compared with the point
+    reached through the optical flow at the next frame. Its depth there comes from the disparity
+    change; without it, from the next disparity map where that shows the same surface. Elsewhere
+    (outside the frame, at an edge, behind something nearer) the point is given the depth that it
+    would have if it stood still, so that only motion across the line of sight counts there.
+
+    Cameras look along -z with x right and y up; the principal point is the middle of the image. The
+    sign of the disparity does not matter.
+
+    Args:
+        disparity: (H, W) pixels.
+        flow: (2, H, W) pixels, to the next frame.
+        pose: (4, 4) camera-to-world matrix.
+        next_pose: the same at the next frame.
+        focal: focal length in pixels.
+        change: (H, W) disparity at the next frame, at the point reached, minus disparity.
+        next_disparity: (H, W) disparity of the next frame; needed when `change` is None.
+        tolerance: displacement that still counts as standing, as a share of the depth.
+
+    Returns:
+        (H, W) bool.
+    """
+    height, width = disparity.shape
+    rows, columns = np.indices((height, width), dtype=np.float64)
+    centre = (width - 1) / 2, (height - 1) / 2
+    depth = _depth(disparity, focal)
+    here = _to_world(columns, rows, depth, pose, focal, centre)
+    reached = columns + flow[0], rows + flow[1]
+    if change is not None:
+        next_depth = _depth(np.abs(disparity) + np.where(disparity < 0, -change, change), focal)
+    else:
+        if next_disparity is None:
+            raise ValueError("moving_label needs change or next_disparity")
+        inverse = np.linalg.inv(next_pose)
+        standing = -(np.tensordot(inverse[2, :3], here, axes=1) + inverse[2, 3])
+        next_depth = _sampled_depth(next_disparity, *reached, focal, standing)
+    there = _to_world(*reached, next_depth, next_pose, focal, centre)
+    distance: NDArray[np.float64] = np.linalg.norm(there - here, axis=0)
+    return distance > tolerance * depth
+
+
+def _depth(disparity: NDArray[np.float32] | NDArray[np.float64], focal: float) -> NDArray[np.float64]:
+    return focal * BASELINE / np.maximum(np.abs(disparity.astype(np.float64)), 1e-6)
+
+
+def _to_world(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    pose: NDArray[np.float64],
+    focal: float,
+    centre: tuple[float, float],
+) -> NDArray[np.float64]:
+    """Lift pixels (H, W) at `depth` to world points (3, H, W)."""
+    point = np.stack([(x - centre[0]) * depth / focal, (centre[1] - y) * depth / focal, -depth])
+    result: NDArray[np.float64] = np.tensordot(pose[:3, :3], point, axes=1) + pose[:3, 3, None, None]
+    return result
+
+
+def _sampled_depth(
+    disparity: NDArray[np.float32],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    focal: float,
+    standing: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Depth at (x, y) of the next frame where it is trustworthy, else `standing`."""
+    height, width = disparity.shape
+    magnitude = np.abs(disparity)
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    left = np.clip(np.floor(x), 0, width - 2).astype(np.intp)
+    top = np.clip(np.floor(y), 0, height - 2).astype(np.intp)
+    corners = np.stack([magnitude[top + i, left + j] for i in (0, 1) for j in (0, 1)])
+    smooth = np.ptp(corners, axis=0) < _EDGE * corners.max(axis=0)
+    sampled = _depth(map_coordinates(magnitude, [y, x], order=1, mode="nearest"), focal)
+    hidden = sampled < (1 - _HIDDEN) * standing
+    return np.where(inside & smooth & ~hidden, sampled, standing)
+
+
+_EDGE = 0.05
+"""Relative difference of neighbouring disparities that marks the border of a surface."""
+
+_HIDDEN = 0.1
+"""A surface nearer than the expected depth by this share hides the point instead of being it."""

@@ -1,0 +1,73 @@
+"""Camera files of the Scene Flow data sets: stereo camera-to-world matrices per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vosbench.errors import InputError
+from vosbench.files import write_text
+
+StereoPose = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Left and right (4, 4) camera-to-world matrices; camera axes: x right, y up, looking along -z."""
+
+
+def read_cameras(path: Path) -> dict[int, StereoPose]:
+    """Read ``camera_data.txt``: blocks of ``Frame n``, ``L`` and 16 numbers, ``R`` and 16 numbers.
+
+    Returns:
+        frame number -> (left, right) camera-to-world matrices (4, 4) float64, rows first in the file.
+
+    Raises:
+        InputError: the file is missing or a block is malformed.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    lines = [
+        (number, line.split())
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if line.strip()
+    ]
+    if not lines or len(lines) % 3:
+        raise InputError(f"{path}: expected blocks of three lines (Frame, L, R), found {len(lines)} lines")
+    cameras: dict[int, StereoPose] = {}
+    for index in range(0, len(lines), 3):
+        frame, left, right = lines[index : index + 3]
+        cameras[_frame_number(path, *frame)] = _matrix(path, *left, "L"), _matrix(path, *right, "R")
+    return cameras
+
+
+def write_cameras(path: Path, cameras: Mapping[int, StereoPose]) -> None:
+    """Write ``camera_data.txt`` atomically, numbers in full precision.
+
+    Args:
+        path: file.
+        cameras: frame number -> (left, right) camera-to-world matrices (4, 4).
+    """
+    blocks = []
+    for frame, (left, right) in sorted(cameras.items()):
+        rows = (f"{side} {_numbers(pose)}" for side, pose in (("L", left), ("R", right)))
+        blocks.append("\n".join((f"Frame {frame}", *rows)) + "\n\n")
+    write_text(path, "".join(blocks))
+
+
+def _frame_number(path: Path, line: int, words: list[str]) -> int:
+    if len(words) != 2 or words[0] != "Frame" or not words[1].isdigit():
+        raise InputError(f"{path}, line {line}: expected 'Frame' and a number")
+    return int(words[1])
+
+
+def _matrix(path: Path, line: int, words: list[str], side: str) -> NDArray[np.float64]:
+    if words[0] != side or len(words) != 17:
+        raise InputError(f"{path}, line {line}: expected '{side}' and 16 numbers")
+    try:
+        return np.array([float(word) for word in words[1:]]).reshape(4, 4)
+    except ValueError:
+        raise InputError(f"{path}, line {line}: one of the 16 values is not a number") from None
+
+
+def _numbers(pose: NDArray[np.float64]) -> str:
+    return " ".join(repr(float(value)) for value in pose.ravel())

@@ -1,0 +1,5 @@
+"""The miniature world: rendered editions of the data sets, in official layout, with exact ground truth."""
+
+from vosbench.data.mini.writers import MINI_NAMES, ensure_mini, write_mini
+
+__all__ = ["MINI_NAMES", "ensure_mini", "write_mini"]

@@ -1,0 +1,194 @@
+"""Kinds of bodies: what walks, rolls, flies or stands in the miniature world.
+
+A builder returns the parts of a body about two body units high whose feet are at y = -1.
+The body faces +x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vosbench.data.mini.camera import Vector
+from vosbench.data.mini.primitives import BOX, CYLINDER, ELLIPSOID
+from vosbench.data.mini.scene import Part, Skin
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """Makes skins.
+
+    Attributes:
+        rng: source of randomness.
+        textures: number of textures in the atlas.
+        density: texels per world unit of an ordinary skin.
+    """
+
+    rng: np.random.Generator
+    textures: int
+    density: float
+
+    def skin(self) -> Skin:
+        """Return a random skin."""
+        rng = self.rng
+        tint = rng.uniform(0.65, 1.25) * rng.uniform(0.8, 1.2, 3)
+        density = self.density * np.exp(rng.uniform(-0.5, 0.6))
+        return Skin(int(rng.integers(self.textures)), tint, density, rng.uniform(0, 256, 2))
+
+    def skins(self, count: int) -> list[Skin]:
+        """Return `count` skins for the parts of one body, of one to three kinds."""
+        kinds = [self.skin() for _ in range(self.rng.integers(1, 4))]
+        return [kinds[self.rng.integers(len(kinds))] for _ in range(count)]
+
+
+Builder = Callable[[Wardrobe], tuple[Part, ...]]
+
+
+def _v(x: float, y: float, z: float) -> Vector:
+    return np.array([x, y, z])
+
+
+def single(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """One ellipsoid, box or cylinder of random proportions and tilt."""
+    rng = wardrobe.rng
+    shape = int(rng.choice([ELLIPSOID, BOX, CYLINDER]))
+    size = np.exp(rng.uniform(-0.6, 0.2, 3))
+    tilt = rng.normal(size=3) * rng.choice([0.0, 0.8])
+    return (Part(shape, size / size.max(), wardrobe.skin(), tilt=tilt),)
+
+
+def cluster(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """Two to five primitives grown together at random: a concave rigid thing."""
+    rng = wardrobe.rng
+    count = int(rng.integers(2, 6))
+    return tuple(
+        Part(
+            int(rng.choice([ELLIPSOID, BOX, CYLINDER])),
+            np.exp(rng.uniform(-1.6, -0.5, 3)),
+            skin,
+            offset=rng.uniform(-0.6, 0.6, 3),
+            tilt=rng.normal(size=3) * 0.7,
+        )
+        for skin in wardrobe.skins(count)
+    )
+
+
+def biped(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """A walking figure: torso, head, arms and legs that swing in opposite phase."""
+    rng = wardrobe.rng
+    rate, phase = rng.uniform(0.03, 0.12), rng.uniform(0, 2 * np.pi)
+    stride = rng.uniform(0.3, 0.8)
+    cloth, trousers, face, arms = (wardrobe.skin() for _ in range(4))
+    girth = rng.uniform(0.8, 1.4)
+    parts = [
+        Part(ELLIPSOID, _v(0.2 * girth, 0.42, 0.27 * girth), cloth, joint=_v(0, 0.22, 0)),
+        Part(ELLIPSOID, _v(0.17, 0.2, 0.16), face, joint=_v(0.03, 0.8, 0)),
+    ]
+    for side in (-1.0, 1.0):
+        beat = phase + (0 if side > 0 else np.pi)
+        hip, shoulder = _v(0, -0.1, 0.13 * side), _v(0, 0.5, 0.3 * side * girth)
+        leg = {"swing": _v(0, 0, stride), "frequency": rate, "phase": beat}
+        parts.append(Part(ELLIPSOID, _v(0.13, 0.47, 0.13), trousers, _v(0, -0.43, 0), hip, **leg))
+        arm = {"swing": _v(0, 0, -stride), "frequency": rate, "phase": beat}
+        parts.append(Part(ELLIPSOID, _v(0.08, 0.36, 0.08), arms, _v(0, -0.32, 0), shoulder, **arm))
+    return tuple(parts)
+
+
+def quadruped(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """A four-legged animal with head, neck and tail."""
+    rng = wardrobe.rng
+    rate, phase = rng.uniform(0.04, 0.14), rng.uniform(0, 2 * np.pi)
+    stride = rng.uniform(0.25, 0.7)
+    fur, other = wardrobe.skin(), wardrobe.skin()
+    length = rng.uniform(0.8, 1.3)
+    nod = {"swing": _v(0, 0, 0.15), "frequency": rate, "phase": phase}
+    parts = [
+        Part(ELLIPSOID, _v(length, 0.42, 0.38), fur, joint=_v(0, 0.15, 0)),
+        Part(ELLIPSOID, _v(0.2, 0.42, 0.18), fur, _v(0, 0.25, 0), _v(0.8 * length, 0.3, 0), _v(0, 0, -0.6), **nod),
+        Part(ELLIPSOID, _v(0.34, 0.2, 0.19), other, _v(0.35, 0.6, 0), _v(0.8 * length, 0.3, 0), **nod),
+        Part(
+            ELLIPSOID, _v(0.4, 0.07, 0.07), other, _v(-0.38, 0, 0), _v(-0.9 * length, 0.3, 0), _v(0, 0, 0.5),
+            _v(0, 0.5, 0.2), rate * 1.7, phase,
+        ),
+    ]  # fmt: skip
+    for end in (-1.0, 1.0):
+        for side in (-1.0, 1.0):
+            leg = {"swing": _v(0, 0, stride), "frequency": rate, "phase": phase + (end * side > 0) * np.pi}
+            joint = _v(0.65 * length * end, 0.0, 0.22 * side)
+            parts.append(Part(ELLIPSOID, _v(0.13, 0.55, 0.12), fur, _v(0, -0.48, 0), joint, **leg))
+    return tuple(parts)
+
+
+def vehicle(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """A car or cart: two boxes on four turning wheels."""
+    rng = wardrobe.rng
+    paint, glass, rubber = (wardrobe.skin() for _ in range(3))
+    length, height = rng.uniform(1.2, 1.9), rng.uniform(0.3, 0.5)
+    cabin = _v(length * rng.uniform(0.35, 0.6), 0.32, 0.6)
+    spin = _v(0, rng.uniform(-0.6, -0.1), 0)
+    parts = [
+        Part(BOX, _v(length, height, 0.7), paint, joint=_v(0, -0.3, 0)),
+        Part(BOX, cabin, glass, joint=_v(-0.15 * length, height, 0)),
+    ]
+    for end in (-1.0, 1.0):
+        for side in (-1.0, 1.0):
+            joint = _v(0.62 * length * end, -0.65, 0.7 * side)
+            # The cylinder stands on y; lay it across and let it turn about its own axis.
+            lay = _v(np.pi / 2, 0, 0)
+            parts.append(Part(CYLINDER, _v(0.35, 0.12, 0.35), rubber, joint=joint, tilt=lay, spin=spin))
+    return tuple(parts)
+
+
+def bird(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """A body between two flapping wings."""
+    rng = wardrobe.rng
+    rate, phase, beat = rng.uniform(0.05, 0.2), rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.0)
+    plumage, feathers = wardrobe.skin(), wardrobe.skin()
+    parts = [
+        Part(ELLIPSOID, _v(0.75, 0.3, 0.3), plumage),
+        Part(ELLIPSOID, _v(0.22, 0.2, 0.2), feathers, joint=_v(0.8, 0.15, 0)),
+    ]
+    for side in (-1.0, 1.0):
+        flap = {"swing": _v(beat * side, 0, 0), "frequency": rate, "phase": phase}
+        parts.append(
+            Part(
+                ELLIPSOID,
+                _v(0.35, 0.06, 0.8),
+                feathers,
+                _v(0, 0, 0.75 * side),
+                _v(0, 0.15, 0.15 * side),
+                **flap,
+            )
+        )
+    return tuple(parts)
+
+
+def tree(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """A trunk with one to three crowns."""
+    rng = wardrobe.rng
+    bark, leaves = wardrobe.skin(), wardrobe.skin()
+    parts = [Part(CYLINDER, _v(0.1, 0.7, 0.1), bark, joint=_v(0, -0.3, 0))]
+    for _ in range(rng.integers(1, 4)):
+        size = rng.uniform(0.3, 0.55, 3)
+        parts.append(Part(ELLIPSOID, size, leaves, joint=rng.uniform(-0.25, 0.25, 3) + _v(0, 0.5, 0)))
+    return tuple(parts)
+
+
+def pillar(wardrobe: Wardrobe) -> tuple[Part, ...]:
+    """An upright column or post."""
+    radius = wardrobe.rng.uniform(0.08, 0.3)
+    shape = int(wardrobe.rng.choice([BOX, CYLINDER]))
+    return (Part(shape, _v(radius, 1.0, radius), wardrobe.skin()),)
+
+
+MOVERS: dict[str, Builder] = {
+    "single": single,
+    "cluster": cluster,
+    "biped": biped,
+    "quadruped": quadruped,
+    "vehicle": vehicle,
+    "bird": bird,
+}
+SCENERY: dict[str, Builder] = {"single": single, "cluster": cluster, "tree": tree, "pillar": pillar}

@@ -1,0 +1,96 @@
+"""Miniature DAVIS 2016 in the official folder layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vosbench.data.mini.ft3d import write_png
+from vosbench.data.mini.render import View
+from vosbench.data.mini.sampling import Recipe, sample_visible_scene
+from vosbench.data.mini.scene import Behaviour
+from vosbench.files import write_text
+
+JPEG_QUALITY = 95
+
+RECIPES: dict[str, dict[str, Recipe]] = {
+    "val": {
+        "camera-tracks-walker": Recipe(camera="follow", main="biped", movers=1, main_height=0.75),
+        "static-camera-vehicle": Recipe(camera="static", main="vehicle", movers=1, main_height=0.4),
+        "handheld-animal": Recipe(camera="handheld", main="quadruped", movers=1, main_height=0.5),
+        "dolly-past-pillars": Recipe(camera="dolly", main="cluster", movers=1, main_height=0.5, foreground=3),
+        "camera-turns-with-bird": Recipe(camera="aim", main="bird", movers=1, main_height=0.9),
+    },
+    "train": {
+        "truck-tumbling-block": Recipe(camera="truck", main="single", movers=1, main_height=0.5),
+        "orbit-walker": Recipe(camera="orbit", main="biped", movers=1, main_height=0.7),
+        "pan-two-movers": Recipe(camera="pan", main="quadruped", movers=2, main_height=0.5),
+        "stop-and-go-vehicle": Recipe(
+            camera="static", main="vehicle", movers=1, main_height=0.45, behaviour=Behaviour.STOP_AND_GO
+        ),
+        "camera-tracks-animal": Recipe(camera="follow", main="quadruped", movers=1, main_height=0.6),
+    },
+}
+"""Sequences by split; a name says how the camera moves and what is in front of it."""
+
+
+@dataclass(frozen=True)
+class Davis16Mini:
+    """Settings of the miniature DAVIS 2016.
+
+    Attributes:
+        seed: every pixel follows from it.
+        scenes: sequences per split; beyond the named ones they repeat with a number.
+        frames: frames per sequence.
+        size: height and width.
+    """
+
+    seed: int = 0
+    scenes: int = 5
+    frames: int = 16
+    size: tuple[int, int] = (135, 240)
+
+    def jobs(self) -> Iterator[tuple[str, int]]:
+        """Yield (split, sequence number) for every sequence."""
+        for split in RECIPES:
+            yield from ((split, index) for index in range(self.scenes))
+
+    def sequence_name(self, split: str, index: int) -> str:
+        """Return the name of a sequence."""
+        names = list(RECIPES[split])
+        round_, position = divmod(index, len(names))
+        return f"{names[position]}-{round_ + 1}" if round_ else names[position]
+
+    def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
+        """Render one sequence into `folder`, the root of the data set."""
+        split, index = job
+        recipe = list(RECIPES[split].values())[index % len(RECIPES[split])]
+        entropy = (self.seed, list(RECIPES).index(split), index)
+        scene = sample_visible_scene(entropy, recipe, self.frames, self.size[0] / self.size[1], 0.03)
+        name = self.sequence_name(split, index)
+        pictures = folder / "JPEGImages" / "480p" / name
+        pictures.mkdir(parents=True)
+        for frame in range(self.frames):
+            view = View(scene, frame, scene.camera(frame, self.size))
+            picture = view.rgb()[..., ::-1]
+            cv2.imwrite(str(pictures / f"{frame:05d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            mask = view.annotation() * np.uint8(255)
+            write_png(folder / "Annotations" / "480p" / name / f"{frame:05d}.png", mask)
+
+    def finish(self, folder: Path) -> None:
+        """Write the lists of the splits."""
+        lists = {split: self._lines(split) for split in RECIPES}
+        lists["trainval"] = lists["train"] + lists["val"]
+        for split, lines in lists.items():
+            write_text(folder / "ImageSets" / "480p" / f"{split}.txt", "\n".join(lines) + "\n")
+
+    def _lines(self, split: str) -> list[str]:
+        return [
+            f"/JPEGImages/480p/{name}/{frame:05d}.jpg /Annotations/480p/{name}/{frame:05d}.png"
+            for name in (self.sequence_name(split, index) for index in range(self.scenes))
+            for frame in range(self.frames)
+        ]

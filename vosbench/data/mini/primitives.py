@@ -1,0 +1,108 @@
+"""Ray intersection with unit shapes; everything in the miniature world is one of them, stretched.
+
+Every function takes the ray origin `origin` (3,) and three broadcastable direction components in the
+shape's own coordinates and returns the ray parameter of the visible hit, infinity for a miss. Rays
+are not normalised, so the parameter stays comparable between shapes (it is the depth).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Distance = NDArray[np.float32]
+
+ELLIPSOID, BOX, CYLINDER, ROOM = range(4)
+NEAR = np.float32(1e-2)
+
+
+def _quadric(
+    origin: Rays | NDArray[np.float32], rays: Rays, axes: tuple[int, ...]
+) -> tuple[Distance, Distance]:
+    """Entry and exit of the unit ball restricted to `axes` (two axes: an endless cylinder)."""
+    square = sum((rays[i] * rays[i] for i in axes[1:]), rays[axes[0]] * rays[axes[0]])
+    along = sum((origin[i] * rays[i] for i in axes[1:]), origin[axes[0]] * rays[axes[0]])
+    closest = -along / square
+    # The distance of the closest point, not the textbook discriminant, which cancels in float32.
+    miss = sum(((origin[i] + closest * rays[i]) ** 2 for i in axes), np.float32(0))
+    half = np.sqrt((1 - miss) / square)
+    return closest - half, closest + half
+
+
+def _slab(origin: NDArray[np.float32], rays: Rays, axes: tuple[int, ...]) -> tuple[Distance, Distance]:
+    """Entry and exit of ``|coordinate| <= 1`` in every one of `axes`."""
+    enter: Distance = np.float32(-np.inf)  # type: ignore[assignment]
+    leave: Distance = np.float32(np.inf)  # type: ignore[assignment]
+    for axis in axes:
+        inverse = 1 / rays[axis]
+        first, second = (-1 - origin[axis]) * inverse, (1 - origin[axis]) * inverse
+        enter = np.maximum(enter, np.minimum(first, second))
+        leave = np.minimum(leave, np.maximum(first, second))
+    return enter, leave
+
+
+def _visible(enter: Distance, leave: Distance) -> Distance:
+    # NaN (a ray that misses a quadric) compares false and so becomes a miss.
+    return np.where((enter < leave) & (enter > NEAR), enter, np.float32(np.inf))
+
+
+def _ellipsoid(origin: NDArray[np.float32], rays: Rays) -> Distance:
+    return _visible(*_quadric(origin, rays, (0, 1, 2)))
+
+
+def _box(origin: NDArray[np.float32], rays: Rays) -> Distance:
+    return _visible(*_slab(origin, rays, (0, 1, 2)))
+
+
+def _cylinder(origin: NDArray[np.float32], rays: Rays) -> Distance:
+    enter, leave = _quadric(origin, rays, (0, 2))
+    low, high = _slab(origin, rays, (1,))
+    return _visible(np.maximum(enter, low), np.minimum(leave, high))
+
+
+def _room(origin: NDArray[np.float32], rays: Rays) -> Distance:
+    return _slab(origin, rays, (0, 1, 2))[1]
+
+
+_INTERSECT: dict[int, Callable[[NDArray[np.float32], Rays], Distance]] = {
+    ELLIPSOID: _ellipsoid,
+    BOX: _box,
+    CYLINDER: _cylinder,
+    ROOM: _room,
+}
+
+
+def intersect(shape: int, origin: NDArray[np.float32], rays: Rays) -> Distance:
+    """Return the ray parameter of the visible hit, infinity for a miss.
+
+    Args:
+        shape: ELLIPSOID (unit ball), BOX (|x|, |y|, |z| <= 1), CYLINDER (unit radius about y,
+            |y| <= 1) or ROOM (the box seen from inside).
+        origin: (3,) ray origin in the shape's coordinates.
+        rays: three arrays of one shape, ray directions in the shape's coordinates.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _INTERSECT[shape](origin, rays)
+
+
+def normals(shape: NDArray[np.int8], point: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return outward normals (not unit length) in the shape's coordinates.
+
+    Args:
+        shape: (H, W) shape of the surface at each pixel.
+        point: (3, H, W) surface points in the shape's coordinates.
+    """
+    size = np.abs(point)
+    largest = size.max(axis=0)
+    flat = np.where(size >= largest, np.sign(point), np.float32(0))
+    on_cap = size[1] >= np.float32(1 - 1e-4)
+    round_part = point.copy()
+    round_part[1] *= shape == ELLIPSOID
+    cap = (shape == CYLINDER) & on_cap
+    round_part[:, cap] = 0
+    round_part[1, cap] = np.sign(point[1, cap])
+    result: NDArray[np.float32] = np.where((shape == BOX) | (shape == ROOM), flat, round_part)
+    return result

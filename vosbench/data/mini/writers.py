@@ -1,0 +1,152 @@
+"""Writing a miniature edition as a whole: safely, in parallel, and only when it is needed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vosbench.data.mini.davis16 import Davis16Mini
+from vosbench.data.mini.ft3d import Ft3dMini
+from vosbench.errors import InputError, unknown_name
+from vosbench.files import write_text
+
+GENERATOR = "1"
+"""Changes whenever the same settings give other bytes."""
+
+MARKER = "MINI.json"
+NOTE = "Rendered miniature made by vosbench: a test bed in the official folder layout, not the real data set."
+
+_SETTINGS: dict[str, Callable[..., Ft3dMini | Davis16Mini]] = {"ft3d": Ft3dMini, "davis16": Davis16Mini}
+MINI_NAMES = tuple(_SETTINGS)
+"""Data sets that have a miniature edition."""
+
+
+def write_mini(
+    name: str,
+    root: Path,
+    *,
+    seed: int = 0,
+    scenes: int | None = None,
+    size: tuple[int, int] | None = None,
+    frames: int | None = None,
+    workers: int = 1,
+    **options: Any,
+) -> Path:
+    """Render the miniature edition of a data set into ``root / name``.
+
+    The folder appears when everything is written; an earlier miniature is replaced then. The bytes
+    depend on the settings only, not on `workers`.
+
+    Args:
+        name: one of `MINI_NAMES`.
+        root: the data root.
+        seed: of all random choices.
+        scenes: number of scenes (ft3d: in TRAIN) or sequences (davis16: per split).
+        size: image height and width.
+        frames: frames per scene.
+        workers: processes.
+        options: further settings of this data set: see `Ft3dMini` (`views`, `passes`, `directions`,
+            `disparity_change`, `test_scenes`) and `Davis16Mini`.
+
+    Returns:
+        The folder of the data set.
+
+    Raises:
+        InputError: unknown name or option, a bad value, or the folder exists and is no miniature.
+    """
+    settings = _settings(name, seed=seed, scenes=scenes, size=size, frames=frames, **options)
+    folder = Path(root) / name
+    _refuse_foreign(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+    try:
+        # mkdtemp makes private folders; an ordinary one has the permissions of its parent.
+        temporary.chmod(folder.parent.stat().st_mode & 0o777)
+        _render(settings, temporary, workers)
+        text = json.dumps(_description(name, settings), indent=2)
+        write_text(temporary / MARKER, text + "\n")
+        _refuse_foreign(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> Path:
+    """Render a miniature edition unless the same one is already there.
+
+    Args:
+        name: one of `MINI_NAMES`.
+        root: the data root.
+        workers: processes.
+        settings: as for `write_mini`.
+
+    Returns:
+        The folder of the data set.
+
+    Raises:
+        InputError: as `write_mini`.
+    """
+    folder = Path(root) / name
+    wanted = _description(name, _settings(name, **settings))
+    _refuse_foreign(folder)
+    marker = folder / MARKER
+    if marker.is_file() and marker.read_text(encoding="utf-8") == json.dumps(wanted, indent=2) + "\n":
+        return folder
+    return write_mini(name, root, workers=workers, **settings)
+
+
+def _settings(name: str, **given: Any) -> Ft3dMini | Davis16Mini:
+    if name not in _SETTINGS:
+        raise unknown_name("miniature data set", name, MINI_NAMES)
+    kind = _SETTINGS[name]
+    chosen = {key: value for key, value in given.items() if value is not None}
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for key in chosen:
+        if key not in known:
+            raise unknown_name(f"setting of the miniature {name}", key, known)
+    _check_numbers(name, chosen)
+    return kind(**chosen)
+
+
+def _check_numbers(name: str, chosen: dict[str, Any]) -> None:
+    for key in ("scenes", "frames"):
+        if key in chosen and chosen[key] < 1:
+            raise InputError(f"mini {name}: {key} is {chosen[key]}, but must be at least 1")
+    if "size" in chosen and min(chosen["size"]) < 16:
+        height, width = chosen["size"]
+        raise InputError(f"mini {name}: size {height}x{width} is too small, at least 16x16")
+
+
+def _description(name: str, settings: Ft3dMini | Davis16Mini) -> dict[str, Any]:
+    return {"note": NOTE, "dataset": name, "generator": GENERATOR, "settings": asdict(settings)}
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Never touch what this module has not written: it may be the official data."""
+    if folder.exists() and not (folder / MARKER).is_file():
+        raise InputError(
+            f"{folder}: exists without {MARKER}, so it may be official data; choose another data root"
+        )
+
+
+def _render(settings: Ft3dMini | Davis16Mini, folder: Path, workers: int) -> None:
+    render = partial(settings.write_scene, folder)
+    if workers <= 1:
+        for job in settings.jobs():
+            render(job)
+    else:
+        # Spawned processes do not inherit the threads of a caller that has imported torch.
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            list(pool.map(render, settings.jobs(), chunksize=1))
+    if isinstance(settings, Davis16Mini):
+        settings.finish(folder)
