@@ -99,7 +99,7 @@ def compare(
         metrics: letters out of ``j f t``; all of the protocol when None.
         size: network size; the largest that has weights when None.
         cache: keeps flow between runs; None keeps it for one sequence.
-        progress: called after every model on every sequence.
+        progress: called for every model when a sequence is finished.
 
     Raises:
         InputError: unknown names, a data set that is not there, or options out of range.
@@ -109,36 +109,46 @@ def compare(
     build_estimator(flow, **(flow_settings or {}))
     names, model_notes = _choose_models(models, size)
     opened, data_notes = _choose_datasets(datasets, find_data_root(data_root), dry_run)
-    jobs: list[Job] = []
-    for dataset in opened:
-        protocol = load_protocol(_protocol_of(dataset.name))
-        letters = protocol.choose_metrics(None if metrics is None else tuple(metrics))
-        jobs += [
-            Job(
-                dataset=dataset.name,
-                root=dataset.root,
-                split=dataset.split,
-                index=index,
-                sequence=dataset[index].name,
-                models=names,
-                size=size,
-                protocol=protocol,
-                metrics=letters,
-                flow=flow,
-                flow_settings=dict(flow_settings or {}),
-                cache=cache,
-                out=Path(out),
-                command=_command(),
-                dry_run=dry_run,
-            )
-            for index in range(min(limit or len(dataset), len(dataset)))
-        ]
-    coverage = {
-        dataset.label: (sum(job.dataset == dataset.name for job in jobs), len(dataset)) for dataset in opened
-    }
+    jobs = [
+        job
+        for dataset in opened
+        for job in _jobs(
+            dataset,
+            limit,
+            metrics,
+            models=names,
+            size=size,
+            flow=flow,
+            flow_settings=dict(flow_settings or {}),
+            cache=cache,
+            out=Path(out),
+            dry_run=dry_run,
+        )
+    ]
+    counts = Counter(job.dataset for job in jobs)
+    coverage = {dataset.label: (counts[dataset.name], len(dataset)) for dataset in opened}
     outcomes = _run(jobs, choose_workers(workers, len(jobs)), opened, progress)
     notes = (*model_notes, *data_notes, *_coverage_notes(coverage))
     return CompareResult(Path(out), tuple(outcomes), coverage, notes)
+
+
+def _jobs(dataset: Dataset, limit: int | None, metrics: Sequence[str] | None, **common: Any) -> list[Job]:
+    protocol = load_protocol(_protocol_of(dataset.name))
+    letters = protocol.choose_metrics(None if metrics is None else tuple(metrics))
+    return [
+        Job(
+            dataset=dataset.name,
+            root=dataset.root,
+            split=dataset.split,
+            index=index,
+            sequence=dataset[index].name,
+            protocol=protocol,
+            metrics=letters,
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            **common,
+        )
+        for index in range(min(limit or len(dataset), len(dataset)))
+    ]
 
 
 def _run(
@@ -191,11 +201,11 @@ def _choose_models(asked: Sequence[str], size: Size | None) -> tuple[tuple[str, 
 def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[list[Dataset], list[str]]:
     if not asked:
         raise InputError("no data set named: give names, or all")
+    named = [name for name in dict.fromkeys(asked) if name != "all"]
+    for name in named:
+        _protocol_of(name)
     if "all" not in asked:
-        return [open_dataset(name, root) for name in dict.fromkeys(asked) if _protocol_of(name)], []
-    for name in asked:
-        if name != "all":
-            _protocol_of(name)
+        return [open_dataset(name, root) for name in named], []
     evaluation = [name for name, known in CATALOGUE.items() if known.kind == "evaluation"]
     found = [name for name in evaluation if (root / name).is_dir()]
     if found:
@@ -215,7 +225,7 @@ def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[list[Da
 
         for name in names:
             ensure_mini(name, home)
-    note = f"{why}: using the mini edition of {', '.join(names)} in {home}; its numbers say nothing about the real set"
+    note = f"{why}: using the mini edition of {', '.join(names)} in {home}, a test bed and no benchmark"
     return [open_dataset(name, home) for name in names], [note]
 
 
@@ -232,7 +242,3 @@ def _coverage_notes(coverage: Mapping[str, tuple[int, int]]) -> list[str]:
         for label, (covered, all_of_them) in coverage.items()
         if covered < all_of_them
     ]
-
-
-def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
