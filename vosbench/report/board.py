@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from vosbench.benchmark.evaluate import SequenceScore, overall, stability_note
 from vosbench.benchmark.protocols import Protocol, load_protocol
@@ -48,6 +47,11 @@ class Comparison:
     measured: float | None
     published: Reported
     verdict: Verdict
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published."""
+        return None if self.measured is None else self.measured - self.published.value
 
 
 @dataclass(frozen=True)
@@ -124,22 +128,12 @@ class Board:
         return min(numbers) if metric in LOWER_IS_BETTER else max(numbers)
 
 
-def read_records(root: Path) -> list[Record]:
-    """Read every record below a folder, in the order of their paths.
-
-    Raises:
-        InputError: no such folder, or a file in it is not a record.
-    """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; it should hold the records of a comparison")
-    return [Record.read(path) for path in sorted(root.rglob("*.json"))]
-
-
 def make_boards(
     records: Iterable[Record],
     reported: Sequence[Reported] = (),
     deviations: Sequence[Deviation] = (),
     tolerance: Tolerance | None = None,
+    split_sizes: Mapping[str, int] | None = None,
 ) -> list[Board]:
     """Gather records into boards, official editions first.
 
@@ -148,6 +142,8 @@ def make_boards(
         reported: published numbers; they are set beside official editions only.
         deviations: accepted differences.
         tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
+        split_sizes: label of an edition -> number of sequences, where it is known; else that of the
+            official split, else the number of sequences that any method has.
 
     Raises:
         InputError: two records of one method, sequence and protocol, or an unknown protocol.
@@ -156,8 +152,8 @@ def make_boards(
     for record in records:
         key = (record.edition == "mini", record.dataset, record.split, record.protocol)
         groups.setdefault(key, []).append(record)
-    limits = tolerance or Tolerance()
-    return [_board(groups[key], reported, deviations, limits) for key in sorted(groups)]
+    limits, sizes = tolerance or Tolerance(), split_sizes or {}
+    return [_board(groups[key], reported, deviations, limits, sizes) for key in sorted(groups)]
 
 
 def data_set_values(records: Mapping[str, Record], protocol: Protocol) -> dict[str, float | None]:
@@ -166,11 +162,17 @@ def data_set_values(records: Mapping[str, Record], protocol: Protocol) -> dict[s
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
+def edition_label(record: Record) -> str:
+    """Return the label of a record's edition, e.g. ``"davis16-mini"``."""
+    return f"{record.dataset}-mini" if record.edition == "mini" else record.dataset
+
+
 def _board(
     records: Sequence[Record],
     reported: Sequence[Reported],
     deviations: Sequence[Deviation],
     tolerance: Tolerance,
+    split_sizes: Mapping[str, int],
 ) -> Board:
     first = records[0]
     protocol = load_protocol(first.protocol)
@@ -181,8 +183,8 @@ def _board(
             replace(row, comparisons=_compare(row, first, reported, deviations, tolerance)) for row in rows
         ]
     sequences = tuple(sorted({record.sequence for record in records}))
-    known = None if mini else SEQUENCES.get((first.dataset, first.split))
-    expected = known or len(sequences)
+    official = None if mini else SEQUENCES.get((first.dataset, first.split))
+    expected = split_sizes.get(edition_label(first)) or official or len(sequences)
     measured = {name for row in rows for name in row.values}
     metrics = tuple(name for name in METRIC_ORDER if name in measured)
     rows.sort(key=lambda row: _rank(row, metrics, expected))

@@ -1,0 +1,86 @@
+"""Per-frame values of every sequence as lines to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vosbench.benchmark.record import Record
+from vosbench.report.board import Board
+
+WIDTH, HEIGHT = 240, 80
+"""Size of the drawing area, in its own units; values 0..1 fill the height."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method's values.
+
+    Attributes:
+        name: method.
+        index: place of the method on the board, which chooses the colour.
+        mean: mean of the defined values.
+        pieces: ``"x,y x,y"`` for each run of defined values.
+    """
+
+    name: str
+    index: int
+    mean: float
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One sequence's chart.
+
+    Attributes:
+        sequence: name.
+        letter: the measure drawn, ``"J"`` or ``"F"``.
+        frames: number of frames of the sequence.
+        lines: one per method that has values.
+    """
+
+    sequence: str
+    letter: str
+    frames: int
+    lines: tuple[Line, ...]
+
+
+def curves(board: Board) -> list[Curve]:
+    """Return a chart for every sequence with per-frame J (F where a protocol has no J)."""
+    letter = next((name for name in ("J", "F") if _has(board, name)), "")
+    charts = []
+    for sequence in board.sequences:
+        records = [(i, row.name, row.records.get(sequence)) for i, row in enumerate(board.rows)]
+        lines = [_line(board, i, name, record, letter) for i, name, record in records if record is not None]
+        drawn = tuple(line for line in lines if line is not None)
+        if drawn:
+            frames = next(record.frames for _, _, record in records if record is not None)
+            charts.append(Curve(sequence, letter, frames, drawn))
+    return charts
+
+
+def _has(board: Board, letter: str) -> bool:
+    return any(letter in record.per_frame for row in board.rows for record in row.records.values())
+
+
+def _line(board: Board, index: int, name: str, record: Record, letter: str) -> Line | None:
+    values = record.per_frame.get(letter, [])
+    defined = [value for value in values if value is not None]
+    if not defined:
+        return None
+    # frames that the protocol leaves out keep their place on the axis
+    start = board.protocol.evaluated(record.frames).start
+    step = WIDTH / max(record.frames - 1, 1)
+    return Line(name, index, sum(defined) / len(defined), tuple(_pieces(values, start, step)))
+
+
+def _pieces(values: Sequence[float | None], start: int, step: float) -> list[str]:
+    runs: list[list[str]] = [[]]
+    for i, value in enumerate(values):
+        if value is None:
+            runs.append([])
+            continue
+        height = HEIGHT * (1 - min(max(value, 0.0), 1.0))
+        runs[-1].append(f"{(start + i) * step:.1f},{height:.1f}")
+    return [" ".join(run) for run in runs if run]
