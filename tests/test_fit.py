@@ -1,0 +1,127 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from vosbench.errors import InputError
+from vosbench.fit import fit
+from vosbench.models.zoo import load_method
+
+
+def write_davis(root, split, sequence, frames=4, size=(64, 96)):
+    """A square that moves over noise, in the official layout."""
+    random = np.random.default_rng(0)
+    background = random.integers(0, 255, (*size, 3), dtype=np.uint8)
+    for kind in ("JPEGImages", "Annotations"):
+        (root / "davis16" / kind / "480p" / sequence).mkdir(parents=True)
+    lines = []
+    for index in range(frames):
+        image, mask = background.copy(), np.zeros(size, np.uint8)
+        window = (slice(20, 40), slice(10 + 3 * index, 40 + 3 * index))
+        image[window], mask[window] = (200, 40, 40), 255
+        stem = f"480p/{sequence}/{index:05d}"
+        Image.fromarray(image).save(root / f"davis16/JPEGImages/{stem}.jpg", quality=95)
+        Image.fromarray(mask).save(root / f"davis16/Annotations/{stem}.png")
+        lines.append(f"/JPEGImages/{stem}.jpg /Annotations/{stem}.png \n")
+    sets = root / "davis16/ImageSets/480p"
+    sets.mkdir(parents=True, exist_ok=True)
+    (sets / f"{split}.txt").write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_davis(root, "train", "square")
+    write_davis(root, "val", "other", frames=2)
+    runs = tmp_path_factory.mktemp("runs")
+    return [
+        *("model=mpnet", "size=tiny", "stage=C", "data.scale=1.0", "workers=0"),
+        *("recipe.C.batch_size=2", "recipe.C.crop=[48,64]", "recipe.C.epochs=2"),
+        *("trainer.accelerator=cpu", "trainer.limit_train_batches=1", "trainer.log_every_n_steps=1"),
+        *("trainer.enable_progress_bar=false", f"data_root={root}", f"runs={runs}"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(arguments):
+    return fit(arguments)
+
+
+def test_run_folder_holds_config_checkpoints_and_log(run):
+    assert run.name == "000"
+    assert yaml.safe_load((run / "config.yaml").read_text())["recipe"]["C"]["crop"] == [48, 64]
+    assert (run / "C/checkpoints/best.ckpt").is_file()
+    with (run / "C/logs/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["train/loss"]) > 0 for row in rows if row["train/loss"]] == [True, True]
+    assert any(row["val/iou"] for row in rows)
+
+
+def test_resume_continues_at_the_next_epoch_and_step(run, arguments):
+    before = torch.load(run / "C/checkpoints/last.ckpt", weights_only=True)
+    assert (before["epoch"], before["global_step"]) == (1, 2)
+    assert fit([*arguments, "resume=auto", "recipe.C.epochs=3"]) == run
+    after = torch.load(run / "C/checkpoints/last.ckpt", weights_only=True)
+    assert (after["epoch"], after["global_step"]) == (2, 3)
+    moments = [state["optimizer_states"][0]["state"] for state in (before, after)]
+    assert len(moments[0]) == len(moments[1]) > 0
+
+
+def test_a_second_run_gets_its_own_folder_and_starts_from_given_weights(run, arguments):
+    first = run / "C/checkpoints/best.ckpt"
+    again = fit([*arguments, f"init={first}", "recipe.C.optimizer.lr=0.0"])
+    assert again.name == "001"
+    initial, kept = (
+        torch.load(path, weights_only=True)["state_dict"] for path in (first, again / "C/checkpoints/last.ckpt")
+    )
+    weights = [key for key in initial if key.endswith("0.weight")]
+    assert weights
+    assert all(torch.equal(initial[key], kept[key]) for key in weights)
+
+
+def test_checkpoint_of_a_run_loads_as_a_method(run):
+    method, provenance = load_method("mpnet", checkpoint=run / "C/checkpoints/last.ckpt")
+    assert provenance["size"] == "tiny"
+    assert provenance["variant"]["input"] == "angle_field"
+    assert len(provenance["sha256"]) == 64
+    json.dumps(provenance)
+    assert method.task == "unsupervised"
+
+
+def test_missing_data_names_both_ways_out(tmp_path):
+    with pytest.raises(InputError, match=r"no folder .*ft3d.*data_root=DIR.*data=mini"):
+        fit(["model=mpnet", f"data_root={tmp_path}", f"runs={tmp_path / 'runs'}"])
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stage=D", "unknown stage of mpnet 'D'"),
+        ("logger=cvs", "did you mean csv"),
+        ("recipe.C.crop=[48]", "write crop="),
+        ("recipe.C.batch_size=1", "batch_size"),
+        ("recipe.C.flow=[diss]", "did you mean dis"),
+        ("recipe.C.flow=[ground_truth]", "no ground-truth flow"),
+        ("recipe.C.optimizer.name=sdg", "did you mean sgd"),
+        ("recipe.C.schedule.name=stepp", "did you mean step"),
+        ("trainer.precision=17", "trainer: "),
+        ("trainer.accelerator=tpuu", "trainer: "),
+        ("resume=nowhere.ckpt", "no file nowhere.ckpt"),
+        ("init=nowhere.ckpt", "no weights file nowhere.ckpt"),
+        ("data.split=trial", "trial"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, override, message):
+    with pytest.raises(InputError, match=message) as error:
+        fit([*arguments, override])
+    assert "\n" not in str(error.value)
+
+
+def test_resume_auto_without_a_run_says_so(arguments, tmp_path):
+    with pytest.raises(InputError, match="no run with a checkpoint"):
+        fit([*arguments, "resume=auto", f"runs={tmp_path}"])

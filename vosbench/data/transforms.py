@@ -1,0 +1,161 @@
+"""Augmentation of a clip: every frame, flow field and mask of it changes together.
+
+Randomness comes from torch's generator, which the loader seeds per worker.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Consecutive frames of a video, the flow between them and masks of some of them.
+
+    Attributes:
+        frames: (T, 3, H, W) uint8 RGB.
+        masks: (M, H, W) uint8 ids, 255 void.
+        flow: (N, 2, H, W) float32 pixels; None where the method reads none.
+    """
+
+    frames: Tensor
+    masks: Tensor
+    flow: Tensor | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.frames.shape[-2], self.frames.shape[-1]
+
+
+def chance(probability: float) -> bool:
+    """Return True with `probability`."""
+    return torch.rand(()).item() < probability
+
+
+def rescale(clip: Clip, scale: float) -> Clip:
+    """Resize by `scale`, flow vectors included; masks by nearest neighbour."""
+    if scale == 1:
+        return clip
+    height, width = (max(1, round(side * scale)) for side in clip.size)
+    frames = F.interpolate(clip.frames.float(), (height, width), mode="bilinear", antialias=True)
+    masks = F.interpolate(clip.masks[None], (height, width), mode="nearest-exact")[0]
+    flow = None if clip.flow is None else resize_flow(clip.flow, height, width)
+    return Clip(frames.round().to(torch.uint8), masks, flow)
+
+
+def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
+    """Resize (N, 2, H, W) pixel flow to (height, width), vectors scaled to the new grid."""
+    factor = flow.new_tensor([width / flow.shape[-1], height / flow.shape[-2]])
+    return F.interpolate(flow, (height, width), mode="bilinear", antialias=True) * factor[:, None, None]
+
+
+def random_crop(clip: Clip, height: int, width: int) -> Clip:
+    """Cut the same random (height, width) window from everything; a side that is shorter stays whole."""
+    top = _random_offset(clip.size[0], height)
+    left = _random_offset(clip.size[1], width)
+    window = (..., slice(top, top + height), slice(left, left + width))
+    flow = None if clip.flow is None else clip.flow[window]
+    return Clip(clip.frames[window], clip.masks[window], flow)
+
+
+def mirror(clip: Clip) -> Clip:
+    """Swap left and right; the horizontal component of flow changes sign."""
+    flow = clip.flow
+    if flow is not None:
+        flow = flow.flip(-1) * flow.new_tensor([-1, 1])[:, None, None]
+    return Clip(clip.frames.flip(-1), clip.masks.flip(-1), flow)
+
+
+def move_camera(clip: Clip) -> Clip:
+    """Add the flow of a camera that turns and zooms; what moves in the scene stays what moves.  [ours]
+
+    A turn or zoom displaces a pixel by an amount that depends on its place alone, not on depth, so
+    a moving label keeps its meaning. Half of the cameras also follow the moving objects, as people
+    with a camera do. The frames stay as they are: use this for methods that see flow alone.
+    """
+    if clip.flow is None:
+        return clip
+    flow = clip.flow + _turning_flow(*clip.size)
+    if chance(0.5):
+        flow = flow - _uniform(0.4, 1.1) * _mean_motion(flow, clip.masks == 1)
+    return replace(clip, flow=flow)
+
+
+def degrade_flow(clip: Clip) -> Clip:
+    """Make exact flow look estimated: blurred boundaries, drift, blotches, another scale.  [ours]"""
+    if clip.flow is None:
+        return clip
+    flow = clip.flow * math.exp(_uniform(-1.0, 0.7))
+    strength = flow.std().clamp(0.05, 5)
+    if chance(0.7):
+        flow = _blur(flow, _uniform(0.5, 3.0))
+    if chance(0.7):
+        flow = flow + strength * _uniform(0.0, 0.25) * _noise_like(flow, cells=int(_uniform(3, 20)))
+    if chance(0.5):
+        # where texture is missing, an estimator fills in from the surroundings
+        filled = _blur(flow, _uniform(4.0, 12.0))
+        flow = torch.where(_blotches(flow, _uniform(0.7, 1.5)), filled, flow)
+    if chance(0.3):
+        wrong = flow + strength * 1.5 * _noise_like(flow, cells=int(_uniform(3, 8)))
+        flow = torch.where(_blotches(flow, _uniform(1.2, 2.0)), wrong, flow)
+    if chance(0.5):
+        flow = flow + _uniform(0.0, 0.1) * torch.randn_like(flow)
+    return replace(clip, flow=flow)
+
+
+def _turning_flow(height: int, width: int) -> Tensor:
+    focal = width * _uniform(0.8, 1.6)
+    speed = math.exp(_uniform(math.log(0.002), math.log(0.05)))
+    pitch, yaw = (torch.randn(2) * speed).tolist()
+    roll, zoom = (torch.randn(2) * speed * 0.5).tolist()
+    y = (torch.arange(height)[:, None] - (height - 1) / 2) / focal
+    x = (torch.arange(width)[None, :] - (width - 1) / 2) / focal
+    # instantaneous rotation field of a pinhole camera, Longuet-Higgins and Prazdny 1980
+    u = x * y * pitch - (1 + x * x) * yaw + y * roll + zoom * x
+    v = (1 + y * y) * pitch - x * y * yaw - x * roll + zoom * y
+    return focal * torch.stack([u, v])
+
+
+def _mean_motion(flow: Tensor, moving: Tensor) -> Tensor:
+    count = moving.sum()
+    if count == 0:
+        return flow.new_zeros(1, 2, 1, 1)
+    total = (flow * moving[: len(flow), None]).sum(dim=(0, 2, 3), keepdim=True)
+    return total / count
+
+
+def _blur(flow: Tensor, sigma: float) -> Tensor:
+    radius = min(math.ceil(2 * sigma), min(flow.shape[-2:]) - 1)
+    taps = torch.arange(-radius, radius + 1, dtype=flow.dtype)
+    kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    planes = flow.reshape(-1, 1, *flow.shape[-2:])
+    planes = F.conv2d(F.pad(planes, (0, 0, radius, radius), "replicate"), kernel[None, None, :, None])
+    planes = F.conv2d(F.pad(planes, (radius, radius, 0, 0), "replicate"), kernel[None, None, None, :])
+    return planes.reshape(flow.shape)
+
+
+def _noise_like(flow: Tensor, cells: int) -> Tensor:
+    """Smooth noise of unit strength with `cells` bumps across."""
+    coarse = torch.randn(len(flow), flow.shape[1], max(2, cells * 9 // 16), max(2, cells))
+    return F.interpolate(coarse, flow.shape[-2:], mode="bicubic")
+
+
+def _blotches(flow: Tensor, threshold: float) -> Tensor:
+    """(N, 1, H, W) bool regions with soft outlines, fewer and smaller the higher `threshold`."""
+    coarse = torch.randn(len(flow), 1, 5, 9)
+    return F.interpolate(coarse, flow.shape[-2:], mode="bicubic") > threshold
+
+
+def _random_offset(side: int, crop: int) -> int:
+    return int(torch.randint(max(0, side - crop) + 1, ()).item())
+
+
+def _uniform(low: float, high: float) -> float:
+    return low + (high - low) * torch.rand(()).item()

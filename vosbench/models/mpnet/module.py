@@ -1,0 +1,228 @@
+"""MP-Net: its inputs, training and inference around `MotionPatternNet`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vosbench.config import StageConfig, load_stage
+from vosbench.data.transforms import resize_flow
+from vosbench.data.video import VOID, IdMap, Segmentation, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.flow.encodings import Angle, angle_field, zero_mean
+from vosbench.models.base import Size, Task
+from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
+from vosbench.models.schedule import build_optimizer
+
+CHANNELS = {"rgb": 3, "rgb_pair": 6, "flow": 2, "angle_field": 2, "rgb_angle": 5}
+WIDTH = {"full": 64, "tiny": 16}
+TEST_SHORT_SIDE = {"full": 232, "tiny": 144}
+# mean and standard deviation of ImageNet, the usual normalisation of 8-bit RGB
+RGB_MEAN = (0.485, 0.456, 0.406)
+RGB_STD = (0.229, 0.224, 0.225)
+
+
+class MPNet(pl.LightningModule):
+    """Motion pattern network: which pixels move on their own, from one frame pair.
+
+    Args:
+        size: ``"full"`` as published, ``"tiny"`` a quarter of the width and a smaller test size.
+        input: ``rgb``, ``rgb_pair``, ``flow`` (zero mean), ``angle_field`` or ``rgb_angle``.
+        decoder_units: 1 to 4; the paper has 1 and 4.
+        angle: ``unsigned`` as released, or ``signed``.
+        encode_then_resize: encode flow at the size of the frames and resize the code by nearest
+            neighbour, as the released test code does, rather than resize flow and encode it.
+        threshold: probability above which a pixel moves.
+        test_short_side: shorter side at inference, pixels; None for that of the size.
+
+    Raises:
+        InputError: a value outside its choices.
+    """
+
+    task: Task = "unsupervised"
+    recipe = "mpnet"
+    stages = ("A", "C")
+
+    def __init__(
+        self,
+        size: Size = "full",
+        input: str = "angle_field",  # noqa: A002, the word of the paper's table 1
+        decoder_units: int = 4,
+        angle: Angle = "unsigned",
+        encode_then_resize: bool = False,
+        threshold: float = 0.5,
+        test_short_side: int | None = None,
+    ) -> None:
+        super().__init__()
+        _require("size", size, tuple(WIDTH))
+        _require("input", input, tuple(CHANNELS))
+        _require("decoder_units", decoder_units, (1, 2, 3, 4))
+        _require("angle", angle, get_args(Angle))
+        _require("encode_then_resize", encode_then_resize, (False, True))
+        if not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+            raise InputError(f"mpnet: threshold is {threshold!r}, it must be between 0 and 1")
+        short_side = TEST_SHORT_SIDE[size] if test_short_side is None else test_short_side
+        if not (isinstance(short_side, int) and short_side >= SMALLEST_SIDE):
+            raise InputError(f"mpnet: test_short_side is {short_side!r}, at least {SMALLEST_SIDE} pixels")
+        self.save_hyperparameters()
+        self.input = input
+        self.angle: Angle = angle
+        self.encode_then_resize = encode_then_resize
+        self.threshold = threshold
+        self.test_short_side = short_side
+        self.needs_flow = input not in ("rgb", "rgb_pair")
+        self.needs_pair = input != "rgb"
+        # channels last makes the convolutions a third faster on CPUs and under mixed precision
+        self.network = MotionPatternNet(CHANNELS[input], WIDTH[size], decoder_units).to(
+            memory_format=torch.channels_last
+        )
+        self.stage: StageConfig | None = None
+
+    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
+        """Choose what `configure_optimizers` sets up; every stage trains all weights.
+
+        Args:
+            name: a stage of the recipe.
+            settings: its settings, by default those of the packaged recipe.
+
+        Raises:
+            InputError: the recipe has no such stage.
+        """
+        self.stage = settings or load_stage(self.recipe, name)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and schedule of the stage."""
+        stage = self.stage or load_stage(self.recipe, self.stages[0])
+        attached = self._trainer is not None
+        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
+        return build_optimizer(self.parameters(), stage.optimizer, stage.schedule, steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write into the checkpoint which network it is of."""
+        variant = {key: value for key, value in self.hparams.items() if key != "size"}
+        checkpoint["vosbench"] = {"name": "mpnet", "size": self.hparams["size"], "variant": variant}
+
+    def encode(self, frames: Tensor, flow: Tensor | None) -> Tensor:
+        """Return the network's input.
+
+        Args:
+            frames: (B, 2, 3, H, W) uint8 RGB pairs.
+            flow: (B, 2, H, W) pixels from the first to the second; None where none is needed.
+
+        Returns:
+            (B, C, H, W) floating point.
+        """
+        parts = []
+        if self.input in ("rgb", "rgb_angle"):
+            parts.append(self._normalise(frames[:, 0]))
+        if self.input == "rgb_pair":
+            parts += [self._normalise(frames[:, 0]), self._normalise(frames[:, 1])]
+        if flow is not None and self.input == "flow":
+            parts.append(zero_mean(flow))
+        if flow is not None and self.input in ("angle_field", "rgb_angle"):
+            parts.append(angle_field(flow, self.angle))
+        return torch.cat(parts, dim=1)
+
+    def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
+        """Return logits, (B, 1, h, w), of pairs as `encode` takes them."""
+        logits: Tensor = self.network(self.encode(frames, flow))
+        return logits
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the mean binary cross-entropy over the output grid, void pixels left out."""
+        logits = self(batch["frames"], batch.get("flow"))
+        target = F.interpolate(batch["mask"][:, None], logits.shape[-2:], mode="nearest-exact")
+        known = target != VOID
+        losses = F.binary_cross_entropy_with_logits(logits, (target > 0).to(logits.dtype), reduction="none")
+        loss = (losses * known).sum() / known.sum().clamp(min=1)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log the intersection over union of each frame at the size of its mask."""
+        target = batch["mask"]
+        logits = self(batch["frames"], batch.get("flow"))
+        probability = _enlarge(logits.float().sigmoid(), target.shape[-2:])[:, 0]
+        iou = _intersection_over_union(probability > self.threshold, target)
+        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(target))
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Segment frame by frame; the last frame, which has no successor, keeps the mask before it.
+
+        Args:
+            video: T frames, with flow unless the input is RGB.
+            first_mask: not used, the method is unsupervised.
+
+        Raises:
+            InputError: the video has no flow, or a single frame and the input needs a pair.
+        """
+        if self.needs_flow and video.flow is None:
+            raise InputError(f"video {video.name}: mpnet with input={self.input} needs optical flow")
+        if self.needs_pair and len(video) < 2:
+            raise InputError(f"video {video.name} has one frame: mpnet compares a frame with the next")
+        return Segmentation(self._masks(video), len(video))
+
+    def _masks(self, video: Video) -> Iterator[IdMap]:
+        self.eval()
+        pairs = len(video) - 1 if self.needs_pair else len(video)
+        mask = np.zeros(video.frames[0].shape[:2], np.uint8)
+        for index in range(len(video)):
+            if index < pairs:
+                mask = (self.probability(video, index) > self.threshold).astype(np.uint8)
+            yield mask
+
+    @torch.inference_mode()
+    def probability(self, video: Video, index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the probability, (H, W) float32, that each pixel of frame `index` moves."""
+        numbers = [index, index + 1] if self.needs_pair else [index]
+        frames = torch.from_numpy(np.stack([video.frames[number] for number in numbers]))
+        frames = frames.to(self.device).permute(0, 3, 1, 2)
+        height, width = frames.shape[-2:]
+        scale = self.test_short_side / min(height, width)
+        size = (round(height * scale), round(width * scale))
+        code = self._test_code(frames, self._flow(video, index), size)
+        return _enlarge(self.network(code).float().sigmoid(), (height, width))[0, 0].cpu().numpy()
+
+    def _flow(self, video: Video, index: int) -> Tensor | None:
+        if not self.needs_flow or video.flow is None:
+            return None
+        return torch.from_numpy(np.array(video.flow[index], dtype=np.float32))[None].to(self.device)
+
+    def _test_code(self, frames: Tensor, flow: Tensor | None, size: tuple[int, int]) -> Tensor:
+        if self.encode_then_resize:
+            return F.interpolate(self.encode(frames[None], flow), size, mode="nearest")
+        resized = F.interpolate(frames.float(), size, mode="bilinear", antialias=True)
+        return self.encode(resized[None], None if flow is None else resize_flow(flow, *size))
+
+    def _normalise(self, frames: Tensor) -> Tensor:
+        mean = torch.tensor(RGB_MEAN, device=frames.device)[:, None, None]
+        std = torch.tensor(RGB_STD, device=frames.device)[:, None, None]
+        return (frames.float() / 255 - mean) / std
+
+
+def _enlarge(probability: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    return F.interpolate(probability, tuple(size), mode="bilinear", align_corners=False)
+
+
+def _intersection_over_union(predicted: Tensor, target: Tensor) -> Tensor:
+    """(B, H, W) bool and uint8 -> (B,); 1 where both are empty."""
+    known = target != VOID
+    moving = (target > 0) & known
+    predicted = predicted & known
+    union = (predicted | moving).sum(dim=(-2, -1))
+    shared = (predicted & moving).sum(dim=(-2, -1))
+    return torch.where(union == 0, 1.0, shared / union.clamp(min=1))
+
+
+def _require(key: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value in choices and isinstance(value, type(choices[0])):
+        return
+    if isinstance(value, str) and isinstance(choices[0], str):
+        raise unknown_name(f"mpnet {key}", value, choices)
+    raise InputError(f"mpnet: {key} is {value!r}, choose from {', '.join(map(str, choices))}")

@@ -1,0 +1,84 @@
+"""From a stage's configuration to its optimiser and schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from vosbench.config import OptimizerConfig, ScheduleConfig
+from vosbench.errors import unknown_name
+
+WARMUP = 0.05
+"""Share of a cosine schedule in which the learning rate rises."""
+
+
+class DecaySchedule(LambdaLR):
+    """Multiplies the learning rate and, unlike torch's schedules, the weight decay too.
+
+    Args:
+        optimizer: its present learning rates and weight decays are the base values.
+        factor: step or epoch -> factor.
+    """
+
+    def __init__(self, optimizer: Optimizer, factor: Callable[[int], float]) -> None:
+        for group in optimizer.param_groups:
+            # kept in the group, beside torch's initial_lr, so that it is saved and restored with it
+            group.setdefault("initial_weight_decay", group["weight_decay"])
+        super().__init__(optimizer, factor)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Advance by one."""
+        super().step(epoch)
+        for group, factor in zip(self.optimizer.param_groups, self.lr_lambdas, strict=True):
+            group["weight_decay"] = group["initial_weight_decay"] * factor(self.last_epoch)
+
+
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], optimizer: OptimizerConfig, schedule: ScheduleConfig, steps: int
+) -> dict[str, Any]:
+    """Return what `configure_optimizers` of a LightningModule returns.
+
+    Args:
+        parameters: what is trained.
+        optimizer: its settings.
+        schedule: its settings; ``step`` advances per epoch, ``cosine`` per step.
+        steps: optimiser steps of the whole stage, for ``cosine``.
+
+    Raises:
+        InputError: unknown optimiser or schedule.
+    """
+    built = _optimizer(parameters, optimizer)
+    if schedule.name == "step":
+        decay = DecaySchedule(built, lambda epoch: _steps_factor(epoch, schedule))
+        return {"optimizer": built, "lr_scheduler": {"scheduler": decay, "interval": "epoch"}}
+    if schedule.name == "cosine":
+        cosine = LambdaLR(built, lambda step: _cosine_factor(step / max(1, steps), schedule.gamma))
+        return {"optimizer": built, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+    raise unknown_name("schedule", schedule.name, ("step", "cosine"))
+
+
+def _optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig) -> Optimizer:
+    if settings.name == "sgd":
+        return SGD(
+            parameters, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+        )
+    if settings.name == "adamw":
+        betas = (settings.momentum, 0.999)
+        return AdamW(parameters, settings.lr, betas=betas, weight_decay=settings.weight_decay)
+    raise unknown_name("optimizer", settings.name, ("sgd", "adamw"))
+
+
+def _steps_factor(epoch: int, schedule: ScheduleConfig) -> float:
+    return float(schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones))
+
+
+def _cosine_factor(progress: float, lowest: float) -> float:
+    if progress < WARMUP:
+        return max(0.01, progress / WARMUP)
+    fall = min(1.0, (progress - WARMUP) / (1 - WARMUP))
+    return lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * fall))

@@ -1,0 +1,172 @@
+"""Weights this project trained, where they came from, and loading a method by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from vosbench.errors import InputError, unknown_name
+from vosbench.files import atomic_path, write_text
+from vosbench.models import METHODS, SIZES, build
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vosbench.models.base import Method
+
+WEIGHTS = Path(str(files("vosbench.models") / "weights"))
+
+
+def __getattr__(name: str) -> Any:
+    # the baselines' names are theirs to say; they are looked up on first use
+    if name == "METHOD_NAMES":
+        from vosbench.models.baselines import BASELINES
+
+        return (*sorted(BASELINES), *sorted(METHODS))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_method(
+    name: str, size: str | None = None, checkpoint: Path | None = None
+) -> tuple[Method, dict[str, Any]]:
+    """Return a method ready to segment, and where its weights come from.
+
+    Args:
+        name: a network or a baseline.
+        size: by default the largest the zoo has weights for; baselines have none.
+        checkpoint: a Lightning checkpoint or safetensors file to use instead of the zoo.
+
+    Returns:
+        The method and its provenance: ``weights`` (file name, or ``none`` for a baseline),
+        ``sha256``, ``size``, ``variant`` and, for the zoo, how it was trained.
+
+    Raises:
+        InputError: unknown name or size, no weights in the zoo, a damaged or foreign checkpoint.
+    """
+    from vosbench.models.baselines import BASELINES
+
+    if name not in METHODS and name not in BASELINES:
+        raise unknown_name("model", name, (*BASELINES, *METHODS))
+    if size is not None and size not in SIZES:
+        raise unknown_name("size", size, SIZES)
+    if name in BASELINES:
+        if checkpoint is not None:
+            raise InputError(f"{name} is a baseline without weights: leave the checkpoint out")
+        return BASELINES[name](), {"weights": "none"}
+    path = checkpoint or _zoo_file(name, size)
+    provenance = {} if checkpoint else _zoo_provenance(path)
+    state, described = read_state(path)
+    described = {"name": name, "size": size or "full", "variant": {}} | described
+    if described["name"] != name:
+        raise InputError(f"{path}: weights of {described['name']}, not of {name}")
+    if size is not None and described["size"] != size:
+        raise InputError(f"{path}: weights of size {described['size']}, not {size}")
+    module = build(name, described["size"], **described["variant"])
+    try:
+        module.load_state_dict(state)
+    except RuntimeError:
+        raise InputError(f"{path}: not weights of {name} (size {described['size']})") from None
+    module.eval()
+    return cast("Method", module), provenance | described | {"weights": path.name, "sha256": sha256(path)}
+
+
+def export(
+    checkpoint: Path, training: dict[str, Any], folder: Path = WEIGHTS, *, variant: dict[str, Any] | None = None
+) -> Path:
+    """Write a checkpoint's weights and their provenance as zoo files.
+
+    Args:
+        checkpoint: Lightning checkpoint of a run.
+        training: how it was trained and what it measures; goes into the provenance.
+        folder: where ``<name>-<size>.safetensors`` and ``.json`` are written.
+        variant: switches of inference to change, e.g. the threshold.
+
+    Returns:
+        The safetensors file.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
+    from safetensors.torch import save_file
+
+    state, described = read_state(checkpoint)
+    described["variant"] |= variant or {}
+    path = folder / f"{described['name']}-{described['size']}.safetensors"
+    with atomic_path(path) as temporary:
+        tensors = {key: value.contiguous() for key, value in state.items()}
+        save_file(tensors, temporary, metadata={"vosbench": json.dumps(described, sort_keys=True)})
+    provenance = described | {"sha256": sha256(path), "training": training}
+    write_text(path.with_suffix(".json"), json.dumps(provenance, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read weights, and the network they describe themselves as belonging to.
+
+    Args:
+        path: a Lightning checkpoint (read without running any code in it) or safetensors.
+
+    Returns:
+        The state dict, and ``name``, ``size``, ``variant`` as far as the file says.
+
+    Raises:
+        InputError: the file is missing or neither of the two.
+    """
+    if not path.is_file():
+        raise InputError(f"no weights file {path}")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_checkpoint(path)
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = json.loads((file.metadata() or {}).get("vosbench", "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, described  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from None
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
+        raise InputError(f"{path}: not a checkpoint that can be read safely (.ckpt or .safetensors)") from None
+    if not isinstance(content, dict) or "state_dict" not in content or "vosbench" not in content:
+        raise InputError(f"{path}: not a checkpoint of vosbench fit")
+    return content["state_dict"], dict(content["vosbench"])
+
+
+def _zoo_file(name: str, size: str | None) -> Path:
+    for candidate in (size,) if size else SIZES:
+        path = WEIGHTS / f"{name}-{candidate}.safetensors"
+        if path.is_file():
+            return path
+    wanted = f"{name} ({size})" if size else name
+    raise InputError(f"the zoo has no weights of {wanted}: train it with vosbench fit and give its checkpoint")
+
+
+def _zoo_provenance(path: Path) -> dict[str, Any]:
+    described = path.with_suffix(".json")
+    try:
+        provenance: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        raise InputError(f"{described}: missing or damaged; install vosbench again") from None
+    if provenance.get("sha256") != sha256(path):
+        raise InputError(f"{path}: its hash is not the one in {described.name}; install vosbench again")
+    return provenance
