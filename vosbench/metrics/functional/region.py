@@ -53,6 +53,6 @@ def region_similarity(pred: Tensor, target: Tensor, void: Tensor | None = None) 
     check_masks(pred, target, void)
     if void is not None:
         pred, target = pred & ~void, target & ~void
-    intersection = (pred & target).sum((1, 2)).double()
-    union = (pred | target).sum((1, 2)).double()
+    intersection = (pred & target).sum((1, 2), dtype=torch.int32).double()
+    union = (pred | target).sum((1, 2), dtype=torch.int32).double()
     return torch.where(union > 0, intersection / union, 1.0)
