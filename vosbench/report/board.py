@@ -272,12 +272,15 @@ def _frames_per_second(records: Iterable[Record]) -> float | None:
 
 
 def _notes(rows: Sequence[Row], protocol: Protocol) -> tuple[str, ...]:
-    """Say how T was averaged, once when it is the same for every method."""
-    by_row = {row.name: stability_note(_scores(row.records), protocol) for row in rows}
-    notes = {name: note for name, note in by_row.items() if note}
-    if len(set(notes.values())) == 1 and len(notes) == len(rows):
-        return (next(iter(notes.values())),)
-    return tuple(f"{name}: {note}" for name, note in sorted(notes.items()))
+    """Say how T was averaged, naming the methods where it was not the same for all."""
+    methods: dict[str, list[str]] = {}
+    for row in rows:
+        note = stability_note(_scores(row.records), protocol)
+        if note:
+            methods.setdefault(note, []).append(row.name)
+    if len(methods) == 1:
+        return tuple(methods)
+    return tuple(f"{note} ({', '.join(names)})" for note, names in methods.items())
 
 
 def _scores(records: Mapping[str, Record]) -> dict[str, SequenceScore]:

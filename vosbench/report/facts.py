@@ -12,7 +12,6 @@ _SHARED = (
     ("device", "device"),
     ("machine", "machine"),
     ("versions", "versions"),
-    ("code", "git"),
 )
 """What a reader is told of a whole board: label, key of the provenance."""
 
@@ -23,7 +22,7 @@ _ELSEWHERE = frozenset({"config", "objects"})
 def facts(board: Board) -> list[tuple[str, str]]:
     """Return (label, text) of what holds for a board; where methods differ, each text names its methods."""
     found = [(label, _shared(board, key)) for label, key in _SHARED]
-    found.append(("measured", _dates(board)))
+    found += [("code", _code(board)), ("measured", _dates(board))]
     return [(label, text) for label, text in found if text]
 
 
@@ -61,6 +60,13 @@ def _shared(board: Board, key: str) -> str:
     if len(methods) == 1:
         return next(iter(methods))
     return "; ".join(f"{text} [{', '.join(names)}]" for text, names in methods.items())
+
+
+def _code(board: Board) -> str:
+    states = [record.provenance.get("git") for row in board.rows for record in row.records.values()]
+    changed = {True: "", False: " with local changes"}
+    commits = {f"commit {git['commit'][:12]}{changed[git['clean']]}" for git in states if git}
+    return ", ".join(sorted(commits))
 
 
 def _dates(board: Board) -> str:

@@ -19,7 +19,7 @@ from vosbench.report.tables import (
     arrow,
     board_title,
     coverage,
-    remark,
+    remark_parts,
     show,
     show_rate,
 )
@@ -67,7 +67,7 @@ def html(
         "curves": curves,
         "facts": facts,
         "provenance": provenance,
-        "remark": remark,
+        "remark_parts": remark_parts,
         "share": _share,
         "shade": _shade,
         "show": show,

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from vosbench.data.formats.png import read_ids
 from vosbench.data.video import VOID, Frame, Video
+from vosbench.errors import InputError
 from vosbench.report.board import LOWER_IS_BETTER, Board, Row
 from vosbench.report.overlay import overlay, thumbnail
 from vosbench.report.tables import show
 
 WIDTH = 320
 """Pixels a picture is wide."""
-
-_QUALITY = 82
 
 
 @dataclass(frozen=True)
@@ -117,8 +113,10 @@ def _strip(board: Board, video: Video, why: str, masks: Path) -> Strip:
 def _of_method(row: Row, sequence: str, frame: Frame, mask: Path) -> Picture:
     if not mask.is_file():
         return Picture(row.name, f"No mask of {row.name} on {sequence} was kept", "")
-    picture = overlay(frame, read_ids(mask))
-    return Picture(row.name, f"Mask of {row.name} on {sequence}", _uri(picture))
+    ids = read_ids(mask)
+    if ids.shape != frame.shape[:2]:
+        raise InputError(f"{mask}: not the size of the frames of {sequence}; delete this folder of masks")
+    return Picture(row.name, f"Mask of {row.name} on {sequence}", _uri(overlay(frame, ids)))
 
 
 def _middle(board: Board, video: Video) -> int:
@@ -129,6 +127,4 @@ def _middle(board: Board, video: Video) -> int:
 
 
 def _uri(picture: Frame) -> str:
-    small = io.BytesIO()
-    Image.fromarray(thumbnail(picture, WIDTH)).save(small, format="JPEG", quality=_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode('ascii')}"
+    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail(picture, WIDTH)).decode('ascii')}"

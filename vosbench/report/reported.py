@@ -195,7 +195,7 @@ def select(
     else:
         found = [e for e in cells if e.method == name.name and _agrees(e.variant_keys, name.variant)]
     found.sort(key=lambda entry: (entry.split != split, not entry.own))
-    once = {(entry.paper, entry.split, entry.value, _flow(entry)): entry for entry in reversed(found)}
+    once = {(entry.split, entry.value, _flow(entry)): entry for entry in reversed(found)}
     return list(reversed(once.values()))
 
 

@@ -78,23 +78,31 @@ def overall_table(board: Board) -> str:
 
 
 def published_table(board: Board) -> str:
-    """Return every published number of the methods on this board beside the measured one."""
-    body = [
-        [
-            row.name,
-            item.metric,
-            show(item.metric, item.measured),
-            show(item.metric, item.published.value),
-            show(item.metric, item.difference, sign=True),
-            item.verdict.kind,
-            item.published.source,
-            remark(item),
-        ]
-        for row in board.rows
-        for item in row.comparisons
-    ]
-    header = ["method", "metric", "measured", "published", "difference", "verdict", "source", "remark"]
-    return markdown_table(header, body, "llrrrlll")
+    """Return every published number of the methods on this board beside the measured one.
+
+    Remarks (variant, doubts, reasons) follow the table as a numbered list.
+    """
+    remarks: dict[str, int] = {}
+    body = []
+    for row in board.rows:
+        for item in row.comparisons:
+            numbers = [remarks.setdefault(text, len(remarks) + 1) for text in remark_parts(item)]
+            body.append(
+                [
+                    row.name,
+                    item.metric,
+                    show(item.metric, item.measured),
+                    show(item.metric, item.published.value),
+                    show(item.metric, item.difference, sign=True),
+                    item.verdict.kind,
+                    item.published.source,
+                    ", ".join(str(number) for number in numbers),
+                ]
+            )
+    header = ["method", "metric", "measured", "published", "difference", "verdict", "source", "remarks"]
+    table = markdown_table(header, body, "llrrrlll")
+    listed = "\n".join(f"{number}. {text}" for text, number in remarks.items())
+    return f"{table}\n\n{listed}" if listed else table
 
 
 def sequence_table(board: Board, metric: str) -> str:
@@ -138,11 +146,9 @@ def show_rate(frames_per_second: float | None) -> str:
     return f"{frames_per_second:.0f}" if frames_per_second >= 10 else f"{frames_per_second:.1f}"
 
 
-def remark(item: Comparison) -> str:
+def remark_parts(item: Comparison) -> list[str]:
     """Return what to know about a comparison: the variant, doubts about the number, the reason."""
-    return "; ".join(
-        text for text in (item.published.variant, item.published.note, item.verdict.reason) if text
-    )
+    return [text for text in (item.published.variant, item.published.note, item.verdict.reason) if text]
 
 
 def _board_parts(board: Board) -> list[str]:
