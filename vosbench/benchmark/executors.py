@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -87,14 +87,13 @@ def _start_worker(threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    import torch
-
-    torch.set_num_threads(threads)
-    with contextlib.suppress(ImportError):
-        import cv2
-
-        # DIS on one frame pair gains little from threads, and sequences already run side by side.
-        cv2.setNumThreads(1)
+    # Flow of one pair gains little from threads, and sequences already run side by side.
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
+    # The variables are read on import; what the user's own script imported already is told directly.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
 
 
 def _end_with_parent() -> None:
