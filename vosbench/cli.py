@@ -39,6 +39,11 @@ DataRoot = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; one per core by default.")]
 Split = Annotated[str | None, typer.Option(help="Part of the data set; its usual one by default.")]
+SizeName = Annotated[
+    Literal["full", "tiny"] | None, typer.Option(help="Network size; the largest with weights by default.")
+]
+Flow = Annotated[str | None, typer.Option(help="Flow estimator of methods that need flow; dis by default.")]
+BASELINE = Path("leaderboards/records")
 Metrics = Annotated[str | None, typer.Option(help="Letters out of j,f,t; all of the protocol by default.")]
 
 
@@ -147,6 +152,150 @@ def score(
     _print_notes(scored.notes)
 
 
+@app.command()
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="Video file, folder of frames, or data set.")
+    ],
+    model: Annotated[str, typer.Option(help="Method name.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks: OUT/SEQUENCE/FRAME.png.")],
+    size: SizeName = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights to use instead of those shipped.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Ids of the first frame, for semi-supervised methods.")
+    ] = None,
+    overlay: Annotated[Path | None, typer.Option(help="Also draw the masks: FILE.mp4 or a folder.")] = None,
+    data_root: DataRoot = None,
+    split: Split = None,
+    flow: Flow = None,
+) -> None:
+    """Segment a video file, a folder of frames or a data set."""
+    from vosbench.data.roots import cache_root
+    from vosbench.flow.estimators import build_estimator
+    from vosbench.inference.predict import predict as run
+    from vosbench.models.zoo import load_method
+
+    method, _ = load_method(model, size, checkpoint)
+    with _progress("predicting") as progress:
+        predictions = run(
+            source,
+            method,
+            out,
+            data_root=data_root,
+            split=split,
+            first_mask=mask,
+            overlay=overlay,
+            estimator=None if flow is None else build_estimator(flow),
+            cache=cache_root(),
+            progress=lambda name, done, total: progress(done, total, name),
+        )
+    for item in predictions:
+        rate = item.frames / item.seconds if item.seconds else math.inf
+        sys.stdout.write(f"{item.folder}  {item.frames} masks, {rate:.1f} frames/s\n")
+
+
+@app.command()
+def compare(
+    models: Annotated[str, typer.Option(help="Method names, separated by commas, or all.")] = "all",
+    datasets: Annotated[
+        str, typer.Option(help="Data sets, separated by commas, or all that are found.")
+    ] = "all",
+    data_root: DataRoot = None,
+    out: Annotated[Path, typer.Option(help="Folder for records, masks and tables.")] = Path("results"),
+    size: SizeName = None,
+    flow: Flow = None,
+    metrics: Metrics = None,
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first sequences of each data set.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be computed.")] = False,
+    check: Annotated[
+        Literal["baseline", "reported"] | None,
+        typer.Option(help="Exit with 1 when numbers moved from --baseline, or differ from published ones."),
+    ] = None,
+    baseline: Annotated[Path, typer.Option(help="Records that --check baseline compares with.")] = BASELINE,
+    pictures: Annotated[bool, typer.Option(help="Whether the page shows frames and masks.")] = True,
+) -> None:
+    """Run methods on data sets, score them, and put measured beside reported numbers."""
+    from vosbench.benchmark.compare import compare as run
+    from vosbench.data.roots import cache_root
+    from vosbench.report.leaderboard import write_report
+
+    with _progress("comparing") as progress:
+        result = run(
+            models=_names(models) or [],
+            datasets=_names(datasets) or [],
+            data_root=data_root,
+            out=out,
+            workers=workers,
+            limit=limit,
+            dry_run=dry_run,
+            flow=flow or "dis",
+            metrics=_names(metrics),
+            size=size,
+            cache=cache_root(),
+            progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),
+        )
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
+    sys.stderr.write(f"{len(result.outcomes)} model x sequence pairs: {counts or 'none'}\n")
+    _print_notes(result.notes)
+    if not dry_run and result.records:
+        markdown, page = write_report(out, videos=result.videos, pictures=pictures)
+        sys.stdout.write(markdown.read_text(encoding="utf-8"))
+        sys.stderr.write(f"written: {markdown}, {page}, records and masks beside them\n")
+    for failure in result.failures:
+        sys.stderr.write(
+            f"failed: {failure.model} on {failure.dataset}/{failure.sequence}: {failure.message}\n"
+        )
+    found = 0 if check is None or dry_run else _check(out / "records", check, baseline, None)
+    raise typer.Exit(max(result.exit_status, found))
+
+
+@leaderboard_app.command("build")
+def leaderboard_build(
+    records: Annotated[Path, typer.Option(help="Folder of records.")] = BASELINE,
+    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md and leaderboard.html.")] = Path(
+        "leaderboards"
+    ),
+) -> None:
+    """Write the tables of the records: Markdown and one HTML page, without pictures."""
+    from vosbench.report.leaderboard import build
+    from vosbench.report.reported import load_reported
+    from vosbench.report.verdicts import load_deviations
+
+    for path in build(records, load_reported(), load_deviations(), out):
+        sys.stdout.write(f"{path}\n")
+
+
+@leaderboard_app.command("check")
+def leaderboard_check(
+    records: Annotated[Path, typer.Option(help="Folder of records to check.")] = BASELINE,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Records to compare with, e.g. of the last release.")
+    ] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="Folder of the tables that must fit the records.")
+    ] = None,
+) -> None:
+    """Exit with 1 when a number moved, differs from the published one unexplained, or a table is outdated."""
+    raise typer.Exit(_check(records, "reported", baseline, tables))
+
+
+@data_app.command("mini")
+def data_mini(
+    name: Annotated[str, typer.Argument(help="Data set, or all.")] = "all",
+    data_root: DataRoot = None,
+    seed: Annotated[int, typer.Option(help="Of all random choices: same seed, same bytes.")] = 0,
+    scenes: Annotated[int | None, typer.Option(min=1, help="Scenes or sequences per split.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Render miniature editions in official layout, with exact ground truth."""
+    from vosbench.data.mini import MINI_NAMES, write_mini
+    from vosbench.data.roots import data_root as find
+
+    for each in MINI_NAMES if name == "all" else (name,):
+        sys.stdout.write(f"{write_mini(each, find(data_root), seed=seed, scenes=scenes, workers=workers)}\n")
+
+
 @data_app.command("list")
 def data_list(data_root: DataRoot = None) -> None:
     """List the data sets, where they are expected and whether they are there."""
@@ -161,11 +310,36 @@ def data_list(data_root: DataRoot = None) -> None:
     _print(table)
 
 
+@weights_app.command("list")
+def weights_list() -> None:
+    """List the weights that come with vosbench, where they come from and their hash."""
+    from vosbench.models.zoo import shipped
+
+    table = _table("weights", ["model", "size", "parameters", "trained on", "sha256"])
+    for item in shipped():
+        table.add_row(*item)
+    _print(table)
+
+
+def _check(records: Path, kind: str, baseline: Path | None, tables: Path | None) -> int:
+    """Print what a check does not accept; return the exit status."""
+    from vosbench.report.leaderboard import check
+    from vosbench.report.reported import load_reported
+    from vosbench.report.verdicts import load_deviations
+
+    published = load_reported() if kind == "reported" else []
+    findings = check(records, baseline, published, load_deviations(), tables=tables)
+    for finding in findings:
+        sys.stdout.write(f"{finding.kind}: {finding.message}\n")
+    sys.stderr.write(f"check: {len(findings) or 'no'} findings\n")
+    return 1 if findings else 0
+
+
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _print_values(title: str, rows: Mapping[str, Mapping[str, float]], overall: Mapping[str, float]) -> None:
+def _print_values(title: str, rows: Mapping[str, Mapping[str, float | None]], overall: Mapping[str, float]) -> None:
     table = _table(title, ["sequence", *overall])
     for name, values in rows.items():
         table.add_row(name, *(_number(values.get(metric)) for metric in overall))
