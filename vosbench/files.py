@@ -29,6 +29,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder beside `folder`; put it in the place of `folder` when the block succeeds.
+
+    Missing parents are made. What was in `folder` before is removed then, not earlier; when the
+    block raises, it stays.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as hidden:
+        # The hidden folder is private; one made inside it has ordinary permissions.
+        new = Path(hidden) / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(Path(hidden) / "old")
+        new.rename(folder)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, UTF-8 with Unix line ends."""
     with atomic_path(path) as temporary:

@@ -1,0 +1,211 @@
+"""Running a method on videos and writing what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vosbench.data.catalogue import CATALOGUE, open_dataset
+from vosbench.data.datasets.base import Dataset
+from vosbench.data.formats.frame_folder import open_folder
+from vosbench.data.formats.png import read_ids, write_ids
+from vosbench.data.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
+from vosbench.data.formats.video_file import open_video
+from vosbench.data.roots import data_root as resolve_data_root
+from vosbench.data.video import IdMap, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.files import whole_folder
+from vosbench.flow.cache import attach_flow
+from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
+from vosbench.inference.overlay import is_video, write_overlay
+from vosbench.models.base import Method
+
+Progress = Callable[[str, int, int], None]
+"""Called with the sequence, the number of frames written so far and their total."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was written for one sequence.
+
+    Attributes:
+        sequence: its name.
+        folder: holds ``FRAME.png`` for every frame.
+        frames: number of frames.
+        seconds: wall time, flow and writing of masks included, overlay not.
+    """
+
+    sequence: str
+    folder: Path
+    frames: int
+    seconds: float
+
+
+def predict(
+    source: str | Path,
+    method: Method,
+    out: Path,
+    *,
+    data_root: Path | None = None,
+    split: str | None = None,
+    first_mask: Path | None = None,
+    overlay: Path | None = None,
+    estimator: FlowEstimator | Precomputed | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """Segment a data set, a folder of frames or a video file.
+
+    Masks are indexed PNG in DAVIS colours, ``out/SEQUENCE/FRAME.png``. A sequence folder appears when
+    all its masks are written; one from an earlier run is replaced then.
+
+    Args:
+        source: a data set name, a folder of images or a video file; ``./NAME`` means a
+            folder that is called like a data set.
+        method: what segments.
+        out: folder for the results.
+        data_root: where data sets are; see `vosbench.data.roots.data_root`.
+        split: of a data set; its default split when None.
+        first_mask: ids of frame 0 for a semi-supervised method on a folder or file; data sets have their own.
+        overlay: also draw the masks over the frames: a video file such as ``seen.mp4`` for a single
+            sequence, or a folder that gets ``SEQUENCE/FRAME.jpg``.
+        estimator: flow for a method that needs it; given, it replaces ground-truth flow. DIS when None.
+        cache: the cache root for flow; None keeps nothing.
+        progress: told about every frame.
+
+    Returns:
+        One item per sequence, in order.
+
+    Raises:
+        InputError: the source is missing, empty or broken, the mask is missing, not wanted or of another
+            size, or the results would overwrite something that is no result.
+    """
+    videos = open_source(source, data_root=data_root, split=split)
+    _check_mask(source, method, first_mask)
+    drawings = _drawings(overlay, videos)
+    for video, drawing in zip(videos, drawings, strict=True):
+        _check_target(out / video.name, ".png", source, videos)
+        if drawing is not None:
+            _check_target(drawing, ".jpg", source, videos)
+    done = []
+    for video, drawing in zip(videos, drawings, strict=True):
+        start = time.perf_counter()
+        target = out / video.name
+        _segment_into(target, _with_flow(video, method, estimator, cache), method, first_mask, progress)
+        done.append(Prediction(video.name, target, len(video), time.perf_counter() - start))
+        if drawing is not None:
+            with _writable(drawing):
+                write_overlay(drawing, video, target)
+    return done
+
+
+def open_source(
+    source: str | Path, *, data_root: Path | None = None, split: str | None = None
+) -> Sequence[Video]:
+    """Open what `predict` takes: a data set name, a folder of images or a video file.
+
+    Raises:
+        InputError: it is none of these, or cannot be opened.
+    """
+    if isinstance(source, str) and source in CATALOGUE:
+        return open_dataset(source, resolve_data_root(data_root), split)
+    if split is not None:
+        raise InputError(
+            f"{source}: a split belongs to a data set; leave it out for a folder or a video file"
+        )
+    path = Path(source)
+    if path.is_dir():
+        return [open_folder(path)]
+    if path.is_file():
+        return [open_video(path)]
+    if path.name == str(source) and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise InputError(f"no such file or folder, and {unknown_name('data set', str(source), CATALOGUE)}")
+    raise InputError(f"{source}: no such file or folder")
+
+
+def _check_mask(source: str | Path, method: Method, first_mask: Path | None) -> None:
+    of_data_set = isinstance(source, str) and source in CATALOGUE
+    if first_mask is None:
+        if method.task == "semi-supervised" and not of_data_set:
+            raise InputError(f"{source}: this method is semi-supervised; give the mask of the first frame")
+        return
+    if method.task == "unsupervised":
+        raise InputError(f"{first_mask}: this method is unsupervised and takes no first mask; leave it out")
+    if of_data_set:
+        raise InputError(f"{first_mask}: {source} has its own first masks; leave it out")
+
+
+def _first_mask(video: Video, method: Method, path: Path | None) -> IdMap | None:
+    if method.task == "unsupervised":
+        return None
+    if path is None:
+        if 0 not in video.annotations:
+            raise InputError(f"{video.name}: its first frame has no annotation, which this method needs")
+        return video.annotations[0]
+    ids = read_ids(path)
+    height, width = video.frames[0].shape[:2]
+    if ids.shape != (height, width):
+        raise InputError(
+            f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} pixels, "
+            f"the frames of {video.name} are {width}x{height}"
+        )
+    if not ids.any():
+        raise InputError(f"{path}: mask is empty; mark at least one object with an id above 0")
+    return ids
+
+
+def _with_flow(
+    video: Video, method: Method, estimator: FlowEstimator | Precomputed | None, cache: Path | None
+) -> Video:
+    if not method.needs_flow:
+        return video
+    return attach_flow(video, estimator or DIS(), cache, overwrite=estimator is not None)
+
+
+def _segment_into(
+    target: Path, video: Video, method: Method, first_mask: Path | None, progress: Progress | None
+) -> None:
+    segmentation = method.segment(video, _first_mask(video, method, first_mask))
+    with ExitStack() as stack:
+        with _writable(target):
+            folder = stack.enter_context(whole_folder(target))
+        for index, (name, ids) in enumerate(zip(video.frame_names, segmentation, strict=True), start=1):
+            with _writable(target):
+                write_ids(folder / f"{name}.png", ids)
+            if progress is not None:
+                progress(video.name, index, len(video))
+
+
+@contextmanager
+def _writable(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{target}: results cannot be written there ({error.strerror or error})") from None
+
+
+def _drawings(overlay: Path | None, videos: Sequence[Video]) -> list[Path | None]:
+    if overlay is None:
+        return [None] * len(videos)
+    if not is_video(overlay):
+        return [overlay / video.name for video in videos]
+    if len(videos) > 1:
+        raise InputError(f"{overlay}: one video file cannot show {len(videos)} sequences; give a folder")
+    return [overlay]
+
+
+def _check_target(target: Path, suffix: str, source: str | Path, videos: Sequence[Video]) -> None:
+    """Refuse to replace anything that does not look like a result, above all the input itself."""
+    place = target.resolve()
+    given = videos.root / videos.name if isinstance(videos, Dataset) else Path(source)
+    if place == given.resolve() or (isinstance(videos, Dataset) and given.resolve() in place.parents):
+        raise InputError(f"{target}: results would replace the input; choose another output folder")
+    if not target.exists() or (target.is_file() and target.suffix.lower() in VIDEO_SUFFIXES):
+        return
+    if not target.is_dir() or any(path.suffix != suffix or path.is_dir() for path in target.iterdir()):
+        raise InputError(
+            f"{target}: holds other things than {suffix} results and would be replaced; choose another folder"
+        )
