@@ -13,7 +13,7 @@ import numpy as np
 
 from vosbench.data.mini.camera import Vector
 from vosbench.data.mini.primitives import BOX, CYLINDER, ELLIPSOID
-from vosbench.data.mini.scene import Part, Skin
+from vosbench.data.mini.scene import Part, Skin, Swing
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Wardrobe:
     def skin(self) -> Skin:
         """Return a random skin."""
         rng = self.rng
-        tint = rng.uniform(0.65, 1.25) * rng.uniform(0.8, 1.2, 3)
+        tint = rng.uniform(0.8, 1.5) * rng.uniform(0.8, 1.2, 3)
         density = self.density * np.exp(rng.uniform(-0.5, 0.6))
         return Skin(int(rng.integers(self.textures)), tint, density, rng.uniform(0, 256, 2))
 
@@ -80,19 +80,18 @@ def biped(wardrobe: Wardrobe) -> tuple[Part, ...]:
     rng = wardrobe.rng
     rate, phase = rng.uniform(0.03, 0.12), rng.uniform(0, 2 * np.pi)
     stride = rng.uniform(0.3, 0.8)
-    cloth, trousers, face, arms = (wardrobe.skin() for _ in range(4))
+    cloth, trousers, face, sleeves = (wardrobe.skin() for _ in range(4))
     girth = rng.uniform(0.8, 1.4)
     parts = [
         Part(ELLIPSOID, _v(0.2 * girth, 0.42, 0.27 * girth), cloth, joint=_v(0, 0.22, 0)),
         Part(ELLIPSOID, _v(0.17, 0.2, 0.16), face, joint=_v(0.03, 0.8, 0)),
     ]
     for side in (-1.0, 1.0):
-        beat = phase + (0 if side > 0 else np.pi)
+        beat = phase + (side < 0) * np.pi
         hip, shoulder = _v(0, -0.1, 0.13 * side), _v(0, 0.5, 0.3 * side * girth)
-        leg = {"swing": _v(0, 0, stride), "frequency": rate, "phase": beat}
-        parts.append(Part(ELLIPSOID, _v(0.13, 0.47, 0.13), trousers, _v(0, -0.43, 0), hip, **leg))
-        arm = {"swing": _v(0, 0, -stride), "frequency": rate, "phase": beat}
-        parts.append(Part(ELLIPSOID, _v(0.08, 0.36, 0.08), arms, _v(0, -0.32, 0), shoulder, **arm))
+        leg, arm = Swing(_v(0, 0, stride), rate, beat), Swing(_v(0, 0, -stride), rate, beat)
+        parts.append(Part(ELLIPSOID, _v(0.13, 0.47, 0.13), trousers, _v(0, -0.43, 0), hip, swing=leg))
+        parts.append(Part(ELLIPSOID, _v(0.08, 0.36, 0.08), sleeves, _v(0, -0.32, 0), shoulder, swing=arm))
     return tuple(parts)
 
 
@@ -103,21 +102,19 @@ def quadruped(wardrobe: Wardrobe) -> tuple[Part, ...]:
     stride = rng.uniform(0.25, 0.7)
     fur, other = wardrobe.skin(), wardrobe.skin()
     length = rng.uniform(0.8, 1.3)
-    nod = {"swing": _v(0, 0, 0.15), "frequency": rate, "phase": phase}
+    nod, wag = Swing(_v(0, 0, 0.15), rate, phase), Swing(_v(0, 0.5, 0.2), rate * 1.7, phase)
+    nape, rump = _v(0.8 * length, 0.3, 0), _v(-0.9 * length, 0.3, 0)
     parts = [
         Part(ELLIPSOID, _v(length, 0.42, 0.38), fur, joint=_v(0, 0.15, 0)),
-        Part(ELLIPSOID, _v(0.2, 0.42, 0.18), fur, _v(0, 0.25, 0), _v(0.8 * length, 0.3, 0), _v(0, 0, -0.6), **nod),
-        Part(ELLIPSOID, _v(0.34, 0.2, 0.19), other, _v(0.35, 0.6, 0), _v(0.8 * length, 0.3, 0), **nod),
-        Part(
-            ELLIPSOID, _v(0.4, 0.07, 0.07), other, _v(-0.38, 0, 0), _v(-0.9 * length, 0.3, 0), _v(0, 0, 0.5),
-            _v(0, 0.5, 0.2), rate * 1.7, phase,
-        ),
-    ]  # fmt: skip
+        Part(ELLIPSOID, _v(0.2, 0.42, 0.18), fur, _v(0, 0.25, 0), nape, _v(0, 0, -0.6), nod),
+        Part(ELLIPSOID, _v(0.34, 0.2, 0.19), other, _v(0.35, 0.6, 0), nape, swing=nod),
+        Part(ELLIPSOID, _v(0.4, 0.07, 0.07), other, _v(-0.38, 0, 0), rump, _v(0, 0, 0.5), wag),
+    ]
     for end in (-1.0, 1.0):
         for side in (-1.0, 1.0):
-            leg = {"swing": _v(0, 0, stride), "frequency": rate, "phase": phase + (end * side > 0) * np.pi}
+            leg = Swing(_v(0, 0, stride), rate, phase + (end * side > 0) * np.pi)
             joint = _v(0.65 * length * end, 0.0, 0.22 * side)
-            parts.append(Part(ELLIPSOID, _v(0.13, 0.55, 0.12), fur, _v(0, -0.48, 0), joint, **leg))
+            parts.append(Part(ELLIPSOID, _v(0.13, 0.55, 0.12), fur, _v(0, -0.48, 0), joint, swing=leg))
     return tuple(parts)
 
 
@@ -151,17 +148,9 @@ def bird(wardrobe: Wardrobe) -> tuple[Part, ...]:
         Part(ELLIPSOID, _v(0.22, 0.2, 0.2), feathers, joint=_v(0.8, 0.15, 0)),
     ]
     for side in (-1.0, 1.0):
-        flap = {"swing": _v(beat * side, 0, 0), "frequency": rate, "phase": phase}
-        parts.append(
-            Part(
-                ELLIPSOID,
-                _v(0.35, 0.06, 0.8),
-                feathers,
-                _v(0, 0, 0.75 * side),
-                _v(0, 0.15, 0.15 * side),
-                **flap,
-            )
-        )
+        flap = Swing(_v(beat * side, 0, 0), rate, phase)
+        joint = _v(0, 0.15, 0.15 * side)
+        parts.append(Part(ELLIPSOID, _v(0.35, 0.06, 0.8), feathers, _v(0, 0, 0.75 * side), joint, swing=flap))
     return tuple(parts)
 
 

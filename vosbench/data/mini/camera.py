@@ -64,8 +64,7 @@ class Camera:
         """Return the (3, 4) matrix taking world points to (x * depth, y * depth, depth)."""
         cx, cy = self.centre
         intrinsic = np.array([[self.focal, 0.0, -cx], [0.0, -self.focal, -cy], [0.0, 0.0, -1.0]])
-        inverse: Matrix = np.linalg.inv(self.to_world)
-        result: Matrix = intrinsic @ inverse[:3]
+        result: Matrix = intrinsic @ np.linalg.inv(self.to_world)[:3]
         return result
 
     def shifted(self, right: float) -> Camera:

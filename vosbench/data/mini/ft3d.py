@@ -123,7 +123,8 @@ class Ft3dMini:
         pictures = [self._view(scene, frame + shift, side).rgb().astype(np.float32) for shift in SHUTTER]
         noise = np.random.Generator(np.random.PCG64((self.seed, frame)))
         picture = np.mean(pictures, axis=0) + noise.normal(scale=2, size=pictures[0].shape)
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        result: Frame = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        return result
 
 
 def _three_channels(motion: Motion) -> NDArray[np.float32]:

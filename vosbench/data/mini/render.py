@@ -156,7 +156,7 @@ class View:
         u = np.where(face == 0, coordinates[2], coordinates[0]) + offset[0]
         v = np.where(face == 1, coordinates[2], coordinates[1]) + offset[1]
 
-        inverse = np.linalg.inv(self.to_world)[:, :3, :3].transpose(0, 2, 1)
+        inverse = np.asarray(np.linalg.inv(self.to_world)[:, :3, :3].transpose(0, 2, 1), np.float64)
         world = self._rotate(inverse, normal)
         world /= np.sqrt((world**2).sum(axis=0))
         facing = np.clip(np.abs(self._cosine(world)), 0.15, 1)
@@ -172,7 +172,7 @@ class View:
         shade = ambient + (1 - ambient) * (light + 1) / 2
         colour *= tint * shade[..., None]
         # A lens is not a point sampler; this also hides the stairs of the silhouettes.
-        colour = cv2.GaussianBlur(colour, (3, 3), 0.5)
+        colour = np.asarray(cv2.GaussianBlur(colour, (3, 3), 0.5), np.float32)
         return np.clip(np.rint(colour), 0, 255).astype(np.uint8)
 
     def _rotate(self, matrices: Matrix, vectors: Float) -> Float:

@@ -11,28 +11,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from vosbench.data.mini.bodies import MOVERS, SCENERY, Wardrobe
-from vosbench.data.mini.camera import Matrix, Path, Rig, Vector, rotation, translation
+from vosbench.data.mini.camera import Path, Rig, Vector, rotation
 from vosbench.data.mini.primitives import ROOM
 from vosbench.data.mini.render import View
-from vosbench.data.mini.scene import Behaviour, Body, Part, Scene
-from vosbench.data.mini.textures import Atlas
+from vosbench.data.mini.scene import TEXTURES, Behaviour, Body, Part, Scene
 
 REFERENCE_WIDTH = 256
-TEXTURES = 8
 GROUNDED = ("biped", "quadruped", "vehicle")
 
 CAMERA_MOTIONS: dict[str, float] = {
-    "static": 0.12,
+    "static": 0.10,
     "handheld": 0.14,
     "pan": 0.12,
     "dolly": 0.12,
     "truck": 0.10,
     "orbit": 0.10,
-    "follow": 0.18,
+    "follow": 0.20,
     "aim": 0.12,
 }
 """Camera motions and how often a random scene has them. "follow" travels with the main body, "aim"
 turns to keep it in place."""
+
+
+_FOLLOWING = {
+    "orbit": ((0.0, 0.0), (0.7, 1.0)),
+    "follow": ((0.7, 1.05), (0.0, 0.0)),
+    "aim": ((0.0, 0.0), (0.8, 1.0)),
+}
+"""How closely the camera travels along with and turns to the main body: bounds of `follow` and `aim`."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,8 @@ class _Sampler:
         self.pixel = 1 / (self.focal * REFERENCE_WIDTH)
         self.range = float(np.exp(rng.uniform(np.log(9), np.log(28))))
         self.wardrobe = Wardrobe(rng, TEXTURES, self.focal * REFERENCE_WIDTH / self.range)
+        kinds = CAMERA_MOTIONS
+        self.camera = recipe.camera or str(rng.choice(list(kinds), p=list(kinds.values())))
         pitch = rng.uniform(-0.2, 0.06)
         self.start = rotation(np.array([pitch, 0.0, 0.0]))
 
@@ -121,7 +129,7 @@ class _Sampler:
         light = rng.normal(size=3) * 0.6 + np.array([0.0, 1.2, 0.6])
         return Scene(
             tuple(bodies),
-            Atlas.random(rng, TEXTURES),
+            int(rng.integers(2**63)),
             self._rig(main),
             self.focal,
             light / np.linalg.norm(light),
@@ -154,35 +162,37 @@ class _Sampler:
             "bird": 0.1,
         }
         kind = self.recipe.main or str(rng.choice(list(kinds), p=list(kinds.values())))
-        share = self.recipe.main_height or self._log_uniform(0.25, 1.1)
+        share = self.recipe.main_height or self._log_uniform(0.3, 1.3)
         at = self._point(rng.normal() * 0.35, rng.normal() * 0.2 - 0.1, self.range)
         behaviour = self.recipe.behaviour or Behaviour(
             str(rng.choice(["moving", "stop_and_go"], p=[0.9, 0.1]))
         )
-        return self._moving(kind, at, self._half_height(share, self.range), behaviour, annotated=True)
+        # A camera that follows hides the body's own speed, so that speed may be higher.
+        slowest = 1.5 if self.camera in ("follow", "aim") else 0.5
+        return self._moving(kind, at, self._half_height(share, self.range), behaviour, slowest)
 
     def _mover(self, floor: float) -> Body:
         rng = self.rng
         kind = str(rng.choice(list(MOVERS)))
         depth = self.range * self._log_uniform(0.7, 1.8)
         half = self._half_height(self._log_uniform(0.12, 0.6), depth)
-        at = self._point(*rng.uniform(-1, 1, 2), depth)
+        at = self._point(rng.uniform(-1, 1), rng.uniform(-1, 1), depth)
         if kind in GROUNDED:
             at[1] = floor + half
         behaviour = Behaviour(str(rng.choice(["moving", "stop_and_go"], p=[0.85, 0.15])))
-        return self._moving(kind, at, half, behaviour, annotated=True)
+        return self._moving(kind, at, half, behaviour, 0.5)
 
-    def _moving(self, kind: str, at: Vector, half: float, behaviour: Behaviour, *, annotated: bool) -> Body:
+    def _moving(self, kind: str, at: Vector, half: float, behaviour: Behaviour, slowest: float) -> Body:
         """A body of `kind` whose speed is drawn in pixels at its own depth."""
         rng = self.rng
         grounded = kind in GROUNDED
         depth = float(np.linalg.norm(at))
-        speed = self._log_uniform(0.5, 10) * self.pixel * depth
-        heading = rng.normal() * 0.5 + rng.choice([0.0, np.pi])
+        speed = self._log_uniform(slowest, 10) * self.pixel * depth
+        heading = rng.normal() * 0.7 + rng.choice([0.0, np.pi])
         direction = np.array([np.cos(heading), 0.0, -np.sin(heading) * 0.7])
         if not grounded:
             direction[1] = rng.normal() * 0.5
-        wobble = rng.normal(size=(2, 3)) * speed * np.array([[1.5], [0.6]]) * (0.3 if grounded else 1.0)
+        wobble = rng.normal(size=(2, 3)) * speed * np.array([[0.9], [0.4]]) * (0.3 if grounded else 1.0)
         path = Path(
             direction * speed,
             rng.normal(size=3) * speed * 0.05 * np.array([1, 0 if grounded else 1, 1]),
@@ -211,13 +221,13 @@ class _Sampler:
             float(rng.uniform(0.03, 0.12)),
             behaviour,
             (middle - rest / 2, middle + rest / 2),
-            annotated,
+            annotated=True,
         )
 
     def _room(self, floor: float) -> Body:
         """Floor, ceiling and walls: one box seen from inside, body 0."""
         rng = self.rng
-        back = self.range * self._log_uniform(1.5, 4)
+        back = self.range * self._log_uniform(1.5, 4.5)
         side = max(back * 0.5 / self.focal * rng.uniform(0.7, 1.6), self.range * 1.2)
         floor = min(floor, -0.08 * self.range)
         ceiling = max(rng.uniform(0.35, 1.2) * back * self.aspect / self.focal, 0.4 * self.range)
@@ -252,56 +262,55 @@ class _Sampler:
 
     def _rig(self, main: Body) -> Rig:
         rng = self.rng
-        kinds = CAMERA_MOTIONS
-        kind = self.recipe.camera or str(rng.choice(list(kinds), p=list(kinds.values())))
-        lateral = self.range * self.pixel
+        kind = self.camera
         shake = rng.uniform(0.8, 4) if kind == "handheld" else rng.uniform(0, 1) * (rng.random() < 0.5)
         if kind == "static":
             shake = 0.0
-        travel, turn = self._shake(0.3 * shake * lateral), self._shake(shake * self.pixel)
-        sign = rng.choice([-1.0, 1.0])
-        drift = np.zeros(3)
+        shake *= self.pixel
         turning = np.zeros(3)
-        options: dict[str, float] = {}
-        if kind == "pan":
-            turning = sign * self._log_uniform(0.5, 8) * self.pixel * np.array([rng.normal() * 0.25, 1, 0])
-        if kind == "dolly":
-            drift = (
-                sign
-                * self._limited(self._log_uniform(0.004, 0.035), 0.3)
-                * self.range
-                * np.array([0, 0, 1.0])
-            )
-        if kind in ("truck", "orbit"):
-            drift = sign * self._limited(self._log_uniform(0.5, 8) * self.pixel, 0.5) * self.range
-            drift = drift * np.array([1.0, rng.normal() * 0.15, rng.normal() * 0.3])
-        if kind == "orbit":
-            options = {"aim": float(rng.uniform(0.7, 1.0))}
-        if kind == "follow":
-            options = {"follow": float(rng.uniform(0.7, 1.05))}
-        if kind == "aim":
-            options = {"aim": float(rng.uniform(0.8, 1.0))}
-        target = main.position
+        if kind == "pan" or (kind != "static" and rng.random() < 0.25):
+            turning = self._pan(0.6, 12 if kind == "pan" else 4)
+        follow, aim = _FOLLOWING.get(kind, ((0.0, 0.0), (0.0, 0.0)))
         return Rig(
             self.start,
-            Path(
-                drift + travel.velocity, travel.acceleration, travel.amplitude, travel.frequency, travel.phase
-            ),
-            Path(turning + turn.velocity, turn.acceleration, turn.amplitude, turn.frequency, turn.phase),
-            main.path if kind in ("follow", "aim") else None,
-            target=target,
+            travel=self._shaky(self._drift(kind), 0.3 * shake * self.range),
+            turn=self._shaky(turning, shake),
+            followed=main.path if kind in ("follow", "aim") else None,
+            follow=float(rng.uniform(*follow)),
+            aim=float(rng.uniform(*aim)),
+            target=main.position,
             target_moves=kind == "aim",
-            **options,
         )
+
+    def _drift(self, kind: str) -> Vector:
+        """Velocity of the camera in the world."""
+        rng = self.rng
+        sign = rng.choice([-1.0, 1.0])
+        forward = self._limited(self._log_uniform(0.004, 0.035), 0.3) * self.range
+        sideways = self._limited(self._log_uniform(0.6, 12) * self.pixel, 0.5) * self.range
+        drift = np.zeros(3)
+        if kind in ("truck", "orbit"):
+            drift = sign * sideways * np.array([1.0, rng.normal() * 0.15, rng.normal() * 0.3])
+        if kind == "dolly" or (kind != "static" and rng.random() < 0.2):
+            drift = drift + rng.choice([-1.0, 1.0]) * forward * np.array([rng.normal() * 0.2, 0.0, 1.0])
+        return drift
+
+    def _pan(self, slowest: float, fastest: float) -> Vector:
+        """Rotation vector per frame: mostly about the vertical."""
+        rng = self.rng
+        speed = rng.choice([-1.0, 1.0]) * self._log_uniform(slowest, fastest) * self.pixel
+        result: Vector = speed * np.array([rng.normal() * 0.25, 1.0, 0.0])
+        return result
 
     def _limited(self, rate: float, total: float) -> float:
         """Cap a rate per frame so that the whole clip stays below `total`."""
         return min(rate, 2 * total / self.frames)
 
-    def _shake(self, size: float) -> Path:
-        """A hand's tremor: three sinusoids per axis with a peak speed of about `size` per frame."""
+    def _shaky(self, velocity: Vector, size: float) -> Path:
+        """Constant velocity and a hand's tremor with a peak speed of about `size` per frame."""
         rng = self.rng
         frequency = rng.uniform(0.05, 0.35, 3)
         amplitude = rng.normal(size=(3, 3)) * size / (2 * np.pi * frequency[:, None]) * 0.6
         amplitude[:, 2] *= 0.4
-        return Path(amplitude=amplitude, frequency=frequency, phase=rng.uniform(0, 2 * np.pi, 3))
+        phase = rng.uniform(0, 2 * np.pi, 3)
+        return Path(velocity, amplitude=amplitude, frequency=frequency, phase=phase)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from vosbench.data.mini.camera import (
     translation,
 )
 from vosbench.data.mini.textures import Atlas
+
+TEXTURES = 8
+"""Textures per scene."""
 
 
 class Behaviour(StrEnum):
@@ -46,6 +50,25 @@ class Skin:
 
 
 @dataclass(frozen=True)
+class Swing:
+    """A joint that swings to and fro.
+
+    Attributes:
+        deflection: (3,) rotation vector of the largest deflection.
+        frequency: swings per frame.
+        phase: radians.
+    """
+
+    deflection: Vector = field(default_factory=lambda: np.zeros(3))
+    frequency: float = 0.0
+    phase: float = 0.0
+
+    def at(self, time: float) -> Matrix:
+        """Return the (4, 4) rotation at `time`."""
+        return rotation(self.deflection * np.sin(2 * np.pi * self.frequency * time + self.phase))
+
+
+@dataclass(frozen=True)
 class Part:
     """A primitive in its body: stretched, moved by `offset`, then swung about a joint.
 
@@ -56,9 +79,7 @@ class Part:
         offset: (3,) centre relative to the joint.
         joint: (3,) joint in body coordinates.
         tilt: (3,) fixed rotation vector of the part about its joint.
-        swing: (3,) rotation vector of the largest deflection.
-        frequency: swings per frame.
-        phase: radians.
+        swing: how it swings about its joint.
         spin: (3,) rotation vector per frame, for wheels.
     """
 
@@ -68,15 +89,12 @@ class Part:
     offset: Vector = field(default_factory=lambda: np.zeros(3))
     joint: Vector = field(default_factory=lambda: np.zeros(3))
     tilt: Vector = field(default_factory=lambda: np.zeros(3))
-    swing: Vector = field(default_factory=lambda: np.zeros(3))
-    frequency: float = 0.0
-    phase: float = 0.0
+    swing: Swing = field(default_factory=Swing)
     spin: Vector = field(default_factory=lambda: np.zeros(3))
 
     def to_body(self, time: float) -> Matrix:
         """Return the (4, 4) matrix from the unit shape to body coordinates at `time`."""
-        deflection = self.swing * np.sin(2 * np.pi * self.frequency * time + self.phase)
-        turn = rotation(deflection) @ rotation(self.tilt) @ rotation(self.spin * time)
+        turn = self.swing.at(time) @ rotation(self.tilt) @ rotation(self.spin * time)
         result: Matrix = translation(self.joint) @ turn @ translation(self.offset) @ scaling(self.size)
         return result
 
@@ -139,7 +157,7 @@ class Scene:
 
     Attributes:
         bodies: the room first.
-        atlas: textures.
+        texture_seed: seed of the textures, which are made when first needed.
         rig: camera motion.
         focal_ratio: focal length / image width.
         light: (3,) direction towards the light, unit length.
@@ -148,12 +166,18 @@ class Scene:
     """
 
     bodies: tuple[Body, ...]
-    atlas: Atlas
+    texture_seed: int
     rig: Rig
     focal_ratio: float
     light: Vector = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
     ambient: float = 0.6
     origin: float = 0.0
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        """The textures."""
+        rng = np.random.Generator(np.random.PCG64(self.texture_seed))
+        return Atlas.random(rng, TEXTURES)
 
     def camera(self, frame: float, size: tuple[int, int]) -> Camera:
         """Return the (left) camera at `frame` for an image of `size` (H, W)."""

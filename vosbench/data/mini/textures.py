@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,11 +25,16 @@ def _noise(rng: np.random.Generator, falloff: float, coarsest: int = 4) -> Image
         smooth = cv2.resize(grid, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
         total += smooth[2 * step : -2 * step, 2 * step : -2 * step] * np.float32(cells**-falloff)
         cells *= 2
-    return (total - total.mean()) / total.std()
+    result: Image = (total - total.mean()) / total.std()
+    return result
 
 
 def _pattern(rng: np.random.Generator) -> Image:
     """A structured pattern (S, S) in [-1, 1]: nothing, checks, stripes, bricks or blobs."""
+    return np.asarray(_draw_pattern(rng), np.float32)
+
+
+def _draw_pattern(rng: np.random.Generator) -> Any:
     kind = rng.choice(["none", "checks", "stripes", "bricks", "blobs"], p=[0.3, 0.15, 0.2, 0.15, 0.2])
     y, x = np.mgrid[:TEXTURE_SIZE, :TEXTURE_SIZE].astype(np.float32) / TEXTURE_SIZE
     nx, ny = rng.integers(2, 13, size=2)
@@ -56,7 +62,13 @@ def _texture(rng: np.random.Generator) -> Image:
     mix = 1 / (1 + np.exp(-1.6 * level))
     colour = dark + mix[..., None] * (light - dark)
     colour += 10 * _noise(rng, 0.8)[..., None] * rng.standard_normal(3)
-    return np.clip(colour, 0, 255).astype(np.float32)
+    result: Image = np.clip(colour, 0, 255).astype(np.float32)
+    return result
+
+
+def _halved(texture: Image) -> Image:
+    half = texture.shape[0] // 2
+    return np.asarray(cv2.resize(texture, (half, half), interpolation=cv2.INTER_AREA), np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,6 @@ class Atlas:
     """Textures stacked in one image per mip level, each with a wrapped border of one texel."""
 
     levels: tuple[NDArray[np.uint8], ...]
-    count: int
 
     @classmethod
     def random(cls, rng: np.random.Generator, count: int) -> Atlas:
@@ -73,13 +84,10 @@ class Atlas:
         levels = []
         for level in range(LEVELS):
             if level:
-                textures = [
-                    cv2.resize(t, (TEXTURE_SIZE >> level,) * 2, interpolation=cv2.INTER_AREA)
-                    for t in textures
-                ]
-            padded = [np.pad(t, ((1, 1), (1, 1), (0, 0)), mode="wrap") for t in textures]
-            levels.append(np.rint(np.concatenate(padded)).astype(np.uint8))
-        return cls(tuple(levels), count)
+                textures = [_halved(texture) for texture in textures]
+            stacked = np.concatenate([np.pad(t, ((1, 1), (1, 1), (0, 0)), mode="wrap") for t in textures])
+            levels.append(np.rint(stacked).astype(np.uint8))
+        return cls(tuple(levels))
 
     def sample(
         self,
@@ -112,7 +120,5 @@ class Atlas:
         y = (v + np.float32(0.5)) * scale - np.float32(0.5)
         x = x - np.floor(x / size) * size + 1
         y = y - np.floor(y / size) * size + 1 + texture * (size + 2)
-        result: NDArray[np.uint8] = cv2.remap(
-            self.levels[level], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        return result
+        colour = cv2.remap(self.levels[level], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(colour, np.uint8)
