@@ -195,8 +195,10 @@ def select(
     else:
         found = [e for e in cells if e.method == name.name and _agrees(e.variant_keys, name.variant)]
     found.sort(key=lambda entry: (entry.split != split, not entry.own))
-    once = {(entry.split, entry.value, _flow(entry)): entry for entry in reversed(found)}
-    return list(reversed(once.values()))
+    once: dict[tuple[str, float, str], Reported] = {}
+    for entry in found:
+        once.setdefault((entry.split, entry.value, _flow(entry)), entry)
+    return list(once.values())
 
 
 def _reported(entry: Any, papers: Mapping[str, str], where: str) -> Reported:
