@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from vosbench.benchmark.protocols import Protocol
 from vosbench.data.video import VOID, IdMap
@@ -179,6 +178,9 @@ def _match(
     letters: Sequence[str],
 ) -> list[PerFrame]:
     """Give every object the proposal of the best total J+F (of the one measure when only one is asked)."""
+    # Only this protocol needs scipy, whose import takes longer than scoring a short sequence.
+    from scipy.optimize import linear_sum_assignment
+
     proposals = [int(i) for i in np.unique(pred) if i != 0]
     # Objects without a proposal of their own are compared with empty masks.
     proposals += [MAX_PROPOSALS + 1 + extra for extra in range(max(len(objects) - len(proposals), 0))]

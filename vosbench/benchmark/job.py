@@ -175,6 +175,8 @@ def _run_model(shared: _Input, model: str) -> Outcome:
         return Outcome(shared.label, job.sequence, model, "kept", record)
     if job.dry_run:
         return Outcome(shared.label, job.sequence, model, "planned")
+    # A record of other settings must not stay in the table if this model now fails.
+    plan.path.unlink(missing_ok=True)
     seconds: dict[str, float] = {}
     if plan.method.needs_flow:
         seconds |= _compute_flow(shared)

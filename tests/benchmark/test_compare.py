@@ -1,0 +1,345 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vosbench.benchmark import compare as compare_module
+from vosbench.benchmark import job as job_module
+from vosbench.benchmark.compare import compare
+from vosbench.benchmark.record import Record, record_path
+from vosbench.data.video import Segmentation
+from vosbench.errors import InputError
+
+MODELS = ("all_foreground", "centre_box", "flow_threshold")
+METRICS = ("j", "f")
+RULES = "davis16-unsupervised"
+
+
+@pytest.fixture
+def root(tmp_path, make_davis):
+    return make_davis(tmp_path / "data")
+
+
+@pytest.fixture
+def run(tmp_path, root):
+    def run(**options):
+        defaults = {"models": MODELS, "data_root": root, "out": tmp_path / "out", "workers": 1}
+        return compare(**defaults | {"metrics": METRICS} | options)
+
+    return run
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def values(result):
+    return {(record.model, record.sequence): record.values for record in result.records}
+
+
+def test_one_record_per_model_and_sequence(tmp_path, run):
+    result = run()
+    assert result.counts == {"computed": 9}
+    assert result.exit_status == 0
+    assert result.coverage == {"davis16": (3, 3)}
+    path = tmp_path / "out/records/davis16/davis16-unsupervised/centre_box/dog.json"
+    assert Record.read(path) in result.records
+
+
+def test_values_by_hand(run):
+    # the box is 16 x 24 of 32 x 48; the square is 10 x 10 at x = 6, 8, 10 in the evaluated frames
+    found = values(run(models=["centre_box"], datasets=["davis16"], metrics=["j"]))
+    inside = [4 * 10, 6 * 10, 8 * 10]
+    expected = np.mean([i / (16 * 24 + 100 - i) for i in inside])
+    assert found["centre_box", "dog"]["J_mean"] == pytest.approx(expected)
+
+
+def test_masks_are_saved_beside_the_records(tmp_path, run):
+    run(models=["centre_box"])
+    files = sorted((tmp_path / "out/masks/davis16/centre_box/dog").iterdir())
+    assert [file.name for file in files] == [f"{t:05}.png" for t in range(5)]
+    assert np.asarray(Image.open(files[0])).sum() == 16 * 24
+
+
+def test_a_record_says_where_it_comes_from(run):
+    record = next(item for item in run().records if item.model == "flow_threshold")
+    assert set(record.provenance) >= {
+        "command",
+        "config",
+        "config_hash",
+        "weights",
+        "data_hash",
+        "versions",
+        "git",
+        "device",
+        "precision",
+        "time",
+        "machine",
+    }
+    assert record.provenance["flow"]["estimator"] == "dis"
+    assert set(record.seconds_per_frame) == {"flow", "segment", "score"}
+    assert len(record.per_frame["J"]) == record.frames - 2
+
+
+def test_only_methods_that_need_flow_carry_it(run):
+    record = run(models=["centre_box"]).records[0]
+    assert record.provenance["flow"] is None
+    assert "flow" not in record.seconds_per_frame
+
+
+def test_a_second_run_computes_nothing(tmp_path, run, monkeypatch):
+    first = run()
+    before = tree(tmp_path / "out")
+    monkeypatch.setattr(job_module, "score_sequence", None)
+    second = run()
+    assert second.counts == {"kept": 9}
+    assert tree(tmp_path / "out") == before
+    assert second.records == first.records
+
+
+def test_changed_data_is_computed_again(run, root):
+    run(models=["centre_box"])
+    file = root / "davis16/JPEGImages/480p/dog/00001.jpg"
+    Image.fromarray(np.zeros_like(np.asarray(Image.open(file)))).save(file)
+    result = run(models=["centre_box"])
+    assert {item.sequence: item.state for item in result.outcomes} == {
+        "blackswan": "kept",
+        "dog": "computed",
+        "zebra": "kept",
+    }
+
+
+def test_other_metrics_or_flow_settings_are_computed_again(run):
+    run()
+    again = run(flow_settings={"preset": "fast"})
+    assert {item.model for item in again.outcomes if item.state == "computed"} == {"flow_threshold"}
+    assert run(metrics=("j",)).counts == {"computed": 9}
+
+
+def test_processes_find_the_same_and_progress_is_told(tmp_path, run):
+    calls = []
+    many = run(out=tmp_path / "many", workers=2, progress=lambda *now: calls.append(now))
+    assert values(many) == values(run())
+    assert [(done, total) for done, total, _ in calls] == [(n, 9) for n in range(1, 10)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vosbench.benchmark import job
+from vosbench.benchmark.compare import compare
+
+write, written = job.write_ids, []
+
+def write_then_die(path, ids):
+    write(path, ids)
+    written.append(path)
+    if len(written) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+job.write_ids = write_then_die
+compare(models={models}, data_root=Path(sys.argv[1]), out=Path(sys.argv[2]), workers=1, metrics={metrics})
+"""
+
+
+def test_a_killed_comparison_continues_where_it_was(tmp_path, root, run):
+    script = KILLED.format(models=MODELS, metrics=METRICS)
+    killed = subprocess.run([sys.executable, "-c", script, root, tmp_path / "out"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    before = tree(tmp_path / "out")
+    # 20 masks: the 18 of three models on the longest sequence, and two of the next
+    assert sum(path.suffix == ".json" for path in before) == 3
+    assert not (tmp_path / "out/masks/davis16/all_foreground/dog").exists()
+
+    continued = run()
+    assert continued.counts == {"kept": 3, "computed": 6}
+    after = tree(tmp_path / "out")
+    assert all(after[path] == time for path, time in before.items() if path.parts[0] == "records")
+    assert not [path for path in after if any(part.startswith(".") for part in path.parts)]
+    assert values(continued) == values(run(out=tmp_path / "uninterrupted"))
+
+
+class FailsOnDog:
+    task = "unsupervised"
+    needs_flow = False
+
+    def segment(self, video, first_mask=None):
+        assert not video.annotations, "a method must not see the ground truth"
+        if video.name == "dog":
+            raise MemoryError("no room\nfor a dog")
+        return Segmentation((np.zeros((32, 48), np.uint8) for _ in video.frames), len(video))
+
+
+class GivenTheFirstMask(FailsOnDog):
+    task = "semi-supervised"
+
+    def segment(self, video, first_mask=None):
+        return Segmentation((first_mask for _ in video.frames), len(video))
+
+
+class WrongSize(FailsOnDog):
+    def segment(self, video, first_mask=None):
+        return Segmentation((np.zeros((2, 2), np.uint8) for _ in video.frames), len(video))
+
+
+@pytest.fixture
+def fake_model(monkeypatch):
+    real = job_module.load_method
+
+    def use(fake):
+        def load(name, size=None):
+            return (fake(), {"weights": "none"}) if name == "mpnet" else real(name, size)
+
+        for module in (compare_module, job_module):
+            monkeypatch.setattr(module, "load_method", load)
+        job_module._load.cache_clear()
+
+    yield use
+    job_module._load.cache_clear()
+
+
+def test_a_model_failing_on_one_sequence_stops_nothing_else(run, fake_model):
+    fake_model(FailsOnDog)
+    result = run(models=["mpnet", "centre_box"])
+    assert result.counts == {"computed": 5, "failed": 1}
+    [failure] = result.failures
+    assert (failure.model, failure.sequence) == ("mpnet", "dog")
+    assert failure.message == "MemoryError: no room for a dog"
+    assert result.exit_status == 1
+
+
+def test_a_record_of_other_settings_does_not_outlive_a_failure(run, fake_model):
+    fake_model(GivenTheFirstMask)
+    path = record_path(run(models=["mpnet"]).out / "records", "davis16", RULES, "mpnet", "dog")
+    assert path.is_file()
+    fake_model(FailsOnDog)
+    run(models=["mpnet"], metrics=["j"])
+    assert not path.exists()
+
+
+def test_a_failure_is_tried_again(run, fake_model):
+    fake_model(FailsOnDog)
+    run(models=["mpnet"])
+    FailsOnDog.segment, original = GivenTheFirstMask.segment, FailsOnDog.segment
+    try:
+        fake_model(GivenTheFirstMask)
+        assert run(models=["mpnet"]).counts == {"kept": 2, "computed": 1}
+    finally:
+        FailsOnDog.segment = original
+
+
+def test_semi_supervised_methods_get_the_first_mask(run, fake_model):
+    fake_model(GivenTheFirstMask)
+    found = values(run(models=["mpnet"], metrics=["j"]))
+    # the square moves two pixels per frame
+    overlap = [10 * (10 - 2 * t) for t in (1, 2, 3)]
+    assert found["mpnet", "dog"]["J_mean"] == pytest.approx(np.mean([i / (200 - i) for i in overlap]))
+
+
+def test_masks_of_another_size_fail(run, fake_model):
+    fake_model(WrongSize)
+    [failure, *_] = run(models=["mpnet"]).failures
+    assert "frame 0: the method returned uint8 (2, 2), not uint8 (32, 48)" in failure.message
+
+
+def test_a_damaged_frame_fails_its_sequence_only(run, root):
+    (root / "davis16/JPEGImages/480p/dog/00002.jpg").write_bytes(b"no picture")
+    result = run()
+    assert result.counts == {"computed": 6, "failed": 3}
+    assert all("00002.jpg" in failure.message for failure in result.failures)
+
+
+def test_a_dry_run_writes_nothing(tmp_path, run):
+    assert run(dry_run=True).counts == {"planned": 9}
+    assert not (tmp_path / "out").exists()
+    run(models=["centre_box"])
+    before = tree(tmp_path / "out")
+    assert run(dry_run=True).counts == {"planned": 6, "kept": 3}
+    assert tree(tmp_path / "out") == before
+
+
+def test_limit_takes_the_first_sequences_and_says_so(run):
+    result = run(limit=2)
+    assert {item.sequence for item in result.outcomes} == {"blackswan", "dog"}
+    assert result.coverage == {"davis16": (2, 3)}
+    assert "partial: 2 of 3 sequences of davis16" in result.notes
+
+
+def test_all_models_leaves_out_those_without_weights_and_says_so(run, monkeypatch):
+    def load(name, size=None):
+        if name == "mpnet":
+            raise InputError("the zoo has no weights of mpnet")
+        return job_module.load_method(name, size)
+
+    monkeypatch.setattr(compare_module, "load_method", load)
+    result = run(models=["all"], limit=1)
+    assert {item.model for item in result.outcomes} == set(MODELS)
+    assert "mpnet left out: the zoo has no weights of mpnet" in result.notes
+    with pytest.raises(InputError, match="no weights of mpnet"):
+        run(models=["mpnet"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": ["centrebox"]}, "unknown model 'centrebox': did you mean centre_box"),
+        ({"models": []}, "no model named"),
+        ({"datasets": ["davis61"]}, "unknown data set 'davis61'"),
+        ({"datasets": []}, "no data set named"),
+        ({"datasets": ["ft3d"]}, "ft3d is a training set"),
+        ({"limit": 0}, "limit is 0"),
+        ({"workers": 0}, "workers is 0"),
+        ({"flow": "raff"}, "unknown flow estimator 'raff'"),
+        ({"metrics": ["k"]}, "metric 'k'"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_written(tmp_path, run, options, message):
+    with pytest.raises(InputError, match=message):
+        run(**options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_named_but_not_there_names_the_folder(tmp_path, run):
+    with pytest.raises(InputError, match=str(tmp_path / "nowhere" / "davis16")):
+        run(datasets=["davis16"], data_root=tmp_path / "nowhere")
+
+
+def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, monkeypatch, make_davis):
+    import vosbench.data.mini
+
+    def render(name, home):
+        make_davis(home, {"scene": 4})
+        (home / name / "MINI.json").write_text(json.dumps({}))
+        return home / name
+
+    monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render, raising=False)
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+    planned = run(data_root=tmp_path / "nowhere", dry_run=True)
+    assert "would render the mini edition of davis16" in planned.notes[0]
+    assert not (tmp_path / "cache").exists()
+
+    result = run(data_root=tmp_path / "nowhere")
+    assert {record.edition for record in result.records} == {"mini"}
+    assert Path(tmp_path / "out/records/davis16-mini").is_dir()
+    assert "using the mini edition of davis16" in result.notes[0]
+
+
+def test_flow_is_computed_once_and_kept_when_asked(tmp_path, run, monkeypatch):
+    calls = []
+    real = job_module._TimedEstimator.__call__
+
+    def count(self, first, second):
+        calls.append(1)
+        return real(self, first, second)
+
+    monkeypatch.setattr(job_module._TimedEstimator, "__call__", count)
+    run(models=["flow_threshold"], cache=tmp_path / "cache")
+    assert len(calls) == 5 + 4 + 4
+    run(models=["flow_threshold"], cache=tmp_path / "cache", out=tmp_path / "other")
+    # one pair per sequence, only to know what it costs
+    assert len(calls) == 13 + 3
