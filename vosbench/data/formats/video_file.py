@@ -119,13 +119,15 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
         raise InputError(f"{path}: cannot write video as '{path.suffix}'; use {', '.join(WRITABLE)}")
     codec = cv2.VideoWriter.fourcc(*WRITABLE[path.suffix.lower()])
     with atomic_path(path) as temporary, _quiet():
-        writer: cv2.VideoWriter | None = None
+        writer = cv2.VideoWriter()
         for frame in frames:
-            if writer is None:
+            if not writer.isOpened():
                 height, width = frame.shape[:2]
-                writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, codec, fps, (width, height))
+                writer.open(str(temporary), cv2.CAP_FFMPEG, codec, fps, (width, height))
+            if not writer.isOpened():
+                break
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        if writer is None or not writer.isOpened():
+        if not writer.isOpened():
             raise InputError(f"{path}: the video could not be encoded; write a folder of images instead")
         writer.release()
 
@@ -154,10 +156,12 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep OpenCV and FFmpeg from writing to stderr: what goes wrong is said once, by the caller."""
-    # FFmpeg's level is read when OpenCV first uses it; -8 is AV_LOG_QUIET.
+    # OpenCV reads this before its first use of FFmpeg; -8 is AV_LOG_QUIET. Users who set it keep theirs.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 5 moved the function.
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    before = set_level(0)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        set_level(before)
