@@ -14,7 +14,9 @@ TOLERANCES = (0.1, 3.0)
 
 # The four pixels around a corner as bits of one number.
 _UPPER_LEFT, _UPPER_RIGHT, _LOWER_LEFT, _LOWER_RIGHT = 8, 4, 2, 1
-_TOUCHES = (_UPPER_LEFT | _LOWER_RIGHT, _UPPER_RIGHT | _LOWER_LEFT)
+# Two pixels that touch in this corner alone: the falling and the rising diagonal.
+_FALLING, _RISING = _UPPER_LEFT | _LOWER_RIGHT, _UPPER_RIGHT | _LOWER_LEFT
+_TOUCHES = (_FALLING, _RISING)
 
 # Directions right, down, left, up: clockwise on screen, so that direction d + 1 is a right turn.
 _RIGHT, _DOWN = 0, 1
@@ -24,7 +26,8 @@ _AHEAD_LEFT = (_UPPER_RIGHT, _LOWER_RIGHT, _LOWER_LEFT, _UPPER_LEFT)
 # The topmost corner of a curve, by the pixels around it -> the direction the curve leaves it.
 _STARTS = {
     _LOWER_RIGHT: _RIGHT,
-    _LOWER_RIGHT | _UPPER_LEFT: _RIGHT,
+    _FALLING: _RIGHT,
+    _RISING: _DOWN,
     _UPPER_LEFT | _UPPER_RIGHT | _LOWER_LEFT: _DOWN,
 }
 
@@ -35,9 +38,9 @@ _WALK_ORDER = {(0, -1): 0, (-1, 0): 1, (0, 1): 2, (1, 0): 3}
 def trace(mask: NDArray[np.bool_]) -> list[Curve]:
     """Follow the cracks between the foreground and background pixels of a mask.
 
-    Outside the image is background, so the image border yields contour. The foreground is
-    4-connected, and a curve that meets itself where two pixels touch diagonally is split there, so
-    that no curve visits a corner twice.
+    Outside the image is background, so the image border yields contour. Where two pixels touch
+    diagonally the upper crack continues in the left one and the lower in the right one, and a curve
+    that still meets itself there is split, so that no curve visits a corner twice.
 
     Args:
         mask: (H, W) bool.
@@ -70,7 +73,7 @@ def trace(mask: NDArray[np.bool_]) -> list[Curve]:
 
 
 def _chains(codes: bytes, width: int) -> list[list[int]]:
-    """Walk every crack once, turning right at touching pixels: flat corner numbers per curve."""
+    """Walk every crack once: the flat corner numbers of each curve, which may meet itself."""
     steps = (1, width, -1, -width)
     array = np.frombuffer(codes, np.uint8)
     walked: set[tuple[int, int]] = set()
@@ -87,9 +90,9 @@ def _chains(codes: bytes, width: int) -> list[list[int]]:
                 walked.add((corner, direction))
             corner += steps[direction]
             code = codes[corner]
-            if not code & _AHEAD_RIGHT[direction]:
+            if code != _RISING and not code & _AHEAD_RIGHT[direction]:
                 direction = (direction + 1) % 4
-            elif code & _AHEAD_LEFT[direction]:
+            elif code == _RISING or code & _AHEAD_LEFT[direction]:
                 direction = (direction - 1) % 4
             if corner == start and direction == first:
                 break
@@ -100,14 +103,17 @@ def _chains(codes: bytes, width: int) -> list[list[int]]:
 def _split(corners: list[int], codes: bytes) -> list[list[int]]:
     """Cut a curve wherever it returns to a touching corner; every piece starts where `trace` says."""
     path: list[int] = []
-    opened: dict[int, int] = {}
+    position: dict[int, int] = {}
     loops = []
     for corner in corners:
         if codes[corner] in _TOUCHES:
-            if corner in opened:
-                loops.append(path[opened[corner] :])
-                del path[opened[corner] :]
-            opened[corner] = len(path)
+            if corner in position:
+                loop = path[position[corner] :]
+                loops.append(loop)
+                del path[position[corner] :]
+                for gone in loop:
+                    position.pop(gone, None)
+            position[corner] = len(path)
         path.append(corner)
     loops.append(path)
     return [_from_last_touch(loop, codes) for loop in loops]
@@ -187,4 +193,5 @@ def _squared_distance(points: Curve, starts: Curve, ends: Curve) -> NDArray[np.f
     fraction = np.where(projection >= length, 1.0, 0.0)
     fraction[inside] = projection[inside].astype(np.float32) / length[inside].astype(np.float32)
     offset = points - (starts + fraction[:, None] * along)
-    return (offset * offset).sum(1)
+    distance: NDArray[np.float64] = (offset * offset).sum(1)
+    return distance

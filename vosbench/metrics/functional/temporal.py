@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def temporal_stability(pred: Tensor) -> Tensor:
     contexts = [_describe(mask.cpu().numpy()) for mask in pred]
     values = [
         math.nan if first is None or second is None else _pair_value(first, second)
-        for first, second in zip(contexts, contexts[1:], strict=False)
+        for first, second in pairwise(contexts)
     ]
     return torch.tensor(values, dtype=torch.float64)
 
@@ -129,7 +130,8 @@ def shape_contexts(points: Curve) -> Histograms:
     bins += np.arange(n)[:, None] * (rings * ANGLE_BINS)
     counts = np.bincount(bins.ravel(), minlength=n * rings * ANGLE_BINS).reshape(n, -1)
     counted = counts[:, ANGLE_BINS:]
-    return counted / (counted.sum(1, keepdims=True) + _EPS)
+    histograms: Histograms = counted / (counted.sum(1, keepdims=True) + _EPS)
+    return histograms
 
 
 def matching_cost(first: Histograms, second: Histograms) -> NDArray[np.float64]:
@@ -147,10 +149,12 @@ def matching_cost(first: Histograms, second: Histograms) -> NDArray[np.float64]:
     shifted = columns + _EPS
     cost = torch.zeros(len(first), len(second), dtype=torch.float64)
     # blocks of rows that stay in the cache over all bins
-    for block, out in zip(rows.split(32), cost.split(32), strict=True):
+    for start in range(0, len(rows), 32):
+        block, out = rows[start : start + 32], cost[start : start + 32]
         for a, b, b_eps in zip(block.T[..., None], columns, shifted, strict=True):
             out.addcdiv_((a - b).square_(), a + b_eps)
-    return (cost / 2).numpy()
+    values: NDArray[np.float64] = (cost / 2).numpy()
+    return values
 
 
 def cheapest_path(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
