@@ -149,6 +149,15 @@ def test_first_mask_of_a_folder_keeps_its_ids(tmp_path):
     assert np.array_equal(read_ids(done.folder / "frame3.png"), mask)
 
 
+def test_black_and_white_first_mask_is_one_object(tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[3, 4] = 255
+    write_ids(tmp_path / "first.png", mask)
+    folder = write_frames(tmp_path / "cat")
+    (done,) = predict(folder, Propagate(), tmp_path / "out", first_mask=tmp_path / "first.png")
+    assert np.array_equal(read_ids(done.folder / "frame3.png"), mask // 255)
+
+
 def test_first_mask_of_a_data_set_is_its_annotation(tmp_path, root):
     done = predict("davis16", Propagate(), tmp_path / "out", data_root=root)
     assert int(read_ids(done[0].folder / "00002.png").sum()) == 25

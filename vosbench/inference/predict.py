@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vosbench.data.catalogue import CATALOGUE, open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.formats.frame_folder import open_folder
@@ -15,7 +17,7 @@ from vosbench.data.formats.png import read_ids, write_ids
 from vosbench.data.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
 from vosbench.data.formats.video_file import open_video
 from vosbench.data.roots import data_root as resolve_data_root
-from vosbench.data.video import IdMap, Video
+from vosbench.data.video import VOID, IdMap, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder
 from vosbench.flow.cache import attach_flow
@@ -69,7 +71,8 @@ def predict(
         out: folder for the results.
         data_root: where data sets are; see `vosbench.data.roots.data_root`.
         split: of a data set; its default split when None.
-        first_mask: ids of frame 0 for a semi-supervised method on a folder or file; data sets have their own.
+        first_mask: ids of frame 0 for a semi-supervised method on a folder or file, a {0, 255} mask
+            being one object; data sets have their own.
         overlay: also draw the masks over the frames: a video file such as ``seen.mp4`` for a single
             sequence, or a folder that gets ``SEQUENCE/FRAME.jpg``.
         estimator: flow for a method that needs it; given, it replaces ground-truth flow. DIS when None.
@@ -154,7 +157,8 @@ def _first_mask(video: Video, method: Method, path: Path | None) -> IdMap | None
         )
     if not ids.any():
         raise InputError(f"{path}: mask is empty; mark at least one object with an id above 0")
-    return ids
+    # A black and white mask is one object, not void everywhere.
+    return (ids != 0).astype(np.uint8) if set(np.unique(ids)) <= {0, VOID} else ids
 
 
 def _with_flow(
