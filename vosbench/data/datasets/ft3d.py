@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.formats.camera import StereoPose, read_cameras
@@ -23,10 +22,10 @@ BASELINE = 1.0
 FOCAL_960 = 1050.0
 """Focal length in pixels at the official width of 960 pixels."""
 
-TOLERANCE = 0.002
+TOLERANCE = 0.001
 """Share of the depth by which a standing point may seem to move [ours; the paper says "rounding error"].
 
-It is 2.1 pixels at the official width of 960 and above the rounding of half-precision disparities;
+It is one pixel at the official width of 960 and above the rounding of half-precision disparities;
 1 % of the depth would be 10 pixels and calls two in five moving pixels of the miniature static.
 """
 
@@ -193,9 +192,9 @@ def moving_label(
 
     The point behind every pixel, from its disparity and the camera pose, is compared with the point
     reached through the optical flow at the next frame. Its depth there comes from the disparity
-    change; without it, from the next disparity map where that shows the same surface. Elsewhere
-    (outside the frame, at an edge, behind something nearer) the point is given the depth that it
-    would have if it stood still, so that only motion across the line of sight counts there.
+    change; without it, from the next disparity map. Where that shows another surface (outside the
+    frame, behind something nearer) the point is given the depth that it would have if it stood
+    still, so that only motion across the line of sight counts there.
 
     Cameras look along -z with x right and y up; the principal point is the middle of the image. The
     sign of the disparity does not matter.
@@ -226,7 +225,7 @@ def moving_label(
             raise ValueError("moving_label needs change or next_disparity")
         inverse = np.linalg.inv(next_pose)
         standing = -(np.tensordot(inverse[2, :3], here, axes=1) + inverse[2, 3])
-        next_depth = _sampled_depth(next_disparity, *reached, focal, standing)
+        next_depth = _depth_around(next_disparity, *reached, focal, standing)
     there = _to_world(*reached, next_depth, next_pose, focal, centre)
     distance: NDArray[np.float64] = np.linalg.norm(there - here, axis=0)
     return distance > tolerance * depth
@@ -250,28 +249,27 @@ def _to_world(
     return result
 
 
-def _sampled_depth(
+def _depth_around(
     disparity: NDArray[np.float32],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     focal: float,
     standing: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Depth at (x, y) of the next frame where it is trustworthy, else `standing`."""
+    """Depth nearest to `standing` that the four pixels around (x, y) of the next frame span.
+
+    Interpolating between them would see motion at every crease and border. Where (x, y) lies outside
+    the frame or behind something clearly nearer there is no evidence: the result is `standing`.
+    """
     height, width = disparity.shape
-    magnitude = np.abs(disparity)
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     left = np.clip(np.floor(x), 0, width - 2).astype(np.intp)
     top = np.clip(np.floor(y), 0, height - 2).astype(np.intp)
-    corners = np.stack([magnitude[top + i, left + j] for i in (0, 1) for j in (0, 1)])
-    smooth = np.ptp(corners, axis=0) < _EDGE * corners.max(axis=0)
-    sampled = _depth(map_coordinates(magnitude, [y, x], order=1, mode="nearest"), focal)
-    hidden = sampled < (1 - _HIDDEN) * standing
-    return np.where(inside & smooth & ~hidden, sampled, standing)
+    corners = np.stack([np.abs(disparity[top + i, left + j]) for i in (0, 1) for j in (0, 1)])
+    depth = np.clip(standing, _depth(corners.max(axis=0), focal), _depth(corners.min(axis=0), focal))
+    hidden = depth < (1 - _HIDDEN) * standing
+    return np.where(inside & ~hidden, depth, standing)
 
-
-_EDGE = 0.05
-"""Relative difference of neighbouring disparities that marks the border of a surface."""
 
 _HIDDEN = 0.1
 """A surface nearer than the expected depth by this share hides the point instead of being it."""

@@ -36,7 +36,8 @@ def read_cameras(path: Path) -> dict[int, StereoPose]:
     cameras: dict[int, StereoPose] = {}
     for index in range(0, len(lines), 3):
         frame, left, right = lines[index : index + 3]
-        cameras[_frame_number(path, *frame)] = _matrix(path, *left, "L"), _matrix(path, *right, "R")
+        number = _frame_number(path, *frame)
+        cameras[number] = _matrix(path, *left, "L"), _matrix(path, *right, "R")
     return cameras
 
 

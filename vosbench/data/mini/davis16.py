@@ -19,20 +19,20 @@ JPEG_QUALITY = 95
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "val": {
-        "camera-tracks-walker": Recipe(camera="follow", main="biped", movers=1, main_height=0.75),
-        "static-camera-vehicle": Recipe(camera="static", main="vehicle", movers=1, main_height=0.4),
-        "handheld-animal": Recipe(camera="handheld", main="quadruped", movers=1, main_height=0.5),
-        "dolly-past-pillars": Recipe(camera="dolly", main="cluster", movers=1, main_height=0.5, foreground=3),
-        "camera-turns-with-bird": Recipe(camera="aim", main="bird", movers=1, main_height=0.9),
+        "camera-tracks-walker": Recipe("follow", "biped", 1, main_height=0.75, speed=5),
+        "static-camera-vehicle": Recipe("static", "vehicle", 1, main_height=0.4, speed=3.5),
+        "handheld-animal": Recipe("handheld", "quadruped", 1, main_height=0.5, speed=3),
+        "dolly-past-pillars": Recipe("dolly", "cluster", 1, main_height=0.5, foreground=3, speed=2),
+        "camera-turns-with-bird": Recipe("aim", "bird", 1, main_height=0.9, speed=6),
     },
     "train": {
-        "truck-tumbling-block": Recipe(camera="truck", main="single", movers=1, main_height=0.5),
-        "orbit-walker": Recipe(camera="orbit", main="biped", movers=1, main_height=0.7),
-        "pan-two-movers": Recipe(camera="pan", main="quadruped", movers=2, main_height=0.5),
+        "truck-tumbling-block": Recipe("truck", "single", 1, main_height=0.5, speed=3),
+        "orbit-walker": Recipe("orbit", "biped", 1, main_height=0.7, speed=2.5),
+        "pan-two-movers": Recipe("pan", "quadruped", 2, main_height=0.5, speed=3),
         "stop-and-go-vehicle": Recipe(
-            camera="static", main="vehicle", movers=1, main_height=0.45, behaviour=Behaviour.STOP_AND_GO
+            "static", "vehicle", 1, Behaviour.STOP_AND_GO, main_height=0.45, speed=3.5
         ),
-        "camera-tracks-animal": Recipe(camera="follow", main="quadruped", movers=1, main_height=0.6),
+        "camera-tracks-animal": Recipe("follow", "quadruped", 1, main_height=0.6, speed=4),
     },
 }
 """Sequences by split; a name says how the camera moves and what is in front of it."""

@@ -53,6 +53,7 @@ class Recipe:
         foreground: number of static things in front of the main body.
         main_height: height of the main body as a share of the image height.
         focal_ratio: focal length / image width.
+        speed: of the main body, pixels per frame of an image 256 pixels wide.
     """
 
     camera: str | None = None
@@ -62,6 +63,7 @@ class Recipe:
     foreground: int | None = None
     main_height: float | None = None
     focal_ratio: float | None = None
+    speed: float | None = None
 
 
 def sample_scene(seed: np.random.SeedSequence, recipe: Recipe, frames: int, aspect: float) -> Scene:
@@ -168,8 +170,8 @@ class _Sampler:
             str(rng.choice(["moving", "stop_and_go"], p=[0.9, 0.1]))
         )
         # A camera that follows hides the body's own speed, so that speed may be higher.
-        slowest = 1.5 if self.camera in ("follow", "aim") else 0.5
-        return self._moving(kind, at, self._half_height(share, self.range), behaviour, slowest)
+        speed = self.recipe.speed or self._log_uniform(1.5 if self.camera in ("follow", "aim") else 0.5, 10)
+        return self._moving(kind, at, self._half_height(share, self.range), behaviour, speed)
 
     def _mover(self, floor: float) -> Body:
         rng = self.rng
@@ -180,14 +182,14 @@ class _Sampler:
         if kind in GROUNDED:
             at[1] = floor + half
         behaviour = Behaviour(str(rng.choice(["moving", "stop_and_go"], p=[0.85, 0.15])))
-        return self._moving(kind, at, half, behaviour, 0.5)
+        return self._moving(kind, at, half, behaviour, self._log_uniform(0.5, 10))
 
-    def _moving(self, kind: str, at: Vector, half: float, behaviour: Behaviour, slowest: float) -> Body:
-        """A body of `kind` whose speed is drawn in pixels at its own depth."""
+    def _moving(self, kind: str, at: Vector, half: float, behaviour: Behaviour, pixels: float) -> Body:
+        """A body of `kind` that moves by about `pixels` per frame as seen across the line of sight."""
         rng = self.rng
         grounded = kind in GROUNDED
         depth = float(np.linalg.norm(at))
-        speed = self._log_uniform(slowest, 10) * self.pixel * depth
+        speed = pixels * self.pixel * depth
         heading = rng.normal() * 0.7 + rng.choice([0.0, np.pi])
         direction = np.array([np.cos(heading), 0.0, -np.sin(heading) * 0.7])
         if not grounded:

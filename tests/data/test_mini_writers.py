@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vosbench.data.formats.camera import read_cameras
+from vosbench.data.formats.pfm import read_pfm
+from vosbench.data.mini import MINI_NAMES, ensure_mini, write_mini, writers
+from vosbench.errors import InputError
+
+TINY = {
+    "ft3d": {"scenes": 2, "test_scenes": 1, "frames": 2, "size": (36, 64)},
+    "davis16": {"scenes": 1, "frames": 3, "size": (36, 64)},
+}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_ft3d_has_the_official_layout(tmp_path):
+    options = {"passes": ("cleanpass", "finalpass"), "directions": ("into_future", "into_past")}
+    folder = write_mini("ft3d", tmp_path, **(TINY["ft3d"] | options))
+    assert folder == tmp_path / "ft3d"
+    files = set(content(folder))
+    for split, scene in (("TRAIN", "A/0001"), ("TEST", "A/0000")):
+        assert {
+            f"frames_cleanpass/{split}/{scene}/left/0006.png",
+            f"frames_finalpass/{split}/{scene}/right/0007.png",
+            f"optical_flow/{split}/{scene}/into_future/left/OpticalFlowIntoFuture_0006_L.pfm",
+            f"optical_flow/{split}/{scene}/into_past/right/OpticalFlowIntoPast_0007_R.pfm",
+            f"disparity/{split}/{scene}/right/0006.pfm",
+            f"disparity_change/{split}/{scene}/into_future/left/0006.pfm",
+            f"camera_data/{split}/{scene}/camera_data.txt",
+        } <= files
+    flow = read_pfm(folder / "optical_flow/TRAIN/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm")
+    assert flow.shape == (36, 64, 3)
+    assert not flow[..., 2].any()
+    left, right = read_cameras(folder / "camera_data/TRAIN/A/0000/camera_data.txt")[6]
+    np.testing.assert_allclose(np.linalg.inv(left) @ right, np.eye(4) + np.eye(4, k=3), atol=1e-9)
+    clean, final = (
+        np.array(Image.open(folder / f"frames_{kind}/TRAIN/A/0000/left/0006.png"), int)
+        for kind in ("cleanpass", "finalpass")
+    )
+    assert 0 < np.abs(clean - final).mean() < 25
+
+
+def test_ft3d_leaves_out_what_is_not_asked_for(tmp_path):
+    options = {"views": ["left"], "directions": ["into_future"], "disparity_change": False}
+    files = content(write_mini("ft3d", tmp_path, **(TINY["ft3d"] | options)))
+    assert not any("right" in f or "into_past" in f or "disparity_change" in f for f in files)
+    assert sum(f.endswith(".png") for f in files) == 3 * 2
+
+
+def test_davis16_has_the_official_layout(tmp_path):
+    folder = write_mini("davis16", tmp_path, **TINY["davis16"])
+    lines = (folder / "ImageSets/480p/val.txt").read_text().splitlines()
+    name = "camera-tracks-walker"
+    assert lines[0] == f"/JPEGImages/480p/{name}/00000.jpg /Annotations/480p/{name}/00000.png"
+    assert len((folder / "ImageSets/480p/trainval.txt").read_text().splitlines()) == 2 * 3
+    for image, mask in (line.split() for line in lines):
+        assert Image.open(folder / image[1:]).size == (64, 36)
+        annotation = Image.open(folder / mask[1:])
+        assert annotation.mode == "L"
+        assert set(np.unique(np.array(annotation))) == {0, 255}
+
+
+def test_more_davis16_sequences_than_names_are_numbered(tmp_path):
+    folder = write_mini("davis16", tmp_path, scenes=6, frames=1, size=(18, 32))
+    names = sorted(p.name for p in (folder / "JPEGImages/480p").iterdir())
+    assert len(names) == 12
+    assert {"camera-tracks-walker", "camera-tracks-walker-2"} <= set(names)
+
+
+@pytest.mark.parametrize("name", MINI_NAMES)
+def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path, name):
+    one = content(write_mini(name, tmp_path / "one", seed=4, **TINY[name]))
+    two = content(write_mini(name, tmp_path / "two", seed=4, workers=2, **TINY[name]))
+    other = content(write_mini(name, tmp_path / "other", seed=5, **TINY[name]))
+    assert one == two
+    assert one.keys() == other.keys()
+    pictures = [f for f in one if f.endswith((".png", ".jpg"))]
+    assert all(one[f] != other[f] for f in pictures)
+
+
+def test_a_scene_does_not_depend_on_how_many_there_are(tmp_path):
+    few = content(write_mini("ft3d", tmp_path / "few", **(TINY["ft3d"] | {"scenes": 1})))
+    many = content(write_mini("ft3d", tmp_path / "many", **TINY["ft3d"]))
+    del few["MINI.json"]
+    assert few.items() <= many.items()
+
+
+def test_the_marker_says_how_it_was_made(tmp_path):
+    marker = json.loads(
+        (write_mini("davis16", tmp_path, seed=9, **TINY["davis16"]) / "MINI.json").read_text()
+    )
+    assert marker["settings"] == {"seed": 9, "scenes": 1, "frames": 3, "size": [36, 64]}
+    assert marker["generator"] == writers.GENERATOR
+    assert "not the real data set" in marker["note"]
+
+
+@pytest.mark.parametrize("make", [write_mini, ensure_mini])
+def test_a_folder_that_is_no_miniature_is_never_touched(tmp_path, make):
+    official = tmp_path / "davis16" / "JPEGImages"
+    official.mkdir(parents=True)
+    with pytest.raises(InputError, match="may be official data"):
+        make("davis16", tmp_path, **TINY["davis16"])
+    assert list((tmp_path / "davis16").iterdir()) == [official]
+    assert list(tmp_path.iterdir()) == [tmp_path / "davis16"]
+
+
+def test_an_interrupted_rendering_leaves_nothing_new(tmp_path, monkeypatch):
+    before = content(write_mini("davis16", tmp_path, **TINY["davis16"]))
+
+    def fail(self, folder, job):
+        (folder / "half").write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writers.Davis16Mini, "write_scene", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_mini("davis16", tmp_path, seed=1, **TINY["davis16"])
+    assert content(tmp_path / "davis16") == before
+    assert [p.name for p in tmp_path.iterdir()] == ["davis16"]
+
+
+def test_ensure_renders_only_what_is_missing_or_different(tmp_path, monkeypatch):
+    marker = ensure_mini("davis16", tmp_path, **TINY["davis16"]) / "MINI.json"
+    first = marker.stat().st_mtime_ns
+    ensure_mini("davis16", tmp_path, **TINY["davis16"])
+    assert marker.stat().st_mtime_ns == first
+    ensure_mini("davis16", tmp_path, seed=1, **TINY["davis16"])
+    assert json.loads(marker.read_text())["settings"]["seed"] == 1
+    monkeypatch.setattr(writers, "GENERATOR", "next")
+    ensure_mini("davis16", tmp_path, seed=1, **TINY["davis16"])
+    assert json.loads(marker.read_text())["generator"] == "next"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("davis17", {}, "unknown miniature data set 'davis17': did you mean davis16"),
+        ("davis16", {"viws": 1}, "unknown setting of the miniature davis16 'viws'"),
+        ("davis16", {"views": ["left"]}, "unknown setting"),
+        ("ft3d", {"views": ["lefft"]}, "views has 'lefft': choose from left, right"),
+        ("ft3d", {"scenes": 0}, "scenes is 0"),
+        ("ft3d", {"scenes": 10**6}, "at most"),
+        ("davis16", {"frames": 0}, "frames is 0"),
+        ("davis16", {"size": (8, 64)}, "size 8x64"),
+    ],
+)
+def test_bad_settings_are_explained_and_leave_nothing(tmp_path, name, settings, message):
+    with pytest.raises(InputError, match=message):
+        write_mini(name, tmp_path, **settings)
+    assert not list(tmp_path.iterdir())
