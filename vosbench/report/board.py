@@ -94,7 +94,7 @@ class Board:
         split: split name.
         protocol: the rules.
         metrics: columns in order.
-        rows: best first by the first metric; methods that lack sequences come last.
+        rows: best first by the first metric; methods that lack sequences come after the others.
         sequences: names of all sequences of any row, in order.
         expected: number of sequences of the split.
         notes: what a reader must know about the averages.
@@ -187,7 +187,7 @@ def _board(
     expected = split_sizes.get(edition_label(first)) or official or len(sequences)
     measured = {name for row in rows for name in row.values}
     metrics = tuple(name for name in METRIC_ORDER if name in measured)
-    rows.sort(key=lambda row: _rank(row, metrics, expected))
+    rows.sort(key=lambda row: _rank(row, metrics))
     return Board(
         dataset=first.dataset,
         mini=mini,
@@ -252,12 +252,12 @@ def _compare(
     return tuple(comparisons)
 
 
-def _rank(row: Row, metrics: Sequence[str], expected: int) -> tuple[bool, bool, float, str]:
-    """Sort key: complete rows first, then by the first metric, best first, then by name."""
+def _rank(row: Row, metrics: Sequence[str]) -> tuple[int, bool, float, str]:
+    """Sort key: most sequences first, then by the first metric, best first, then by name."""
     value = row.values.get(metrics[0]) if metrics else None
     lower = bool(metrics) and metrics[0] in LOWER_IS_BETTER
     signed = 0.0 if value is None else value if lower else -value
-    return len(row.records) != expected, value is None, signed, row.name
+    return -len(row.records), value is None, signed, row.name
 
 
 def _frames_per_second(records: Iterable[Record]) -> float | None:

@@ -168,12 +168,18 @@ def _differing(boards: Sequence[Board]) -> list[Finding]:
 
 def _moved(boards: Sequence[Board], committed: Sequence[Board], limit: float) -> list[Finding]:
     before = {(_place(board), row.name): row for board in committed for row in board.rows}
-    findings = []
+    findings: list[Finding] = []
+    compared = False
     for board in boards:
         for row in board.rows:
             old = before.get((_place(board), row.name))
-            if old is not None:
-                findings += _moved_values(board, row, old, limit)
+            if old is None or not row.records.keys() & old.records.keys():
+                continue
+            compared = True
+            findings += _moved_values(board, row, old, limit)
+    if not compared:
+        # a check that compared nothing must not look like one that found nothing
+        findings.append(Finding("moved", "no method and sequence in common with the committed records"))
     return findings
 
 

@@ -1,0 +1,67 @@
+import pytest
+
+from vosbench.benchmark.record import Record
+from vosbench.report.reported import Reported
+
+PROVENANCE = {
+    "command": "vosbench compare",
+    "config_hash": "c0ffee",
+    "flow": None,
+    "time": "2026-11-21T08:00:00+00:00",
+    "device": "cpu",
+    "versions": {"vosbench": "0.1.0", "torch": "2.15.0"},
+    "git": {"commit": "0123456789abcdef", "clean": True},
+}
+
+
+@pytest.fixture
+def make_record():
+    """A record with J values; everything else can be overridden."""
+
+    def make(model="mpnet", sequence="bear", j=(0.5, 0.7), **changes):
+        fields = {
+            "model": model,
+            "size": "tiny" if model == "mpnet" else "",
+            "dataset": "davis16",
+            "edition": "official",
+            "split": "val",
+            "sequence": sequence,
+            "protocol": "davis16-unsupervised",
+            "frames": len(j) + 2,
+            "key": "k",
+            "values": {"J_mean": sum(j) / len(j), "J_decay": 0.1, "T_mean": 0.25},
+            "per_frame": {"J": list(j)},
+            "seconds_per_frame": {"segment": 0.125, "score": 9.0},
+            "provenance": dict(PROVENANCE),
+        }
+        return Record(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def make_reported():
+    """A published J_mean of MP-Net on DAVIS 2016 val; everything else can be overridden."""
+
+    def make(value=0.6, **changes):
+        fields = {
+            "paper": "Doe et al., Title",
+            "table": "table 3",
+            "method": "MP-Net",
+            "dataset": "davis16",
+            "split": "val",
+            "metric": "J_mean",
+            "value": value,
+            "variant": "",
+            "note": "",
+            "own": True,
+        }
+        return Reported(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def val_records(make_record):
+    """Twenty sequences of MP-Net, the whole val split, all with J = 0.6."""
+    return [make_record(sequence=f"s{i:02d}", j=(0.5, 0.7)) for i in range(20)]

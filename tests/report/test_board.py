@@ -1,0 +1,116 @@
+import pytest
+
+from vosbench.errors import InputError
+from vosbench.report.board import make_boards
+
+
+def test_editions_splits_and_protocols_never_share_a_board(make_record):
+    records = [
+        make_record(edition="mini"),
+        make_record(),
+        make_record(split="train"),
+        make_record(protocol="davis17-unsupervised"),
+    ]
+    boards = make_boards(records)
+    assert [(board.label, board.split, board.protocol.id) for board in boards] == [
+        ("davis16", "train", "davis16-unsupervised"),
+        ("davis16", "val", "davis16-unsupervised"),
+        ("davis16", "val", "davis17-unsupervised"),
+        ("davis16-mini", "val", "davis16-unsupervised"),
+    ]
+
+
+def test_the_data_set_value_is_the_mean_over_sequences(make_record):
+    (board,) = make_boards(
+        [make_record(sequence="a", j=(0.2,)), make_record(sequence="b", j=(0.6, 0.6, 0.6))]
+    )
+    assert board.rows[0].values["J_mean"] == pytest.approx(0.4)
+
+
+def test_t_counts_only_the_listed_sequences_and_the_note_says_so(make_record):
+    records = [
+        make_record(sequence="blackswan", values={"J_mean": 0.5, "T_mean": 0.2}),
+        make_record(sequence="breakdance", values={"J_mean": 0.5, "T_mean": 0.9}),
+    ]
+    (board,) = make_boards(records)
+    assert board.rows[0].values["T_mean"] == pytest.approx(0.2)
+    assert "over 1 of 2 sequences" in board.notes[0]
+
+
+def test_a_note_names_its_methods_when_they_differ(make_record):
+    empty = make_record("other", "blackswan", values={"J_mean": 0.0, "T_mean": None})
+    (board,) = make_boards([make_record(sequence="blackswan"), empty])
+    assert [note.rpartition("(")[2] for note in board.notes] == ["tiny))", "other)"]
+    assert "undefined (empty masks), left out: blackswan" in board.notes[1]
+
+
+def test_methods_are_ranked_and_those_without_all_sequences_come_last(make_record):
+    records = [
+        make_record("weak", "a", (0.2,)),
+        make_record("weak", "b", (0.2,)),
+        make_record("strong", "a", (0.7,)),
+        make_record("strong", "b", (0.7,)),
+        make_record("partial", "a", (0.9,)),
+    ]
+    (board,) = make_boards(records)
+    assert [row.model for row in board.rows] == ["strong", "weak", "partial"]
+
+
+def test_the_best_value_is_that_of_a_complete_row(make_record):
+    records = [
+        make_record("all", "a", (0.7,)),
+        make_record("all", "b", (0.7,)),
+        make_record("one", "a", (0.9,)),
+    ]
+    (board,) = make_boards(records, split_sizes={"davis16": 2})
+    assert [board.complete(row) for row in board.rows] == [True, False]
+    assert board.best("J_mean") == 0.7
+    assert make_boards(records)[0].best("J_mean") is None
+
+
+def test_the_split_decides_how_many_sequences_there_are(make_record):
+    assert make_boards([make_record()])[0].expected == 20
+    assert make_boards([make_record(edition="mini")])[0].expected == 1
+    sizes = {"davis16-mini": 6}
+    assert make_boards([make_record(edition="mini")], split_sizes=sizes)[0].expected == 6
+
+
+def test_the_frame_rate_counts_flow_and_segmentation_but_not_scoring(make_record):
+    records = [
+        make_record(sequence="a", frames=10, seconds_per_frame={"flow": 0.1, "segment": 0.1, "score": 5.0}),
+        make_record(sequence="b", frames=30, seconds_per_frame={"flow": 0.3, "segment": 0.1, "score": 5.0}),
+    ]
+    # 40 frames in 10 x 0.2 + 30 x 0.4 = 14 seconds
+    assert make_boards(records)[0].rows[0].frames_per_second == pytest.approx(40 / 14)
+
+
+def test_without_timing_there_is_no_frame_rate(make_record):
+    assert make_boards([make_record(seconds_per_frame={})])[0].rows[0].frames_per_second is None
+
+
+def test_published_numbers_stand_beside_official_editions_only(val_records, make_record, make_reported):
+    mini = [make_record(edition="mini", sequence=f"s{i}") for i in range(20)]
+    official, miniature = make_boards(val_records + mini, [make_reported(0.6)])
+    assert [item.verdict.kind for item in official.rows[0].comparisons] == ["reproduced"]
+    assert miniature.rows[0].comparisons == ()
+
+
+def test_the_headline_is_the_published_number_of_the_same_split(val_records, make_reported):
+    other = make_reported(0.5, split="trainval")
+    (board,) = make_boards(val_records, [other, make_reported(0.6)])
+    assert board.rows[0].headline("J_mean").published.value == 0.6
+    assert board.rows[0].headline("F_mean") is None
+
+
+def test_a_mean_over_objects_weighs_sequences_by_their_objects(make_record):
+    changes = {"dataset": "davis17", "protocol": "davis17-semi-supervised"}
+    records = [
+        make_record(sequence="a", values={"J_mean": 0.2}, provenance={"objects": 3}, **changes),
+        make_record(sequence="b", values={"J_mean": 0.6}, provenance={"objects": 1}, **changes),
+    ]
+    assert make_boards(records)[0].rows[0].values["J_mean"] == pytest.approx(0.3)
+
+
+def test_two_records_of_one_cell_are_refused(make_record):
+    with pytest.raises(InputError, match="two records of mpnet on davis16/bear"):
+        make_boards([make_record(), make_record()])

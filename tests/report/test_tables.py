@@ -1,0 +1,114 @@
+import pytest
+
+from vosbench.report.board import make_boards
+from vosbench.report.tables import (
+    markdown,
+    markdown_table,
+    overall_table,
+    published_table,
+    sequence_table,
+    show,
+    show_rate,
+)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("J_mean", 0.5239, "52.4"),
+        ("J_decay", -0.0001, "0.0"),
+        ("T_mean", None, "-"),
+        ("n_objects", 31.0, "31.0"),
+    ],
+)
+def test_fractions_show_as_percent_counts_as_they_are(metric, value, text):
+    assert show(metric, value) == text
+
+
+def test_differences_carry_their_sign():
+    assert show("J_mean", 0.012, sign=True) == "+1.2"
+    assert show("J_mean", -0.012, sign=True) == "-1.2"
+
+
+def test_frame_rates_show_as_many_digits_as_they_deserve():
+    assert [show_rate(rate) for rate in (0.43, 7.14, 31.4, None)] == ["0.4", "7.1", "31", "-"]
+
+
+def test_a_table_is_aligned_in_its_raw_text():
+    assert markdown_table(["name", "J"], [["a", "12.0"], ["long name", "3.0"]], "lr").splitlines() == [
+        "| name      |    J |",
+        "| --------- | ---: |",
+        "| a         | 12.0 |",
+        "| long name |  3.0 |",
+    ]
+
+
+def test_cells_cannot_break_a_table():
+    assert markdown_table(["x"], [["a|b\nc"]], "l").splitlines()[2] == "| a\\|b c |"
+
+
+def test_the_overall_table_has_one_row_per_method_best_in_bold(make_record):
+    records = [make_record("good", j=(0.8,), edition="mini"), make_record("bad", j=(0.2,), edition="mini")]
+    assert overall_table(make_boards(records)[0]).splitlines() == [
+        "| method | J_mean ↑ | J_decay ↓ | T_mean ↓ | frames/s | sequences |",
+        "| ------ | -------: | --------: | -------: | -------: | --------: |",
+        "| good   | **80.0** |  **10.0** | **25.0** |      8.0 |       1/1 |",
+        "| bad    |     20.0 |  **10.0** | **25.0** |      8.0 |       1/1 |",
+    ]
+
+
+def test_a_published_number_comes_with_its_place_and_verdict(val_records, make_reported):
+    table = overall_table(make_boards(val_records, [make_reported(0.61)])[0])
+    header, _, row = table.splitlines()
+    assert header.endswith("| published J_mean           | verdict |")
+    assert row.endswith("| 61.0 (Doe et al., table 3) | close   |")
+
+
+def test_remarks_are_numbered_below_the_published_table(val_records, make_reported):
+    reported = [
+        make_reported(0.7, note="subset unclear", variant="flow=A"),
+        make_reported(0.65, note="subset unclear", variant="flow=B"),
+    ]
+    lines = published_table(make_boards(val_records, reported)[0]).splitlines()
+    assert [line.split("|")[-2].strip() for line in lines[2:4]] == ["1, 2", "3, 2"]
+    assert lines[5:] == ["1. flow=A", "2. subset unclear", "3. flow=B"]
+
+
+def test_the_sequence_table_has_a_column_per_method_and_a_dash_where_nothing_was_measured(make_record):
+    records = [
+        make_record("one", "a", (0.5,), edition="mini"),
+        make_record("one", "b", (0.25,), edition="mini"),
+        make_record("two", "b", (0.75,), edition="mini"),
+    ]
+    assert sequence_table(make_boards(records)[0], "J_mean").splitlines() == [
+        "| J_mean ↑ |  one |  two |",
+        "| -------- | ---: | ---: |",
+        "| a        | 50.0 |    - |",
+        "| b        | 25.0 | 75.0 |",
+    ]
+
+
+def test_a_miniature_edition_says_that_it_is_one_and_shows_no_published_number(make_record, make_reported):
+    text = markdown(make_boards([make_record(edition="mini")], [make_reported()]), "Title")
+    assert "## Miniature edition of DAVIS 2016 (davis16-mini, val)" in text
+    assert "not comparable with any published number" in text
+    assert "published J_mean" not in text
+    assert "Doe et al." not in text
+
+
+def test_the_text_says_how_the_numbers_were_made(val_records):
+    text = markdown(make_boards(val_records), "Title")
+    assert "* protocol: davis16-unsupervised" in text
+    assert "* versions: vosbench 0.1.0, torch 2.15.0" in text
+    assert "* code: commit 0123456789ab" in text
+    assert "* measured: 2026-11-21" in text
+
+
+def test_settings_that_differ_between_methods_name_them(make_record):
+    other = make_record("other", provenance={"device": "cuda:0"})
+    text = markdown(make_boards([make_record(), other]), "Title")
+    assert "* device: cpu [mpnet (tiny)]; cuda:0 [other]" in text
+
+
+def test_an_empty_leaderboard_says_so():
+    assert "Nothing has been measured yet." in markdown([], "Title")
