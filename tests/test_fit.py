@@ -76,7 +76,8 @@ def test_a_second_run_gets_its_own_folder_and_starts_from_given_weights(run, arg
     again = fit([*arguments, f"init={first}", "recipe.C.optimizer.lr=0.0"])
     assert again.name == "001"
     initial, kept = (
-        torch.load(path, weights_only=True)["state_dict"] for path in (first, again / "C/checkpoints/last.ckpt")
+        torch.load(path, weights_only=True)["state_dict"]
+        for path in (first, again / "C/checkpoints/last.ckpt")
     )
     weights = [key for key in initial if key.endswith("0.weight")]
     assert weights

@@ -36,7 +36,13 @@ class OptimizerConfig:
 
 @dataclass
 class ScheduleConfig:
-    """``step``: lr and weight decay times `gamma` at each epoch of `milestones`; ``cosine``: lr falls to `gamma` times itself."""
+    """How the learning rate falls.
+
+    Attributes:
+        name: ``step`` or ``cosine``.
+        milestones: epochs at which ``step`` multiplies learning rate and weight decay by `gamma`.
+        gamma: factor of ``step``; the share of the learning rate that ``cosine`` ends at.
+    """
 
     name: str = "step"
     milestones: list[int] = field(default_factory=list)
@@ -91,6 +97,7 @@ class DataConfig:
         val_split: what is validated on.
         scale: factor on frames and flow.
         in_memory: keep what was read and scaled; for sets of a few thousand small pairs.
+        options: further arguments of the reader.
     """
 
     name: str
@@ -99,6 +106,7 @@ class DataConfig:
     val_split: str
     scale: float
     in_memory: bool
+    options: dict[str, Any]
 
 
 @dataclass

@@ -195,14 +195,14 @@ def _open(config: FitConfig, split: str) -> Dataset:
 
         root = cache_root() / "mini"
         ensure_mini(name, root)
-        return open_dataset(name, root, split)
+        return open_dataset(name, root, split, **config.data.options)
     root = data_root(Path(config.data_root) if config.data_root else None)
     if not (root / name).is_dir():
         raise InputError(
             f"no folder {root / name}: put {name} there in its official layout, point data_root=DIR or "
             f"VOSBENCH_DATA at the folder that holds it, or train on rendered scenes with data=mini"
         )
-    return open_dataset(name, root, split)
+    return open_dataset(name, root, split, **config.data.options)
 
 
 def load_weights(module: LightningModule, checkpoint: Path) -> None:

@@ -22,7 +22,9 @@ def field_of(vector, height=300, width=400):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("suffix", "largest"), [("wheel", None), ("wheel__max10", 10.0), ("wheel__max1", 1.0)])
+@pytest.mark.parametrize(
+    ("suffix", "largest"), [("wheel", None), ("wheel__max10", 10.0), ("wheel__max1", 1.0)]
+)
 def test_colour_wheel_equals_the_released_code_bit_for_bit(case, suffix, largest):
     expected = GOLDEN[f"{case}__{suffix}"]
     painted = colour_wheel(golden_flow(case), largest).movedim(-3, -1).numpy()
@@ -33,7 +35,9 @@ def test_colour_wheel_equals_the_released_code_bit_for_bit(case, suffix, largest
 def test_angle_magnitude_equals_the_released_code(case):
     painted = angle_magnitude(golden_flow(case)).movedim(-3, -1).numpy()
     np.testing.assert_array_equal(painted, GOLDEN[f"{case}__anglemag"])
-    np.testing.assert_allclose(magnitude_range(golden_flow(case)), GOLDEN[f"{case}__anglemag_minmax"], rtol=1e-6)
+    np.testing.assert_allclose(
+        magnitude_range(golden_flow(case)), GOLDEN[f"{case}__anglemag_minmax"], rtol=1e-6
+    )
 
 
 def test_angle_magnitude_of_constant_magnitude_has_no_green():

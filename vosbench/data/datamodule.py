@@ -105,7 +105,7 @@ class FramePairs(Dataset[Batch]):
         for video in self._videos:
             if video.flow is None:
                 raise InputError(
-                    f"video {video.name} has no ground-truth flow: name an estimator, e.g. recipe.A.flow=[dis]"
+                    f"video {video.name} has no ground-truth flow: name an estimator, e.g. flow=[dis]"
                 )
 
 

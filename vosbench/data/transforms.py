@@ -73,9 +73,9 @@ def mirror(clip: Clip) -> Clip:
 
 
 def move_camera(clip: Clip) -> Clip:
-    """Add the flow of a camera that turns and zooms; what moves in the scene stays what moves.  [ours]
+    """Add the flow of a camera that turns and zooms; what moves in the scene stays what moves.
 
-    A turn or zoom displaces a pixel by an amount that depends on its place alone, not on depth, so
+    [ours] A turn or zoom displaces a pixel by an amount that depends on its place alone, not on depth, so
     a moving label keeps its meaning. Half of the cameras also follow the moving objects, as people
     with a camera do. The frames stay as they are: use this for methods that see flow alone.
     """
@@ -88,7 +88,7 @@ def move_camera(clip: Clip) -> Clip:
 
 
 def degrade_flow(clip: Clip) -> Clip:
-    """Make exact flow look estimated: blurred boundaries, drift, blotches, another scale.  [ours]"""
+    """Make exact flow look estimated: blurred boundaries, drift, blotches, another scale ([ours])."""
     if clip.flow is None:
         return clip
     flow = clip.flow * math.exp(_uniform(-1.0, 0.7))

@@ -64,9 +64,7 @@ def build_optimizer(
 
 def _optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig) -> Optimizer:
     if settings.name == "sgd":
-        return SGD(
-            parameters, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
+        return SGD(parameters, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
     if settings.name == "adamw":
         betas = (settings.momentum, 0.999)
         return AdamW(parameters, settings.lr, betas=betas, weight_decay=settings.weight_decay)

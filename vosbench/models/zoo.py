@@ -75,7 +75,11 @@ def load_method(
 
 
 def export(
-    checkpoint: Path, training: dict[str, Any], folder: Path = WEIGHTS, *, variant: dict[str, Any] | None = None
+    checkpoint: Path,
+    training: dict[str, Any],
+    folder: Path = WEIGHTS,
+    *,
+    variant: dict[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint's weights and their provenance as zoo files.
 
@@ -146,7 +150,9 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        raise InputError(f"{path}: not a checkpoint that can be read safely (.ckpt or .safetensors)") from None
+        raise InputError(
+            f"{path}: not a checkpoint that can be read safely (.ckpt or .safetensors)"
+        ) from None
     if not isinstance(content, dict) or "state_dict" not in content or "vosbench" not in content:
         raise InputError(f"{path}: not a checkpoint of vosbench fit")
     return content["state_dict"], dict(content["vosbench"])
@@ -158,7 +164,9 @@ def _zoo_file(name: str, size: str | None) -> Path:
         if path.is_file():
             return path
     wanted = f"{name} ({size})" if size else name
-    raise InputError(f"the zoo has no weights of {wanted}: train it with vosbench fit and give its checkpoint")
+    raise InputError(
+        f"the zoo has no weights of {wanted}: train it with vosbench fit and give its checkpoint"
+    )
 
 
 def _zoo_provenance(path: Path) -> dict[str, Any]:

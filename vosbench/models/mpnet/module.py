@@ -221,7 +221,7 @@ def _intersection_over_union(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def _require(key: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value in choices and isinstance(value, type(choices[0])):
+    if value in choices and type(value) is type(choices[0]):
         return
     if isinstance(value, str) and isinstance(choices[0], str):
         raise unknown_name(f"mpnet {key}", value, choices)

@@ -1,0 +1,72 @@
+import pytest
+
+from vosbench.config import compose_fit, group_options, load_stage
+from vosbench.errors import InputError
+
+
+def test_defaults_are_the_papers_first_stage():
+    config = compose_fit([])
+    stage = config.recipe["A"]
+    assert config.model["name"] == "mpnet"
+    assert (stage.epochs, stage.batch_size) == (27, 13)
+    assert (stage.optimizer.lr, stage.optimizer.momentum, stage.optimizer.weight_decay) == (0.003, 0.9, 0.005)
+    assert (stage.schedule.milestones, stage.schedule.gamma) == ([9, 18], 0.1)
+    assert config.data.scale == 0.5
+
+
+def test_overrides_reach_every_level():
+    config = compose_fit(
+        ["size=tiny", "model.input=rgb", "recipe.A.optimizer.lr=1", "recipe.A.crop=[64, 96]"]
+    )
+    assert config.size == "tiny"
+    assert config.model["input"] == "rgb"
+    assert config.recipe["A"].optimizer.lr == 1.0
+    assert config.recipe["A"].crop == [64, 96]
+
+
+def test_trainer_takes_any_argument_of_lightning():
+    config = compose_fit(["trainer.max_steps=7", "trainer.precision=bf16-mixed"])
+    assert config.trainer["max_steps"] == 7
+    assert config.trainer["precision"] == "bf16-mixed"
+
+
+@pytest.mark.parametrize("recipe", group_options("recipe"))
+def test_every_packaged_recipe_and_data_set_composes(recipe):
+    for data in group_options("data"):
+        assert (
+            compose_fit([f"recipe={recipe}", f"data={data}"]).recipe
+            == compose_fit([f"recipe={recipe}"]).recipe
+        )
+
+
+def test_load_stage_is_the_packaged_recipe():
+    assert load_stage("mpnet", "A") == compose_fit([]).recipe["A"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model=mpnt", "unknown model 'mpnt': did you mean mpnet?"),
+        ("data=minni", "unknown data 'minni': did you mean mini?"),
+        ("recipe=x", "unknown recipe 'x': choose from mpnet, mpnet_tiny"),
+        ("siz=tiny", "unknown configuration key 'siz': did you mean size?"),
+        ("model.imput=rgb", "did you mean model.input"),
+        ("recipe.A.optimizer.lrr=1", "did you mean recipe.A.optimizer.lr"),
+        ("trainer.maxsteps=2", "did you mean max_steps"),
+        ("recipe.A.epochs=two", "recipe.A.epochs: .*'two'.*Integer"),
+        ("seed=1.5", "seed: .*Integer"),
+        ("recipe.A.augment.mirror=maybe", "recipe.A.augment.mirror: .*bool"),
+        ("seed", "cannot read 'seed': write key=value"),
+        ("seed=1,2", "one value"),
+        ("~seed", "key=value"),
+    ],
+)
+def test_mistakes_are_one_line_that_names_the_key(override, message):
+    with pytest.raises(InputError, match=message) as error:
+        compose_fit([override])
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_stage_of_a_recipe():
+    with pytest.raises(InputError, match="unknown stage of mpnet 'Z'"):
+        load_stage("mpnet", "Z")
