@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ class Constant:
     """A flow estimator with a known answer."""
 
     name = "constant"
-    settings = {}
+    settings: ClassVar = {}
 
     def __call__(self, first, second):
         return np.full((2, *first.shape[:2]), second[0, 0, 0], np.float32)

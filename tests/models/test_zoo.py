@@ -54,7 +54,7 @@ def test_changed_weights_are_refused(exported):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="hash is not the one in mpnet-tiny.json"):
+    with pytest.raises(InputError, match=r"hash is not the one in mpnet-tiny\.json"):
         zoo.load_method("mpnet")
 
 
