@@ -20,14 +20,14 @@ REFERENCE_WIDTH = 256
 GROUNDED = ("biped", "quadruped", "vehicle")
 
 CAMERA_MOTIONS: dict[str, float] = {
-    "static": 0.10,
-    "handheld": 0.14,
+    "static": 0.08,
+    "handheld": 0.12,
     "pan": 0.12,
-    "dolly": 0.12,
+    "dolly": 0.10,
     "truck": 0.10,
-    "orbit": 0.10,
-    "follow": 0.20,
-    "aim": 0.12,
+    "orbit": 0.08,
+    "follow": 0.25,
+    "aim": 0.15,
 }
 """Camera motions and how often a random scene has them. "follow" travels with the main body, "aim"
 turns to keep it in place."""
@@ -35,8 +35,8 @@ turns to keep it in place."""
 
 _FOLLOWING = {
     "orbit": ((0.0, 0.0), (0.7, 1.0)),
-    "follow": ((0.7, 1.05), (0.0, 0.0)),
-    "aim": ((0.0, 0.0), (0.8, 1.0)),
+    "follow": ((0.75, 1.08), (0.0, 0.0)),
+    "aim": ((0.0, 0.0), (0.85, 1.0)),
 }
 """How closely the camera travels along with and turns to the main body: bounds of `follow` and `aim`."""
 
@@ -123,7 +123,7 @@ class _Sampler:
         main = self._main()
         floor = float(main.position[1] - main.scale)
         movers = self.recipe.movers or int(
-            rng.choice([1, 2, 3, 4, 5, 6], p=[0.35, 0.25, 0.15, 0.1, 0.1, 0.05])
+            rng.choice([1, 2, 3, 4, 5, 6], p=[0.5, 0.22, 0.12, 0.08, 0.05, 0.03])
         )
         bodies = [self._room(floor), main]
         bodies += [self._mover(floor) for _ in range(movers - 1)]
@@ -164,13 +164,14 @@ class _Sampler:
             "bird": 0.1,
         }
         kind = self.recipe.main or str(rng.choice(list(kinds), p=list(kinds.values())))
-        share = self.recipe.main_height or self._log_uniform(0.3, 1.3)
+        share = self.recipe.main_height or self._log_uniform(0.22, 1.15)
         at = self._point(rng.normal() * 0.35, rng.normal() * 0.2 - 0.1, self.range)
         behaviour = self.recipe.behaviour or Behaviour(
             str(rng.choice(["moving", "stop_and_go"], p=[0.9, 0.1]))
         )
         # A camera that follows hides the body's own speed, so that speed may be higher.
-        speed = self.recipe.speed or self._log_uniform(1.5 if self.camera in ("follow", "aim") else 0.5, 10)
+        followed = self.camera in ("follow", "aim")
+        speed = self.recipe.speed or (self._log_uniform(1.5, 15) if followed else self._log_uniform(0.4, 7))
         return self._moving(kind, at, self._half_height(share, self.range), behaviour, speed)
 
     def _mover(self, floor: float) -> Body:
@@ -182,7 +183,7 @@ class _Sampler:
         if kind in GROUNDED:
             at[1] = floor + half
         behaviour = Behaviour(str(rng.choice(["moving", "stop_and_go"], p=[0.85, 0.15])))
-        return self._moving(kind, at, half, behaviour, self._log_uniform(0.5, 10))
+        return self._moving(kind, at, half, behaviour, self._log_uniform(0.4, 7))
 
     def _moving(self, kind: str, at: Vector, half: float, behaviour: Behaviour, pixels: float) -> Body:
         """A body of `kind` that moves by about `pixels` per frame as seen across the line of sight."""

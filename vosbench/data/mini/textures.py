@@ -59,9 +59,11 @@ def _texture(rng: np.random.Generator) -> Image:
     dark, light = (saturation * c + (1 - saturation) * c.mean() for c in (dark, light))
     strength = rng.uniform(0.4, 1.0)
     level = strength * _pattern(rng) + rng.uniform(0.35, 0.8) * _noise(rng, rng.uniform(0.5, 1.1))
-    mix = 1 / (1 + np.exp(-1.6 * level))
+    # Some surfaces are nearly plain, as roads and skies are: optical flow is poor there.
+    contrast = 0.3 if rng.random() < 0.2 else 1.0
+    mix = 1 / (1 + np.exp(-1.6 * contrast * level))
     colour = dark + mix[..., None] * (light - dark)
-    colour += 10 * _noise(rng, 0.8)[..., None] * rng.standard_normal(3)
+    colour += 10 * contrast * _noise(rng, 0.8)[..., None] * rng.standard_normal(3)
     result: Image = np.clip(colour, 0, 255).astype(np.float32)
     return result
 
