@@ -2,6 +2,7 @@ import pytest
 
 from vosbench.report.board import make_boards
 from vosbench.report.tables import (
+    is_best,
     markdown,
     markdown_table,
     overall_table,
@@ -55,6 +56,17 @@ def test_the_overall_table_has_one_row_per_method_best_in_bold(make_record):
         "| good   | **80.0** |  **10.0** | **25.0** |      8.0 |       1/1 |",
         "| bad    |     20.0 |  **10.0** | **25.0** |      8.0 |       1/1 |",
     ]
+
+
+def test_values_that_look_equal_are_equally_good(make_record):
+    records = [make_record("one", j=(0.80001,)), make_record("two", j=(0.8,)), make_record("three", j=(0.5,))]
+    (board,) = make_boards(records, split_sizes={"davis16": 1})
+    assert [is_best(board, row, "J_mean") for row in board.rows] == [True, True, False]
+
+
+def test_a_method_without_rivals_is_not_the_best(make_record):
+    (board,) = make_boards([make_record(edition="mini")])
+    assert not is_best(board, board.rows[0], "J_mean")
 
 
 def test_a_published_number_comes_with_its_place_and_verdict(val_records, make_reported):

@@ -45,6 +45,15 @@ def coverage(board: Board, row: Row) -> str:
     return f"{len(row.records)}/{board.expected}"
 
 
+def is_best(board: Board, row: Row, metric: str) -> bool:
+    """Whether a value, as shown, is the best of at least two methods that have every sequence."""
+    best, value = board.best(metric), row.values.get(metric)
+    rivals = sum(board.complete(other) for other in board.rows)
+    if rivals < 2 or not board.complete(row) or best is None or value is None:
+        return False
+    return show(metric, value) == show(metric, best)
+
+
 def markdown(boards: Sequence[Board], title: str) -> str:
     """Return a whole leaderboard as Markdown.
 
@@ -168,13 +177,8 @@ def _board_parts(board: Board) -> list[str]:
 
 
 def _cell(board: Board, row: Row, metric: str) -> str:
-    """Format a value, bold when it is the best of at least two complete rows."""
-    value = row.values.get(metric)
-    text = show(metric, value)
-    rivals = sum(board.complete(other) for other in board.rows)
-    if rivals > 1 and board.complete(row) and value is not None and value == board.best(metric):
-        return f"**{text}**"
-    return text
+    text = show(metric, row.values.get(metric))
+    return f"**{text}**" if is_best(board, row, metric) else text
 
 
 def _published_cells(item: Comparison | None) -> list[str]:
