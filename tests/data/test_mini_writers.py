@@ -7,7 +7,7 @@ from PIL import Image
 
 from vosbench.data.formats.camera import read_cameras
 from vosbench.data.formats.pfm import read_pfm
-from vosbench.data.mini import MINI_NAMES, ensure_mini, write_mini, writers
+from vosbench.data.mini import MINI_NAMES, ensure_mini, sampling, write_mini, writers
 from vosbench.errors import InputError
 
 TINY = {
@@ -54,8 +54,9 @@ def test_ft3d_leaves_out_what_is_not_asked_for(tmp_path):
     assert sum(f.endswith(".png") for f in files) == 3 * 2
 
 
-def test_davis16_has_the_official_layout(tmp_path):
+def test_davis16_has_the_official_layout(tmp_path, capfd):
     folder = write_mini("davis16", tmp_path, **TINY["davis16"])
+    assert capfd.readouterr() == ("", "")
     lines = (folder / "ImageSets/480p/val.txt").read_text().splitlines()
     name = "camera-tracks-walker"
     assert lines[0] == f"/JPEGImages/480p/{name}/00000.jpg /Annotations/480p/{name}/00000.png"
@@ -109,6 +110,24 @@ def test_a_folder_that_is_no_miniature_is_never_touched(tmp_path, make):
         make("davis16", tmp_path, **TINY["davis16"])
     assert list((tmp_path / "davis16").iterdir()) == [official]
     assert list(tmp_path.iterdir()) == [tmp_path / "davis16"]
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "davis16").mkdir()
+    assert (write_mini("davis16", tmp_path, **TINY["davis16"]) / "MINI.json").is_file()
+
+
+def test_a_root_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/davis16: cannot write the miniature there"):
+        write_mini("davis16", tmp_path / "file", **TINY["davis16"])
+
+
+def test_a_clip_too_long_for_its_bodies_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "ATTEMPTS", 3)
+    with pytest.raises(InputError, match="in view for 2000 frames: ask for fewer"):
+        write_mini("davis16", tmp_path, scenes=1, frames=2000, size=(36, 64))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_interrupted_rendering_leaves_nothing_new(tmp_path, monkeypatch):

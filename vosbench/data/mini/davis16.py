@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from vosbench.data.mini.ft3d import write_png
+from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.render import View
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Behaviour
 from vosbench.files import write_text
-
-JPEG_QUALITY = 95
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "val": {
@@ -72,14 +69,11 @@ class Davis16Mini:
         entropy = (self.seed, list(RECIPES).index(split), index)
         scene = sample_visible_scene(entropy, recipe, self.frames, self.size[0] / self.size[1], 0.03)
         name = self.sequence_name(split, index)
-        pictures = folder / "JPEGImages" / "480p" / name
-        pictures.mkdir(parents=True)
         for frame in range(self.frames):
             view = View(scene, frame, scene.camera(frame, self.size))
-            picture = view.rgb()[..., ::-1]
-            cv2.imwrite(str(pictures / f"{frame:05d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            write_picture(folder / "JPEGImages" / "480p" / name / f"{frame:05d}.jpg", view.rgb())
             mask = view.annotation() * np.uint8(255)
-            write_png(folder / "Annotations" / "480p" / name / f"{frame:05d}.png", mask)
+            write_picture(folder / "Annotations" / "480p" / name / f"{frame:05d}.png", mask)
 
     def finish(self, folder: Path) -> None:
         """Write the lists of the splits."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.data.formats.camera import StereoPose, write_cameras
 from vosbench.data.formats.pfm import write_pfm
+from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.render import Motion, View
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Scene
@@ -103,7 +103,7 @@ class Ft3dMini:
         name = f"{FIRST_FRAME + frame:04d}"
         for kind in self.passes:
             picture = view.rgb() if kind == "cleanpass" else self._final(scene, frame, side)
-            write_png(folder / f"frames_{kind}" / place / side / f"{name}.png", picture)
+            write_picture(folder / f"frames_{kind}" / place / side / f"{name}.png", picture)
         to_disparity = np.float32(view.camera.focal * BASELINE)
         disparity = to_disparity / view.depth
         write_pfm(folder / "disparity" / place / side / f"{name}.pfm", disparity)
@@ -131,10 +131,3 @@ def _three_channels(motion: Motion) -> NDArray[np.float32]:
     """Flow as the official files store it: (H, W, 3) with an empty third channel."""
     u, v = motion.flow
     return np.stack([u, v, np.zeros_like(u)], axis=-1)
-
-
-def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write an RGB or grey PNG quickly (light compression)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stored = picture[..., ::-1] if picture.ndim == 3 else picture
-    cv2.imwrite(str(path), stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])

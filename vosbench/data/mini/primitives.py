@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+Origin = NDArray[np.float32]
 Rays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 Distance = NDArray[np.float32]
 
@@ -19,23 +20,21 @@ ELLIPSOID, BOX, CYLINDER, ROOM = range(4)
 NEAR = np.float32(1e-2)
 
 
-def _quadric(
-    origin: Rays | NDArray[np.float32], rays: Rays, axes: tuple[int, ...]
-) -> tuple[Distance, Distance]:
+def _quadric(origin: Origin, rays: Rays, axes: tuple[int, ...]) -> tuple[Distance, Distance]:
     """Entry and exit of the unit ball restricted to `axes` (two axes: an endless cylinder)."""
-    square = sum((rays[i] * rays[i] for i in axes[1:]), rays[axes[0]] * rays[axes[0]])
-    along = sum((origin[i] * rays[i] for i in axes[1:]), origin[axes[0]] * rays[axes[0]])
-    closest = -along / square
+    point, direction = (np.stack([values[axis] for axis in axes]) for values in (origin, rays))
+    point = point[:, None, None]
+    square = (direction**2).sum(axis=0)
+    closest = -(point * direction).sum(axis=0) / square
     # The distance of the closest point, not the textbook discriminant, which cancels in float32.
-    miss = sum(((origin[i] + closest * rays[i]) ** 2 for i in axes), np.float32(0))
+    miss = ((point + closest * direction) ** 2).sum(axis=0)
     half = np.sqrt((1 - miss) / square)
     return closest - half, closest + half
 
 
-def _slab(origin: NDArray[np.float32], rays: Rays, axes: tuple[int, ...]) -> tuple[Distance, Distance]:
+def _slab(origin: Origin, rays: Rays, axes: tuple[int, ...]) -> tuple[Distance, Distance]:
     """Entry and exit of ``|coordinate| <= 1`` in every one of `axes`."""
-    enter: Distance = np.float32(-np.inf)  # type: ignore[assignment]
-    leave: Distance = np.float32(np.inf)  # type: ignore[assignment]
+    enter, leave = np.full_like(rays[0], -np.inf), np.full_like(rays[0], np.inf)
     for axis in axes:
         inverse = 1 / rays[axis]
         first, second = (-1 - origin[axis]) * inverse, (1 - origin[axis]) * inverse
@@ -49,25 +48,25 @@ def _visible(enter: Distance, leave: Distance) -> Distance:
     return np.where((enter < leave) & (enter > NEAR), enter, np.float32(np.inf))
 
 
-def _ellipsoid(origin: NDArray[np.float32], rays: Rays) -> Distance:
+def _ellipsoid(origin: Origin, rays: Rays) -> Distance:
     return _visible(*_quadric(origin, rays, (0, 1, 2)))
 
 
-def _box(origin: NDArray[np.float32], rays: Rays) -> Distance:
+def _box(origin: Origin, rays: Rays) -> Distance:
     return _visible(*_slab(origin, rays, (0, 1, 2)))
 
 
-def _cylinder(origin: NDArray[np.float32], rays: Rays) -> Distance:
+def _cylinder(origin: Origin, rays: Rays) -> Distance:
     enter, leave = _quadric(origin, rays, (0, 2))
     low, high = _slab(origin, rays, (1,))
     return _visible(np.maximum(enter, low), np.minimum(leave, high))
 
 
-def _room(origin: NDArray[np.float32], rays: Rays) -> Distance:
+def _room(origin: Origin, rays: Rays) -> Distance:
     return _slab(origin, rays, (0, 1, 2))[1]
 
 
-_INTERSECT: dict[int, Callable[[NDArray[np.float32], Rays], Distance]] = {
+_INTERSECT: dict[int, Callable[[Origin, Rays], Distance]] = {
     ELLIPSOID: _ellipsoid,
     BOX: _box,
     CYLINDER: _cylinder,
@@ -75,7 +74,7 @@ _INTERSECT: dict[int, Callable[[NDArray[np.float32], Rays], Distance]] = {
 }
 
 
-def intersect(shape: int, origin: NDArray[np.float32], rays: Rays) -> Distance:
+def intersect(shape: int, origin: Origin, rays: Rays) -> Distance:
     """Return the ray parameter of the visible hit, infinity for a miss.
 
     Args:

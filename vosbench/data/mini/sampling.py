@@ -15,6 +15,7 @@ from vosbench.data.mini.camera import Path, Rig, Vector, rotation
 from vosbench.data.mini.primitives import ROOM
 from vosbench.data.mini.render import View
 from vosbench.data.mini.scene import TEXTURES, Behaviour, Body, Part, Scene
+from vosbench.errors import InputError
 
 REFERENCE_WIDTH = 256
 GROUNDED = ("biped", "quadruped", "vehicle")
@@ -90,15 +91,22 @@ def sample_visible_scene(
         aspect: image height / width.
         min_area: smallest share of the image that they cover, seen in a few probe frames; at most
             half of the image.
+
+    Raises:
+        InputError: no scene was found, because the clip is too long.
     """
-    size = round(64 * aspect), 64
-    for attempt in range(100):
+    size = max(round(64 * aspect), 1), 64
+    probes = sorted({0, frames // 2, frames - 1})
+    for attempt in range(ATTEMPTS):
         scene = sample_scene(np.random.SeedSequence((*entropy, attempt)), recipe, frames, aspect)
-        probes = {0, frames // 2, frames - 1}
-        areas = [View(scene, f, scene.camera(f, size)).annotation().mean() for f in sorted(probes)]
+        areas = [View(scene, f, scene.camera(f, size)).annotation().mean() for f in probes]
         if min(areas) >= min_area and max(areas) <= 0.5:
             return scene
-    raise RuntimeError(f"no scene of {recipe} keeps its bodies in view")
+    raise InputError(f"no miniature scene keeps its bodies in view for {frames} frames: ask for fewer frames")
+
+
+ATTEMPTS = 300
+"""Scenes tried before giving up; nineteen in twenty are taken for six frames."""
 
 
 class _Sampler:

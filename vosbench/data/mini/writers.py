@@ -60,11 +60,20 @@ def write_mini(
         The folder of the data set.
 
     Raises:
-        InputError: unknown name or option, a bad value, or the folder exists and is no miniature.
+        InputError: unknown name or option, a bad value, the folder exists and is no miniature, or it
+            cannot be written.
     """
     settings = _settings(name, seed=seed, scenes=scenes, size=size, frames=frames, **options)
     folder = Path(root) / name
     _refuse_foreign(folder)
+    try:
+        _write(name, settings, folder, workers)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write the miniature there ({error.strerror or error})") from error
+    return folder
+
+
+def _write(name: str, settings: Ft3dMini | Davis16Mini, folder: Path, workers: int) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
     try:
@@ -78,7 +87,6 @@ def write_mini(
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return folder
 
 
 def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> Path:
@@ -133,7 +141,9 @@ def _description(name: str, settings: Ft3dMini | Davis16Mini) -> dict[str, Any]:
 
 def _refuse_foreign(folder: Path) -> None:
     """Never touch what this module has not written: it may be the official data."""
-    if folder.exists() and not (folder / MARKER).is_file():
+    if not folder.exists() or (folder / MARKER).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
         raise InputError(
             f"{folder}: exists without {MARKER}, so it may be official data; choose another data root"
         )
