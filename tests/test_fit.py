@@ -126,3 +126,17 @@ def test_mistakes_are_one_line(arguments, override, message):
 def test_resume_auto_without_a_run_says_so(arguments, tmp_path):
     with pytest.raises(InputError, match="no run with a checkpoint"):
         fit([*arguments, "resume=auto", f"runs={tmp_path}"])
+
+
+@pytest.mark.slow
+def test_training_on_rendered_scenes_needs_no_download(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+    run = fit(
+        [
+            *("model=mpnet", "size=tiny", "recipe=mpnet_tiny", "data=mini", f"runs={tmp_path / 'runs'}"),
+            *("recipe.A.epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=2"),
+            *("trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "recipe.A.batch_size=2"),
+        ]
+    )
+    assert (tmp_path / "cache/mini/ft3d/MINI.json").is_file()
+    assert (run / "A/checkpoints/last.ckpt").is_file()
