@@ -1,10 +1,14 @@
-"""Shared fixtures: where real data lives, and skipping with a reason when it does not."""
+"""Shared fixtures: where real data lives, and a DAVIS 2016 of a few small frames."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+HEIGHT, WIDTH = 32, 48
 
 
 @pytest.fixture
@@ -20,3 +24,52 @@ def real_data() -> Callable[[str], Path]:
         return Path(root)
 
     return require
+
+
+def square(x, y=10, side=10):
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[y : y + side, x : x + side] = 1
+    return ids
+
+
+def write_grey(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values, np.uint8)).save(path)
+
+
+@pytest.fixture
+def make_davis():
+    """Return a function: (root, {sequence: frames}) -> root, a square moving over noise."""
+
+    def make(root: Path, sequences=None, seed=0):
+        sequences = sequences or {"blackswan": 6, "dog": 5, "zebra": 5}
+        random = np.random.default_rng(seed)
+        lines = []
+        for name, frames in sequences.items():
+            background = random.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+            for t in range(frames):
+                ids = square(x=4 + 2 * t)
+                frame = np.where(ids[..., None] == 1, np.uint8(200), background)
+                image = f"JPEGImages/480p/{name}/{t:05}.jpg"
+                mask = f"Annotations/480p/{name}/{t:05}.png"
+                write_grey(root / "davis16" / image, frame)
+                write_grey(root / "davis16" / mask, ids * 255)
+                lines.append(f"/{image} /{mask} ")
+        (root / "davis16" / "ImageSets" / "480p").mkdir(parents=True, exist_ok=True)
+        (root / "davis16" / "ImageSets" / "480p" / "val.txt").write_text("\n".join(lines) + "\n")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def write_results():
+    """Return a function writing the ground truth of a tiny DAVIS as results, shifted by some pixels."""
+
+    def write(folder: Path, root: Path, shift=0, foreground=1):
+        for mask in sorted((root / "davis16" / "Annotations" / "480p").rglob("*.png")):
+            ids = np.asarray(Image.open(mask)) // 255 * foreground
+            write_grey(folder / mask.parent.name / mask.name, np.roll(ids, shift, axis=1))
+        return folder
+
+    return write

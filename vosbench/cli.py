@@ -244,9 +244,13 @@ def compare(
         sys.stderr.write(f"written: {markdown}, {page}, records and masks beside them\n")
     for failure in result.failures:
         sys.stderr.write(
-            f"failed: {failure.model} on {failure.dataset}/{failure.sequence}: {failure.message}\n"
+            f"failed: {failure.model} on {failure.label}/{failure.sequence}: {failure.message}\n"
         )
-    found = 0 if check is None or dry_run else _check(out / "records", check, baseline, None)
+    found = (
+        0
+        if check is None or dry_run
+        else _check(out / "records", check, baseline if check == "baseline" else None, None)
+    )
     raise typer.Exit(max(result.exit_status, found))
 
 
@@ -339,7 +343,9 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _print_values(title: str, rows: Mapping[str, Mapping[str, float | None]], overall: Mapping[str, float]) -> None:
+def _print_values(
+    title: str, rows: Mapping[str, Mapping[str, float | None]], overall: Mapping[str, float]
+) -> None:
     table = _table(title, ["sequence", *overall])
     for name, values in rows.items():
         table.add_row(name, *(_number(values.get(metric)) for metric in overall))

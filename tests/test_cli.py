@@ -1,0 +1,199 @@
+"""The command line as a user meets it: status 2 and one line for every mistake, results otherwise."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vosbench import cli
+
+COMMAND = Path(sys.executable).parent / "vosbench"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command line in this process, in an empty folder; return status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VOSBENCH_DATA", raising=False)
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["vosbench", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    return command
+
+
+@pytest.fixture
+def refuse(run):
+    """Run a command line that must fail as a user's mistake; return its one line."""
+
+    def command(*words):
+        status, out, err = run(*words)
+        assert status == 2, (out, err)
+        assert out == ""
+        assert err.startswith("vosbench: ")
+        assert err.count("\n") == 1, err
+        return err
+
+    return command
+
+
+@pytest.fixture
+def root(tmp_path, make_davis):
+    return make_davis(tmp_path / "data")
+
+
+@pytest.fixture
+def results(tmp_path, root, write_results):
+    return write_results(tmp_path / "masks", root, shift=5)
+
+
+def score(results, *words):
+    return ("score", results, "--dataset", "davis16", "--workers", 1, "--metrics", "j,f", *words)
+
+
+def compare(*words):
+    return ("compare", "--models", "all_foreground,centre_box", "--workers", 1, "--metrics", "j", *words)
+
+
+def test_help_names_every_command():
+    shown = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    for name in ("fit", "predict", "score", "compare", "leaderboard", "data", "weights"):
+        assert re.search(rf"^  {name} ", shown, re.MULTILINE)
+
+
+def test_help_imports_nothing_heavy():
+    # Half a second is promised for --help; numpy or torch alone would take it all.
+    script = (
+        "import sys; from vosbench import cli\n"
+        "try: sys.argv = ['vosbench', '--help']; cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'torch', 'cv2', 'PIL', 'hydra', 'rich', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_score_prints_a_row_per_sequence_and_writes_json(run, root, results):
+    status, out, _err = run(*score(results, "--json", "scores.json"))
+    assert status == 0
+    assert re.search(r"dog +0\.333", out)
+    assert re.search(r"overall +0\.333", out)
+    assert json.loads(Path("scores.json").read_text())["overall"]["J_mean"] == pytest.approx(5 / 15)
+
+
+def test_compare_prints_the_table_and_leaves_records_and_a_page(run, root):
+    status, out, _err = run(*compare("--data-root", root))
+    assert status == 0
+    assert "centre_box" in out
+    assert len(list(Path("results/records").rglob("*.json"))) == 6
+    assert "<table" in Path("results/leaderboard.html").read_text()
+    again, table, summary = run(*compare("--data-root", root))
+    assert (again, table) == (0, out)
+    assert "6 kept" in summary
+
+
+def test_a_dry_run_writes_nothing(run, root):
+    status, _, err = run(*compare("--dry-run"))
+    assert status == 0
+    assert "6 planned" in err
+    assert not Path("results").exists()
+
+
+def test_predict_writes_a_mask_per_frame_and_an_overlay(run, root):
+    folder = root / "davis16/JPEGImages/480p/dog"
+    words = ("--model", "centre_box", "--out", "masks", "--overlay", "shown")
+    status, _out, _ = run("predict", folder, *words)
+    assert status == 0
+    assert len(list(Path("masks/dog").glob("*.png"))) == 5
+    assert len(list(Path("shown").rglob("0000*"))) == 5
+
+
+def test_data_list_says_what_is_there(run, root):
+    _, out, _ = run("data", "list")
+    assert re.search(r"davis16 .*yes", out)
+    assert re.search(r"ft3d .* no", out)
+
+
+class TestMistakes:
+    def test_unknown_command(self, refuse):
+        assert "Did you mean 'score'" in refuse("scroe")
+
+    def test_unknown_option(self, refuse):
+        assert "--nope" in refuse("compare", "--nope")
+
+    def test_unknown_model(self, refuse, root):
+        assert "did you mean mpnet" in refuse("compare", "--models", "mp-net", "--data-root", root)
+
+    def test_unknown_data_set(self, refuse):
+        assert "did you mean davis16" in refuse("score", ".", "--dataset", "davis-16")
+
+    def test_unknown_key(self, refuse):
+        assert "did you mean model.decoder_units" in refuse("fit", "model=mpnet", "model.decoder_unit=1")
+
+    def test_unknown_model_to_train(self, refuse):
+        assert "did you mean mpnet" in refuse("fit", "model=mpnt")
+
+    def test_training_without_data_names_both_ways_out(self, refuse):
+        line = refuse("fit", "model=mpnet")
+        assert "VOSBENCH_DATA" in line
+        assert "data=mini" in line
+
+    def test_wrong_data_root(self, refuse, results):
+        line = refuse(*score(results, "--data-root", "nowhere"))
+        assert "nowhere/davis16" in line
+
+    def test_missing_frame(self, refuse, results):
+        (results / "dog/00003.png").unlink()
+        line = refuse(*score(results))
+        assert "dog" in line
+        assert "00003" in line
+
+    def test_truncated_mask(self, refuse, results):
+        path = results / "dog/00003.png"
+        path.write_bytes(path.read_bytes()[:40])
+        assert "00003.png" in refuse(*score(results))
+
+    def test_mask_of_another_size(self, refuse, results):
+        from PIL import Image
+
+        path = results / "dog/00003.png"
+        Image.open(path).resize((24, 16), Image.Resampling.NEAREST).save(path)
+        line = refuse(*score(results))
+        assert "24x16" in line
+        assert "48x32" in line
+
+    def test_empty_results_folder(self, refuse, root):
+        Path("empty").mkdir()
+        assert "empty" in refuse(*score("empty"))
+
+    def test_empty_frame_folder(self, refuse):
+        Path("empty").mkdir()
+        assert "empty" in refuse("predict", "empty", "--model", "centre_box", "--out", "masks")
+
+    def test_a_video_that_cannot_be_decoded(self, refuse):
+        Path("clip.mp4").write_bytes(b"not a video" * 100)
+        assert "clip.mp4" in refuse("predict", "clip.mp4", "--model", "centre_box", "--out", "masks")
+        assert not Path("masks").exists()
+
+    def test_missing_input(self, refuse):
+        assert "no such file" in refuse("predict", "absent.mp4", "--model", "centre_box", "--out", "masks")
+
+    def test_a_checkpoint_that_is_none(self, refuse, root):
+        Path("weights.ckpt").write_bytes(b"zip?")
+        words = ("--model", "mpnet", "--out", "masks", "--checkpoint", "weights.ckpt")
+        assert "weights.ckpt" in refuse("predict", root / "davis16/JPEGImages/480p/dog", *words)
+
+
+def test_binary_masks_with_255_are_accepted_with_a_note(run, tmp_path, root, write_results):
+    folder = write_results(tmp_path / "grey", root, foreground=255)
+    status, _out, err = run(*score(folder))
+    assert status == 0
+    assert "0/255" in err
