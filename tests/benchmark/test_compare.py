@@ -47,6 +47,7 @@ def test_one_record_per_model_and_sequence(tmp_path, run):
     assert result.counts == {"computed": 9}
     assert result.exit_status == 0
     assert result.coverage == {"davis16": (3, 3)}
+    assert [video.name for video in result.videos["davis16"]] == ["blackswan", "dog", "zebra"]
     path = tmp_path / "out/records/davis16/davis16-unsupervised/centre_box/dog.json"
     assert Record.read(path) in result.records
 
@@ -208,7 +209,7 @@ def test_a_model_failing_on_one_sequence_stops_nothing_else(run, fake_model):
     result = run(models=["mpnet", "centre_box"])
     assert result.counts == {"computed": 5, "failed": 1}
     [failure] = result.failures
-    assert (failure.model, failure.sequence) == ("mpnet", "dog")
+    assert (failure.model, failure.dataset, failure.sequence) == ("mpnet", "davis16", "dog")
     assert failure.message == "MemoryError: no room for a dog"
     assert result.exit_status == 1
 

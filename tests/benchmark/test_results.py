@@ -114,8 +114,14 @@ def test_colour_masks_are_refused(tmp_path):
 
 
 def test_a_missing_frame_is_named(tmp_path):
+    save(tmp_path / "dog", [mask()])
+    with pytest.raises(InputError, match=r"sequence dog lacks frame 00001 .* and 1 more; .*missing=empty$"):
+        read(tmp_path)
+
+
+def test_a_missing_frame_that_is_not_evaluated_is_said_to_be_harmless(tmp_path):
     save(tmp_path / "dog", [mask()] * 2)
-    with pytest.raises(InputError, match=r"sequence dog lacks frame 00002.*missing=empty"):
+    with pytest.raises(InputError, match=r"lacks frame 00002.*not evaluated by davis16-unsupervised"):
         read(tmp_path)
 
 

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,13 @@ class CompareResult:
     Attributes:
         out: folder of records and masks; a dry run leaves it untouched.
         outcomes: one per data set, sequence and model, in that order.
-        coverage: data set label -> (sequences in this comparison, sequences of the split).
+        videos: data set label -> the split that was run.
         notes: one line each on what was left out or replaced.
     """
 
     out: Path
     outcomes: tuple[Outcome, ...]
-    coverage: Mapping[str, tuple[int, int]]
+    videos: Mapping[str, Dataset]
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -57,6 +57,14 @@ class CompareResult:
     def counts(self) -> Counter[str]:
         """Number of outcomes per state: computed, kept, planned, failed."""
         return Counter(outcome.state for outcome in self.outcomes)
+
+    @property
+    def coverage(self) -> dict[str, tuple[int, int]]:
+        """Data set label -> (sequences in this comparison, sequences of its split)."""
+        return {
+            label: (len({item.sequence for item in self.outcomes if item.dataset == label}), len(dataset))
+            for label, dataset in self.videos.items()
+        }
 
     @property
     def exit_status(self) -> int:
@@ -125,11 +133,9 @@ def compare(
             dry_run=dry_run,
         )
     ]
-    counts = Counter(job.dataset for job in jobs)
-    coverage = {dataset.label: (counts[dataset.name], len(dataset)) for dataset in opened}
     outcomes = _run(jobs, choose_workers(workers, len(jobs)), opened, progress)
-    notes = (*model_notes, *data_notes, *_coverage_notes(coverage))
-    return CompareResult(Path(out), tuple(outcomes), coverage, notes)
+    result = CompareResult(Path(out), tuple(outcomes), {dataset.label: dataset for dataset in opened})
+    return replace(result, notes=(*model_notes, *data_notes, *_coverage_notes(result.coverage)))
 
 
 def _jobs(dataset: Dataset, limit: int | None, metrics: Sequence[str] | None, **common: Any) -> list[Job]:

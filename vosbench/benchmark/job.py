@@ -71,14 +71,14 @@ class Outcome:
     """What became of one model on one sequence.
 
     Attributes:
-        label: label of the data set's edition.
+        dataset: label of the data set's edition, e.g. ``"davis16-mini"``.
         sequence, model: which one.
         state: ``"kept"`` when an equal record was there; ``"planned"`` in a dry run.
         record: the record, when there is one.
         message: why it failed.
     """
 
-    label: str
+    dataset: str
     sequence: str
     model: str
     state: State

@@ -92,7 +92,7 @@ class ResultFolder:
                 video, cannot be read, or holds values this protocol cannot take.
         """
         folder = self.path / video.name
-        present = {file.stem for file in folder.iterdir() if file.suffix.lower() == ".png"}
+        present = {file.stem for file in folder.iterdir() if file.suffix == ".png"}
         height, width = _size(video)
         ids = np.zeros((len(video.frame_names), height, width), np.uint8)
         kinds: set[str] = set()
@@ -132,9 +132,13 @@ class ResultFolder:
         if not present:
             folder = self.path / video.name
             return f"{folder}: no PNG mask in it, expected {absent[0]}.png{more}; masks must be PNG files"
+        counted = {video.frame_names[index] for index in self.protocol.evaluated(len(video))}
+        harmless = (
+            "" if counted & set(absent) else f" (not evaluated by {self.protocol.id}, so nothing changes)"
+        )
         return (
             f"{self.path}: sequence {video.name} lacks frame {absent[0]} ({absent[0]}.png){more}; "
-            "add it, or count missing frames as empty with missing=empty"
+            f"add it, or count missing frames as empty with missing=empty{harmless}"
         )
 
     def _notes(
