@@ -108,20 +108,20 @@ class MPNet(pl.LightningModule):
         variant = {key: value for key, value in self.hparams.items() if key != "size"}
         checkpoint["vosbench"] = {"name": "mpnet", "size": self.hparams["size"], "variant": variant}
 
-    def encode(self, frames: Tensor, flow: Tensor | None) -> Tensor:
-        """Return the network's input.
+    def encode(self, frames: Tensor | None, flow: Tensor | None) -> Tensor:
+        """Return the network's input; what the input does not show may be None.
 
         Args:
-            frames: (B, 2, 3, H, W) uint8 RGB pairs.
-            flow: (B, 2, H, W) pixels from the first to the second; None where none is needed.
+            frames: (B, 2, 3, H, W) RGB pairs in 0..255.
+            flow: (B, 2, H, W) pixels from the first to the second.
 
         Returns:
             (B, C, H, W) floating point.
         """
         parts = []
-        if self.input in ("rgb", "rgb_angle"):
+        if frames is not None and self.input in ("rgb", "rgb_angle"):
             parts.append(self._normalise(frames[:, 0]))
-        if self.input == "rgb_pair":
+        if frames is not None and self.input == "rgb_pair":
             parts += [self._normalise(frames[:, 0]), self._normalise(frames[:, 1])]
         if flow is not None and self.input == "flow":
             parts.append(zero_mean(flow))
@@ -129,7 +129,7 @@ class MPNet(pl.LightningModule):
             parts.append(angle_field(flow, self.angle))
         return torch.cat(parts, dim=1)
 
-    def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
+    def forward(self, frames: Tensor | None, flow: Tensor | None = None) -> Tensor:
         """Return logits, (B, 1, h, w), of pairs as `encode` takes them."""
         logits: Tensor = self.network(self.encode(frames, flow))
         return logits
@@ -180,25 +180,31 @@ class MPNet(pl.LightningModule):
     @torch.inference_mode()
     def probability(self, video: Video, index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the probability, (H, W) float32, that each pixel of frame `index` moves."""
-        numbers = [index, index + 1] if self.needs_pair else [index]
-        frames = torch.from_numpy(np.stack([video.frames[number] for number in numbers]))
-        frames = frames.to(self.device).permute(0, 3, 1, 2)
-        height, width = frames.shape[-2:]
+        frames, flow = self._frames(video, index), self._flow(video, index)
+        height, width = video.frames[0].shape[:2] if flow is None else flow.shape[-2:]
         scale = self.test_short_side / min(height, width)
-        size = (round(height * scale), round(width * scale))
-        code = self._test_code(frames, self._flow(video, index), size)
+        code = self._test_code(frames, flow, (round(height * scale), round(width * scale)))
         return _enlarge(self.network(code).float().sigmoid(), (height, width))[0, 0].cpu().numpy()
+
+    def _frames(self, video: Video, index: int) -> Tensor | None:
+        """(1, 2, 3, H, W); the same frame twice where one is enough, None where none is."""
+        if not self.input.startswith("rgb"):
+            return None
+        following = index + 1 if self.input == "rgb_pair" else index
+        frames = torch.from_numpy(np.stack([video.frames[index], video.frames[following]]))
+        return frames.to(self.device).permute(0, 3, 1, 2)[None]
 
     def _flow(self, video: Video, index: int) -> Tensor | None:
         if not self.needs_flow or video.flow is None:
             return None
         return torch.from_numpy(np.array(video.flow[index], dtype=np.float32))[None].to(self.device)
 
-    def _test_code(self, frames: Tensor, flow: Tensor | None, size: tuple[int, int]) -> Tensor:
+    def _test_code(self, frames: Tensor | None, flow: Tensor | None, size: tuple[int, int]) -> Tensor:
         if self.encode_then_resize:
-            return F.interpolate(self.encode(frames[None], flow), size, mode="nearest")
-        resized = F.interpolate(frames.float(), size, mode="bilinear", antialias=True)
-        return self.encode(resized[None], None if flow is None else resize_flow(flow, *size))
+            return F.interpolate(self.encode(frames, flow), size, mode="nearest")
+        if frames is not None:
+            frames = F.interpolate(frames[0].float(), size, mode="bilinear", antialias=True)[None]
+        return self.encode(frames, None if flow is None else resize_flow(flow, *size))
 
     def _normalise(self, frames: Tensor) -> Tensor:
         mean = torch.tensor(RGB_MEAN, device=frames.device)[:, None, None]
