@@ -55,7 +55,7 @@ def test_run_folder_holds_config_checkpoints_and_log(run):
     assert run.name == "000"
     assert yaml.safe_load((run / "config.yaml").read_text())["recipe"]["C"]["crop"] == [48, 64]
     assert (run / "C/checkpoints/best.ckpt").is_file()
-    with (run / "C/logs/metrics.csv").open() as file:
+    with (run / "C/logs/version_0/metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["train/loss"]) > 0 for row in rows if row["train/loss"]] == [True, True]
     assert any(row["val/iou"] for row in rows)
@@ -69,6 +69,7 @@ def test_resume_continues_at_the_next_epoch_and_step(run, arguments):
     assert (after["epoch"], after["global_step"]) == (2, 3)
     moments = [state["optimizer_states"][0]["state"] for state in (before, after)]
     assert len(moments[0]) == len(moments[1]) > 0
+    assert sorted(path.name for path in (run / "C/logs").iterdir()) == ["version_0", "version_1"]
 
 
 def test_a_second_run_gets_its_own_folder_and_starts_from_given_weights(run, arguments):

@@ -140,9 +140,9 @@ def _logger(config: FitConfig, folder: Path) -> Logger:
     from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
     if config.logger == "csv":
-        return CSVLogger(folder, name=None, version="logs")
+        return CSVLogger(folder, name="logs")
     if config.logger == "tensorboard":
-        return TensorBoardLogger(folder, name=None, version="logs")
+        return TensorBoardLogger(folder, name="logs")
     folder.mkdir(parents=True, exist_ok=True)
     return WandbLogger(
         project="vosbench",
