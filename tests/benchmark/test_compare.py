@@ -103,6 +103,14 @@ def test_a_second_run_computes_nothing(tmp_path, run, monkeypatch):
     assert second.records == first.records
 
 
+def test_an_undefined_value_is_none_now_and_when_read_again(run, fake_model):
+    fake_model(Empty)
+    for _ in range(2):
+        record = run(models=["mpnet"], metrics=["t"]).records[0]
+        assert record.values == {"T_mean": None}
+        assert record.per_frame == {"T": [None] * 3}
+
+
 def test_changed_data_is_computed_again(run, root):
     run(models=["centre_box"])
     file = root / "davis16/JPEGImages/480p/dog/00001.jpg"
@@ -173,6 +181,11 @@ class FailsOnDog:
         assert not video.annotations, "a method must not see the ground truth"
         if video.name == "dog":
             raise MemoryError("no room\nfor a dog")
+        return Segmentation((np.zeros((32, 48), np.uint8) for _ in video.frames), len(video))
+
+
+class Empty(FailsOnDog):
+    def segment(self, video, first_mask=None):
         return Segmentation((np.zeros((32, 48), np.uint8) for _ in video.frames), len(video))
 
 

@@ -117,6 +117,11 @@ def stability_note(scores: Mapping[str, SequenceScore], protocol: Protocol) -> s
     return text if not absent else f"{text}; undefined (empty masks), left out: {', '.join(absent)}"
 
 
+def without_nan(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the values with None for what is undefined, as JSON and records have it."""
+    return {name: value if _is_number(value) else None for name, value in values.items()}
+
+
 def _mean_over(scores: Mapping[str, SequenceScore], name: str, protocol: Protocol) -> float:
     counted = stability_counts(scores, protocol) if name.startswith("T_") else list(scores)
     chosen = [scores[sequence] for sequence in counted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore, score_sequence
+from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore, score_sequence, without_nan
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.record import Record, record_path
 from vosbench.benchmark.store import content_hash, current_record, environment, now, video_hash
@@ -277,8 +278,11 @@ def _record(shared: _Input, plan: _Plan, score: SequenceScore, seconds: dict[str
         protocol=job.protocol.id,
         frames=len(shared.video),
         key=plan.key,
-        values=dict(score.values),
-        per_frame={letter: list(values) for letter, values in score.per_frame.items()},
+        values=without_nan(score.values),
+        per_frame={
+            letter: [None if value is None or math.isnan(value) else value for value in values]
+            for letter, values in score.per_frame.items()
+        },
         seconds_per_frame=seconds,
         provenance={
             "command": job.command,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vosbench.benchmark.evaluate import SequenceScore, overall, score_sequence, stability_note
+from vosbench.benchmark.evaluate import SequenceScore, overall, score_sequence, stability_note, without_nan
 from vosbench.benchmark.executors import choose_workers, grouped_notes, run_tasks
 from vosbench.benchmark.protocols import Protocol, load_protocol
 from vosbench.benchmark.results import Missing, ResultFolder
@@ -47,8 +46,8 @@ class Score:
             "dataset": self.dataset,
             "split": self.split,
             "protocol": self.protocol,
-            "sequences": {name: _nullable(score.values) for name, score in self.sequences.items()},
-            "overall": _nullable(self.overall),
+            "sequences": {name: without_nan(score.values) for name, score in self.sequences.items()},
+            "overall": without_nan(self.overall),
         }
         return json.dumps(content, indent=1) + "\n"
 
@@ -164,7 +163,3 @@ def _summary_notes(dataset: Dataset, scores: Mapping[str, SequenceScore], protoc
     if stability is not None:
         notes.append(stability)
     return notes
-
-
-def _nullable(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: None if value is None or math.isnan(value) else value for name, value in values.items()}
