@@ -1,6 +1,7 @@
 """Temporal instability T: contours, shape contexts, alignment."""
 
 import heapq
+from itertools import pairwise
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -59,7 +60,7 @@ def test_curves_walk_every_crack_once_with_the_foreground_on_the_right(mask):
     padded = np.pad(mask, 1)
     cracks = (padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum()
     curves = trace(mask)
-    walked = [(*start, *end) for curve in curves for start, end in zip(curve[:-1], curve[1:], strict=True)]
+    walked = [(*start, *end) for curve in curves for start, end in pairwise(curve)]
     assert len(walked) == len(set(walked)) == cracks
     assert sum(signed_area(curve) for curve in curves) == mask.sum()
     for curve in curves:

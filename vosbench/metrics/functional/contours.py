@@ -14,9 +14,7 @@ TOLERANCES = (0.1, 3.0)
 
 # The four pixels around a corner as bits of one number.
 _UPPER_LEFT, _UPPER_RIGHT, _LOWER_LEFT, _LOWER_RIGHT = 8, 4, 2, 1
-# Two pixels that touch in this corner alone: the falling and the rising diagonal.
-_FALLING, _RISING = _UPPER_LEFT | _LOWER_RIGHT, _UPPER_RIGHT | _LOWER_LEFT
-_TOUCHES = (_FALLING, _RISING)
+_TOUCHES = (_UPPER_LEFT | _LOWER_RIGHT, _UPPER_RIGHT | _LOWER_LEFT)
 
 # Directions right, down, left, up: clockwise on screen, so that direction d + 1 is a right turn.
 _RIGHT, _DOWN = 0, 1
@@ -26,8 +24,7 @@ _AHEAD_LEFT = (_UPPER_RIGHT, _LOWER_RIGHT, _LOWER_LEFT, _UPPER_LEFT)
 # The topmost corner of a curve, by the pixels around it -> the direction the curve leaves it.
 _STARTS = {
     _LOWER_RIGHT: _RIGHT,
-    _FALLING: _RIGHT,
-    _RISING: _DOWN,
+    _UPPER_LEFT | _LOWER_RIGHT: _RIGHT,
     _UPPER_LEFT | _UPPER_RIGHT | _LOWER_LEFT: _DOWN,
 }
 
@@ -38,9 +35,10 @@ _WALK_ORDER = {(0, -1): 0, (-1, 0): 1, (0, 1): 2, (1, 0): 3}
 def trace(mask: NDArray[np.bool_]) -> list[Curve]:
     """Follow the cracks between the foreground and background pixels of a mask.
 
-    Outside the image is background, so the image border yields contour. Where two pixels touch
-    diagonally the upper crack continues in the left one and the lower in the right one, and a curve
-    that still meets itself there is split, so that no curve visits a corner twice.
+    Outside the image is background, so the image border yields contour. The foreground is
+    4-connected, and a curve that meets itself where two pixels touch diagonally is split there, so
+    that no curve visits a corner twice. Regions that touch in several corners may be joined in
+    another way by the released code, whose rule for them is not known.
 
     Args:
         mask: (H, W) bool.
@@ -90,9 +88,9 @@ def _chains(codes: bytes, width: int) -> list[list[int]]:
                 walked.add((corner, direction))
             corner += steps[direction]
             code = codes[corner]
-            if code != _RISING and not code & _AHEAD_RIGHT[direction]:
+            if not code & _AHEAD_RIGHT[direction]:
                 direction = (direction + 1) % 4
-            elif code == _RISING or code & _AHEAD_LEFT[direction]:
+            elif code & _AHEAD_LEFT[direction]:
                 direction = (direction - 1) % 4
             if corner == start and direction == first:
                 break
@@ -108,11 +106,8 @@ def _split(corners: list[int], codes: bytes) -> list[list[int]]:
     for corner in corners:
         if codes[corner] in _TOUCHES:
             if corner in position:
-                loop = path[position[corner] :]
-                loops.append(loop)
+                loops.append(path[position[corner] :])
                 del path[position[corner] :]
-                for gone in loop:
-                    position.pop(gone, None)
             position[corner] = len(path)
         path.append(corner)
     loops.append(path)
