@@ -32,8 +32,10 @@ def temporal_stability(pred: Tensor) -> Tensor:
     histogram distances, and the pair value is the mean distance over a one-to-one subset of it.
     The value of a sequence is five times the mean over its pairs, NaN ignored.
 
-    Where two paths cost exactly the same this takes the step right, then down, then diagonal; the
-    released code follows the order of its heap. Sequence values differ by at most about 2e-4.
+    Two details are fixed rules here and accidents of the released code. Where two paths cost exactly
+    the same this takes the step right, then down, then diagonal: sequence values differ by at most
+    about 6e-4. Where regions touch diagonally in several corners the contours may be joined in
+    another way: about 2 % on the two DAVIS 2016 sequences with many such corners, up to 8 % on noise.
 
     Args:
         pred: (T, H, W) bool. The ground truth plays no part.
