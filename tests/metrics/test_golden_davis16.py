@@ -84,6 +84,8 @@ TOUCHING = {
     ("bmx-trees", "p4"): 2e-2,
     ("camel", "p4"): 1e-2,
     ("car-roundabout", "p4"): 9e-2,
+    ("cows", "p2"): 7e-2,
+    ("cows", "p4"): 2e-3,
     ("drift-chicane", "p1"): 3e-2,
     ("drift-chicane", "p3"): 3e-2,
 }

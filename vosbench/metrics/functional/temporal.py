@@ -35,7 +35,7 @@ def temporal_stability(pred: Tensor) -> Tensor:
     Two details are fixed rules here and accidents of the released code. Where two paths cost exactly
     the same this takes the step right, then down, then diagonal: sequence values differ by at most
     about 6e-4. Where regions touch diagonally in several corners the contours may be joined in
-    another way: about 2 % on the two DAVIS 2016 sequences with many such corners, up to 8 % on noise.
+    another way: 10 of 40 sequences measured differ by 0.2 to 8 %, the others by less than 0.1 %.
 
     Args:
         pred: (T, H, W) bool. The ground truth plays no part.
