@@ -44,8 +44,8 @@ OVERRIDES = [
 ]
 
 
-def overrides(work: Path) -> list[str]:
-    return [*OVERRIDES, f"data_root={work}", f"runs={work / 'runs'}"]
+def overrides(work: Path | str) -> list[str]:
+    return [*OVERRIDES, f"data_root={work}", f"runs={work}/runs"]
 
 
 def measure(method: Method, root: Path, split: str, every: int) -> dict[str, Any]:
