@@ -197,3 +197,19 @@ def test_binary_masks_with_255_are_accepted_with_a_note(run, tmp_path, root, wri
     status, _out, err = run(*score(folder))
     assert status == 0
     assert "0/255" in err
+
+
+def test_networks_run_on_the_device_that_is_named(refuse, root):
+    words = ("compare", "--models", "mpnet", "--datasets", "davis16", "--device", "cuda:99")
+    assert "device 'cuda:99' is not available here" in refuse(*words)
+
+
+def test_weights_list_names_what_they_were_trained_on(run):
+    status, out, _ = run("weights", "list")
+    assert status == 0
+    assert re.search(r"mpnet +tiny +ft3d \(mini\), \d+ scenes +[0-9a-f]{64}", out)
+
+
+def test_piped_tables_are_not_cut(run, root):
+    _, out, _ = run("data", "list")
+    assert "…" not in out

@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from vosbench import __version__
 from vosbench.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-Report = Callable[[int, int, str], None]
+from vosbench.terminal import make_table, print_notes, print_table, print_values, progress_bar
 
 app = typer.Typer(
     help="Train, run, score and compare video object segmentation methods.",
@@ -43,6 +38,7 @@ SizeName = Annotated[
     Literal["full", "tiny"] | None, typer.Option(help="Network size; the largest with weights by default.")
 ]
 Flow = Annotated[str | None, typer.Option(help="Flow estimator of methods that need flow; dis by default.")]
+Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]
 BASELINE = Path("leaderboards/records")
 Metrics = Annotated[str | None, typer.Option(help="Letters out of j,f,t; all of the protocol by default.")]
 
@@ -131,7 +127,7 @@ def score(
     from vosbench.benchmark.score import score as run
     from vosbench.files import write_text
 
-    with _progress("scoring") as progress:
+    with progress_bar("scoring") as progress:
         scored = run(
             results,
             dataset,
@@ -148,8 +144,8 @@ def score(
     if json_file is not None:
         write_text(json_file, scored.to_json())
     rows = {name: item.values for name, item in scored.sequences.items()}
-    _print_values(f"{scored.dataset} {scored.split}, {scored.protocol}", rows, scored.overall)
-    _print_notes(scored.notes)
+    print_values(f"{scored.dataset} {scored.split}, {scored.protocol}", rows, scored.overall)
+    print_notes(scored.notes)
 
 
 @app.command()
@@ -168,15 +164,17 @@ def predict(
     data_root: DataRoot = None,
     split: Split = None,
     flow: Flow = None,
+    device: Device = "auto",
 ) -> None:
     """Segment a video file, a folder of frames or a data set."""
     from vosbench.data.roots import cache_root
     from vosbench.flow.estimators import build_estimator
     from vosbench.inference.predict import predict as run
-    from vosbench.models.zoo import load_method
+    from vosbench.models.zoo import load_method, move_to
 
     method, _ = load_method(model, size, checkpoint)
-    with _progress("predicting") as progress:
+    method = move_to(method, device)
+    with progress_bar("predicting") as progress:
         predictions = run(
             source,
             method,
@@ -204,6 +202,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for records, masks and tables.")] = Path("results"),
     size: SizeName = None,
     flow: Flow = None,
+    device: Device = "auto",
     metrics: Metrics = None,
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(help="Only the first sequences of each data set.")] = None,
@@ -220,7 +219,7 @@ def compare(
     from vosbench.data.roots import cache_root
     from vosbench.report.leaderboard import write_report
 
-    with _progress("comparing") as progress:
+    with progress_bar("comparing") as progress:
         result = run(
             models=_names(models) or [],
             datasets=_names(datasets) or [],
@@ -232,19 +231,20 @@ def compare(
             flow=flow or "dis",
             metrics=_names(metrics),
             size=size,
+            device=device,
             cache=cache_root(),
             progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),
         )
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
     sys.stderr.write(f"{len(result.outcomes)} model x sequence pairs: {counts or 'none'}\n")
-    _print_notes(result.notes)
+    print_notes(result.notes)
     if not dry_run and result.records:
         markdown, page = write_report(out, videos=result.videos, pictures=pictures)
         sys.stdout.write(markdown.read_text(encoding="utf-8"))
         sys.stderr.write(f"written: {markdown}, {page}, records and masks beside them\n")
     for failure in result.failures:
         sys.stderr.write(
-            f"failed: {failure.model} on {failure.label}/{failure.sequence}: {failure.message}\n"
+            f"failed: {failure.model} on {failure.dataset}/{failure.sequence}: {failure.message}\n"
         )
     found = (
         0
@@ -307,11 +307,11 @@ def data_list(data_root: DataRoot = None) -> None:
     from vosbench.data.roots import data_root as find
 
     root = find(data_root)
-    table = _table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
+    table = make_table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
     for name, entry in CATALOGUE.items():
         found = "yes" if (root / name).is_dir() else "no"
         table.add_row(name, entry.title, entry.kind, found, entry.size, entry.licence)
-    _print(table)
+    print_table(table)
 
 
 @weights_app.command("list")
@@ -319,10 +319,10 @@ def weights_list() -> None:
     """List the weights that come with vosbench, where they come from and their hash."""
     from vosbench.models.zoo import shipped
 
-    table = _table("weights", ["model", "size", "parameters", "trained on", "sha256"])
+    table = make_table("weights", ["model", "size", "trained on", "sha256"])
     for item in shipped():
-        table.add_row(*item)
-    _print(table)
+        table.add_row(item["name"], item["size"], _trained_on(item["training"]["data"]), item["sha256"])
+    print_table(table)
 
 
 def _check(records: Path, kind: str, baseline: Path | None, tables: Path | None) -> int:
@@ -339,64 +339,9 @@ def _check(records: Path, kind: str, baseline: Path | None, tables: Path | None)
     return 1 if findings else 0
 
 
+def _trained_on(data: Mapping[str, Any]) -> str:
+    return f"{data['name']} ({data['edition']}), {data['scenes']} scenes"
+
+
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _print_values(
-    title: str, rows: Mapping[str, Mapping[str, float | None]], overall: Mapping[str, float]
-) -> None:
-    table = _table(title, ["sequence", *overall])
-    for name, values in rows.items():
-        table.add_row(name, *(_number(values.get(metric)) for metric in overall))
-    table.add_section()
-    table.add_row("overall", *(_number(value) for value in overall.values()), style="bold")
-    _print(table)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
-    return table
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    console = Console()
-    # Piped output has no width of its own; 80 columns would cut the numbers off.
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
-
-
-def _print_notes(notes: Sequence[str]) -> None:
-    for note in notes:
-        sys.stderr.write(f"note: {note}\n")
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Report]:
-    """Yield a callback (done, of all, name of the last) that draws a bar on stderr when it is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)

@@ -21,7 +21,7 @@ from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.estimators import build_estimator
 from vosbench.models.base import Size
-from vosbench.models.zoo import METHOD_NAMES, load_method
+from vosbench.models.zoo import METHOD_NAMES, load_method, move_to
 
 Progress = Callable[[int, int, Outcome], None]
 """Called with the number of finished (model, sequence) pairs, of all pairs, and the last outcome."""
@@ -85,6 +85,7 @@ def compare(
     flow_settings: Mapping[str, Any] | None = None,
     metrics: Sequence[str] | None = None,
     size: Size | None = None,
+    device: str = "auto",
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> CompareResult:
@@ -106,6 +107,7 @@ def compare(
         flow_settings: arguments of the estimator's class.
         metrics: letters out of ``j f t``; all of the protocol when None.
         size: network size; the largest that has weights when None.
+        device: where networks run, see `vosbench.models.zoo.move_to`.
         cache: keeps flow between runs; None keeps it for one sequence.
         progress: called for every model when a sequence is finished.
 
@@ -115,7 +117,7 @@ def compare(
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}: give 1 or more sequences")
     build_estimator(flow, **(flow_settings or {}))
-    names, model_notes = _choose_models(models, size)
+    names, model_notes = _choose_models(models, size, device)
     opened, data_notes = _choose_datasets(datasets, find_data_root(data_root), dry_run)
     jobs = [
         job
@@ -126,6 +128,7 @@ def compare(
             metrics,
             models=names,
             size=size,
+            device=device,
             flow=flow,
             flow_settings=dict(flow_settings or {}),
             cache=cache,
@@ -182,7 +185,7 @@ def _run_job(job: Job) -> tuple[Job, list[Outcome]]:
     return job, run_job(job)
 
 
-def _choose_models(asked: Sequence[str], size: Size | None) -> tuple[tuple[str, ...], list[str]]:
+def _choose_models(asked: Sequence[str], size: Size | None, device: str) -> tuple[tuple[str, ...], list[str]]:
     if not asked:
         raise InputError("no model named: give names, or all")
     for name in asked:
@@ -192,12 +195,13 @@ def _choose_models(asked: Sequence[str], size: Size | None) -> tuple[tuple[str, 
     chosen: dict[str, None] = {}
     for name in METHOD_NAMES if "all" in asked else dict.fromkeys(asked):
         try:
-            load_method(name, size)
+            method, _ = load_method(name, size)
         except InputError as error:
             if name in asked:
                 raise
             notes.append(f"{name} left out: {error}")
             continue
+        move_to(method, device)
         chosen[name] = None
     if not chosen:
         raise InputError(f"no model can run: {'; '.join(notes)}")

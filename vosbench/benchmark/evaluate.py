@@ -22,7 +22,7 @@ MAX_PROPOSALS = 20
 """Most object ids a prediction may use under matching (Caelles et al., 2019)."""
 
 STABILITY_SCALE = 5.0
-"""The DAVIS 2016 toolkit reports five times the mean pair cost (spec/metrics.md, section 5)."""
+"""The DAVIS 2016 toolkit reports five times the mean pair cost (Perazzi et al., CVPR 2016)."""
 
 Masks = NDArray[np.bool_]
 PerFrame = dict[str, list[float]]
@@ -56,7 +56,7 @@ def score_sequence(
     Args:
         pred_ids: (T, H, W) uint8 predicted ids, 0 = background.
         target_ids: frame index -> (H, W) uint8 ground truth; every evaluated frame must be there.
-        protocol: the rules (spec/metrics.md, section 4).
+        protocol: the rules.
         metrics: letters out of ``j f t``; all of the protocol when None.
 
     Raises:

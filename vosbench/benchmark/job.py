@@ -27,7 +27,7 @@ from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed, build_estimator
 from vosbench.models.base import Method, Size
-from vosbench.models.zoo import load_method
+from vosbench.models.zoo import load_method, move_to
 
 State = Literal["computed", "kept", "planned", "failed"]
 
@@ -41,6 +41,7 @@ class Job:
         sequence: its name.
         models: method names.
         size: network size, the largest with weights when None.
+        device: where networks run, see `vosbench.models.zoo.move_to`.
         protocol: the rules.
         metrics: letters out of ``j f t``.
         flow, flow_settings: the flow estimator and the arguments of its class.
@@ -57,6 +58,7 @@ class Job:
     sequence: str
     models: tuple[str, ...]
     size: Size | None
+    device: str
     protocol: Protocol
     metrics: tuple[str, ...]
     flow: str
@@ -195,13 +197,14 @@ def _run_model(shared: _Input, model: str) -> Outcome:
 
 
 @cache
-def _load(model: str, size: Size | None) -> tuple[Method, dict[str, Any]]:
-    return load_method(model, size)
+def _load(model: str, size: Size | None, device: str) -> tuple[Method, dict[str, Any]]:
+    method, weights = load_method(model, size)
+    return move_to(method, device), weights
 
 
 def _plan(shared: _Input, model: str) -> _Plan:
     job = shared.job
-    method, weights = _load(model, job.size)
+    method, weights = _load(model, job.size, job.device)
     flow = {"estimator": shared.estimator.name, **shared.estimator.settings} if method.needs_flow else None
     config = {
         "model": model,

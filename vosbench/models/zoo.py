@@ -74,6 +74,37 @@ def load_method(
     return cast("Method", module), provenance | described | {"weights": path.name, "sha256": sha256(path)}
 
 
+def move_to(method: Method, device: str) -> Method:
+    """Move a network to a device; a baseline has nothing to move.
+
+    Args:
+        method: from `load_method`.
+        device: ``"auto"`` (CUDA when there is one, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        # what fails without the device is the first tensor on it, not the name
+        place = torch.zeros(0, device=device).device
+    except (RuntimeError, AssertionError):
+        raise InputError(f"device '{device}' is not available here: choose auto, cpu or cuda") from None
+    return cast("Method", method.to(place)) if isinstance(method, torch.nn.Module) else method
+
+
+def shipped() -> list[dict[str, Any]]:
+    """Return the provenance of every weights file of the zoo, by name.
+
+    Raises:
+        InputError: a file does not have the hash its provenance states.
+    """
+    return [_zoo_provenance(path) for path in sorted(WEIGHTS.glob("*.safetensors"))]
+
+
 def export(
     checkpoint: Path,
     training: dict[str, Any],
