@@ -55,7 +55,7 @@ class AugmentConfig:
 
     Attributes:
         mirror: mirror half of the clips.
-        camera: probability of adding the flow of a turning, zooming camera.
+        camera: probability of the flow of another camera: turning, zooming, following or still.
         degrade: probability of errors such as a flow estimator makes.
     """
 

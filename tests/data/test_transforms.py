@@ -9,6 +9,7 @@ from vosbench.data.transforms import (
     random_crop,
     rescale,
     resize_flow,
+    stop_camera,
 )
 
 
@@ -93,6 +94,16 @@ def test_camera_motion_keeps_the_motion_of_the_object_against_its_surroundings()
         assert across.item() == pytest.approx(7, abs=0.5)
 
 
+def test_a_stopped_camera_leaves_the_motion_of_the_object_against_the_background():
+    mask = torch.zeros(1, 36, 64, dtype=torch.uint8)
+    mask[:, 10:20, 30:40] = 1
+    flow = torch.full((1, 2, 36, 64), 3.0)
+    flow[:, 0, 10:20, 30:40] = 7
+    stopped = stop_camera(Clip(clip().frames, mask, flow)).flow
+    assert stopped[:, :, mask[0] == 0].abs().max() == 0
+    torch.testing.assert_close(stopped[0, :, 15, 35], torch.tensor([4.0, 0.0]))
+
+
 def test_degraded_flow_resembles_the_exact_one():
     flow = torch.zeros(1, 2, 36, 64)
     flow[:, 0, 10:25, 20:45] = 5
@@ -103,6 +114,8 @@ def test_degraded_flow_resembles_the_exact_one():
         assert degraded[0, 0][mask[0] == 1].mean() > degraded[0, 0][mask[0] == 0].mean() + 0.5
 
 
-@pytest.mark.parametrize("change", [mirror, move_camera, degrade_flow, lambda c: rescale(c, 0.5)])
+@pytest.mark.parametrize(
+    "change", [mirror, move_camera, stop_camera, degrade_flow, lambda c: rescale(c, 0.5)]
+)
 def test_clips_without_flow_pass(change):
     assert change(Clip(clip().frames, clip().masks)).flow is None

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vosbench.data.transforms import Clip, chance, degrade_flow, mirror, move_camera, random_crop, rescale
+from vosbench.data.transforms import (
+    Clip,
+    chance,
+    degrade_flow,
+    mirror,
+    move_camera,
+    random_crop,
+    rescale,
+    stop_camera,
+)
 from vosbench.data.video import FlowField, Video
 from vosbench.errors import InputError
 from vosbench.flow.estimators import FlowEstimator
@@ -116,7 +125,8 @@ class TrainTransform:
     Attributes:
         crop: (height, width), pixels.
         mirror: mirror half of the clips.
-        camera: probability of `vosbench.data.transforms.move_camera`.
+        camera: probability of another camera: one in five stands still (`stop_camera`), the others
+            move (`move_camera`).
         degrade: probability of `vosbench.data.transforms.degrade_flow`.
     """
 
@@ -131,7 +141,7 @@ class TrainTransform:
         if self.mirror and chance(0.5):
             clip = mirror(clip)
         if chance(self.camera):
-            clip = move_camera(clip)
+            clip = stop_camera(clip) if chance(0.2) else move_camera(clip)
         if chance(self.degrade):
             clip = degrade_flow(clip)
         return clip

@@ -87,6 +87,18 @@ def move_camera(clip: Clip) -> Clip:
     return replace(clip, flow=flow)
 
 
+def stop_camera(clip: Clip) -> Clip:
+    """Take the camera's motion away: what stands gets no flow, what moves keeps its flow against that.
+
+    [ours] Exact where what stands moved as one. The frames stay as they are, as in `move_camera`.
+    """
+    if clip.flow is None:
+        return clip
+    moving = clip.masks[: len(clip.flow)] == 1
+    against = clip.flow - _mean_motion(clip.flow, ~moving)
+    return replace(clip, flow=torch.where(moving[:, None], against, 0.0))
+
+
 def degrade_flow(clip: Clip) -> Clip:
     """Make exact flow look estimated: blurred boundaries, drift, blotches, another scale ([ours])."""
     if clip.flow is None:
@@ -106,6 +118,9 @@ def degrade_flow(clip: Clip) -> Clip:
         flow = torch.where(_blotches(flow, _uniform(1.2, 2.0)), wrong, flow)
     if chance(0.5):
         flow = flow + _uniform(0.0, 0.1) * torch.randn_like(flow)
+    # what stands still never has exactly no flow, and the angle of next to none is anything
+    shake = math.exp(_uniform(math.log(0.003), math.log(0.1)))
+    flow = flow + shake * _noise_like(flow, cells=int(_uniform(10, 60)))
     return replace(clip, flow=flow)
 
 
