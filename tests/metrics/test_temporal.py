@@ -27,6 +27,10 @@ def mask_of(*rows):
     return np.array([[pixel == "#" for pixel in row] for row in rows])
 
 
+def curves_of(mask):
+    return [contour.curve for contour in trace(mask)]
+
+
 def disk(size, centre_y, centre_x, radius):
     y, x = np.indices((size, size))
     return (y - centre_y) ** 2 + (x - centre_x) ** 2 <= radius**2
@@ -38,20 +42,40 @@ def signed_area(curve):
 
 
 def test_a_pixel_has_a_clockwise_contour_from_its_upper_left_corner():
-    (curve,) = trace(mask_of("...", "..#"))
+    (curve,) = curves_of(mask_of("...", "..#"))
     assert curve.tolist() == [[2, 1], [3, 1], [3, 2], [2, 2], [2, 1]]
 
 
 def test_a_hole_runs_the_other_way():
-    outer, hole = trace(mask_of("###", "#.#", "###"))
+    hole, outer = curves_of(mask_of("###", "#.#", "###"))
     assert signed_area(outer) == 9
     assert hole.tolist() == [[1, 1], [1, 2], [2, 2], [2, 1], [1, 1]]
 
 
 def test_pixels_that_touch_diagonally_have_curves_of_their_own():
-    curves = trace(mask_of("#.", ".#"))
-    assert [len(curve) for curve in curves] == [5, 5]
-    assert all(curve[0].tolist() == [1, 1] for curve in curves)
+    upper, lower = curves_of(mask_of("#.", ".#"))
+    assert upper.tolist() == [[1, 1], [0, 1], [0, 0], [1, 0], [1, 1]]
+    assert lower.tolist() == [[1, 1], [2, 1], [2, 2], [1, 2], [1, 1]]
+
+
+def test_pieces_between_junctions_are_joined_by_their_numbers():
+    # Pieces from the junction (2, 2): 0 up and 3 right, both to (2, 1); 1 left and 2 down, both to (1, 2).
+    # At (2, 1) the walk along 0 turns into 3 rather than 7, the hole: 3 is lower. So for every pixel.
+    curves = curves_of(mask_of(".#.", "#.#", ".#."))
+    assert [curve.tolist() for curve in curves] == [
+        [[2, 2], [2, 1], [3, 1], [3, 2], [2, 2]],
+        [[2, 2], [2, 3], [1, 3], [1, 2], [2, 2]],
+        [[1, 2], [0, 2], [0, 1], [1, 1], [1, 2]],
+        [[2, 1], [1, 1], [1, 0], [2, 0], [2, 1]],
+    ]
+
+
+def test_a_walk_that_is_back_at_a_junction_has_closed_a_curve():
+    # a ring of eight pixels whose only link is the corner (2, 1)
+    mask = mask_of("##.", "#.#", "###")
+    curves = curves_of(mask)
+    assert [curve[0].tolist() for curve in curves] == [[2, 1], [2, 1]]
+    assert sorted(signed_area(curve) for curve in curves) == [-1, 8]
 
 
 @settings(max_examples=200, deadline=None)
@@ -59,7 +83,7 @@ def test_pixels_that_touch_diagonally_have_curves_of_their_own():
 def test_curves_walk_every_crack_once_with_the_foreground_on_the_right(mask):
     padded = np.pad(mask, 1)
     cracks = (padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum()
-    curves = trace(mask)
+    curves = curves_of(mask)
     walked = [(*start, *end) for curve in curves for start, end in pairwise(curve)]
     assert len(walked) == len(set(walked)) == cracks
     assert sum(signed_area(curve) for curve in curves) == mask.sum()
@@ -72,15 +96,16 @@ def test_curves_walk_every_crack_once_with_the_foreground_on_the_right(mask):
 def test_a_large_rectangle_keeps_its_corners():
     mask = np.zeros((40, 40), bool)
     mask[10:30, 5:35] = True
-    assert simplify(trace(mask)[0]).tolist() == [[5, 10], [35, 10], [35, 30], [5, 30], [5, 10]]
+    (contour,) = trace(mask)
+    assert simplify(contour).tolist() == [[5, 10], [35, 10], [35, 30], [5, 30], [5, 10]]
 
 
 def test_steps_of_one_pixel_are_smoothed_away():
     y, x = np.indices((60, 60))
-    (curve,) = trace(x + y < 50)
+    (contour,) = trace(x + y < 50)
     # the staircase becomes one straight edge; its first and last step may stay
-    assert len(curve) == 201
-    assert len(simplify(curve)) <= 6
+    assert len(contour.curve) == 201
+    assert len(simplify(contour)) <= 6
 
 
 @pytest.mark.parametrize("mask", [np.zeros((5, 5), bool), mask_of("...", ".#.", "...")])

@@ -1,6 +1,14 @@
-"""Closed polygons around the regions of a mask: crack following and polyline simplification."""
+"""Closed polygons around the regions of a mask: crack following and polyline simplification.
+
+Corners where two pixels touch diagonally decide how contours are cut, joined and numbered. The rules
+for them are those of the contour tool of the released DAVIS 2016 code, restated and measured against
+its values; they are conventions, not consequences of a definition.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,38 +23,69 @@ TOLERANCES = (0.1, 3.0)
 # The four pixels around a corner as bits of one number.
 _UPPER_LEFT, _UPPER_RIGHT, _LOWER_LEFT, _LOWER_RIGHT = 8, 4, 2, 1
 _TOUCHES = (_UPPER_LEFT | _LOWER_RIGHT, _UPPER_RIGHT | _LOWER_LEFT)
+# The topmost, then leftmost corner of a curve that touches nothing: of a region and of a hole.
+_TOPS = (_LOWER_RIGHT, _UPPER_LEFT | _UPPER_RIGHT | _LOWER_LEFT)
 
 # Directions right, down, left, up: clockwise on screen, so that direction d + 1 is a right turn.
-_RIGHT, _DOWN = 0, 1
+_RIGHT, _DOWN, _LEFT, _UP = range(4)
 _AHEAD_RIGHT = (_LOWER_RIGHT, _LOWER_LEFT, _UPPER_LEFT, _UPPER_RIGHT)
 _AHEAD_LEFT = (_UPPER_RIGHT, _LOWER_RIGHT, _LOWER_LEFT, _UPPER_LEFT)
-
-# The topmost corner of a curve, by the pixels around it -> the direction the curve leaves it.
-_STARTS = {
-    _LOWER_RIGHT: _RIGHT,
-    _UPPER_LEFT | _LOWER_RIGHT: _RIGHT,
-    _UPPER_LEFT | _UPPER_RIGHT | _LOWER_LEFT: _DOWN,
-}
-
-# Which of the two cracks at its start corner a curve is simplified along: up, left, down, right.
-_WALK_ORDER = {(0, -1): 0, (-1, 0): 1, (0, 1): 2, (1, 0): 3}
+_NUMBERING = (_UP, _LEFT, _DOWN, _RIGHT)
+_STOP = 4
 
 
-def trace(mask: NDArray[np.bool_]) -> list[Curve]:
+def _turn(code: int, direction: int) -> int:
+    """Direction of the one crack that continues a curve at a corner; `_STOP` at a touch."""
+    if code in _TOUCHES:
+        return _STOP
+    for turned in (direction, (direction + 1) % 4, (direction - 1) % 4):
+        if bool(code & _AHEAD_RIGHT[turned]) != bool(code & _AHEAD_LEFT[turned]):
+            return turned
+    return _STOP
+
+
+_TURNS = [bytes(_turn(code, direction) for direction in range(4)) for code in range(16)]
+
+
+class Contour(NamedTuple):
+    """A contour, and from which end it is simplified.
+
+    Attributes:
+        curve: unit steps with the foreground on their right.
+        backwards: whether the simplification walks from the last point to the first.
+    """
+
+    curve: Curve
+    backwards: bool
+
+
+Piece = list[int]
+"""Flat numbers of the corners from one junction to the next, both included."""
+
+
+def trace(mask: NDArray[np.bool_]) -> list[Contour]:
     """Follow the cracks between the foreground and background pixels of a mask.
 
     Outside the image is background, so the image border yields contour. The foreground is
-    4-connected, and a curve that meets itself where two pixels touch diagonally is split there, so
-    that no curve visits a corner twice. Regions that touch in several corners may be joined in
-    another way by the released code, whose rule for them is not known.
+    4-connected where a region touches another once. In general the corners where two pixels touch
+    diagonally are junctions, which cut the cracks into pieces:
+
+    1. Pieces are numbered: from the last junction in raster order to the first, and at each up,
+       left, down, right, every crack not yet in a piece starts the next one. Then follow the closed
+       curves without a junction, by their first corner in raster order, which becomes the junction
+       of their one piece, walked downwards.
+    2. Pieces are joined: from the last junction to the first, a walk leaves along the piece of
+       lowest number. At the next junction it turns into the piece of lowest number that does not
+       go straight on. Whenever it is at a junction again, what it walked since is a curve, which
+       starts there; the walk goes on with the rest.
+
+    So no curve visits a corner twice or crosses another.
 
     Args:
         mask: (H, W) bool.
 
     Returns:
-        Closed curves of unit steps with the foreground on their right: outer contours clockwise on
-        screen, holes the other way. A curve starts at its last touching corner in raster order;
-        without one, at its first corner in raster order.
+        Outer contours clockwise on screen, holes the other way, in the order of the walks.
     """
     if not mask.any():
         return []
@@ -60,87 +99,105 @@ def trace(mask: NDArray[np.bool_]) -> list[Curve]:
         + _LOWER_RIGHT * inside[1:, 1:]
     )
     width = around.shape[1]
-    codes = around.tobytes()
+    codes = around.ravel()
     offset = np.array([left - 1, top - 1])
-    curves = []
-    for corners in _chains(codes, width):
-        for loop in _split(corners, codes):
-            y, x = np.divmod(np.array([*loop, loop[0]]), width)
-            curves.append(np.stack([x, y], axis=1) + offset + 0.0)
-    return curves
+    junctions, pieces = _pieces(codes, width)
+    contours = []
+    for loop in _join(junctions, pieces):
+        y, x = np.divmod(np.array(loop), width)
+        curve = np.stack([x, y], axis=1) + offset + 0.0
+        backwards = not codes[loop[0]] & _AHEAD_RIGHT[_steps(width).index(loop[1] - loop[0])]
+        contours.append(Contour(curve[::-1] if backwards else curve, backwards))
+    return contours
 
 
-def _chains(codes: bytes, width: int) -> list[list[int]]:
-    """Walk every crack once: the flat corner numbers of each curve, which may meet itself."""
-    steps = (1, width, -1, -width)
-    array = np.frombuffer(codes, np.uint8)
-    walked: set[tuple[int, int]] = set()
-    chains = []
-    for start in np.flatnonzero(np.isin(array, list(_STARTS))).tolist():
-        first = _STARTS[codes[start]]
-        if (start, first) in walked:
-            continue
-        corners = []
-        corner, direction = start, first
-        while True:
-            corners.append(corner)
-            if codes[corner] in _STARTS:
-                walked.add((corner, direction))
+def _steps(width: int) -> tuple[int, int, int, int]:
+    """What each direction adds to a flat corner number."""
+    return 1, width, -1, -width
+
+
+def _pieces(codes: NDArray[np.uint8], width: int) -> tuple[list[int], list[Piece]]:
+    """Cut all cracks into pieces: rule 1 of `trace`. Returns the junctions in their order as well."""
+    steps = _steps(width)
+    stops = bytearray(codes)
+    junctions = np.flatnonzero(np.isin(codes, _TOUCHES)).tolist()
+    pieces = []
+
+    def walk(start: int, direction: int) -> Piece:
+        piece = [start]
+        corner = start
+        while direction != _STOP:
             corner += steps[direction]
-            code = codes[corner]
-            if not code & _AHEAD_RIGHT[direction]:
-                direction = (direction + 1) % 4
-            elif code & _AHEAD_LEFT[direction]:
-                direction = (direction - 1) % 4
-            if corner == start and direction == first:
+            piece.append(corner)
+            direction = _TURNS[stops[corner]][direction]
+        pieces.append(piece)
+        return piece
+
+    ends = set()
+    for start in reversed(junctions):
+        for direction in _NUMBERING:
+            if (start, start + steps[direction]) not in ends:
+                piece = walk(start, direction)
+                ends |= {(piece[0], piece[1]), (piece[-1], piece[-2])}
+    tops = np.isin(codes, _TOPS)
+    for piece in pieces:
+        tops[piece] = False
+    for start in np.flatnonzero(tops).tolist():
+        if tops[start]:
+            stops[start] = _TOUCHES[0]
+            tops[walk(start, _DOWN)] = False
+            junctions.append(start)
+    return junctions, pieces
+
+
+def _join(junctions: list[int], pieces: list[Piece]) -> Iterator[Piece]:
+    """Join pieces to closed curves: rule 2 of `trace`."""
+    unused: dict[int, list[int]] = {junction: [] for junction in junctions}
+    for number, piece in enumerate(pieces):
+        for junction in {piece[0], piece[-1]}:
+            unused[junction].append(number)
+    for start in reversed(junctions):
+        while unused[start]:
+            yield from _loops(start, unused, pieces)
+
+
+def _loops(junction: int, unused: dict[int, list[int]], pieces: list[Piece]) -> Iterator[Piece]:
+    """Walk from a junction until every piece walked is in a closed curve."""
+    walked: list[Piece] = []
+    while True:
+        for number in unused[junction]:
+            piece = pieces[number] if pieces[number][0] == junction else pieces[number][::-1]
+            if not walked or walked[-1][-2] + piece[1] != 2 * junction:
                 break
-        chains.append(corners)
-    return chains
+        walked.append(piece)
+        for end in {piece[0], piece[-1]}:
+            unused[end].remove(number)
+        junction = piece[-1]
+        at = next((i for i, earlier in enumerate(walked) if earlier[0] == junction), None)
+        if at is None:
+            continue
+        yield [corner for part in walked[at:] for corner in part[:-1]] + [junction]
+        del walked[at:]
+        if not walked:
+            return
 
 
-def _split(corners: list[int], codes: bytes) -> list[list[int]]:
-    """Cut a curve wherever it returns to a touching corner; every piece starts where `trace` says."""
-    path: list[int] = []
-    position: dict[int, int] = {}
-    loops = []
-    for corner in corners:
-        if codes[corner] in _TOUCHES:
-            if corner in position:
-                loops.append(path[position[corner] :])
-                del path[position[corner] :]
-            position[corner] = len(path)
-        path.append(corner)
-    loops.append(path)
-    return [_from_last_touch(loop, codes) for loop in loops]
+def simplify(contour: Contour) -> Curve:
+    """Drop the points of a contour that its shape does not need.
 
-
-def _from_last_touch(loop: list[int], codes: bytes) -> list[int]:
-    last = max((corner for corner in loop if codes[corner] in _TOUCHES), default=None)
-    if last is None:
-        return loop
-    at = loop.index(last)
-    return loop[at:] + loop[:at]
-
-
-def simplify(curve: Curve) -> Curve:
-    """Drop the points of a closed curve that its shape does not need.
-
-    Two passes of a radial filter and Douglas-Peucker, with `TOLERANCES`. Of the two cracks at its
-    start corner the curve is walked along the first in the order up, left, down, right, which
-    decides between equal distances; the result has the orientation of `curve` again.
+    Two passes of a radial filter and Douglas-Peucker, with `TOLERANCES`. The direction of the walk
+    decides between equal distances; the result has the orientation of the contour again.
 
     Args:
-        curve: as from `trace`.
+        contour: as from `trace`.
 
     Returns:
         Closed curve of some of the points, in their order, the start corner first and last.
     """
-    ahead, behind = (curve[1] - curve[0]).tolist(), (curve[-2] - curve[0]).tolist()
-    backwards = _WALK_ORDER[behind[0], behind[1]] < _WALK_ORDER[ahead[0], ahead[1]]
-    points = 2 * (curve[::-1] if backwards else curve)
+    points = 2 * (contour.curve[::-1] if contour.backwards else contour.curve)
     for tolerance in TOLERANCES:
         points = _douglas_peucker(_radial_filter(points, tolerance), tolerance)
-    return (points[::-1] if backwards else points) / 2
+    return (points[::-1] if contour.backwards else points) / 2
 
 
 def _radial_filter(points: Curve, tolerance: float) -> Curve:
