@@ -169,6 +169,23 @@ def test_the_path_is_monotone_and_cheapest(rows, columns, seed):
     assert sum(cost[cell] for cell in path[1:]) == dijkstra(cost)
 
 
+def test_of_equal_paths_the_one_the_heap_meets_first_is_taken():
+    # All ways to the last cell cost 2. The start enters right, down and diagonal, which leave in the
+    # order right, diagonal, down: the last entry of a heap replaces its root, and nothing outweighs it.
+    assert cheapest_path(np.ones((2, 3))) == [(1, 2), (0, 1), (0, 0)]
+    assert cheapest_path(np.ones((3, 2))) == [(2, 1), (1, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mask_that_stays_as_it_is_has_no_instability(seed):
+    mask = np.random.default_rng(seed).random((40, 40)) < 0.6
+    assert temporal_stability(torch.from_numpy(np.stack([mask, mask]))).tolist() == [0.0]
+    # the rule behind the shortcut for equal masks
+    contexts = shape_contexts(upsample(dominant_polygon(mask)))
+    cost = matching_cost(contexts, contexts)
+    assert all(cost[cell] == 0 for cell in cheapest_path(cost))
+
+
 def test_a_moving_shape_is_stable_and_a_changing_one_is_not():
     video = np.stack([disk(80, 30, 30, 20), disk(80, 42, 37, 20), np.zeros((80, 80), bool)])
     video[2, 20:60, 30:70] = True

@@ -66,9 +66,8 @@ Piece = list[int]
 def trace(mask: NDArray[np.bool_]) -> list[Contour]:
     """Follow the cracks between the foreground and background pixels of a mask.
 
-    Outside the image is background, so the image border yields contour. The foreground is
-    4-connected where a region touches another once. In general the corners where two pixels touch
-    diagonally are junctions, which cut the cracks into pieces:
+    Outside the image is background, so the image border yields contour. The corners where two
+    pixels touch diagonally are junctions, which cut the cracks into pieces:
 
     1. Pieces are numbered: from the last junction in raster order to the first, and at each up,
        left, down, right, every crack not yet in a piece starts the next one. Then follow the closed
