@@ -201,6 +201,9 @@ def simplify(contour: Contour) -> Curve:
 
 def _radial_filter(points: Curve, tolerance: float) -> Curve:
     """Drop every point closer than `tolerance` to the last kept one; keep the first and the last."""
+    steps = np.diff(points[:-1], axis=0)
+    if (np.einsum("ij,ij->i", steps, steps) >= tolerance**2).all():
+        return points  # none is close even to its neighbour
     kept = [0]
     coordinates = points.tolist()
     x, y = coordinates[0]

@@ -87,12 +87,15 @@ def dominant_polygon(mask: NDArray[np.bool_]) -> Curve | None:
     Returns:
         Closed polygon of at least four stored points, or None.
     """
-    best: Curve | None = None
-    for contour in trace(mask):
-        fewest = _MIN_POINTS if best is None else len(best)
-        # simplification only drops points
-        if len(contour.curve) >= fewest and len(polygon := simplify(contour)) >= fewest:
-            best = polygon
+    contours = trace(mask)
+    best, rank = None, (_MIN_POINTS, -1)
+    for index in sorted(range(len(contours)), key=lambda i: len(contours[i].curve), reverse=True):
+        # simplification only drops points: no shorter contour can win either
+        if len(contours[index].curve) < rank[0]:
+            break
+        polygon = simplify(contours[index])
+        if (len(polygon), index) > rank:
+            best, rank = polygon, (len(polygon), index)
     return best
 
 
