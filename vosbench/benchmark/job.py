@@ -199,7 +199,9 @@ def _run_model(shared: _Input, model: str) -> Outcome:
 @cache
 def _load(model: str, size: Size | None, device: str) -> tuple[Method, dict[str, Any]]:
     method, weights = load_method(model, size)
-    return move_to(method, device), weights
+    # How they were trained is told once, beside the weights; their hash leads there.
+    identity = {key: value for key, value in weights.items() if key != "training"}
+    return move_to(method, device), identity
 
 
 def _plan(shared: _Input, model: str) -> _Plan:
