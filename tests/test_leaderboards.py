@@ -1,0 +1,19 @@
+"""The committed leaderboard is what its records give, and every difference in it is explained."""
+
+from pathlib import Path
+
+from vosbench.benchmark.store import read_records
+from vosbench.report.leaderboard import check
+from vosbench.report.reported import load_reported
+from vosbench.report.verdicts import load_deviations
+
+LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
+
+
+def test_tables_are_those_of_the_records_and_differences_are_explained():
+    assert check(LEADERBOARDS / "records", None, load_reported(), load_deviations(), tables=LEADERBOARDS) == []
+
+
+def test_records_come_from_committed_code():
+    for record in read_records(LEADERBOARDS / "records"):
+        assert record.provenance["git"]["clean"], record.sequence
