@@ -11,7 +11,8 @@ LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 
 
 def test_tables_are_those_of_the_records_and_differences_are_explained():
-    assert check(LEADERBOARDS / "records", None, load_reported(), load_deviations(), tables=LEADERBOARDS) == []
+    records = LEADERBOARDS / "records"
+    assert check(records, None, load_reported(), load_deviations(), tables=LEADERBOARDS) == []
 
 
 def test_records_come_from_committed_code():
