@@ -116,6 +116,24 @@ def test_predict_writes_a_mask_per_frame_and_an_overlay(run, root):
     assert len(list(Path("shown").rglob("0000*"))) == 5
 
 
+def test_flow_of_another_program_is_read_from_a_folder(run, root, tmp_path):
+    import numpy as np
+
+    from vosbench.data.formats.flo import write_flo
+
+    for sequence, frames in {"blackswan": 6, "dog": 5, "zebra": 5}.items():
+        for t in range(frames - 1):
+            flow = np.zeros((2, 32, 48), np.float32)
+            flow[0, 10:20, 4 + 2 * t : 14 + 2 * t] = 2
+            write_flo(tmp_path / "flow" / sequence / f"{t:05}.flo", flow)
+    words = ("compare", "--models", "flow_threshold", "--workers", 1, "--metrics", "j", "--flow", "flow")
+    _, out, _ = run(*words)
+    assert re.search(r"flow_threshold +\| +\**100\.0", out)
+    write_flo(tmp_path / "flow/dog/00000.flo", np.zeros((2, 32, 48), np.float32))
+    _, _, summary = run(*words)
+    assert "1 computed, 2 kept" in summary
+
+
 def test_data_list_says_what_is_there(run, root):
     _, out, _ = run("data", "list")
     assert re.search(r"davis16 .*yes", out)
@@ -185,6 +203,9 @@ class TestMistakes:
 
     def test_missing_input(self, refuse):
         assert "no such file" in refuse("predict", "absent.mp4", "--model", "centre_box", "--out", "masks")
+
+    def test_unknown_flow_estimator(self, refuse, root):
+        assert "unknown flow estimator 'diss': did you mean dis?" in refuse(*compare("--flow", "diss"))
 
     def test_a_checkpoint_that_is_none(self, refuse, root):
         Path("weights.ckpt").write_bytes(b"zip?")

@@ -37,7 +37,10 @@ Split = Annotated[str | None, typer.Option(help="Part of the data set; its usual
 SizeName = Annotated[
     Literal["full", "tiny"] | None, typer.Option(help="Network size; the largest with weights by default.")
 ]
-Flow = Annotated[str | None, typer.Option(help="Flow estimator of methods that need flow; dis by default.")]
+Flow = Annotated[
+    str | None,
+    typer.Option(help="Flow estimator, or a folder of flow: FOLDER/SEQUENCE/FRAME.flo; dis by default."),
+]
 Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]
 BASELINE = Path("leaderboards/records")
 Metrics = Annotated[str | None, typer.Option(help="Letters out of j,f,t; all of the protocol by default.")]
@@ -174,6 +177,7 @@ def predict(
 
     method, _ = load_method(model, size, checkpoint)
     method = move_to(method, device)
+    name, settings = _flow(flow)
     with progress_bar("predicting") as progress:
         predictions = run(
             source,
@@ -183,7 +187,7 @@ def predict(
             split=split,
             first_mask=mask,
             overlay=overlay,
-            estimator=None if flow is None else build_estimator(flow),
+            estimator=None if flow is None else build_estimator(name, **settings),
             cache=cache_root(),
             progress=lambda name, done, total: progress(done, total, name),
         )
@@ -219,6 +223,7 @@ def compare(
     from vosbench.data.roots import cache_root
     from vosbench.report.leaderboard import write_report
 
+    name, settings = _flow(flow)
     with progress_bar("comparing") as progress:
         result = run(
             models=_names(models) or [],
@@ -228,7 +233,8 @@ def compare(
             workers=workers,
             limit=limit,
             dry_run=dry_run,
-            flow=flow or "dis",
+            flow=name,
+            flow_settings=settings,
             metrics=_names(metrics),
             size=size,
             device=device,
@@ -341,6 +347,13 @@ def _check(records: Path, kind: str, baseline: Path | None, tables: Path | None)
 
 def _trained_on(data: Mapping[str, Any]) -> str:
     return f"{data['name']} ({data['edition']}), {data['scenes']} scenes"
+
+
+def _flow(choice: str | None) -> tuple[str, dict[str, Any]]:
+    """Return name and settings of the estimator that ``--flow`` means."""
+    if choice is not None and Path(choice).is_dir():
+        return "precomputed", {"folder": choice}
+    return choice or "dis", {}
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -207,7 +207,7 @@ def _load(model: str, size: Size | None, device: str) -> tuple[Method, dict[str,
 def _plan(shared: _Input, model: str) -> _Plan:
     job = shared.job
     method, weights = _load(model, job.size, job.device)
-    flow = {"estimator": shared.estimator.name, **shared.estimator.settings} if method.needs_flow else None
+    flow = _describe_flow(shared) if method.needs_flow else None
     config = {
         "model": model,
         "weights": weights,
@@ -219,6 +219,14 @@ def _plan(shared: _Input, model: str) -> _Plan:
     key = content_hash({**config, "edition": shared.edition, "data": shared.data_hash})
     path = record_path(job.out / "records", shared.label, job.protocol.id, model, job.sequence)
     return _Plan(model, method, config, weights, key, path)
+
+
+def _describe_flow(shared: _Input) -> dict[str, Any]:
+    described = {"estimator": shared.estimator.name, **shared.estimator.settings}
+    if isinstance(shared.estimator, Precomputed):
+        # Files of the same name may hold other flow tomorrow.
+        described["content"] = shared.estimator.content_hash(shared.video)
+    return described
 
 
 def _estimator(job: Job) -> _TimedEstimator | Precomputed:

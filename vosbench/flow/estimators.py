@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -109,12 +110,7 @@ class Precomputed:
         Raises:
             InputError: a file is missing; when indexed, broken or of another size than the frames.
         """
-        paths = [self._folder / video.name / f"{name}.flo" for name in video.frame_names[:-1]]
-        for path in paths:
-            if not path.is_file():
-                raise InputError(
-                    f"{path}: missing; precomputed flow needs a file for every frame but the last"
-                )
+        paths = self._files(video)
 
         def load(index: int) -> FlowField:
             flow = read_flo(paths[index])
@@ -127,6 +123,27 @@ class Precomputed:
             return flow
 
         return LazySequence(load, len(paths))
+
+    def content_hash(self, video: Video) -> str:
+        """Return a SHA-256 over the files of a video.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        digest = hashlib.sha256()
+        for path in self._files(video):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def _files(self, video: Video) -> list[Path]:
+        paths = [self._folder / video.name / f"{name}.flo" for name in video.frame_names[:-1]]
+        for path in paths:
+            if not path.is_file():
+                raise InputError(
+                    f"{path}: missing; precomputed flow needs a file for every frame but the last"
+                )
+        return paths
 
 
 ESTIMATORS: Mapping[str, Callable[..., FlowEstimator | Precomputed]] = {
