@@ -1,5 +1,8 @@
 import csv
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +144,14 @@ def test_training_on_rendered_scenes_needs_no_download(tmp_path, monkeypatch):
     )
     assert (tmp_path / "cache/mini/ft3d/MINI.json").is_file()
     assert (run / "A/checkpoints/last.ckpt").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_run_folder(arguments, tmp_path):
+    runs = tmp_path / "runs"
+    command = [Path(sys.executable).parent / "vosbench", "fit", *arguments[:-1], f"runs={runs}"]
+    command += ["trainer.devices=2", "trainer.strategy=ddp"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert finished.stdout.splitlines()[-1] == str(runs / "mpnet-tiny/000")
+    assert [path.name for path in (runs / "mpnet-tiny").iterdir()] == ["000"]
+    assert (runs / "mpnet-tiny/000/C/checkpoints/last.ckpt").is_file()

@@ -107,7 +107,9 @@ def fit(
     from vosbench.fit import fit as run
 
     folder = run(overrides)
-    sys.stdout.write(f"{folder}\n")
+    # Further devices have processes of their own, started with this same command.
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        sys.stdout.write(f"{folder}\n")
 
 
 @app.command()

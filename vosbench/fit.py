@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 LOGGERS = ("csv", "tensorboard", "wandb")
 CONFIG_FILE = "config.yaml"
+RUN_VARIABLE = "VOSBENCH_RUN"
+"""Tells the processes that Lightning starts for further devices which run folder they work on."""
 
 
 def fit(overrides: list[str]) -> Path:
@@ -48,16 +52,20 @@ def fit(overrides: list[str]) -> Path:
     names_data = any(line.split("=")[0] == "data" for line in overrides)
     resumed = _resumed_checkpoint(config)
     run = resumed.parents[2] if resumed else _next_run(config)
+    os.environ[RUN_VARIABLE] = str(run)
 
     weights = Path(config.init) if config.init else None
     if resumed:
         names = names[names.index(resumed.parents[1].name) :]
-    for stage in names:
-        # a stage brings its own data unless the user chose a set for all
-        if not names_data:
-            config = compose_fit([*overrides, f"data={config.recipe[stage].data}"])
-        weights = _fit_stage(config, stage, run / stage, weights, resumed)
-        resumed = None
+    try:
+        for stage in names:
+            # a stage brings its own data unless the user chose a set for all
+            if not names_data:
+                config = compose_fit([*overrides, f"data={config.recipe[stage].data}"])
+            weights = _fit_stage(config, stage, run / stage, weights, resumed)
+            resumed = None
+    finally:
+        del os.environ[RUN_VARIABLE]
     return run
 
 
@@ -89,6 +97,7 @@ def _fit_stage(
 ) -> Path:
     import pytorch_lightning as pl
 
+    _silence_advertisements()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = _module(config)
     cast(Any, module).configure_stage(name, config.recipe[name])
@@ -96,9 +105,21 @@ def _fit_stage(
         load_weights(module, weights)
     data = _data(config, config.recipe[name], needs_flow=bool(cast(Any, module).needs_flow))
     trainer = _trainer(config, config.recipe[name], folder)
-    write_text(folder.parent / CONFIG_FILE, yaml.safe_dump(asdict(config), sort_keys=False))
+    if trainer.is_global_zero:
+        write_text(folder.parent / CONFIG_FILE, yaml.safe_dump(asdict(config), sort_keys=False))
     trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
     return folder / "checkpoints" / "last.ckpt"
+
+
+def _silence_advertisements() -> None:
+    """Leave out what Lightning says about other products and about its own code."""
+    reporter = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    reporter.addFilter(_no_advertisement)
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+
+
+def _no_advertisement(line: logging.LogRecord) -> bool:
+    return "litlogger" not in line.getMessage()
 
 
 def _module(config: FitConfig) -> LightningModule:
@@ -226,6 +247,8 @@ def _runs_folder(config: FitConfig) -> Path:
 
 
 def _next_run(config: FitConfig) -> Path:
+    if RUN_VARIABLE in os.environ:
+        return Path(os.environ[RUN_VARIABLE])
     folder = _runs_folder(config)
     numbers = [int(path.name) for path in _runs(folder)]
     return folder / f"{max(numbers, default=-1) + 1:03d}"
