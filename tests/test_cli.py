@@ -159,6 +159,9 @@ class TestMistakes:
     def test_unknown_model_to_train(self, refuse):
         assert "did you mean mpnet" in refuse("fit", "model=mpnt")
 
+    def test_training_without_a_model(self, refuse):
+        assert "no model named: write model=mpnet" in refuse("fit", "data=mini")
+
     def test_training_without_data_names_both_ways_out(self, refuse):
         line = refuse("fit", "model=mpnet")
         assert "VOSBENCH_DATA" in line

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from vosbench.config import FitConfig, StageConfig, compose_fit
+from vosbench.config import FitConfig, StageConfig, compose_fit, group_options
 from vosbench.data.roots import cache_root, data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import write_text
@@ -49,7 +49,8 @@ def fit(overrides: list[str]) -> Path:
     names = _stages(config)
     for stage in names:
         _check(config, config.recipe[stage])
-    names_data = any(line.split("=")[0] == "data" for line in overrides)
+    if not _named("model", overrides):
+        raise InputError(f"no model named: write model={' or model='.join(group_options('model'))}")
     resumed = _resumed_checkpoint(config)
     run = resumed.parents[2] if resumed else _next_run(config)
     os.environ[RUN_VARIABLE] = str(run)
@@ -60,13 +61,17 @@ def fit(overrides: list[str]) -> Path:
     try:
         for stage in names:
             # a stage brings its own data unless the user chose a set for all
-            if not names_data:
+            if not _named("data", overrides):
                 config = compose_fit([*overrides, f"data={config.recipe[stage].data}"])
             weights = _fit_stage(config, stage, run / stage, weights, resumed)
             resumed = None
     finally:
         del os.environ[RUN_VARIABLE]
     return run
+
+
+def _named(group: str, overrides: list[str]) -> bool:
+    return any(line.split("=")[0] == group for line in overrides)
 
 
 def _stages(config: FitConfig) -> list[str]:

@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vosbench.data import open_dataset
 from vosbench.data.datasets.ft3d import FlyingThings3D, moving_label
@@ -36,6 +37,16 @@ def test_the_scenes_of_a_split_become_videos(mini):
     assert (len(video.flow), list(video.annotations)) == (2, [0, 1])
     assert video.annotations[0].dtype == np.uint8
     assert set(np.unique(video.annotations[0])) == {0, 1}
+
+
+def test_frames_may_be_webp(broken):
+    expected = open_dataset("ft3d", broken)[0].frames[0]
+    for path in (broken / "ft3d/frames_cleanpass").rglob("*.png"):
+        Image.open(path).save(path.with_suffix(".webp"), lossless=True)
+        path.unlink()
+    video = open_dataset("ft3d", broken)[0]
+    assert video.frame_names == ("0006", "0007", "0008")
+    np.testing.assert_array_equal(video.frames[0], expected)
 
 
 def truth(index, frame, view):

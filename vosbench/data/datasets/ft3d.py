@@ -31,12 +31,14 @@ It is one pixel at the official width of 960 and above the rounding of half-prec
 
 _PASSES = ("cleanpass", "finalpass")
 _VIEWS = ("left", "right")
+_SUFFIXES = (".png", ".webp")
+"""The official frames can be had as either."""
 
 
 class FlyingThings3D(Dataset):
     """One video per scene and view, e.g. ``"A/0000/left"``, with ground-truth flow and moving labels.
 
-    Official layout inside ``root / "ft3d"``: ``frames_cleanpass/TRAIN/A/0000/left/0006.png``,
+    Official layout inside ``root / "ft3d"``: ``frames_cleanpass/TRAIN/A/0000/left/0006.png`` (or webp),
     ``optical_flow/TRAIN/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm``,
     ``disparity/TRAIN/A/0000/left/0006.pfm``, ``camera_data/TRAIN/A/0000/camera_data.txt`` and, when
     there, ``disparity_change/TRAIN/A/0000/into_future/left/0006.pfm``. Views that were not unpacked
@@ -99,9 +101,6 @@ class _Clip:
     def _place(self, kind: str, inner: str) -> Path:
         return self.options.folder / kind / self.options.split / self.scene / inner
 
-    def frame(self, name: str) -> Path:
-        return self._place(f"frames_{self.options.pass_}", f"{self.view}/{name}.png")
-
     def disparity(self, name: str) -> Path:
         return self._place("disparity", f"{self.view}/{name}.pfm")
 
@@ -132,13 +131,15 @@ def _videos(options: _Options, views: Sequence[str]) -> list[Video]:
 
 
 def _video(clip: _Clip, folder: Path) -> Video:
-    names = tuple(sorted(path.stem for path in folder.glob("*.png")))
+    paths = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    names = tuple(path.stem for path in paths)
     if len(names) < 2:
-        raise InputError(f"{folder}: {len(names)} frames (*.png), but a clip needs two or more")
+        wanted = " or ".join(f"*{suffix}" for suffix in _SUFFIXES)
+        raise InputError(f"{folder}: {len(names)} frames ({wanted}), but a clip needs two or more")
     pairs = len(names) - 1
     return Video(
         f"{clip.scene}/{clip.view}",
-        LazySequence(lambda t: read_frame(clip.frame(names[t])), len(names)),
+        LazySequence(lambda t: read_frame(paths[t]), len(paths)),
         names,
         LazyMapping(lambda t: _label(clip, names[t], names[t + 1]), range(pairs)),
         LazySequence(lambda t: _read_flow(clip.flow(names[t])), pairs),
