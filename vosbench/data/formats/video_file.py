@@ -21,8 +21,8 @@ SUFFIXES = frozenset(
 )
 """Lower-case endings of files taken for videos."""
 
-WRITABLE = {".mp4": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
-"""Suffix -> codec that the OpenCV wheels can encode."""
+WRITABLE = {".mp4": "vp09", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+"""Suffix -> codec that the OpenCV wheels can encode; of these, browsers play VP9 alone."""
 
 # A method and its flow look a few frames back; more than this means a new pass from the start.
 _KEPT_FRAMES = 8
@@ -105,7 +105,7 @@ def open_video(path: Path) -> Video:
 
 
 def write_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
-    """Write frames as a video, atomically; mp4, mov and mkv get MPEG-4, avi gets Motion JPEG.
+    """Write frames as a video, atomically: VP9 in mp4, MPEG-4 in mov and mkv, Motion JPEG in avi.
 
     Args:
         path: its suffix chooses the container.
