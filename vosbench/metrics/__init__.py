@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vosbench.metrics.davis import ContourAccuracy, RegionSimilarity, TemporalStability
+    from vosbench.metrics.fbms import FBMSMeasure, ObjectCountError
 
-__all__ = ["ContourAccuracy", "RegionSimilarity", "TemporalStability"]
+__all__ = ["ContourAccuracy", "FBMSMeasure", "ObjectCountError", "RegionSimilarity", "TemporalStability"]
+
+_HOMES = {
+    "ContourAccuracy": "vosbench.metrics.davis",
+    "FBMSMeasure": "vosbench.metrics.fbms",
+    "ObjectCountError": "vosbench.metrics.fbms",
+    "RegionSimilarity": "vosbench.metrics.davis",
+    "TemporalStability": "vosbench.metrics.davis",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Scoring in many processes needs the functions only; torchmetrics takes seconds to import.
-    if name in __all__:
-        return getattr(import_module("vosbench.metrics.davis"), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,123 @@
+"""The FBMS-59 measures: golden values of the official tools, and small cases by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from vosbench.metrics import FBMSMeasure, ObjectCountError
+from vosbench.metrics.functional import fbms_measure, object_count_error
+
+GOLDEN = Path(__file__).parents[1] / "golden/fbms_cases"
+EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
+CASES = sorted(EXPECTED["cases"])
+
+
+def case(name):
+    with np.load(GOLDEN / f"{name}.npz") as content:
+        frames = content["labelled_frames"]
+        return tuple(
+            torch.from_numpy(content[key][frames]) if key in content else None
+            for key in ("pred", "gt", "void")
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_proposed_measure_of_the_released_code(name):
+    found = fbms_measure(*case(name), variant="proposed")
+    expected = EXPECTED["cases"][name]["proposed_percent"]
+    for key, letter in {"precision": "P", "recall": "R", "f_measure": "F"}.items():
+        assert 100 * found[key] == pytest.approx(expected[letter], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_official_measure_of_the_released_program(name):
+    found = fbms_measure(*case(name), variant="official")
+    expected = EXPECTED["cases"][name]["official_dense"]
+    for key, letter in {"precision": "P", "recall": "R", "f_measure": "F"}.items():
+        assert found[key] == pytest.approx(expected[letter], abs=1e-12)
+    assert found["n_objects"] == expected["extracted_F_gt_0_75"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_object_count_error(name):
+    assert object_count_error(*case(name)) == EXPECTED["cases"][name]["delta_obj"]
+
+
+@pytest.mark.parametrize("variant", ["official", "proposed"])
+def test_the_data_set_value(variant):
+    measure, counts = FBMSMeasure(variant), ObjectCountError()
+    for name in CASES:
+        measure.update(*case(name))
+        counts.update(*case(name))
+    found = measure.compute()
+    expected = EXPECTED["overall"]["official_dense" if variant == "official" else "proposed_percent"]
+    factor = 1 if variant == "official" else 100
+    for key, letter in {"precision": "P", "recall": "R", "f_measure": "F"}.items():
+        assert factor * found[key].item() == pytest.approx(expected[letter], abs=1e-9)
+    assert counts.compute()["delta_obj"].item() == pytest.approx(EXPECTED["overall"]["delta_obj"])
+    if variant == "official":
+        assert found["n_objects"].item() == expected["extracted"]
+
+
+def test_half_an_object_by_hand():
+    target = torch.tensor([[[1, 1, 1, 1, 0, 0, 0, 0]]])
+    pred = torch.tensor([[[3, 3, 0, 0, 0, 0, 0, 0]]])
+    proposed = fbms_measure(pred, target)
+    assert (proposed["precision"], proposed["recall"]) == (1, 0.5)
+    assert proposed["f_measure"] == pytest.approx(2 / 3)
+    assert proposed["n_objects"] == 0
+    official = fbms_measure(pred, target, variant="official")
+    # background: precision 4/6, recall 1; object: precision 1, recall 1/2
+    assert official["precision"] == pytest.approx((4 / 6 + 1) / 2)
+    assert official["recall"] == pytest.approx(0.75)
+
+
+def test_void_is_background_for_one_measure_and_nothing_for_the_other():
+    target = torch.tensor([[[1, 1, 0, 0]]])
+    pred = torch.tensor([[[1, 1, 1, 0]]])
+    void = torch.tensor([[[False, True, True, False]]])
+    assert fbms_measure(pred, target, void)["precision"] == pytest.approx(1 / 3)
+    assert fbms_measure(pred, target, void, "official")["precision"] == 1
+
+
+IDS = arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3))
+
+
+@settings(max_examples=50, deadline=None)
+@given(IDS, IDS)
+def test_values_are_fractions(pred, target):
+    for variant in ("official", "proposed"):
+        found = fbms_measure(torch.from_numpy(pred), torch.from_numpy(target), variant=variant)
+        assert all(0 <= found[key] <= 1 + 1e-12 for key in ("precision", "recall", "f_measure"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(IDS.filter(lambda ids: ids.any()))
+def test_the_truth_itself_scores_one(ids):
+    for variant in ("official", "proposed"):
+        found = fbms_measure(torch.from_numpy(ids), torch.from_numpy(ids), variant=variant)
+        assert found["f_measure"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("pred", "target", "message"),
+    [
+        (torch.zeros(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.uint8), "integer ids"),
+        (torch.zeros(2, 2, dtype=torch.uint8), torch.zeros(2, 2, dtype=torch.uint8), "integer ids"),
+        (torch.zeros(1, 2, 2, dtype=torch.uint8), torch.zeros(1, 2, 3, dtype=torch.uint8), "shapes differ"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(pred, target, message):
+    with pytest.raises(ValueError, match=message):
+        fbms_measure(pred, target)
+
+
+def test_an_unknown_variant_is_refused():
+    with pytest.raises(ValueError, match="variant must be"):
+        FBMSMeasure("ours")
