@@ -228,6 +228,13 @@ def test_networks_run_on_the_device_that_is_named(refuse, root):
     assert "device 'cuda:99' is not available here" in refuse(*words)
 
 
+def test_data_list_of_one_tells_layout_source_and_terms(run):
+    _, out, _ = run("data", "list", "davis16")
+    for key in ("layout", "licence", "citation", "url"):
+        assert re.search(rf"^{key} +\S", out, re.MULTILINE)
+    assert "folder    data/davis16" in out
+
+
 def test_weights_list_names_what_they_were_trained_on(run):
     status, out, _ = run("weights", "list")
     assert status == 0

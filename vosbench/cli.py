@@ -309,16 +309,24 @@ def data_mini(
 
 
 @data_app.command("list")
-def data_list(data_root: DataRoot = None) -> None:
+def data_list(
+    name: Annotated[str | None, typer.Argument(help="Tell everything about this one.")] = None,
+    data_root: DataRoot = None,
+) -> None:
     """List the data sets, where they are expected and whether they are there."""
-    from vosbench.data.catalogue import CATALOGUE
+    from vosbench.data.catalogue import CATALOGUE, entry
     from vosbench.data.roots import data_root as find
 
     root = find(data_root)
+    if name is not None:
+        for key, value in vars(entry(name)).items():
+            sys.stdout.write(f"{key:<10}{value}\n")
+        sys.stdout.write(f"{'folder':<10}{root / name}\n")
+        return
     table = make_table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
-    for name, entry in CATALOGUE.items():
-        found = "yes" if (root / name).is_dir() else "no"
-        table.add_row(name, entry.title, entry.kind, found, entry.size, entry.licence)
+    for each, known in CATALOGUE.items():
+        found = "yes" if (root / each).is_dir() else "no"
+        table.add_row(each, known.title, known.kind, found, known.size, known.licence)
     print_table(table)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.report.overlay import thumbnail
+from vosbench.report.thumbnail import thumbnail
 
 
 @pytest.mark.parametrize(("width", "size"), [(50, (50, 25)), (200, (200, 100)), (1, (1, 1))])

@@ -14,15 +14,13 @@ from vosbench.benchmark.protocols import Protocol
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
 from vosbench.metrics import functional
+from vosbench.metrics.functional.temporal import T_SCALE
 
 METRIC_VERSION = 1
 """Part of every record's key: raise it when the meaning of any value changes."""
 
 MAX_PROPOSALS = 20
 """Most object ids a prediction may use under matching (Caelles et al., 2019)."""
-
-STABILITY_SCALE = 5.0
-"""The DAVIS 2016 toolkit reports five times the mean pair cost (Perazzi et al., CVPR 2016)."""
 
 Masks = NDArray[np.bool_]
 PerFrame = dict[str, list[float]]
@@ -205,7 +203,7 @@ def _per_frame(pred: Masks, target: Masks, void: Masks | None, letters: Sequence
     if "f" in letters:
         values["F"] = functional.contour_accuracy(prediction, truth, ignored).tolist()
     if "t" in letters:
-        values["T"] = (STABILITY_SCALE * functional.temporal_stability(prediction)).tolist()
+        values["T"] = (T_SCALE * functional.temporal_stability(prediction)).tolist()
     return values
 
 

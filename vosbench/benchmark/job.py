@@ -271,6 +271,7 @@ def _first_mask(video: Video) -> IdMap:
 
 
 def _save_masks(folder: Path, names: tuple[str, ...], ids: NDArray[np.uint8]) -> None:
+    # One fixed name, unlike `whole_folder`: the run after a kill clears what the killed one left.
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name, mask in zip(names, ids, strict=True):

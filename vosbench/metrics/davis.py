@@ -17,13 +17,12 @@ from vosbench.metrics.functional import (
     temporal_stability,
 )
 from vosbench.metrics.functional.statistics import STATISTICS
+from vosbench.metrics.functional.temporal import T_SCALE
 
 FrameChoice = Literal["inner", "all"]
 ObjectChoice = Literal["union", "ids"]
 
 VOID = 255
-T_SCALE = 5.0
-"""Factor between the mean pair value and the published T; of the released toolkit."""
 
 
 class _SequenceMean(Metric):

@@ -10,9 +10,10 @@ from pathlib import Path
 from vosbench.data.formats.png import read_ids
 from vosbench.data.video import VOID, Frame, Video
 from vosbench.errors import InputError
+from vosbench.inference.overlay import overlay
 from vosbench.report.board import LOWER_IS_BETTER, Board, Row
-from vosbench.report.overlay import overlay, thumbnail
 from vosbench.report.tables import show
+from vosbench.report.thumbnail import thumbnail
 
 WIDTH = 320
 """Pixels a picture is wide."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import shutil
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, fields
@@ -16,7 +14,7 @@ from typing import Any
 from vosbench.data.mini.davis16 import Davis16Mini
 from vosbench.data.mini.ft3d import Ft3dMini
 from vosbench.errors import InputError, unknown_name
-from vosbench.files import write_text
+from vosbench.files import whole_folder, write_text
 
 GENERATOR = "4"
 """Changes whenever the same settings give other bytes."""
@@ -74,19 +72,11 @@ def write_mini(
 
 
 def _write(name: str, settings: Ft3dMini | Davis16Mini, folder: Path, workers: int) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
-    try:
-        # mkdtemp makes private folders; an ordinary one has the permissions of its parent.
-        temporary.chmod(folder.parent.stat().st_mode & 0o777)
-        _render(settings, temporary, workers)
+    with whole_folder(folder) as new:
+        _render(settings, new, workers)
         text = json.dumps(_description(name, settings), indent=2)
-        write_text(temporary / MARKER, text + "\n")
+        write_text(new / MARKER, text + "\n")
         _refuse_foreign(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> Path:

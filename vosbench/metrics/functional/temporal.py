@@ -20,6 +20,9 @@ Histograms = NDArray[np.float64]
 POINT_SPACING = 3.0  # pixels between contour points, at most
 ANGLE_BINS = 12
 RADIUS_EDGES = np.logspace(math.log10(1 / 8), math.log10(2), 5)  # in mean point distances
+T_SCALE = 5.0
+"""Factor between the mean pair value of a video and its published T; of the released toolkit."""
+
 _EPS = 2.2204e-16
 _MIN_POINTS = 4
 

@@ -7,9 +7,6 @@ import io
 from PIL import Image
 
 from vosbench.data.video import Frame
-from vosbench.inference.overlay import overlay
-
-__all__ = ["overlay", "thumbnail"]
 
 _JPEG_QUALITY = 80
 

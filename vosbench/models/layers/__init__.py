@@ -1,1 +1,0 @@
-"""Blocks that two methods share."""
