@@ -14,7 +14,7 @@ from vosbench.benchmark.protocols import Protocol
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
 from vosbench.metrics import functional
-from vosbench.metrics.functional.temporal import T_SCALE
+from vosbench.metrics.kernels.temporal import T_SCALE
 
 METRIC_VERSION = 1
 """Part of every record's key: raise it when the meaning of any value changes."""

@@ -16,8 +16,8 @@ from vosbench.metrics.functional import (
     sequence_statistics,
     temporal_stability,
 )
-from vosbench.metrics.functional.statistics import STATISTICS
-from vosbench.metrics.functional.temporal import T_SCALE
+from vosbench.metrics.kernels.statistics import STATISTICS
+from vosbench.metrics.kernels.temporal import T_SCALE
 
 FrameChoice = Literal["inner", "all"]
 ObjectChoice = Literal["union", "ids"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from vosbench.metrics.functional.fbms import Variant, fbms_measure, object_count_error
+from vosbench.metrics.kernels.fbms import Variant, fbms_measure, object_count_error
 
 NAMES = ("precision", "recall", "f_measure", "n_objects")
 
@@ -14,7 +14,7 @@ NAMES = ("precision", "recall", "f_measure", "n_objects")
 class FBMSMeasure(Metric):
     """Precision, recall, F-measure and number of extracted objects over the videos of a data set.
 
-    Per video as in `vosbench.metrics.functional.fbms_measure`. Over videos, precision and recall are
+    Per video as in `vosbench.metrics.kernels.fbms_measure`. Over videos, precision and recall are
     means; F is the mean of F for ``"proposed"``, and is computed from the mean precision and recall
     for ``"official"``; n_objects is the sum. Higher is better.
 

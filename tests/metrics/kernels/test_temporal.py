@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosbench.metrics.functional import temporal_stability
-from vosbench.metrics.functional.alignment import cheapest_path
-from vosbench.metrics.functional.contours import simplify, trace
-from vosbench.metrics.functional.temporal import (
+from vosbench.metrics.kernels.alignment import cheapest_path
+from vosbench.metrics.kernels.contours import simplify, trace
+from vosbench.metrics.kernels.temporal import (
     dominant_polygon,
     matching_cost,
     shape_contexts,

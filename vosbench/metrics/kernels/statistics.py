@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 STATISTICS = ("mean", "recall", "decay")
 
 
-def sequence_statistics(values: Tensor | Sequence[float]) -> dict[str, float]:
+def sequence_statistics(values: ArrayLike) -> dict[str, float]:
     """Summarise the evaluated frames of one sequence.
 
     * mean: average of the values, NaN ignored;
@@ -35,7 +34,7 @@ def sequence_statistics(values: Tensor | Sequence[float]) -> dict[str, float]:
         >>> sequence_statistics([1.0, 1.0, 0.75, 0.5, 0.5])
         {'mean': 0.75, 'recall': 0.6, 'decay': 0.5}
     """
-    series = torch.as_tensor(values, dtype=torch.float64)
+    series = np.asarray(values, dtype=np.float64)
     if series.ndim != 1:
         raise ValueError(f"values must be one-dimensional, got shape {tuple(series.shape)}")
     n = len(series)
@@ -43,9 +42,14 @@ def sequence_statistics(values: Tensor | Sequence[float]) -> dict[str, float]:
         return dict.fromkeys(STATISTICS, math.nan)
     # five edges split 0..n-1 evenly; halves round up, which the tiny term secures against float error
     first_end, last_start = (math.floor((n - 1) * k / 4 + 1 + 0.5 + 1e-10) - 1 for k in (1, 3))
-    decay = series[: first_end + 1].nanmean() - series[last_start:].nanmean()
     return {
-        "mean": series.nanmean().item(),
-        "recall": (series > 0.5).double().mean().item(),
-        "decay": decay.item(),
+        "mean": nan_mean(series),
+        "recall": float((series > 0.5).mean()),
+        "decay": nan_mean(series[: first_end + 1]) - nan_mean(series[last_start:]),
     }
+
+
+def nan_mean(values: NDArray[np.float64]) -> float:
+    """Return the mean of the values that are not NaN; NaN, without a warning, when there is none."""
+    defined = values[~np.isnan(values)]
+    return math.fsum(defined.tolist()) / len(defined) if len(defined) else math.nan
