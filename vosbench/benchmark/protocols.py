@@ -5,7 +5,8 @@ A protocol is data (``configs/protocol/<id>.yaml``); every number carries the id
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib import resources
 from typing import Any, Literal, get_args
@@ -14,14 +15,30 @@ import yaml
 
 from vosbench.errors import InputError, unknown_name
 
-PROTOCOLS = ("davis16-unsupervised", "davis17-semi-supervised", "davis17-unsupervised")
+PROTOCOLS = (
+    "davis16-unsupervised",
+    "davis16-semi-supervised",
+    "davis16-map50",
+    "davis17-semi-supervised",
+    "davis17-unsupervised",
+    "davis17-proposed",
+    "fbms-official",
+    "fbms-proposed",
+    "fbms-moving",
+    "fbms-binary",
+    "segtrack-iou",
+    "youtube-objects-unsupervised",
+    "youtube-objects-semi-supervised",
+    "ft3d-iou",
+)
 
-Frames = Literal["inner", "all"]
-Objects = Literal["union", "ids", "match"]
+Frames = Literal["inner", "all", "annotated", "after_first", "before_last"]
+Objects = Literal["union", "ids", "match", "volumes", "detections"]
 VoidRule = Literal["foreground", "background", "ignore"]
-Average = Literal["sequences", "objects"]
+Variant = Literal["official", "proposed", "binary"]
+Average = Literal["sequences", "objects", "classes", "pooled"]
 
-METRICS = ("j", "f", "t")
+METRICS = ("j", "f", "jf", "t", "iou", "fbms", "delta_obj", "map50")
 
 
 @dataclass(frozen=True)
@@ -31,54 +48,81 @@ class Protocol:
     Attributes:
         id: name written beside every number.
         title: one line for tables.
-        frames: ``"inner"`` leaves out the first and the last frame, ``"all"`` does not.
+        datasets: names of the data sets it is made for.
+        frames: which frames count: ``"inner"`` all but the first and the last, ``"all"``,
+            ``"annotated"`` those with ground truth, ``"after_first"`` these without the first of
+            them, ``"before_last"`` all but the last.
         objects: ``"union"`` merges all non-zero ids into one foreground, ``"ids"`` compares equal
-            ids, ``"match"`` assigns predicted ids to ground-truth objects.
+            ids, ``"match"`` assigns predicted ids to ground-truth objects, ``"volumes"`` compares
+            what each id covers over the whole video, ``"detections"`` scored boxes and masks.
         void: what id 255 of the ground truth means: ``"foreground"`` (an object like any other),
             ``"background"`` (counted as background), ``"ignore"`` (pixels left out).
-        metrics: letters out of ``j f t``.
+        metrics: out of ``j f jf t iou fbms delta_obj map50``.
+        variant: which FBMS measure; None without one.
         stability_sequences: sequences that count for the data-set value of T; all when none of a
             data set is listed.
-        average: what the data-set mean runs over.
+        average: what the data-set mean runs over; ``"pooled"``: no mean, all frames together.
+        tables: paper (key of ``leaderboards/reported.yaml``) -> its tables that follow these rules.
         source: where the rules come from.
     """
 
     id: str
     title: str
+    datasets: tuple[str, ...]
     frames: Frames
     objects: Objects
     void: VoidRule
     metrics: tuple[str, ...]
-    stability_sequences: tuple[str, ...]
     average: Average
     source: str
+    variant: Variant | None = None
+    stability_sequences: tuple[str, ...] = ()
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def evaluated(self, length: int) -> range:
-        """Return the indices of the frames that count in a sequence of `length` frames."""
+    def evaluated(self, length: int, annotated: Iterable[int] | None = None) -> Sequence[int]:
+        """Return the indices of the frames that count, ascending.
+
+        Args:
+            length: number of frames of the sequence.
+            annotated: indices of the frames with ground truth; all when None.
+        """
+        if self.frames == "inner":
+            return range(1, max(length - 1, 1))
         if self.frames == "all":
             return range(length)
-        return range(1, max(length - 1, 1))
+        if self.frames == "before_last":
+            return range(max(length - 1, 0))
+        frames = range(length) if annotated is None else sorted(annotated)
+        return frames if self.frames == "annotated" else frames[1:]
 
     def choose_metrics(self, asked: tuple[str, ...] | None) -> tuple[str, ...]:
-        """Return the metric letters to compute: all of the protocol, or those asked for.
+        """Return the metrics to compute: all of the protocol, or those asked for.
 
         Raises:
-            InputError: a letter that this protocol does not define.
+            InputError: one that this protocol does not define.
         """
         if asked is None:
             return self.metrics
-        for letter in asked:
-            if letter not in self.metrics:
+        for name in asked:
+            if name not in self.metrics:
                 raise InputError(
-                    f"metric '{letter}': protocol {self.id} has {', '.join(self.metrics)}; choose among them"
+                    f"metric '{name}': protocol {self.id} has {', '.join(self.metrics)}; choose among them"
                 )
         if not asked:
             raise InputError(f"no metric chosen: protocol {self.id} has {', '.join(self.metrics)}")
-        return tuple(letter for letter in self.metrics if letter in asked)
+        # J&F is the mean of the two: it needs both, and costs nothing once they are there
+        chosen = {*asked, "j", "f"} if "jf" in asked else set(asked)
+        chosen |= {"jf"} if {"j", "f"} <= chosen else set()
+        return tuple(name for name in self.metrics if name in chosen)
 
     def definition(self) -> dict[str, Any]:
-        """Return the rules as plain data, for hashing and for records."""
-        return {key: list(item) if isinstance(item, tuple) else item for key, item in asdict(self).items()}
+        """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
+        rules = {key: item for key, item in vars(self).items() if key not in ("datasets", "tables")}
+        return {
+            key: list(item) if isinstance(item, tuple) else item
+            for key, item in rules.items()
+            if item is not None
+        }
 
 
 @cache
@@ -98,31 +142,35 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     """Build a protocol from the content of a YAML file.
 
     Args:
-        content: mapping with exactly the fields of `Protocol`.
+        content: mapping with the fields of `Protocol`; those with a default may be left out.
         source: file name for error messages.
 
     Raises:
         InputError: a key is missing, unknown, or has a value outside its choices.
     """
-    names = {field.name for field in fields(Protocol)}
+    names = {item.name for item in fields(Protocol)}
+    required = {item.name for item in fields(Protocol) if item.default is item.default_factory is MISSING}
     if not isinstance(content, dict):
         raise InputError(f"{source}: expected a mapping with the keys {', '.join(sorted(names))}")
     for key in content:
         if key not in names:
             raise unknown_name(f"key in {source}", str(key), names)
-    missing = sorted(names - content.keys())
+    missing = sorted(required - content.keys())
     if missing:
         raise InputError(f"{source}: missing {', '.join(missing)}")
     choices = {"frames": Frames, "objects": Objects, "void": VoidRule, "average": Average}
     for key, literal in choices.items():
         _check_choices(source, key, [content[key]], get_args(literal))
+    _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
     _check_choices(source, "metrics", content["metrics"], METRICS)
-    lists = ("metrics", "stability_sequences")
+    lists = ("datasets", "metrics", "stability_sequences")
     values: dict[str, Any] = {key: tuple(item) if key in lists else item for key, item in content.items()}
+    if "tables" in content:
+        values["tables"] = {paper: tuple(map(str, tables)) for paper, tables in content["tables"].items()}
     return Protocol(**values)
 
 
-def _check_choices(source: str, key: str, values: list[Any], choices: tuple[str, ...]) -> None:
+def _check_choices(source: str, key: str, values: list[Any], choices: tuple[Any, ...]) -> None:
     for value in values:
         if value not in choices:
-            raise InputError(f"{source}: {key} is '{value}', must be one of {', '.join(choices)}")
+            raise InputError(f"{source}: {key} is '{value}', must be one of {', '.join(map(str, choices))}")
