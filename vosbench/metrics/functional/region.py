@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vosbench.metrics.kernels.overlap import OverlapSeries
+from vosbench.metrics.kernels.silhouette import BOUND_TH
+
 
 def check_masks(pred: Tensor, target: Tensor | None = None, void: Tensor | None = None) -> None:
     """Refuse masks that are not (T, H, W) bool tensors of one shape.
@@ -50,9 +53,17 @@ def region_similarity(pred: Tensor, target: Tensor, void: Tensor | None = None) 
         >>> region_similarity(pred, target)
         tensor([0.3333], dtype=torch.float64)
     """
+    return foreground_values("J", pred, target, void)
+
+
+def foreground_values(
+    measure: str, pred: Tensor, target: Tensor, void: Tensor | None, bound_th: float = BOUND_TH
+) -> Tensor:
+    """Return J or F of every frame; arguments, result and errors as in `region_similarity`."""
     check_masks(pred, target, void)
+    series = OverlapSeries([measure], bound_th=bound_th)
     if void is not None:
         pred, target = pred & ~void, target & ~void
-    intersection = (pred & target).sum((1, 2), dtype=torch.int32).double()
-    union = (pred | target).sum((1, 2), dtype=torch.int32).double()
-    return torch.where(union > 0, intersection / union, 1.0)
+    for frame, truth in zip(pred.cpu().numpy(), target.cpu().numpy(), strict=True):
+        series.add(frame, truth)
+    return torch.from_numpy(series.finish()[0][measure]).to(pred.device)
