@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from vosbench.metrics.kernels.fbms import Variant, fbms_measure, object_count_error
+from vosbench.metrics.functional.fbms import fbms_measure, object_count_error
+from vosbench.metrics.gathered import GatheredMetric
+from vosbench.metrics.kernels.fbms import BACKGROUND, NAMES, Background, Variant, check_variant, overall
 
-NAMES = ("precision", "recall", "f_measure", "n_objects")
 
-
-class FBMSMeasure(Metric):
+class FBMSMeasure(GatheredMetric):
     """Precision, recall, F-measure and number of extracted objects over the videos of a data set.
 
-    Per video as in `vosbench.metrics.kernels.fbms_measure`. Over videos, precision and recall are
-    means; F is the mean of F for ``"proposed"``, and is computed from the mean precision and recall
-    for ``"official"``; n_objects is the sum. Higher is better.
+    Per video as in `vosbench.metrics.functional.fbms_measure`: volumes of one id are compared by
+    ``F = 2PR / (P + R)`` and assigned one to one. Over videos, precision and recall are means; F is the
+    mean of F for ``"proposed"``, and is computed from the mean precision and recall for ``"official"``
+    and ``"binary"``; n_objects, which ``"binary"`` does not have, is the sum. Higher is better.
 
     Args:
-        variant: ``"proposed"`` (Dave et al., 2019) or ``"official"`` (Ochs et al., 2014).
+        variant: ``"proposed"`` (Dave et al., 2019), ``"official"`` (Ochs et al., 2014) or ``"binary"``
+            (Tokmakov et al., 2019: all objects merged).
+        background: predicted id that is no object, or ``"infer"``: the most frequent one of each video.
+
+    Raises:
+        ValueError: an unknown variant.
 
     Example:
         >>> import torch
@@ -33,48 +38,58 @@ class FBMSMeasure(Metric):
         tensor(0.7500, dtype=torch.float64)
     """
 
-    is_differentiable = False
     higher_is_better = True
-    full_state_update = False
-    total: Tensor
-    videos: Tensor
 
-    def __init__(self, variant: Variant = "proposed") -> None:
+    def __init__(self, variant: Variant = "proposed", background: Background = BACKGROUND) -> None:
         super().__init__()
-        if variant not in ("official", "proposed"):
-            raise ValueError(f"variant must be 'official' or 'proposed', got {variant!r}")
+        check_variant(variant)
         self.variant: Variant = variant
-        self.add_state("total", torch.zeros(len(NAMES), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("videos", torch.tensor(0), dist_reduce_fx="sum")
+        self.background = background
 
-    def update(self, pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = None) -> None:
+    def update(
+        self,
+        pred_ids: Tensor,
+        target_ids: Tensor,
+        void: Tensor | None = None,
+        uncovered: Tensor | None = None,
+    ) -> None:
         """Add one video.
 
         Args:
-            pred_ids: (T, H, W) integer ids on the labelled frames, 0 = background.
-            target_ids: (T, H, W) integer ids of the same frames.
+            pred_ids: (T, H, W) integer ids on the labelled frames.
+            target_ids: (T, H, W) integer ids of the same frames, 0 = background.
             void: (T, H, W) bool, unlabelled pixels.
+            uncovered: (T, H, W) bool, pixels in no predicted track.
 
         Raises:
             ValueError: not integer, not (T, H, W), or shapes that differ.
         """
-        values = fbms_measure(pred_ids, target_ids, void, self.variant)
-        self.total += torch.tensor([values[name] for name in NAMES], dtype=torch.float64).to(self.total)
-        self.videos += 1
+        values = fbms_measure(
+            pred_ids, target_ids, void, self.variant, background=self.background, uncovered=uncovered
+        )
+        self._keep(torch.tensor([values[name] for name in NAMES[self.variant]], dtype=torch.float64))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the values of the data set so far: () float64 each."""
-        precision, recall, f_measure, extracted = self.total.unbind()
-        precision, recall, f_measure = (value / self.videos for value in (precision, recall, f_measure))
-        if self.variant == "official":
-            f_measure = 2 * precision * recall / (precision + recall)
-        return dict(zip(NAMES, (precision, recall, f_measure, extracted), strict=True))
+        """Return the values of the data set so far: () float64 each; fractions are NaN without a video."""
+        names = NAMES[self.variant]
+        rows = self._all().reshape(-1, len(names)).tolist()
+        values = overall([dict(zip(names, row, strict=True)) for row in rows], self.variant)
+        return {
+            name: torch.tensor(value, dtype=torch.float64, device=self.device)
+            for name, value in values.items()
+        }
 
 
-class ObjectCountError(Metric):
+class ObjectCountError(GatheredMetric):
     """Delta-Obj: mean over videos of how far the number of predicted objects is from the true one.
 
-    See `vosbench.metrics.functional.object_count_error`. Lower is better.
+    Per video ``| predicted ids - true ids |``, counted without the background on the labelled frames; see
+    `vosbench.metrics.functional.object_count_error`. Lower is better.
+
+    Args:
+        background: predicted id that is no object, or ``"infer"``: the most frequent one of each video.
+
+    Source: Bideau et al., 2018.
 
     Example:
         >>> import torch
@@ -84,22 +99,25 @@ class ObjectCountError(Metric):
         tensor(2., dtype=torch.float64)
     """
 
-    is_differentiable = False
     higher_is_better = False
-    full_state_update = False
-    total: Tensor
-    videos: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, background: Background = BACKGROUND) -> None:
         super().__init__()
-        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("videos", torch.tensor(0), dist_reduce_fx="sum")
+        self.background = background
 
-    def update(self, pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = None) -> None:
+    def update(
+        self,
+        pred_ids: Tensor,
+        target_ids: Tensor,
+        void: Tensor | None = None,
+        uncovered: Tensor | None = None,
+    ) -> None:
         """Add one video; arguments and errors as in `FBMSMeasure.update`."""
-        self.total += object_count_error(pred_ids, target_ids, void)
-        self.videos += 1
+        error = object_count_error(
+            pred_ids, target_ids, void, background=self.background, uncovered=uncovered
+        )
+        self._keep(torch.tensor([error], dtype=torch.float64))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``delta_obj``, () float64."""
-        return {"delta_obj": self.total / self.videos}
+        """Return ``delta_obj``, () float64; NaN without a video."""
+        return {"delta_obj": self._all().mean()}

@@ -1,148 +1,305 @@
-"""The measures of FBMS-59: official (MoSegEval), proposed (Dave et al.), and the count of objects."""
+"""The measures of FBMS-59 from one pass over the frames: official, proposed, binary, count of objects."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
-Variant = Literal["official", "proposed"]
+Variant = Literal["official", "proposed", "binary"]
+Background = int | Literal["infer"]
+
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+
+FRACTIONS = ("precision", "recall", "f_measure")
+
+NAMES: Mapping[Variant, tuple[str, ...]] = {
+    "official": (*FRACTIONS, "n_objects"),
+    "proposed": (*FRACTIONS, "n_objects"),
+    "binary": FRACTIONS,
+}
+"""The values of every variant, in order."""
 
 EXTRACTED = 0.75
 """An object counts as extracted when its pair has an F above this (Ochs et al., section 6)."""
 
 BACKGROUND = 0
 
+ASSIGNMENT_STEPS = 10_000
+"""The released program cuts F to multiples of 1 / 10000 before it assigns clusters to regions."""
+
+DIRECT_SPAN = 256
+"""Ids within a range of this many are counted as they are; others are numbered first, which sorts."""
+
+Pair = tuple[int | None, int | None]
+
+
+class VolumeOverlap:
+    """Pixels shared by predicted clusters and ground-truth regions over a whole video.
+
+    Frames are added one by one; only the number of pixels of every pair of ids is kept, so memory does
+    not grow with the video. Every measure is then available from the one pass.
+
+    Args:
+        background: predicted id that is no object. ``"infer"`` takes the most frequent predicted id of
+            all pixels added (the smallest of several). The background of the ground truth is 0.
+
+    Raises:
+        ValueError: `background` is neither an integer nor ``"infer"``.
+
+    Example:
+        >>> import numpy as np
+        >>> volume = VolumeOverlap()
+        >>> volume.add(np.array([[3, 3, 0, 0]]), np.array([[1, 1, 1, 1]]))
+        >>> volume.measure("proposed")["recall"], volume.count_error(), volume.objects
+        (0.5, 0, 1)
+    """
+
+    def __init__(self, background: Background = BACKGROUND) -> None:
+        if background != "infer" and not isinstance(background, int):
+            raise ValueError(f"background must be a predicted id or 'infer', got {background!r}")
+        self._background = background
+        # None in place of a predicted id: in no track; in place of a true id: void
+        self._pixels: Counter[Pair] = Counter()
+
+    def add(
+        self,
+        pred_ids: NDArray[np.integer],
+        target_ids: NDArray[np.integer],
+        void: NDArray[np.bool_] | None = None,
+        uncovered: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Add one labelled frame.
+
+        Args:
+            pred_ids: (H, W) integer, predicted ids.
+            target_ids: (H, W) integer, true ids, 0 = background.
+            void: (H, W) bool, unlabelled pixels.
+            uncovered: (H, W) bool, pixels that are in no predicted track; their `pred_ids` are ignored.
+
+        Raises:
+            ValueError: ids that are not integer, or shapes that differ.
+        """
+        for name, ids in (("pred_ids", pred_ids), ("target_ids", target_ids)):
+            if ids.dtype.kind not in "iu":
+                raise ValueError(f"{name} must be integer ids, got {ids.dtype}")
+        for name, other in (("target_ids", target_ids), ("void", void), ("uncovered", uncovered)):
+            if other is not None and other.shape != pred_ids.shape:
+                raise ValueError(f"pred_ids has shape {pred_ids.shape}, {name} has {other.shape}")
+        if pred_ids.size == 0:
+            return
+        rows, row_ids = _numbered(pred_ids, uncovered)
+        columns, column_ids = _numbered(target_ids, void)
+        width = len(column_ids)
+        table = np.bincount((rows * width + columns).ravel())
+        for cell in np.flatnonzero(table).tolist():
+            self._pixels[row_ids[cell // width], column_ids[cell % width]] += int(table[cell])
+
+    @property
+    def background(self) -> int:
+        """The predicted id that is no object; 0 when it is to be inferred and nothing was predicted."""
+        if self._background != "infer":
+            return self._background
+        sizes: Counter[int] = Counter()
+        for (cluster, _), pixels in self._pixels.items():
+            if cluster is not None:
+                sizes[cluster] += pixels
+        return min(sizes, key=lambda cluster: (-sizes[cluster], cluster), default=BACKGROUND)
+
+    @property
+    def objects(self) -> int:
+        """Number of ground-truth objects that can be seen: the M of "N of M objects extracted"."""
+        return len({region for _, region in self._pixels} - {BACKGROUND, None})
+
+    def count_error(self) -> int:
+        """Return Delta-Obj: the number of predicted objects against the true one, without the sign.
+
+        Distinct ids other than the background are counted, those of the ground truth outside void.
+        Source: Bideau et al., 2018.
+        """
+        predicted = {cluster for cluster, _ in self._pixels} - {self.background, None}
+        return abs(len(predicted) - self.objects)
+
+    def measure(self, variant: Variant = "proposed") -> dict[str, float]:
+        """Return the measure of the video; what every variant means is told by `fbms_measure`.
+
+        Returns:
+            ``precision``, ``recall``, ``f_measure`` in [0, 1]; but for ``"binary"`` also ``n_objects``,
+            the objects whose pair has F above 0.75 (the official count takes one off for the background).
+
+        Raises:
+            ValueError: an unknown variant.
+        """
+        check_variant(variant)
+        if variant == "official":
+            return self._official()
+        return self._proposed() if variant == "proposed" else self._binary()
+
+    def _official(self) -> dict[str, float]:
+        regions = sorted({region for _, region in self._pixels if region is not None})
+        overlap = _overlap(
+            {
+                (cluster, region): pixels
+                for (cluster, region), pixels in self._pixels.items()
+                if cluster is not None and region is not None
+            },
+            regions,
+        )
+        rows, columns, f_measures = overlap.assignment(steps=ASSIGNMENT_STEPS)
+        shared = overlap.shared[rows, columns]
+        without_cluster = len(regions) - len(columns)
+        precision = _sum(shared / overlap.clusters[rows]) + without_cluster
+        recall = _sum(shared / np.maximum(overlap.regions[columns], 1))
+        count = max(len(regions), 1)
+        extracted = max(int((f_measures > EXTRACTED).sum()) - 1, 0)
+        return _values(precision / count, recall / count) | {"n_objects": float(extracted)}
+
+    def _proposed(self) -> dict[str, float]:
+        background, pixels_of = self.background, Counter[tuple[int, int]]()
+        for (cluster, region), pixels in self._pixels.items():
+            row = background if cluster is None else cluster
+            pixels_of[row, BACKGROUND if region is None else region] += pixels
+        overlap = _overlap(pixels_of, sorted({region for _, region in pixels_of}))
+        overlap = overlap.without(cluster=background, region=BACKGROUND)
+        rows, columns, f_measures = overlap.assignment()
+        shared = _sum(overlap.shared[rows, columns])
+        precision = shared / max(_sum(overlap.clusters), 1)
+        recall = shared / max(_sum(overlap.regions), 1)
+        extracted = int((f_measures > EXTRACTED).sum())
+        return _values(precision, recall) | {"n_objects": float(extracted)}
+
+    def _binary(self) -> dict[str, float]:
+        background = self.background
+        predicted = true = shared = 0
+        for (cluster, region), pixels in self._pixels.items():
+            if region is None:
+                continue
+            is_predicted = cluster not in (background, None)
+            predicted += is_predicted * pixels
+            true += (region != BACKGROUND) * pixels
+            shared += (is_predicted and region != BACKGROUND) * pixels
+        return _values(shared / predicted if predicted else 1.0, shared / true if true else 1.0)
+
+
+def overall(values: Sequence[Mapping[str, float]], variant: Variant) -> dict[str, float]:
+    """Return the measure of a data set from those of its videos.
+
+    Precision and recall are means over videos. F is taken from these two, but for ``"proposed"``, where
+    it is the mean of F. Extracted objects are added up. All but these are NaN without a video.
+
+    Args:
+        values: what `VolumeOverlap.measure` gave for every video.
+        variant: the variant it was asked for.
+
+    Raises:
+        ValueError: an unknown variant.
+    """
+    check_variant(variant)
+    found = {name: math.fsum(video[name] for video in values) for name in NAMES[variant]}
+    for name in FRACTIONS:
+        found[name] = found[name] / len(values) if values else math.nan
+    if variant != "proposed":
+        found |= _values(found["precision"], found["recall"])
+    return found
+
+
+def check_variant(variant: str) -> None:
+    """Refuse a measure that does not exist with a ValueError."""
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}")
+
 
 @dataclass(frozen=True)
 class _Overlap:
-    """Pixels shared by predicted clusters and ground-truth regions over the whole video.
+    """Clusters against regions.
 
     Attributes:
+        cluster_ids, region_ids: C and R ids.
         shared: (C, R) pixels in both.
         clusters, regions: (C,) and (R,) pixels of each.
     """
 
-    shared: NDArray[np.float64]
-    clusters: NDArray[np.float64]
-    regions: NDArray[np.float64]
+    cluster_ids: Sequence[int]
+    region_ids: Sequence[int]
+    shared: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    regions: NDArray[np.int64]
 
-    def assignment(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-        """Return clusters and regions of the one-to-one pairs of the largest total F, and F of each."""
-        total = self.clusters[:, None] + self.regions[None, :]
+    def without(self, cluster: int, region: int) -> _Overlap:
+        """Leave out one cluster and one region; the pixels of the others stay what they are."""
+        rows = [row for row, found in enumerate(self.cluster_ids) if found != cluster]
+        columns = [column for column, found in enumerate(self.region_ids) if found != region]
+        return _Overlap(
+            [self.cluster_ids[row] for row in rows],
+            [self.region_ids[column] for column in columns],
+            self.shared[np.ix_(rows, columns)],
+            self.clusters[rows],
+            self.regions[columns],
+        )
+
+    def assignment(
+        self, steps: int | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+        """Return clusters and regions of the one-to-one pairs of the largest total F, and F of each.
+
+        With `steps`, totals are of F cut down to multiples of ``1 / steps``, and only where these are
+        equal of F itself.
+        """
+        from scipy.optimize import linear_sum_assignment
+
         # 2PR / (P + R) of P = shared / cluster and R = shared / region
-        f_measure = 2 * self.shared / np.maximum(total, 1)
-        rows, columns = linear_sum_assignment(f_measure, maximize=True)
+        total = np.maximum(self.clusters[:, None] + self.regions[None, :], 1)
+        f_measure = 2 * self.shared / total
+        weight = f_measure
+        if steps is not None:
+            # whole numbers decide; the F of all pairs together stay below one
+            weight = 2 * steps * self.shared // total + f_measure / (min(f_measure.shape) + 1)
+        rows, columns = linear_sum_assignment(weight, maximize=True)
         return rows, columns, f_measure[rows, columns]
 
 
-def fbms_measure(
-    pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = None, variant: Variant = "proposed"
-) -> dict[str, float]:
-    """Return precision, recall and F-measure of one video, and how many objects were extracted.
+def _overlap(pixels_of: Mapping[tuple[int, int], int], regions: Sequence[int]) -> _Overlap:
+    """Tabulate pixels of (cluster, region); `regions` may name some that no cluster touches."""
+    clusters = sorted({cluster for cluster, _ in pixels_of})
+    row_of = {cluster: row for row, cluster in enumerate(clusters)}
+    column_of = {region: column for column, region in enumerate(regions)}
+    shared = np.zeros((len(clusters), len(regions)), np.int64)
+    for (cluster, region), pixels in pixels_of.items():
+        shared[row_of[cluster], column_of[region]] = pixels
+    return _Overlap(clusters, regions, shared, shared.sum(1), shared.sum(0))
 
-    Predicted clusters and ground-truth regions are compared over all frames together, so an id that
-    changes hands halfway is an error, and assigned one to one by the largest total F.
 
-    * ``"proposed"``: objects only. With C the pixels shared by assigned pairs, precision is C over
-      all predicted object pixels and recall C over all true object pixels; void is background.
-      Source: Dave et al., Towards Segmenting Anything That Moves, 2019.
-    * ``"official"``: the background is a region and a cluster like any other; precision and recall are means
-      over regions, a region without a cluster adds precision 1 and recall 0, void has no weight.
-      Source: Ochs, Malik, Brox, TPAMI 2014, dense reading of the released MoSegEval program.
+def _numbered(
+    ids: NDArray[np.integer], left_out: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.intp], list[int | None]]:
+    """Return a small number for the id of every pixel, (H, W), and the id of every number.
 
-    Args:
-        pred_ids: (T, H, W) integer ids on the labelled frames, 0 = background.
-        target_ids: (T, H, W) integer ids of the same frames, 0 = background.
-        void: (T, H, W) bool, unlabelled pixels.
-        variant: which measure.
-
-    Returns:
-        ``precision``, ``recall``, ``f_measure`` in [0, 1], ``n_objects``: objects with F above 0.75
-        (the official count takes one off for the background).
-
-    Raises:
-        ValueError: not integer, not (T, H, W), shapes that differ, or an unknown variant.
+    Pixels left out have a number of their own, the last one, with the id None.
     """
-    _check(pred_ids, target_ids, void)
-    if variant not in ("official", "proposed"):
-        raise ValueError(f"variant must be 'official' or 'proposed', got {variant!r}")
-    pred, target = pred_ids.cpu().numpy().ravel(), target_ids.cpu().numpy().ravel()
-    unlabelled = np.zeros(pred.shape, bool) if void is None else void.cpu().numpy().ravel()
-    if variant == "official":
-        return _official(_overlap(pred[~unlabelled], target[~unlabelled], background=True))
-    return _proposed(_overlap(pred, np.where(unlabelled, BACKGROUND, target), background=False))
+    lowest, highest = int(ids.min()), int(ids.max())
+    known: list[int | None]
+    if highest - lowest < DIRECT_SPAN:
+        # in the wide type first: in the ids' own the difference could wrap around
+        numbers = ids.astype(np.intp) - lowest if lowest else ids.astype(np.intp)
+        known = list(range(lowest, highest + 1))
+    else:
+        values, inverse = np.unique(ids, return_inverse=True)
+        numbers, known = inverse.reshape(ids.shape), values.tolist()
+    if left_out is not None and left_out.any():
+        numbers = np.where(left_out, len(known), numbers)
+    return numbers, [*known, None]
 
 
-def object_count_error(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = None) -> int:
-    """Return Delta-Obj of one video: how far the number of predicted objects is from the true one.
-
-    Distinct non-background ids on the labelled frames are counted; the sign is dropped.
-    Source: Bideau et al., 2018.
-
-    Args:
-        pred_ids: (T, H, W) integer ids, 0 = background.
-        target_ids: (T, H, W) integer ids of the same frames.
-        void: (T, H, W) bool, unlabelled pixels, whose ground-truth ids do not count.
-
-    Raises:
-        ValueError: not integer, not (T, H, W), or shapes that differ.
-    """
-    _check(pred_ids, target_ids, void)
-    target = target_ids if void is None else target_ids[~void]
-    predicted, true = (np.unique(ids.cpu().numpy()) for ids in (pred_ids, target))
-    return abs(int((predicted != BACKGROUND).sum()) - int((true != BACKGROUND).sum()))
+def _sum(values: NDArray[np.float64] | NDArray[np.int64]) -> float:
+    return math.fsum(values.tolist())
 
 
-def _check(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None) -> None:
-    for name, ids in (("pred_ids", pred_ids), ("target_ids", target_ids)):
-        if ids.ndim != 3 or ids.dtype.is_floating_point or ids.dtype.is_complex or ids.dtype == torch.bool:
-            raise ValueError(f"{name} must be (T, H, W) integer ids, got {ids.dtype} {tuple(ids.shape)}")
-    if pred_ids.shape != target_ids.shape:
-        raise ValueError(f"shapes differ: {tuple(pred_ids.shape)} and {tuple(target_ids.shape)}")
-    if void is not None and (void.dtype != torch.bool or void.shape != target_ids.shape):
-        raise ValueError(f"void must be {tuple(target_ids.shape)} bool, got {void.dtype} {tuple(void.shape)}")
-
-
-def _overlap(pred: NDArray[np.integer], target: NDArray[np.integer], *, background: bool) -> _Overlap:
-    """Count what every cluster shares with every region; with or without the background of both."""
-    clusters, cluster_of = np.unique(pred, return_inverse=True)
-    regions, region_of = np.unique(target, return_inverse=True)
-    table = np.bincount(cluster_of * len(regions) + region_of, minlength=len(clusters) * len(regions))
-    shared = table.reshape(len(clusters), len(regions)).astype(np.float64)
-    rows = np.ones(len(clusters), bool) if background else clusters != BACKGROUND
-    columns = np.ones(len(regions), bool) if background else regions != BACKGROUND
-    return _Overlap(shared[np.ix_(rows, columns)], shared.sum(1)[rows], shared.sum(0)[columns])
-
-
-def _proposed(overlap: _Overlap) -> dict[str, float]:
-    rows, columns, f_measures = overlap.assignment()
-    shared = overlap.shared[rows, columns].sum()
-    precision = shared / max(overlap.clusters.sum(), 1)
-    recall = shared / max(overlap.regions.sum(), 1)
-    return _values(precision, recall, int((f_measures > EXTRACTED).sum()))
-
-
-def _official(overlap: _Overlap) -> dict[str, float]:
-    rows, columns, f_measures = overlap.assignment()
-    shared = overlap.shared[rows, columns]
-    regions = len(overlap.regions)
-    without_cluster = regions - len(columns)
-    precision = ((shared / overlap.clusters[rows]).sum() + without_cluster) / max(regions, 1)
-    recall = (shared / overlap.regions[columns]).sum() / max(regions, 1)
-    return _values(precision, recall, max(int((f_measures > EXTRACTED).sum()) - 1, 0))
-
-
-def _values(precision: float, recall: float, extracted: int) -> dict[str, float]:
+def _values(precision: float, recall: float) -> dict[str, float]:
     total = precision + recall
-    return {
-        "precision": float(precision),
-        "recall": float(recall),
-        "f_measure": float(2 * precision * recall / total) if total else 0.0,
-        "n_objects": float(extracted),
-    }
+    f_measure = 2 * precision * recall / total if total else 0.0
+    return dict(zip(FRACTIONS, (float(precision), float(recall), float(f_measure)), strict=True))
