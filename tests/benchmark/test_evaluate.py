@@ -3,8 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from vosbench.benchmark.evaluate import SequenceScore, overall, score_sequence, stability_note
+from vosbench.benchmark.evaluate import (
+    SequenceScore,
+    overall,
+    score_sequence,
+    stability_note,
+    summary_notes,
+)
 from vosbench.benchmark.protocols import load_protocol
+from vosbench.data.video import LazySequence
 from vosbench.errors import InputError
 
 DAVIS16 = load_protocol("davis16-unsupervised")
@@ -195,3 +202,109 @@ def test_davis17_means_over_objects():
     }
     assert overall(given, SEMI)["J_mean"] == pytest.approx(0.5)
     assert stability_note(given, SEMI) is None
+
+
+def test_frames_are_asked_for_one_by_one_and_only_those_that_count():
+    ids = np.ones((6, 4, 4), np.uint8)
+    asked = []
+
+    def load(index):
+        asked.append(index)
+        return ids[index]
+
+    score_sequence(LazySequence(load, 6), dict(enumerate(ids)), DAVIS16)
+    assert asked == [1, 2, 3, 4]
+
+
+def test_jf_of_the_semi_supervised_protocol_of_davis16():
+    random = np.random.default_rng(1)
+    pred, target = (random.random((2, 5, 12, 12)) > 0.5).astype(np.uint8)
+    values = score_sequence(pred, dict(enumerate(target)), load_protocol("davis16-semi-supervised")).values
+    assert values["JF_mean"] == (values["J_mean"] + values["F_mean"]) / 2
+
+
+def test_iou_is_the_mean_over_annotated_frames():
+    target = {0: row(1, 1, 0, 0), 3: row(0, 0, 0, 0), 5: row(2, 1, 0, 255)}
+    pred = np.concatenate([video((3, 0, 0, 0))] + [video((0, 0, 0, 0))] * 4 + [video((1, 1, 1, 1))])
+    score = score_sequence(pred, target, load_protocol("segtrack-iou"))
+    # half of the object; both empty; two of three, void left out
+    assert score.per_frame["J"] == [0.5, 1.0, pytest.approx(2 / 3)]
+    assert score.values == {"iou_mean": pytest.approx((0.5 + 1 + 2 / 3) / 3)}
+
+
+def test_the_first_annotated_frame_is_given_to_semi_supervised_methods():
+    target = {2: row(1, 0), 4: row(1, 0), 6: row(1, 1)}
+    pred = np.concatenate([video((0, 0))] * 3 + [video((1, 0))] * 4)
+    score = score_sequence(pred, target, load_protocol("youtube-objects-semi-supervised"))
+    assert score.per_frame["J"] == [1.0, 0.5]
+
+
+VOLUMES = {0: row(1, 1, 0, 0), 2: row(1, 0, 2, 255)}
+
+
+def test_volumes_are_compared_over_all_annotated_frames():
+    pred = video((7, 7, 0, 0), (9, 9, 9, 9), (7, 0, 0, 5))
+    proposed = score_sequence(pred, VOLUMES, load_protocol("fbms-proposed"))
+    # id 7 is object 1 (3 pixels); id 5 lies in void, which counts as background: 3 of 4 predicted pixels
+    assert proposed.values["precision"] == 3 / 4
+    assert proposed.values["recall"] == 3 / 4
+    assert proposed.values["n_objects"] == 1
+    assert proposed.objects == 2
+    binary = score_sequence(pred, VOLUMES, load_protocol("fbms-binary")).values
+    assert binary == {"precision": 1.0, "recall": 3 / 4, "f_measure": pytest.approx(6 / 7)}
+
+
+def test_the_official_measure_has_the_background_as_a_region():
+    pred = video((1, 1, 0, 0), (0, 0, 0, 0), (1, 0, 2, 0))
+    values = score_sequence(pred, VOLUMES, load_protocol("fbms-official")).values
+    assert values == {"precision": 1.0, "recall": 1.0, "f_measure": 1.0, "n_objects": 2.0}
+
+
+def test_the_moving_only_protocol_counts_objects():
+    pred = video((1, 2, 3, 0), (0, 0, 0, 0), (0, 0, 0, 0))
+    values = score_sequence(pred, VOLUMES, load_protocol("fbms-moving")).values
+    assert values["delta_obj"] == 1
+    assert set(values) == {"precision", "recall", "f_measure", "n_objects", "delta_obj"}
+
+
+def test_pixels_in_no_track_have_no_weight_in_the_official_measure():
+    target = {0: row(1, 1, 1, 0)}
+    tracks = video((1, 1, 255, 0))
+    values = score_sequence(tracks, target, load_protocol("fbms-official"), partial=True).values
+    assert values["recall"] == 1.0
+
+
+def test_detections_are_not_masks():
+    with pytest.raises(InputError, match="davis16-map50 scores detections"):
+        score_sequence(video((0,)), {0: row(1)}, load_protocol("davis16-map50"))
+
+
+def fbms_scores():
+    return {
+        "cats01": SequenceScore({"precision": 1.0, "recall": 0.5, "f_measure": 2 / 3, "n_objects": 1}, {}, 2),
+        "dogs01": SequenceScore({"precision": 0.5, "recall": 0.1, "f_measure": 1 / 6, "n_objects": 2}, {}, 3),
+    }
+
+
+def test_the_official_f_is_taken_from_mean_precision_and_recall():
+    values = overall(fbms_scores(), load_protocol("fbms-official"))
+    assert values["f_measure"] == pytest.approx(2 * 0.75 * 0.3 / 1.05)
+    assert values["n_objects"] == 3
+    assert summary_notes(fbms_scores(), load_protocol("fbms-official")) == [
+        "n_objects: of 5 in the ground truth"
+    ]
+
+
+def test_the_proposed_f_is_a_mean():
+    values = overall(fbms_scores(), load_protocol("fbms-proposed"))
+    assert values["f_measure"] == pytest.approx((2 / 3 + 1 / 6) / 2)
+
+
+def test_youtube_objects_means_over_classes_and_shows_each():
+    given = {
+        "bird_0001": SequenceScore({"iou_mean": 0.5}),
+        "bird_0002": SequenceScore({"iou_mean": 0.7}),
+        "car_0001": SequenceScore({"iou_mean": 0.2}),
+    }
+    values = overall(given, load_protocol("youtube-objects-unsupervised"))
+    assert values == pytest.approx({"iou_mean": 0.4, "iou_mean/bird": 0.6, "iou_mean/car": 0.2})

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
-from vosbench.benchmark.protocols import PROTOCOLS, load_protocol, parse_protocol
+from vosbench.benchmark.protocols import PROTOCOLS, load_protocol, parse_protocol, protocol_of_table
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
+from vosbench.report.reported import DATASETS
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -60,13 +63,23 @@ def test_t_is_not_part_of_davis17():
         load_protocol("davis17-semi-supervised").choose_metrics(("t",))
 
 
+def definition_of(name):
+    return load_protocol(name).definition()
+
+
 def definition(**changes):
-    return load_protocol("davis16-unsupervised").definition() | changes
+    rules = load_protocol("davis16-unsupervised")
+    return rules.definition() | {"datasets": list(rules.datasets)} | changes
+
+
+def test_whom_a_protocol_serves_is_no_rule_and_changes_no_record():
+    assert not {"datasets", "tables", "variant"} & load_protocol("davis16-unsupervised").definition().keys()
+    assert load_protocol("fbms-official").definition()["variant"] == "official"
 
 
 def test_a_definition_is_plain_data_and_reads_back():
     content = yaml.safe_load(yaml.safe_dump(definition()))
-    assert parse_protocol(content, "x.yaml") == load_protocol("davis16-unsupervised")
+    assert parse_protocol(content, "x.yaml").definition() == definition_of("davis16-unsupervised")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +88,7 @@ def test_a_definition_is_plain_data_and_reads_back():
         (definition(frames="some"), "x.yaml: frames is 'some', must be one of inner, all"),
         (definition(metrics=["j", "k"]), "x.yaml: metrics is 'k'"),
         (definition(framse="all"), "unknown key in x.yaml 'framse': did you mean frames"),
-        ({"id": "x"}, "x.yaml: missing average, frames"),
+        ({"id": "x"}, "x.yaml: missing average, datasets, frames"),
         ([], "x.yaml: expected a mapping"),
     ],
 )
@@ -89,3 +102,46 @@ def test_default_protocols_of_the_catalogue_exist():
     assert evaluation
     for known in evaluation:
         assert known.protocol in PROTOCOLS
+
+
+def test_evaluated_frames_of_every_kind():
+    def evaluated(name, length, annotated):
+        return list(load_protocol(name).evaluated(length, annotated))
+
+    assert evaluated("fbms-proposed", 100, [60, 0, 20]) == [0, 20, 60]
+    assert evaluated("youtube-objects-semi-supervised", 100, [9, 0, 19]) == [9, 19]
+    assert evaluated("davis16-map50", 4, range(4)) == [0, 1, 2]
+    assert evaluated("davis17-unsupervised", 3, [0]) == [0, 1, 2]
+
+
+def test_jf_comes_with_j_and_f_and_brings_them():
+    semi = load_protocol("davis17-semi-supervised")
+    assert semi.choose_metrics(("f", "j")) == ("j", "f", "jf")
+    assert semi.choose_metrics(("jf",)) == ("j", "f", "jf")
+    assert semi.choose_metrics(("j",)) == ("j",)
+
+
+def test_every_published_table_follows_a_protocol_made_for_its_data():
+    content = yaml.safe_load((Path(__file__).parents[2] / "leaderboards" / "reported.yaml").read_text())
+    # no table: numbers in running text, on frames that the paper picked and does not name
+    unlisted = {("001", "text_4")}
+    for entry in content["entries"]:
+        paper, table = str(entry["paper"]), str(entry["table"])
+        found = protocol_of_table(paper, table, DATASETS[entry["dataset"]])
+        assert bool(found) != ((paper, table) in unlisted), (paper, table)
+
+
+@pytest.mark.parametrize(
+    ("paper", "table", "dataset", "protocol"),
+    [
+        ("000", "1", "ft3d", "ft3d-iou"),
+        ("000", "1", "davis16", "davis16-unsupervised"),
+        ("000", "7", "fbms", "fbms-binary"),
+        ("002", "1", "davis16", "davis16-map50"),
+        ("002", "7", "fbms", "fbms-official"),
+        ("004", "2", "youtube_objects", "youtube-objects-semi-supervised"),
+        ("004", "99", "davis16", ""),
+    ],
+)
+def test_the_protocol_of_a_table(paper, table, dataset, protocol):
+    assert protocol_of_table(paper, table, dataset) == protocol

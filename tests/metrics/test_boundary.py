@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosbench.metrics.functional import contour_accuracy
-from vosbench.metrics.functional.boundary import boundary_map
 
 pairs = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12).flatmap(
     lambda s: st.tuples(hnp.arrays(bool, s), hnp.arrays(bool, s))
@@ -48,21 +47,6 @@ def square(size, top, left, side):
     mask = np.zeros((size, size), bool)
     mask[top : top + side, left : left + side] = True
     return mask
-
-
-def test_boundary_lies_on_the_upper_left_side_of_a_change():
-    mask = torch.zeros(4, 4).bool()
-    mask[2, 2] = True
-    expected = torch.zeros(4, 4).bool()
-    expected[1:3, 1:3] = True
-    assert torch.equal(boundary_map(mask), expected)
-
-
-def test_the_image_border_is_no_boundary():
-    full, half = torch.ones(3, 3).bool(), torch.zeros(3, 3).bool()
-    half[:, 2] = True
-    assert not boundary_map(full).any()
-    assert boundary_map(half).nonzero().tolist() == [[0, 1], [1, 1], [2, 1]]
 
 
 def test_the_radius_is_exact_and_euclidean():

@@ -55,6 +55,7 @@ def make_reported():
             "variant": "",
             "note": "",
             "own": True,
+            "protocol": "davis16-unsupervised",
         }
         return Reported(**{**fields, **changes})
 

@@ -17,6 +17,7 @@ PUBLISHED = Reported(
     variant="",
     note="",
     own=True,
+    protocol="davis16-unsupervised",
 )
 MEASURED = Measured(
     value=0.6,
@@ -61,7 +62,10 @@ def test_the_tolerance_is_a_choice():
     [
         ({"split": "trainval"}, "published on val, measured on trainval"),
         ({"sequences": 3}, "3 of 20 sequences measured"),
-        ({"protocol": "davis17-unsupervised"}, "published under another protocol than davis17-unsupervised"),
+        (
+            {"protocol": "davis17-unsupervised"},
+            "published under davis16-unsupervised, measured under davis17-unsupervised",
+        ),
         ({"value": None}, "undefined here"),
     ],
 )

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from vosbench.benchmark.protocols import Protocol
+from vosbench.benchmark.protocols import Protocol, VoidRule
+from vosbench.benchmark.statistics import Aggregation, aggregate
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
-from vosbench.metrics import functional
-from vosbench.metrics.kernels.temporal import T_SCALE
+from vosbench.metrics.kernels.fbms import VolumeOverlap
+from vosbench.metrics.kernels.overlap import OverlapSeries, object_count
+from vosbench.metrics.kernels.statistics import named_statistics, nan_mean
+from vosbench.metrics.kernels.temporal import T_SCALE, PairValues
 
 METRIC_VERSION = 1
 """Part of every record's key: raise it when the meaning of any value changes."""
 
-MAX_PROPOSALS = 20
-"""Most object ids a prediction may use under matching (Caelles et al., 2019)."""
+LOWER_IS_BETTER = frozenset({"J_decay", "F_decay", "T_mean", "delta_obj"})
 
-Masks = NDArray[np.bool_]
-PerFrame = dict[str, list[float]]
+_OBJECTS = "objects"
+"""Column of the number of objects, beside the values of a sequence."""
 
 
 @dataclass(frozen=True)
@@ -44,51 +45,86 @@ class SequenceScore:
 
 
 def score_sequence(
-    pred_ids: NDArray[np.uint8],
+    pred_ids: Sequence[IdMap] | NDArray[np.uint8],
     target_ids: Mapping[int, IdMap],
     protocol: Protocol,
     metrics: Sequence[str] | None = None,
+    *,
+    partial: bool = False,
 ) -> SequenceScore:
-    """Score one sequence.
+    """Score one sequence, frame by frame: memory does not grow with its length.
 
     Args:
-        pred_ids: (T, H, W) uint8 predicted ids, 0 = background.
+        pred_ids: T predicted (H, W) uint8 id maps, 0 = background; an array or made when indexed. Only
+            those of evaluated frames are asked for, in order and once.
         target_ids: frame index -> (H, W) uint8 ground truth; every evaluated frame must be there.
-        protocol: the rules.
-        metrics: letters out of ``j f t``; all of the protocol when None.
+        protocol: the rules, not those of detections.
+        metrics: some of the protocol's; all when None.
+        partial: id 255 of the prediction means that it says nothing about the pixel (sparse tracks).
 
     Raises:
         InputError: sizes differ, ground truth or ids are missing, or ids the protocol does not allow.
     """
-    letters = protocol.choose_metrics(None if metrics is None else tuple(metrics))
-    frames = protocol.evaluated(len(pred_ids))
-    target = _gather_target(target_ids, frames, pred_ids.shape, protocol)
-    pred = pred_ids[frames.start : frames.stop]
-    void = target == VOID if protocol.void == "ignore" else None
-    if protocol.objects == "union":
-        foreground = target != 0 if protocol.void == "foreground" else (target != 0) & (target != VOID)
-        return _summary([_per_frame(pred != 0, foreground, void, letters)], protocol)
-    first = _gather_target(target_ids, range(1), pred_ids.shape, protocol)[0]
-    objects = _object_ids(first)
-    if not objects:
-        raise InputError(f"ground-truth frame 0 has no object: protocol {protocol.id} needs its ids")
-    _check_prediction_ids(pred, len(objects), protocol)
-    if protocol.objects == "ids":
-        per_object = [_per_frame(pred == i, target == i, void, letters) for i in objects]
-    else:
-        per_object = _match(pred, target, objects, void, letters)
-    return _summary(per_object, protocol)
+    chosen = protocol.choose_metrics(None if metrics is None else tuple(metrics))
+    if protocol.objects == "detections":
+        raise InputError(f"protocol {protocol.id} scores detections, not masks of ids")
+    pairs = _pairs(pred_ids, target_ids, protocol)
+    if protocol.objects == "volumes":
+        return _score_volumes(pairs, protocol, chosen, partial)
+    return _score_frames(pairs, _object_count(target_ids, protocol), protocol, chosen)
 
 
 def overall(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str, float]:
     """Return the data-set value of every metric, a fraction, NaN where no sequence has one.
 
-    The mean runs over sequences, or over the objects of all sequences where the protocol says so.
-    T counts only the protocol's stability sequences, when the data set has any of them. Undefined
-    values (T of empty masks) are left out.
+    The mean runs over sequences, objects or classes, as the protocol says; with classes their own
+    means are there too, as ``iou_mean/CLASS``. T counts only the protocol's stability sequences, when
+    the data set has any of them. Undefined values (T of empty masks) are left out.
     """
-    names = dict.fromkeys(name for score in scores.values() for name in score.values)
-    return {name: _mean_over(scores, name, protocol) for name in names}
+    values = {}
+    for name in metric_names(scores):
+        rows = counted_rows(scores, name, protocol)
+        values[name] = aggregate(rows, aggregation(name, rows, protocol))
+        if protocol.average == "classes":
+            for label in sorted({class_of(sequence) for sequence in rows}):
+                of_class = {sequence: row for sequence, row in rows.items() if class_of(sequence) == label}
+                values[f"{name}/{label}"] = aggregate(of_class, Aggregation("mean", (name,)))
+    return values
+
+
+def metric_names(scores: Mapping[str, SequenceScore]) -> list[str]:
+    """Return the names of all values, in their order."""
+    return list(dict.fromkeys(name for score in scores.values() for name in score.values))
+
+
+def counted_rows(
+    scores: Mapping[str, SequenceScore], name: str, protocol: Protocol
+) -> dict[str, dict[str, float | None]]:
+    """Return the values of the sequences that count for a data-set value, with their numbers of objects."""
+    counted = stability_counts(scores, protocol) if name.startswith("T_") else list(scores)
+    return {sequence: {**scores[sequence].values, _OBJECTS: scores[sequence].objects} for sequence in counted}
+
+
+def aggregation(name: str, sequences: Iterable[str], protocol: Protocol) -> Aggregation:
+    """Return how the data-set value of a metric follows from those of its sequences.
+
+    Args:
+        name: of the value, e.g. ``"J_mean"``.
+        sequences: those that count.
+        protocol: the rules.
+    """
+    if name == "n_objects":
+        return Aggregation("sum", (name,))
+    if name == "f_measure" and protocol.variant in ("official", "binary"):
+        return Aggregation("harmonic", ("precision", "recall"))
+    if protocol.average == "classes":
+        return Aggregation("classes", (name,), classes={each: class_of(each) for each in sequences})
+    return Aggregation("mean", (name,), weights=_OBJECTS if protocol.average == "objects" else None)
+
+
+def class_of(sequence: str) -> str:
+    """Return the class of a sequence of YouTube-Objects, e.g. ``"car"`` of ``"car_0003"``."""
+    return sequence.partition("_")[0]
 
 
 def stability_counts(sequences: Iterable[str], protocol: Protocol) -> list[str]:
@@ -115,116 +151,117 @@ def stability_note(scores: Mapping[str, SequenceScore], protocol: Protocol) -> s
     return text if not absent else f"{text}; undefined (empty masks), left out: {', '.join(absent)}"
 
 
+def summary_notes(scores: Mapping[str, SequenceScore], protocol: Protocol) -> list[str]:
+    """Say in one line each what the data-set values were taken over, where it is not everything."""
+    notes = [] if (note := stability_note(scores, protocol)) is None else [note]
+    if "n_objects" in metric_names(scores):
+        notes.append(f"n_objects: of {sum(score.objects for score in scores.values())} in the ground truth")
+    return notes
+
+
 def without_nan(values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Return the values with None for what is undefined, as JSON and records have it."""
     return {name: value if _is_number(value) else None for name, value in values.items()}
 
 
-def _mean_over(scores: Mapping[str, SequenceScore], name: str, protocol: Protocol) -> float:
-    counted = stability_counts(scores, protocol) if name.startswith("T_") else list(scores)
-    chosen = [scores[sequence] for sequence in counted]
-    pairs = [(score.values.get(name), score.objects) for score in chosen]
-    defined = [(value, weight) for value, weight in pairs if value is not None and not math.isnan(value)]
-    if not defined:
-        return math.nan
-    if protocol.average == "sequences":
-        return math.fsum(value for value, _ in defined) / len(defined)
-    total = sum(weight for _, weight in defined)
-    return math.fsum(value * weight for value, weight in defined) / total if total else math.nan
+def _pairs(
+    pred_ids: Sequence[IdMap] | NDArray[np.uint8], target_ids: Mapping[int, IdMap], protocol: Protocol
+) -> Iterator[tuple[IdMap, IdMap]]:
+    """Yield prediction and ground truth of the evaluated frames."""
+    for frame in protocol.evaluated(len(pred_ids), target_ids):
+        if frame not in target_ids:
+            raise InputError(f"no ground truth for frame {frame}, which protocol {protocol.id} evaluates")
+        pred, target = pred_ids[frame], target_ids[frame]
+        if pred.shape != target.shape:
+            raise InputError(
+                f"frame {frame}: the prediction is {_size(pred.shape)}, the ground truth "
+                f"{_size(target.shape)} (width x height); masks are never resized: write them at the size of "
+                "the frames"
+            )
+        yield pred, target
+
+
+def _score_frames(
+    pairs: Iterable[tuple[IdMap, IdMap]], objects: int, protocol: Protocol, chosen: Sequence[str]
+) -> SequenceScore:
+    measures = [letter for letter, needs in (("J", {"j", "iou"}), ("F", {"f"})) if needs & set(chosen)]
+    assert protocol.objects in ("union", "ids", "match")
+    series = OverlapSeries(measures, protocol.objects, objects)
+    stability = PairValues() if "t" in chosen else None
+    for pred, target in pairs:
+        _check_highest_id(pred, series.highest_id, protocol)
+        truth, void = _without_void(target, protocol.void)
+        if measures:
+            series.add(pred if void is None else np.where(void, 0, pred), truth)
+        if stability is not None:
+            stability.add(pred != 0)
+    per_object = series.finish()
+    per_frame = {name: np.mean([each[name] for each in per_object], axis=0).tolist() for name in measures}
+    values = {"iou_mean": nan_mean(per_object[0]["J"])} if "iou" in chosen else _means(per_object)
+    if "jf" in chosen:
+        values["JF_mean"] = (values["J_mean"] + values["F_mean"]) / 2
+    if stability is not None:
+        per_frame["T"] = [T_SCALE * value for value in stability.values]
+        values["T_mean"] = nan_mean(np.array(per_frame["T"]))
+    return SequenceScore(values, per_frame, objects)
+
+
+def _means(per_object: Sequence[Mapping[str, NDArray[np.float64]]]) -> dict[str, float]:
+    """Mean over objects of the statistics of their frames."""
+    statistics = [named_statistics(values) for values in per_object]
+    return {name: float(np.mean([item[name] for item in statistics])) for name in statistics[0]}
+
+
+def _score_volumes(
+    pairs: Iterable[tuple[IdMap, IdMap]], protocol: Protocol, chosen: Sequence[str], partial: bool
+) -> SequenceScore:
+    overlap = VolumeOverlap()
+    for pred, target in pairs:
+        truth, void = _without_void(target, protocol.void)
+        overlap.add(pred, truth, void, uncovered=pred == VOID if partial else None)
+    values: dict[str, float] = {}
+    if "fbms" in chosen:
+        assert protocol.variant is not None
+        values |= overlap.measure(protocol.variant)
+    if "delta_obj" in chosen:
+        values["delta_obj"] = float(overlap.count_error())
+    return SequenceScore(values, objects=overlap.objects)
+
+
+def _without_void(target: IdMap, rule: VoidRule) -> tuple[IdMap, NDArray[np.bool_] | None]:
+    """Return the ids of the ground truth, and the pixels to leave out when there are any."""
+    if rule == "foreground":
+        return target, None
+    void = target == VOID
+    if not void.any():
+        return target, None
+    return np.where(void, 0, target).astype(np.uint8), void if rule == "ignore" else None
+
+
+def _object_count(target_ids: Mapping[int, IdMap], protocol: Protocol) -> int:
+    if protocol.objects == "union":
+        return 1
+    if 0 not in target_ids:
+        raise InputError(f"no ground truth for frame 0, whose ids protocol {protocol.id} needs")
+    objects = object_count(target_ids[0])
+    if not objects:
+        raise InputError(f"ground-truth frame 0 has no object: protocol {protocol.id} needs its ids")
+    return objects
+
+
+def _check_highest_id(pred: IdMap, allowed: int | None, protocol: Protocol) -> None:
+    highest = int(pred.max(initial=0))
+    if allowed is None or highest <= allowed:
+        return
+    reason = "the ids of ground-truth frame 0" if protocol.objects == "ids" else "the most proposals it takes"
+    raise InputError(
+        f"the prediction has id {highest}; protocol {protocol.id} allows 1..{allowed} ({reason})"
+    )
 
 
 def _is_number(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
 
 
-def _gather_target(
-    target_ids: Mapping[int, IdMap], frames: Sequence[int], shape: tuple[int, ...], protocol: Protocol
-) -> NDArray[np.uint8]:
-    target = np.zeros((len(frames), *shape[1:]), np.uint8)
-    for row, frame in enumerate(frames):
-        if frame not in target_ids:
-            raise InputError(f"no ground truth for frame {frame}, which protocol {protocol.id} evaluates")
-        ids = target_ids[frame]
-        if ids.shape != shape[1:]:
-            raise InputError(
-                f"frame {frame}: the prediction is {_size(shape[1:])}, the ground truth {_size(ids.shape)} "
-                "(width x height); masks are never resized: write them at the size of the frames"
-            )
-        target[row] = ids
-    return target
-
-
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}"
-
-
-def _object_ids(first: IdMap) -> range:
-    """Ids 1..K, K the largest id of ground-truth frame 0."""
-    ids = first[first != VOID]
-    return range(1, int(ids.max(initial=0)) + 1)
-
-
-def _check_prediction_ids(pred: NDArray[np.uint8], objects: int, protocol: Protocol) -> None:
-    most = objects if protocol.objects == "ids" else MAX_PROPOSALS
-    highest = int(pred.max(initial=0))
-    if highest <= most:
-        return
-    reason = "the ids of ground-truth frame 0" if protocol.objects == "ids" else "the most proposals it takes"
-    raise InputError(f"the prediction has id {highest}; protocol {protocol.id} allows 1..{most} ({reason})")
-
-
-def _match(
-    pred: NDArray[np.uint8],
-    target: NDArray[np.uint8],
-    objects: range,
-    void: Masks | None,
-    letters: Sequence[str],
-) -> list[PerFrame]:
-    """Give every object the proposal of the best total J+F (of the one measure when only one is asked)."""
-    # Only this protocol needs scipy, whose import takes longer than scoring a short sequence.
-    from scipy.optimize import linear_sum_assignment
-
-    proposals = [int(i) for i in np.unique(pred) if i != 0]
-    # Objects without a proposal of their own are compared with empty masks.
-    proposals += [MAX_PROPOSALS + 1 + extra for extra in range(max(len(objects) - len(proposals), 0))]
-    table = [[_per_frame(pred == p, target == i, void, letters) for p in proposals] for i in objects]
-    gain = [[np.mean([np.mean(values) for values in cell.values()]) for cell in row] for row in table]
-    rows, columns = linear_sum_assignment(np.asarray(gain), maximize=True)
-    return [table[row][column] for row, column in zip(rows, columns, strict=True)]
-
-
-def _per_frame(pred: Masks, target: Masks, void: Masks | None, letters: Sequence[str]) -> PerFrame:
-    """Return metric letter -> values, from (N, H, W) masks of the evaluated frames."""
-    prediction, truth = torch.from_numpy(pred), torch.from_numpy(target)
-    ignored = None if void is None else torch.from_numpy(void)
-    values: PerFrame = {}
-    if "j" in letters:
-        values["J"] = functional.region_similarity(prediction, truth, ignored).tolist()
-    if "f" in letters:
-        values["F"] = functional.contour_accuracy(prediction, truth, ignored).tolist()
-    if "t" in letters:
-        values["T"] = (T_SCALE * functional.temporal_stability(prediction)).tolist()
-    return values
-
-
-def _summary(per_object: Sequence[PerFrame], protocol: Protocol) -> SequenceScore:
-    statistics = [_statistics(per_frame) for per_frame in per_object]
-    values = {name: float(np.mean([item[name] for item in statistics])) for name in statistics[0]}
-    if protocol.average == "objects" and {"J_mean", "F_mean"} <= values.keys():
-        values["JF_mean"] = (values["J_mean"] + values["F_mean"]) / 2
-    per_frame = {
-        letter: np.mean([item[letter] for item in per_object], axis=0).tolist() for letter in per_object[0]
-    }
-    return SequenceScore(values=values, per_frame=per_frame, objects=len(per_object))
-
-
-def _statistics(per_frame: PerFrame) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for letter in ("J", "F"):
-        if letter in per_frame:
-            statistics = functional.sequence_statistics(torch.tensor(per_frame[letter], dtype=torch.float64))
-            values |= {f"{letter}_{name}": float(statistics[name]) for name in ("mean", "recall", "decay")}
-    if "T" in per_frame:
-        defined = [value for value in per_frame["T"] if not math.isnan(value)]
-        values["T_mean"] = math.fsum(defined) / len(defined) if defined else math.nan
-    return values

@@ -138,6 +138,19 @@ def load_protocol(name: str) -> Protocol:
     return parse_protocol(yaml.safe_load(file.read_text(encoding="utf-8")), source=f"{name}.yaml")
 
 
+def protocol_of_table(paper: str, table: str, dataset: str) -> str:
+    """Return the id of the protocol that a published table follows; ``""`` when none is known.
+
+    Args:
+        paper: key of ``papers`` in ``leaderboards/reported.yaml``.
+        table: its number, or ``text_<section>``.
+        dataset: our name; a table may report several under rules of their own.
+    """
+    following = [each for each in map(load_protocol, PROTOCOLS) if table in each.tables.get(paper, ())]
+    made_for = [each for each in following if dataset in each.datasets]
+    return next((each.id for each in made_for or following), "")
+
+
 def parse_protocol(content: Any, source: str) -> Protocol:
     """Build a protocol from the content of a YAML file.
 

@@ -6,11 +6,23 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vosbench.benchmark.evaluate import SequenceScore, overall, score_sequence, stability_note, without_nan
+from vosbench.benchmark.evaluate import (
+    LOWER_IS_BETTER,
+    SequenceScore,
+    aggregation,
+    counted_rows,
+    metric_names,
+    overall,
+    score_sequence,
+    summary_notes,
+    without_nan,
+)
 from vosbench.benchmark.executors import choose_workers, grouped_notes, run_tasks
-from vosbench.benchmark.protocols import Protocol, load_protocol
+from vosbench.benchmark.protocols import PROTOCOLS, Protocol, load_protocol
 from vosbench.benchmark.results import Missing, ResultFolder
+from vosbench.benchmark.statistics import Comparison, Interval, compare, interval
 from vosbench.data.catalogue import entry, open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import data_root as find_data_root
@@ -30,6 +42,7 @@ class Score:
         protocol: protocol id.
         sequences: sequence -> its score, in the order of the split.
         overall: metric -> value of the data set, a fraction, NaN where undefined.
+        intervals: metric -> where the value lies with 95 % certainty, judged by its sequences.
         notes: one line each on how the files were understood and what was left out.
     """
 
@@ -38,16 +51,58 @@ class Score:
     protocol: str
     sequences: Mapping[str, SequenceScore]
     overall: Mapping[str, float]
+    intervals: Mapping[str, Interval]
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """Return the values as JSON text; undefined ones are null."""
-        content = {
+    def content(self) -> dict[str, Any]:
+        """Return the values as plain data; undefined ones are None."""
+        return {
             "dataset": self.dataset,
             "split": self.split,
             "protocol": self.protocol,
             "sequences": {name: without_nan(score.values) for name, score in self.sequences.items()},
             "overall": without_nan(self.overall),
+            "intervals": {
+                name: list(without_nan({"low": each.low, "high": each.high}).values())
+                for name, each in self.intervals.items()
+            },
+        }
+
+    def to_json(self) -> str:
+        """Return the values as JSON text."""
+        return json.dumps(self.content(), indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class ScorePair:
+    """Two result folders on the sequences of one data set.
+
+    Attributes:
+        first, second: their scores.
+        comparisons: metric -> difference, its interval, and the probability that the first is better.
+    """
+
+    first: Score
+    second: Score
+    comparisons: Mapping[str, Comparison]
+
+    def to_json(self) -> str:
+        """Return both scores and the comparison as JSON text; undefined values are null."""
+        comparison = {
+            name: without_nan(
+                {
+                    "difference": each.difference,
+                    "low": each.interval.low,
+                    "high": each.interval.high,
+                    "win_probability": each.win_probability,
+                }
+            )
+            for name, each in self.comparisons.items()
+        }
+        content = {
+            "first": self.first.content(),
+            "second": self.second.content(),
+            "comparison": comparison,
         }
         return json.dumps(content, indent=1) + "\n"
 
@@ -94,7 +149,7 @@ def score(
     Raises:
         InputError: anything about the folder, the data or the options that cannot be used.
     """
-    rules = load_protocol(protocol or _default_protocol(dataset))
+    rules = choose_protocol(dataset, protocol)
     letters = rules.choose_metrics(None if metrics is None else tuple(metrics))
     opened = open_dataset(dataset, find_data_root(data_root), split)
     chosen = choose_sequences(opened, sequences)
@@ -117,8 +172,38 @@ def score(
         protocol=rules.id,
         sequences=ordered,
         overall=overall(ordered, rules),
+        intervals=_intervals(ordered, rules),
         notes=(*folder.notes, *grouped_notes(notes, len(ordered)), *_summary_notes(opened, ordered, rules)),
     )
+
+
+def compare_scores(first: Score, second: Score) -> ScorePair:
+    """Compare two scores of the same data set and protocol, sequence by sequence.
+
+    Raises:
+        InputError: another data set, split or protocol, or no sequence in common.
+    """
+    for key in ("dataset", "split", "protocol"):
+        if getattr(first, key) != getattr(second, key):
+            raise InputError(
+                f"the scores differ in {key}: {getattr(first, key)} and {getattr(second, key)}; "
+                "only scores of the same data and protocol can be compared"
+            )
+    rules = load_protocol(first.protocol)
+    comparisons = {}
+    for name in metric_names(first.sequences):
+        rows = [counted_rows(each.sequences, name, rules) for each in (first, second)]
+        rule = aggregation(name, {**rows[0], **rows[1]}, rules)
+        comparisons[name] = compare(*rows, rule, lower_is_better=name in LOWER_IS_BETTER)
+    return ScorePair(first, second, comparisons)
+
+
+def _intervals(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str, Interval]:
+    intervals = {}
+    for name in metric_names(scores):
+        rows = counted_rows(scores, name, protocol)
+        intervals[name] = interval(rows, aggregation(name, rows, protocol))
+    return intervals
 
 
 def choose_sequences(dataset: Dataset, names: Sequence[str] | None) -> dict[str, int]:
@@ -138,10 +223,22 @@ def choose_sequences(dataset: Dataset, names: Sequence[str] | None) -> dict[str,
     return {name: index for name, index in indices.items() if name in set(names)}
 
 
-def _default_protocol(dataset: str) -> str:
-    protocol = entry(dataset).protocol
-    if protocol is None:
+def choose_protocol(dataset: str, name: str | None) -> Protocol:
+    """Return the protocol called `name`, or the default one of a data set.
+
+    Raises:
+        InputError: no such protocol, one made for other data sets, or none is named for a training set.
+    """
+    name = name or entry(dataset).protocol
+    if name is None:
         raise InputError(f"{dataset} is a training set without a protocol; name one to score on it")
+    protocol = load_protocol(name)
+    if dataset not in protocol.datasets:
+        fitting = [each for each in PROTOCOLS if dataset in load_protocol(each).datasets]
+        raise InputError(
+            f"protocol {name} is made for {', '.join(protocol.datasets)}, not for {dataset}; "
+            f"choose from {', '.join(fitting) or 'none'}"
+        )
     return protocol
 
 
@@ -149,7 +246,9 @@ def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
     video = open_dataset(task.dataset, task.root, task.split)[task.index]
     masks = task.results.read(video)
     try:
-        scored = score_sequence(masks.ids, video.annotations, task.results.protocol, task.metrics)
+        scored = score_sequence(
+            masks.ids, video.annotations, task.results.protocol, task.metrics, partial=masks.partial
+        )
     except InputError as error:
         raise InputError(f"{video.name}: {error}") from None
     return video.name, scored, masks.notes
@@ -159,7 +258,4 @@ def _summary_notes(dataset: Dataset, scores: Mapping[str, SequenceScore], protoc
     notes = []
     if len(scores) < len(dataset):
         notes.append(f"partial: {len(scores)} of {len(dataset)} sequences of {dataset.label} {dataset.split}")
-    stability = stability_note(scores, protocol)
-    if stability is not None:
-        notes.append(stability)
-    return notes
+    return [*notes, *summary_notes(scores, protocol)]

@@ -6,14 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vosbench.metrics.davis import ContourAccuracy, RegionSimilarity, TemporalStability
+    from vosbench.metrics.davis import ContourAccuracy, JFMeasure, RegionSimilarity, TemporalStability
     from vosbench.metrics.fbms import FBMSMeasure, ObjectCountError
 
-__all__ = ["ContourAccuracy", "FBMSMeasure", "ObjectCountError", "RegionSimilarity", "TemporalStability"]
+__all__ = [
+    "ContourAccuracy",
+    "FBMSMeasure",
+    "JFMeasure",
+    "ObjectCountError",
+    "RegionSimilarity",
+    "TemporalStability",
+]
 
 _HOMES = {
     "ContourAccuracy": "vosbench.metrics.davis",
     "FBMSMeasure": "vosbench.metrics.fbms",
+    "JFMeasure": "vosbench.metrics.davis",
     "ObjectCountError": "vosbench.metrics.fbms",
     "RegionSimilarity": "vosbench.metrics.davis",
     "TemporalStability": "vosbench.metrics.davis",

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-from vosbench.metrics.functional import (
-    contour_accuracy,
-    region_similarity,
-    sequence_statistics,
-    temporal_stability,
-)
-from vosbench.metrics.kernels.statistics import STATISTICS
-from vosbench.metrics.kernels.temporal import T_SCALE
+from vosbench.metrics.kernels.overlap import Ids, Matching, OverlapSeries, object_count
+from vosbench.metrics.kernels.statistics import STATISTICS, named_statistics, nan_mean
+from vosbench.metrics.kernels.temporal import T_SCALE, PairValues
 
 FrameChoice = Literal["inner", "all"]
-ObjectChoice = Literal["union", "ids"]
-
-VOID = 255
 
 
 class _SequenceMean(Metric):
@@ -34,15 +26,17 @@ class _SequenceMean(Metric):
     is_differentiable = False
     full_state_update = False
     names: ClassVar[tuple[str, ...]]
+    choices: ClassVar[tuple[Matching, ...]] = ("union", "ids", "match")
+    void_counts: ClassVar[bool] = True
     total: Tensor
     count: Tensor
 
-    def __init__(self, frames: FrameChoice = "inner", objects: ObjectChoice = "union") -> None:
+    def __init__(self, frames: FrameChoice = "inner", objects: Matching = "union") -> None:
         super().__init__()
         if frames not in ("inner", "all"):
             raise ValueError(f"frames must be 'inner' or 'all', got {frames!r}")
-        if objects not in ("union", "ids"):
-            raise ValueError(f"objects must be 'union' or 'ids', got {objects!r}")
+        if objects not in self.choices:
+            raise ValueError(f"objects must be {' or '.join(map(repr, self.choices))}, got {objects!r}")
         self.frames = frames
         self.objects = objects
         zeros = torch.zeros(len(self.names), dtype=torch.float64)
@@ -58,27 +52,44 @@ class _SequenceMean(Metric):
             void: (T, H, W) bool, pixels to leave out.
 
         Raises:
-            ValueError: not integer, not (T, H, W), shapes that differ, no frame to evaluate, or with
-                ``objects="ids"`` no object in the first frame of the ground truth or a predicted id
-                beyond its largest.
+            ValueError: not integer, not (T, H, W), shapes that differ, no frame to evaluate, no object
+                in the first frame of the ground truth unless ``objects="union"``, or a predicted id
+                beyond those allowed.
         """
-        _check_ids(pred_ids, target_ids)
+        _check_ids(pred_ids, target_ids, void)
         evaluated = slice(1, -1) if self.frames == "inner" else slice(None)
         if len(pred_ids[evaluated]) == 0:
             raise ValueError(f"frames={self.frames!r} leaves none of {len(pred_ids)} frames to evaluate")
-        void = None if void is None else void[evaluated]
-        for pred, target in _object_masks(pred_ids, target_ids, self.objects):
-            values = self._sequence_values(pred[evaluated], target[evaluated], void).to(self.total.device)
-            self.total += values.nan_to_num(0.0)
-            self.count += ~values.isnan()
+        objects = 1 if self.objects == "union" else object_count(target_ids[0].cpu().numpy())
+        if not objects:
+            raise ValueError(f"objects={self.objects!r}: the first frame of target_ids holds no object")
+        if void is not None and self.void_counts:
+            pred_ids, target_ids = pred_ids * ~void, target_ids * ~void
+        pred, target = (ids[evaluated].cpu().numpy() for ids in (pred_ids, target_ids))
+        for values in self._object_values(pred, target, objects):
+            row = torch.tensor([values[name] for name in self.names], dtype=torch.float64)
+            self.total += row.nan_to_num(0.0).to(self.total.device)
+            self.count += (~row.isnan()).to(self.count.device)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the mean of every value over the videos (or objects) so far: () float64 each."""
         return dict(zip(self.names, (self.total / self.count).unbind(), strict=True))
 
-    @abstractmethod
-    def _sequence_values(self, pred: Tensor, target: Tensor, void: Tensor | None) -> Tensor:
-        """Values of one sequence of (T, H, W) bool masks: (len(names),) float64."""
+    def _object_values(self, pred: Ids, target: Ids, objects: int) -> list[dict[str, float]]:
+        """Values of every object from (N, H, W) ids of the evaluated frames."""
+        series = OverlapSeries(self._measures(), self.objects, objects)
+        highest = int(pred.max())
+        if series.highest_id is not None and highest > series.highest_id:
+            reason = (
+                f"the first ground truth only 1..{objects}" if self.objects == "ids" else "20 is the most"
+            )
+            raise ValueError(f"objects={self.objects!r}: pred_ids holds id {highest}, {reason}")
+        for frame, truth in zip(pred, target, strict=True):
+            series.add(frame, truth)
+        return [named_statistics(values) for values in series.finish()]
+
+    def _measures(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name.partition("_")[0] for name in self.names))
 
 
 class RegionSimilarity(_SequenceMean):
@@ -92,9 +103,11 @@ class RegionSimilarity(_SequenceMean):
         frames: ``"inner"`` drops the first and the last frame (DAVIS 2016 and semi-supervised
             DAVIS 2017), ``"all"`` keeps them (unsupervised DAVIS 2017).
         objects: ``"union"`` takes every non-zero id as one foreground and averages over videos
-            (DAVIS 2016); ``"ids"`` measures the ids 1..K one by one, K the largest id of the first
-            ground-truth frame, and averages over objects. With ``"ids"``, 255 in the ground truth is
-            background; pass `void` to leave it out.
+            (DAVIS 2016). The others average over objects, 1..K with K the largest id of the first
+            ground-truth frame: ``"ids"`` compares equal ids (semi-supervised DAVIS 2017), ``"match"``
+            gives each object one of up to 20 predicted ids by the assignment of the highest total
+            (unsupervised). With both, 255 in the ground truth is background; pass `void` to leave
+            it out.
 
     Source: Perazzi et al., CVPR 2016, section 5; Pont-Tuset et al., 2017.
 
@@ -111,9 +124,6 @@ class RegionSimilarity(_SequenceMean):
 
     higher_is_better = True
     names = tuple(f"J_{name}" for name in STATISTICS)
-
-    def _sequence_values(self, pred: Tensor, target: Tensor, void: Tensor | None) -> Tensor:
-        return _statistics(region_similarity(pred, target, void))
 
 
 class ContourAccuracy(_SequenceMean):
@@ -136,8 +146,31 @@ class ContourAccuracy(_SequenceMean):
     higher_is_better = True
     names = tuple(f"F_{name}" for name in STATISTICS)
 
-    def _sequence_values(self, pred: Tensor, target: Tensor, void: Tensor | None) -> Tensor:
-        return _statistics(contour_accuracy(pred, target, void))
+
+class JFMeasure(_SequenceMean):
+    """J&F, the mean of J_mean and F_mean, with both measures and their statistics.
+
+    Arguments and source as in `RegionSimilarity`; with ``objects="match"`` the assignment maximises
+    the mean over frames of (J + F) / 2, as the released DAVIS 2017 evaluation does when it is asked
+    for both. Higher is better.
+
+    Example:
+        >>> import torch
+        >>> target = torch.zeros(2, 8, 8, dtype=torch.uint8)
+        >>> target[:, :4], target[:, 4:] = 1, 2
+        >>> measure = JFMeasure(frames="all", objects="match")
+        >>> measure.update(3 - target, target)  # other ids, same objects
+        >>> measure.compute()["JF_mean"]
+        tensor(1., dtype=torch.float64)
+    """
+
+    higher_is_better = True
+    names = tuple(f"{letter}_{name}" for letter in "JF" for name in STATISTICS)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return ``JF_mean`` and the means of every value: () float64 each."""
+        values = super().compute()
+        return {"JF_mean": (values["J_mean"] + values["F_mean"]) / 2, **values}
 
 
 class TemporalStability(_SequenceMean):
@@ -163,18 +196,24 @@ class TemporalStability(_SequenceMean):
 
     higher_is_better = False
     names = ("T_mean",)
+    choices = ("union", "ids")
+    void_counts = False
 
-    def _sequence_values(self, pred: Tensor, target: Tensor, void: Tensor | None) -> Tensor:
-        del target, void
-        return T_SCALE * temporal_stability(pred).nanmean().reshape(1)
-
-
-def _statistics(values: Tensor) -> Tensor:
-    statistics = sequence_statistics(values)
-    return torch.tensor([statistics[name] for name in STATISTICS], dtype=torch.float64)
+    def _object_values(self, pred: Ids, target: Ids, objects: int) -> list[dict[str, float]]:
+        del target
+        masks = [pred != 0] if self.objects == "union" else [pred == i for i in range(1, objects + 1)]
+        return [{"T_mean": _instability(each)} for each in masks]
 
 
-def _check_ids(pred_ids: Tensor, target_ids: Tensor) -> None:
+def _instability(masks: NDArray[np.bool_]) -> float:
+    """T of one video of (N, H, W) masks."""
+    pairs = PairValues()
+    for mask in masks:
+        pairs.add(mask)
+    return T_SCALE * nan_mean(np.array(pairs.values))
+
+
+def _check_ids(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None) -> None:
     for name, ids in (("pred_ids", pred_ids), ("target_ids", target_ids)):
         if ids.ndim != 3 or ids.is_floating_point() or ids.is_complex():
             raise ValueError(
@@ -185,22 +224,7 @@ def _check_ids(pred_ids: Tensor, target_ids: Tensor) -> None:
             f"pred_ids has shape {tuple(pred_ids.shape)}, target_ids has {tuple(target_ids.shape)}: "
             "sizes must agree"
         )
-
-
-def _object_masks(
-    pred_ids: Tensor, target_ids: Tensor, objects: ObjectChoice
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield predicted and true (T, H, W) bool masks of every object that counts."""
-    if objects == "union":
-        yield pred_ids != 0, target_ids != 0
-        return
-    first = target_ids[0]
-    largest = int(first[first != VOID].max()) if (first != VOID).any() else 0
-    if largest == 0:
-        raise ValueError("objects='ids': the first frame of target_ids holds no object")
-    if (beyond := int(pred_ids.max())) > largest:
+    if void is not None and (void.dtype != torch.bool or void.shape != pred_ids.shape):
         raise ValueError(
-            f"objects='ids': pred_ids holds id {beyond}, the first ground truth only 1..{largest}"
+            f"void must be {tuple(pred_ids.shape)} bool, got {void.dtype} of shape {tuple(void.shape)}"
         )
-    for object_id in range(1, largest + 1):
-        yield pred_ids == object_id, target_ids == object_id

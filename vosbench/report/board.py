@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vosbench.benchmark.evaluate import SequenceScore, overall, stability_note
+from vosbench.benchmark.evaluate import LOWER_IS_BETTER, SequenceScore, overall, summary_notes
 from vosbench.benchmark.protocols import Protocol, load_protocol
 from vosbench.benchmark.record import Record
 from vosbench.errors import InputError
@@ -32,8 +32,6 @@ METRIC_ORDER = (
     "map50_seg",
 )
 """Columns, in this order; a board ranks by the first it has."""
-
-LOWER_IS_BETTER = frozenset({"J_decay", "F_decay", "T_mean", "delta_obj"})
 
 # seconds of these steps make up the frame rate; scoring is not part of a method
 _METHOD_STEPS = ("flow", "segment")
@@ -272,15 +270,14 @@ def _frames_per_second(records: Iterable[Record]) -> float | None:
 
 
 def _notes(rows: Sequence[Row], protocol: Protocol) -> tuple[str, ...]:
-    """Say how T was averaged, naming the methods where it was not the same for all."""
+    """Say what the averages were taken over, naming the methods where it was not the same for all."""
     methods: dict[str, list[str]] = {}
     for row in rows:
-        note = stability_note(_scores(row.records), protocol)
-        if note:
+        for note in summary_notes(_scores(row.records), protocol):
             methods.setdefault(note, []).append(row.name)
-    if len(methods) == 1:
-        return tuple(methods)
-    return tuple(f"{note} ({', '.join(names)})" for note, names in methods.items())
+    return tuple(
+        note if len(names) == len(rows) else f"{note} ({', '.join(names)})" for note, names in methods.items()
+    )
 
 
 def _scores(records: Mapping[str, Record]) -> dict[str, SequenceScore]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vosbench import __version__
+from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.data.video import Video
-from vosbench.report.board import LOWER_IS_BETTER, Board
+from vosbench.report.board import Board
 from vosbench.report.curves import HEIGHT, WIDTH, curves
 from vosbench.report.facts import facts, provenance
 from vosbench.report.pictures import Strip, strips

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.data.formats.png import read_ids
 from vosbench.data.video import VOID, Frame, Video
 from vosbench.errors import InputError
 from vosbench.inference.overlay import overlay
-from vosbench.report.board import LOWER_IS_BETTER, Board, Row
+from vosbench.report.board import Board, Row
 from vosbench.report.tables import show
 from vosbench.report.thumbnail import thumbnail
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from vosbench.benchmark.protocols import protocol_of_table
 from vosbench.errors import InputError
 
 DATASETS = {
@@ -37,6 +38,8 @@ SPLITS = {
     ("davis16", "all50"): "trainval",
     ("segtrack", "all14"): "all",
     ("youtube_objects", "all126"): "all",
+    # the paper kept 23 sequences, the released list has 22
+    ("davis17", "moving_val (23 of 30)"): "moving_val",
 }
 """The papers' name of a split, where ours is another."""
 
@@ -96,6 +99,7 @@ class Reported:
         variant: ablation label, ``""`` when none.
         note: doubts about the number, ``""`` when none.
         own: the number is of the paper's own method, not of a quoted peer.
+        protocol: id of the protocol it follows, ``""`` when none of ours.
     """
 
     paper: str
@@ -108,6 +112,7 @@ class Reported:
     variant: str
     note: str
     own: bool
+    protocol: str
 
     @property
     def source(self) -> str:
@@ -224,6 +229,7 @@ def _reported(entry: Any, papers: Mapping[str, str], where: str) -> Reported:
         variant=str(entry.get("variant", "")),
         note=str(entry.get("note", "")),
         own=bool(entry.get("own_method", False)),
+        protocol=protocol_of_table(str(entry["paper"]), table, dataset),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.report.board import LOWER_IS_BETTER, Board, Comparison, Row
+from vosbench.report.board import Board, Comparison, Row
 from vosbench.report.facts import facts
 
 ABSENT = "-"

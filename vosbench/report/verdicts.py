@@ -11,12 +11,6 @@ from typing import Literal
 from vosbench.errors import InputError
 from vosbench.report.reported import Reported, packaged, read_yaml
 
-PROTOCOLS = {
-    "davis16": "davis16-unsupervised",
-    "davis17": "davis17-semi-supervised",
-}
-"""The protocol that the published numbers of a data set follow; other protocols compare with none."""
-
 SEQUENCES = {
     ("davis16", "train"): 30,
     ("davis16", "val"): 20,
@@ -176,8 +170,10 @@ def judge(
 
 def _obstacle(measured: Measured, published: Reported) -> str:
     """Say why the two numbers do not measure the same thing, ``""`` when they do."""
-    if measured.protocol != PROTOCOLS.get(measured.dataset):
-        return f"published under another protocol than {measured.protocol}"
+    if measured.protocol != published.protocol:
+        return (
+            f"published under {published.protocol or 'rules of its own'}, measured under {measured.protocol}"
+        )
     if measured.split != published.split:
         return f"published on {published.split}, measured on {measured.split}"
     covered = SEQUENCES.get((measured.dataset, measured.split))

@@ -15,6 +15,9 @@ Ids = NDArray[np.integer]
 
 Matching = Literal["union", "ids", "match"]
 
+VOID = 255
+"""Id of ground-truth pixels that belong to no object and not to the background either."""
+
 MAX_PROPOSALS = 20
 """Most object ids a prediction may use under matching (Caelles et al., 2019)."""
 
@@ -40,6 +43,12 @@ def contour(pred: Silhouette, target: Silhouette) -> float:
     return 2 * precision * recall / total if total else 0.0
 
 
+def object_count(first_target: Ids) -> int:
+    """Return K, the largest id of the first ground-truth frame: its objects are 1..K. 255 is none."""
+    objects = first_target[first_target != VOID]
+    return int(objects.max(initial=0))
+
+
 _MEASURES = {"J": region, "F": contour}
 
 
@@ -58,17 +67,25 @@ class OverlapSeries:
         objects: number of objects; only for ``"ids"`` and ``"match"``.
         bound_th: see `vosbench.metrics.kernels.silhouette.match_radius`.
 
+    Attributes:
+        highest_id: the largest id a prediction may have; None where any will do.
+
     Source: Pont-Tuset et al., 2017; Caelles et al., 2019 (matching).
     """
 
     def __init__(
-        self, measures: Sequence[str], matching: Matching = "union", objects: int = 1, bound_th: float = BOUND_TH
+        self,
+        measures: Sequence[str],
+        matching: Matching = "union",
+        objects: int = 1,
+        bound_th: float = BOUND_TH,
     ) -> None:
         self._measures = [_MEASURES[name] for name in measures]
         self._names = tuple(measures)
         self._matching = matching
         self._objects = 1 if matching == "union" else objects
         self._bound_th = bound_th
+        self.highest_id = {"union": None, "ids": objects, "match": MAX_PROPOSALS}[matching]
         self._frames: list[NDArray[np.float64]] = []
         self._proposals: set[int] = set()
 

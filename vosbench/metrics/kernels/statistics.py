@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,3 +54,16 @@ def nan_mean(values: NDArray[np.float64]) -> float:
     """Return the mean of the values that are not NaN; NaN, without a warning, when there is none."""
     defined = values[~np.isnan(values)]
     return math.fsum(defined.tolist()) / len(defined) if len(defined) else math.nan
+
+
+def named_statistics(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Return the statistics of several measures of one sequence as ``J_mean``, ``J_recall`` and so on.
+
+    Args:
+        values: measure, e.g. ``"J"`` -> (n,) values in frame order.
+    """
+    return {
+        f"{measure}_{name}": value
+        for measure, series in values.items()
+        for name, value in sequence_statistics(series).items()
+    }
