@@ -1,58 +1,94 @@
-"""Reading result folders written by other people's code."""
+"""Reading results written by other people's code: folders and zip archives of masks, arrays and tracks.
+
+One frame is read at a time, so a sequence of any length takes the memory of one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vosbench.benchmark.frame_names import difference
 from vosbench.benchmark.protocols import Protocol
-from vosbench.data.formats.png import read_ids
-from vosbench.data.video import VOID, IdMap, Video
+from vosbench.benchmark.result_arrays import ArrayFile, ColourIds, Size, Values, read_netpbm, read_png
+from vosbench.benchmark.result_files import (
+    SequenceFiles,
+    Tree,
+    few,
+    find_root,
+    has_sequence,
+    open_tree,
+    sequence_files,
+)
+from vosbench.benchmark.result_values import check_threshold, check_unit, interpret, merges
+from vosbench.benchmark.tracks import draw_tracks
+from vosbench.data.video import IdMap, LazySequence, Video
 from vosbench.errors import InputError
 
 Missing = Literal["error", "empty"]
 
-NESTING = 2
-"""How many folders may lie between the folder given and the sequence folders."""
-
-HIGHEST_ID = 20
-"""Larger values, other than 255, are taken for grey levels and not for object ids."""
+SPARSE = ("annotated", "after_first")
+"""Frame rules of data sets that label few frames: results may leave out the others."""
 
 
-@dataclass(frozen=True)
 class SequenceMasks:
-    """Predicted ids of one sequence.
+    """Predicted ids of one sequence, read when indexed.
+
+    Args:
+        ids: see below.
+        notes: what is known before any frame is read.
+        seen: what is learned while reading; added to while frames are read.
+        partial: see below.
 
     Attributes:
-        ids: (T, H, W) uint8.
-        notes: what the reader should know about how the files were understood.
+        ids: T items, each (H, W) uint8, decoded and checked when asked for and not kept; an index
+            raises `InputError` naming the file when it cannot be used.
+        partial: whether some pixels have no prediction: their value in `ids` is 255.
     """
 
-    ids: NDArray[np.uint8]
-    notes: tuple[str, ...] = ()
+    def __init__(
+        self, ids: Sequence[IdMap], notes: Sequence[str] = (), *, seen: set[str], partial: bool = False
+    ) -> None:
+        self.ids = ids
+        self.partial = partial
+        self._notes = tuple(notes)
+        self._seen = seen
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the files were understood; complete once the frames that count have been read."""
+        return (*sorted(self._seen), *self._notes)
 
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """Masks as ``<path>/<sequence>/<frame>.png``, indexed or grey.
+    """Masks of other people's methods, one set of sequences. Can be pickled.
+
+    Formats, one kind per sequence, in a folder or in a zip archive: ``<sequence>/<frame>.png`` with
+    ids (indexed or grey), 0/1, 0/255, or soft grey levels of 8 or 16 bits with a threshold;
+    ``<sequence>/<frame>.pgm`` or ``.ppm`` with one grey level or colour per object, black for
+    background; ``<sequence>.npy`` or ``.npz`` (frames, height, width) and ``<sequence>/<frame>.npy``
+    (height, width), bool, integer or float; ``<sequence>.dat`` or one ``<sequence>/*.dat`` with tracks.
 
     Attributes:
-        path: folder that holds the sequence folders.
-        protocol: rules the masks are read for: whether ids are told apart.
+        tree: the folder or archive given.
+        root: folder inside it that holds the sequences, ``""`` for itself.
+        protocol: rules the masks are read for: whether ids are told apart, which frames count.
         missing: a missing frame is an error, or counts as an empty mask.
-        threshold: grey level; brighter pixels are foreground. None: soft masks are refused.
+        threshold: values above are foreground, in the unit of the files: a grey level for images.
+            None: soft masks are refused.
         notes: how the folder was understood.
     """
 
-    path: Path
+    tree: Tree
+    root: str
     protocol: Protocol
     missing: Missing = "error"
-    threshold: int | None = None
+    threshold: float | None = None
     notes: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -63,154 +99,223 @@ class ResultFolder:
         protocol: Protocol,
         *,
         missing: Missing = "error",
-        threshold: int | None = None,
+        threshold: float | None = None,
     ) -> ResultFolder:
         """Find the folder that holds `sequences` in `path` or up to two levels below it.
 
         Raises:
-            InputError: `path` is no folder, holds no sequence, holds several result sets, lacks
-                one of `sequences`, or an option is not usable with this protocol.
+            InputError: `path` is no folder and no zip archive, holds no sequence, holds several result
+                sets, lacks one of `sequences`, or an option is not usable with this protocol.
         """
-        _check_options(protocol, missing, threshold)
-        if not path.is_dir():
-            raise InputError(f"{path}: no such folder of results")
-        found = _find_sequences(path, sequences)
-        absent = [name for name in sequences if not (found / name).is_dir()]
+        if missing not in ("error", "empty"):
+            raise InputError(f"missing is '{missing}': choose error or empty")
+        check_threshold(threshold, protocol)
+        tree = open_tree(path)
+        root = find_root(tree, sequences)
+        absent = [name for name in sequences if not has_sequence(tree, root, name)]
         if absent:
             raise InputError(
-                f"{found}: no results for {len(absent)} of {len(sequences)} sequences: {_few(absent)}; "
-                "add them, or name the sequences to score"
+                f"{tree.where(root)}: no results for {len(absent)} of {len(sequences)} sequences: "
+                f"{few(absent)}; add them, or name the sequences to score"
             )
-        notes = () if found == path else (f"masks found in {found}",)
-        return cls(found, protocol, missing, threshold, notes)
+        notes = () if not root else (f"masks found in {tree.where(root)}",)
+        return cls(tree, root, protocol, missing, threshold, notes)
+
+    @property
+    def path(self) -> Path:
+        """The folder that holds the sequences; a path within the archive for a zip."""
+        return self.tree.where(self.root)
 
     def read(self, video: Video) -> SequenceMasks:
-        """Read the masks of all frames of `video`.
+        """Open the masks of `video`; names are checked now, pixels when they are asked for.
 
         Raises:
-            InputError: a frame is missing (unless it counts as empty), has another size than the
-                video, cannot be read, or holds values this protocol cannot take.
+            InputError: a frame that is needed is missing (unless it counts as empty), files are
+                named after other frames, formats are mixed, or sparse tracks meet a protocol that
+                has no rule for pixels without a prediction.
         """
-        folder = self.path / video.name
-        present = {file.stem for file in folder.iterdir() if file.suffix == ".png"}
-        height, width = _size(video)
-        ids = np.zeros((len(video.frame_names), height, width), np.uint8)
-        kinds: set[str] = set()
-        absent = [name for name in video.frame_names if name not in present]
-        if absent and self.missing == "error":
-            raise InputError(self._missing_message(video, absent, present))
-        for index, name in enumerate(video.frame_names):
-            if name in present:
-                file = folder / f"{name}.png"
-                raw = read_ids(file)
-                _check_size(file, raw, (height, width))
-                ids[index], kind = self._interpret(file, raw)
-                kinds |= kind
-        return SequenceMasks(ids, self._notes(video, absent, present, kinds))
+        files = sequence_files(self.tree, self.root, video.name)
+        size = frame_size(video)
+        if files.suffix == ".dat":
+            return self._tracks(files, video, size)
+        if files.whole is not None:
+            stack = ArrayFile(self.tree, files.whole)
+            stack.check_stack(len(video), size)
+            return self._masks(video, stack.frame, [stack.where] * len(video), ())
+        absent = self._absent(files, video)
+        evaluated = self._evaluated(video)
+        used = [files.frames[name] for name in self._names(video, evaluated) if name in files.frames]
+        load, labels = frame_loader(self.tree, files, used, size, self.protocol, self.threshold)
+        where = [self.tree.where(files.frames.get(name, name)) for name in video.frame_names]
 
-    def _interpret(self, file: Path, raw: IdMap) -> tuple[IdMap, set[str]]:
+        def values(index: int) -> Values:
+            name = video.frame_names[index]
+            if name in files.frames:
+                return load(files.frames[name])
+            if index not in evaluated and self.missing == "error":
+                raise InputError(f"{self.path}: sequence {video.name} has no mask for frame {name}")
+            return np.zeros(size, np.uint8)
+
+        notes = self._notes(video, files, absent)
+        return self._labels(video, values, notes) if labels else self._masks(video, values, where, notes)
+
+    def _masks(
+        self, video: Video, load: Callable[[int], Values], where: Sequence[Path], notes: Sequence[str]
+    ) -> SequenceMasks:
+        seen: set[str] = set()
+
+        def ids(index: int) -> IdMap:
+            chosen, kind = interpret(load(index), where[index], self.protocol, self.threshold)
+            if kind is not None:
+                seen.add(kind)
+            return chosen
+
         if self.threshold is not None:
-            return (raw > self.threshold).astype(np.uint8), {f"foreground where grey > {self.threshold}"}
-        highest = int(raw.max(initial=0))
-        if highest <= 1:
-            return raw, set()
-        values = {int(value) for value in np.unique(raw)}
-        binary = values <= {0, VOID}
-        if self.protocol.objects != "union":
-            return _object_ids(file, raw, binary, self.protocol), set()
-        if binary:
-            return (raw != 0).astype(np.uint8), {"0/255 masks read as background/foreground"}
-        if highest <= HIGHEST_ID:
-            return (raw != 0).astype(np.uint8), {"several ids read as one foreground"}
-        raise InputError(
-            f"{file}: {len(values)} grey levels up to {highest} are neither a mask (0/1 or 0/255) nor object "
-            "ids; give a threshold (a grey level; brighter is foreground), or write binary masks"
-        )
+            evaluated = self._evaluated(video)
+            probes = [evaluated[len(evaluated) * part // 4] for part in (1, 2, 3)] if evaluated else []
+            check_unit([load(index) for index in probes], self.threshold, self.path / video.name)
+        return SequenceMasks(LazySequence(ids, len(video)), notes, seen=seen)
 
-    def _missing_message(self, video: Video, absent: list[str], present: set[str]) -> str:
+    def _labels(self, video: Video, load: Callable[[int], Values], notes: Sequence[str]) -> SequenceMasks:
+        def ids(index: int) -> IdMap:
+            return one_foreground(load(index), self.protocol)
+
+        remark = "colours read as objects, black as background"
+        return SequenceMasks(LazySequence(ids, len(video)), (remark, *notes), seen=set())
+
+    def _tracks(self, files: SequenceFiles, video: Video, size: Size) -> SequenceMasks:
+        assert files.whole is not None
+        where = self.tree.where(files.whole)
+        with self.tree.open(files.whole) as stream:
+            drawn = draw_tracks(stream, where, self._evaluated(video), len(video), size)
+        partial = drawn.covered < 1
+        if self.threshold is not None:
+            raise InputError(f"{where}: tracks have labels and no grey levels; leave out the threshold")
+        if partial and self.protocol.variant != "official":
+            raise InputError(
+                f"{where}: tracks cover {drawn.covered:.1%} of the pixels, and protocol {self.protocol.id} "
+                "needs a prediction for every pixel; write dense masks, or score with protocol fbms-official"
+            )
+        notes = [f"tracks cover {drawn.covered:.1%} of the pixels"]
+        if drawn.shared:
+            notes.append(f"{drawn.shared} track points on a pixel of another label: the last track counts")
+
+        def ids(index: int) -> IdMap:
+            if index not in drawn.maps:
+                raise InputError(f"{where}: frame {index} is not evaluated and was not drawn")
+            return one_foreground(drawn.maps[index], self.protocol)
+
+        return SequenceMasks(LazySequence(ids, len(video)), notes, seen=set(), partial=partial)
+
+    def _evaluated(self, video: Video) -> Sequence[int]:
+        return self.protocol.evaluated(len(video), video.annotations)
+
+    def _needed(self, video: Video) -> list[str]:
+        """Names of the frames that must be there.
+
+        Where every frame has ground truth, a first or last frame that is left out of the score is
+        asked for all the same: without it, results that are shifted by one would pass.
+        """
+        if self.protocol.frames in SPARSE:
+            return self._names(video, self._evaluated(video))
+        return list(video.frame_names)
+
+    @staticmethod
+    def _names(video: Video, indices: Sequence[int]) -> list[str]:
+        return [video.frame_names[index] for index in indices]
+
+    def _absent(self, files: SequenceFiles, video: Video) -> list[str]:
+        needed = self._needed(video)
+        absent = [name for name in needed if name not in files.frames]
+        other = difference(video.frame_names, files.frames, needed)
+        if other is not None:
+            raise InputError(
+                f"{self.tree.where(files.folder)}: masks are {other.text}; rename them after their frames"
+            )
+        if absent and (self.missing == "error" or not files.frames):
+            raise InputError(self._missing_message(video, files, absent))
+        return absent
+
+    def _missing_message(self, video: Video, files: SequenceFiles, absent: list[str]) -> str:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        if not present:
-            folder = self.path / video.name
-            return f"{folder}: no PNG mask in it, expected {absent[0]}.png{more}; masks must be PNG files"
-        counted = {video.frame_names[index] for index in self.protocol.evaluated(len(video))}
+        if not files.frames:
+            return (
+                f"{self.tree.where(files.folder)}: no PNG mask in it, expected {absent[0]}.png{more}; "
+                "masks must be PNG, PGM, PPM, npy, npz or tracks (dat)"
+            )
+        file = f"{absent[0]}{files.suffix}"
+        counted = self._names(video, self._evaluated(video))
         harmless = (
-            "" if counted & set(absent) else f" (not evaluated by {self.protocol.id}, so nothing changes)"
+            ""
+            if set(counted) & set(absent)
+            else f" (not evaluated by {self.protocol.id}, so nothing changes)"
         )
         return (
-            f"{self.path}: sequence {video.name} lacks frame {absent[0]} ({absent[0]}.png){more}; "
+            f"{self.path}: sequence {video.name} lacks frame {absent[0]} ({file}){more}; "
             f"add it, or count missing frames as empty with missing=empty{harmless}"
         )
 
-    def _notes(
-        self, video: Video, absent: list[str], present: set[str], kinds: Iterable[str]
-    ) -> tuple[str, ...]:
-        notes = sorted(kinds)
+    def _notes(self, video: Video, files: SequenceFiles, absent: list[str]) -> list[str]:
+        notes = []
         if absent:
-            notes.append(f"{len(absent)} missing frames counted as empty ({_few(absent)})")
-        extra = sorted(present - set(video.frame_names))
+            notes.append(f"{len(absent)} missing frames counted as empty ({few(absent)})")
+        extra = sorted(set(files.frames) - set(video.frame_names))
         if extra:
-            notes.append(f"{len(extra)} extra frames ignored ({_few(extra)})")
-        return tuple(notes)
+            notes.append(f"{len(extra)} extra frames ignored ({few(extra)})")
+        return notes
 
 
-def _check_options(protocol: Protocol, missing: str, threshold: int | None) -> None:
-    if missing not in ("error", "empty"):
-        raise InputError(f"missing is '{missing}': choose error or empty")
-    if threshold is None:
-        return
-    if protocol.objects != "union":
-        raise InputError(f"a threshold makes binary masks, but protocol {protocol.id} needs object ids")
-    if not isinstance(threshold, int) or not 0 <= threshold < VOID:
+def frame_loader(
+    tree: Tree,
+    files: SequenceFiles,
+    used: Sequence[str],
+    size: Size | None,
+    protocol: Protocol,
+    threshold: float | None,
+) -> tuple[Callable[[str], Values], bool]:
+    """Return a function: file of a frame -> its values, and whether these are labels that need no reading.
+
+    Args:
+        tree: where the files lie.
+        files: the files of the sequence, one per frame.
+        used: those that will be read: colours are numbered over all of them.
+        size: height and width they must have; any when None.
+        protocol: decides whether grey levels of PGM are labels (FBMS) or are read as those of PNG.
+        threshold: as `ResultFolder` has it.
+
+    Raises:
+        InputError: colours where ids or levels are needed.
+    """
+    if files.suffix == ".png":
+        return lambda file: read_png(tree, file, size), False
+    if files.suffix in (".npy", ".npz"):
+        return lambda file: ArrayFile(tree, file).whole(size), False
+    if files.suffix == ".pgm" and (threshold is not None or protocol.objects != "volumes"):
+        return lambda file: read_netpbm(tree, file, size).astype(np.uint8), False
+    if threshold is not None or protocol.objects not in ("volumes", "union"):
+        needed = "grey levels" if threshold is not None else "object ids"
         raise InputError(
-            f"threshold is {threshold}: give a grey level 0..254; brighter pixels are foreground"
+            f"{tree.where(files.folder)}: PPM files have colours where {needed} are needed; write indexed PNG"
         )
+    colours: list[ColourIds] = []
+
+    def label_ids(file: str) -> Values:
+        # All colours before the first id: which id a colour gets must not depend on the frame asked for
+        if not colours:
+            colours.append(ColourIds(tree, used, size))
+        return colours[0].ids(read_netpbm(tree, file, size))
+
+    return label_ids, True
 
 
-def _find_sequences(path: Path, sequences: Collection[str]) -> Path:
-    level = [path]
-    for _ in range(NESTING + 1):
-        holding = [folder for folder in level if any((folder / name).is_dir() for name in sequences)]
-        if len(holding) > 1:
-            names = _few([str(folder.relative_to(path)) for folder in holding])
-            raise InputError(f"{path}: holds {len(holding)} result sets ({names}); name one of them")
-        if holding:
-            return holding[0]
-        level = sorted(child for folder in level for child in folder.iterdir() if child.is_dir())
-    example = next(iter(sequences), "<sequence>")
-    raise InputError(
-        f"{path}: holds none of the {len(sequences)} sequences to score; "
-        f"expected {path / example}/<frame>.png and so on"
-    )
+def one_foreground(ids: IdMap, protocol: Protocol) -> IdMap:
+    """Return (H, W) ids, all objects as id 1 where the protocol tells none apart."""
+    return (ids != 0).astype(np.uint8) if merges(protocol) else ids
 
 
-def _object_ids(file: Path, raw: IdMap, binary: bool, protocol: Protocol) -> IdMap:
-    if binary:
-        raise InputError(
-            f"{file}: values 0 and 255 are a binary mask, but protocol {protocol.id} tells objects apart: "
-            "write object ids 1, 2, ... (a single object is id 1)"
-        )
-    if raw.max() == VOID:
-        raise InputError(
-            f"{file}: id 255 means void and cannot be predicted; write object ids 1, 2, ..., 0 for background"
-        )
-    return raw
-
-
-def _size(video: Video) -> tuple[int, int]:
+def frame_size(video: Video) -> Size:
+    """Return height and width of the ground truth, of the frames where there is none."""
     for ids in video.annotations.values():
         return ids.shape[0], ids.shape[1]
     frame = video.frames[0]
     return frame.shape[0], frame.shape[1]
-
-
-def _check_size(file: Path, ids: IdMap, size: tuple[int, int]) -> None:
-    if ids.shape != size:
-        raise InputError(
-            f"{file}: the mask is {ids.shape[1]}x{ids.shape[0]}, the data set {size[1]}x{size[0]} "
-            "(width x height); masks are never resized: write them at the size of the frames"
-        )
-
-
-def _few(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from vosbench.data.video import IdMap
 from vosbench.errors import InputError
@@ -17,6 +19,7 @@ Palette = NDArray[np.uint8]
 """(256, 3) uint8 RGB, one colour per id."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_BYTES = 33
 _GREY, _INDEXED = 0, 3
 _COLOUR_NAMES = {2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"}
 
@@ -36,6 +39,20 @@ def davis_palette() -> Palette:
     return colours
 
 
+class PngHeader(NamedTuple):
+    """What the first bytes of a PNG say: pixels, bits per sample, colour type (PNG specification, 11.2.2)."""
+
+    width: int
+    height: int
+    bits: int
+    colour: int
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether a pixel is one value, an index or a grey level, and no colour."""
+        return self.colour in (_GREY, _INDEXED)
+
+
 def read_ids(path: Path) -> IdMap:
     """Read an indexed or grey PNG of 1, 2, 4 or 8 bits as (H, W) uint8 ids.
 
@@ -45,17 +62,48 @@ def read_ids(path: Path) -> IdMap:
     Raises:
         InputError: no PNG, truncated, a colour image (its ids are lost), or 16 bits.
     """
-    bits, colour = _depth(path)
-    if colour not in (_GREY, _INDEXED):
-        kind = _COLOUR_NAMES.get(colour, f"colour type {colour}")
-        raise InputError(f"{path}: mask is {kind}; save it as an indexed or 8-bit grey PNG of object ids")
-    if bits == 16:
-        raise InputError(f"{path}: mask has 16 bits per pixel; save it as an indexed or 8-bit grey PNG")
-    values = _decode(path)
-    if colour == _GREY and bits in (2, 4):
+    return decode_ids(_read_bytes(path), path)
+
+
+def decode_ids(data: bytes, source: Path) -> IdMap:
+    """Return the ids of a PNG held in memory, as `read_ids` does; `source` names it in errors."""
+    if png_header(data, source).bits == 16:
+        raise InputError(f"{source}: mask has 16 bits per pixel; save it as an indexed or 8-bit grey PNG")
+    return decode_levels(data, source).astype(np.uint8, copy=False)
+
+
+def decode_levels(data: bytes, source: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the ids or grey levels of a PNG held in memory, (H, W) uint8, or uint16 when it has 16 bits.
+
+    Raises:
+        InputError: as `read_ids`, but 16-bit grey is taken.
+    """
+    header = png_header(data, source)
+    if not header.has_levels:
+        kind = _COLOUR_NAMES.get(header.colour, f"colour type {header.colour}")
+        raise InputError(f"{source}: mask is {kind}; save it as an indexed or 8-bit grey PNG of object ids")
+    values = _decode(data, source)
+    if header.bits == 16:
+        return values.astype(np.uint16)
+    levels: NDArray[np.uint8] = values.astype(np.uint8, copy=False)
+    if header.colour == _GREY and header.bits in (2, 4):
         # Pillow stretches 2 and 4 bit grey to 0..255; ids are the stored levels.
-        values //= 255 // (2**bits - 1)
-    return values
+        levels //= 255 // (2**header.bits - 1)
+    return levels
+
+
+def png_header(data: bytes, source: Path) -> PngHeader:
+    """Return the header of a PNG held in memory; its first 33 bytes are enough.
+
+    Raises:
+        InputError: no PNG, or truncated within the header.
+    """
+    if not data.startswith(_SIGNATURE):
+        raise InputError(f"{source}: not a PNG file; masks are indexed or grey PNG")
+    if len(data) < _HEADER_BYTES:
+        raise InputError(f"{source}: PNG file is truncated; copy or write it again")
+    # Pillow's mode does not tell bits and colour type apart
+    return PngHeader(*struct.unpack_from(">IIBB", data, 16))
 
 
 def write_ids(path: Path, ids: IdMap, palette: Palette | None = None) -> None:
@@ -84,8 +132,9 @@ def read_palette(path: Path) -> Palette | None:
     Raises:
         InputError: no PNG.
     """
-    _depth(path)
-    with Image.open(path) as image:
+    data = _read_bytes(path)
+    png_header(data, path)
+    with Image.open(io.BytesIO(data)) as image:
         stored = image.getpalette()
     if stored is None:
         return None
@@ -95,26 +144,20 @@ def read_palette(path: Path) -> Palette | None:
     return colours
 
 
-def _depth(path: Path) -> tuple[int, int]:
-    """Return bits per sample and colour type from the header, which Pillow's mode does not tell apart."""
+def _read_bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            header = file.read(33)
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not header.startswith(_SIGNATURE):
-        raise InputError(f"{path}: not a PNG file; masks are indexed or grey PNG")
-    if len(header) < 33:
-        raise InputError(f"{path}: PNG file is truncated; copy or write it again")
-    bits, colour = struct.unpack_from("BB", header, 24)
-    return bits, colour
 
 
-def _decode(path: Path) -> IdMap:
+def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
     try:
-        with Image.open(path) as image:
-            return np.array(image, dtype=np.uint8)
+        with Image.open(io.BytesIO(data)) as image:
+            return np.array(image)
+    except UnidentifiedImageError:
+        raise InputError(f"{source}: PNG file is damaged; copy or write it again") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
-            f"{path}: PNG file is damaged or truncated ({error}); copy or write it again"
+            f"{source}: PNG file is damaged or truncated ({error}); copy or write it again"
         ) from None

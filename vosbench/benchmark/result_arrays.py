@@ -1,0 +1,232 @@
+"""Files of results as arrays, with the values they have: PNG, PGM, PPM, npy, npz."""
+
+from __future__ import annotations
+
+import re
+import weakref
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vosbench.benchmark.result_files import ReadErrors, Tree
+from vosbench.data.formats.png import decode_levels, png_header
+from vosbench.errors import InputError
+
+Values = NDArray[Any]
+"""(H, W) bool, integer or float values of one frame, as they are in the file."""
+
+Size = tuple[int, int]
+"""Height and width."""
+
+MOST_COLOURS = 254
+"""Object ids that fit beside the background and the mark of pixels without a prediction."""
+
+_NETPBM = re.compile(
+    rb"P([2356])((?:\s+|#[^\n]*\n)+)(\d+)((?:\s+|#[^\n]*\n)+)(\d+)((?:\s+|#[^\n]*\n)+)(\d+)\s"
+)
+_PLAIN = {2, 3}
+_COLOUR = {3, 6}
+
+
+def check_size(where: Path, found: Size, expected: Size) -> None:
+    """Refuse a mask of another size than the data set's.
+
+    Raises:
+        InputError: naming the file and both sizes.
+    """
+    if found == expected:
+        return
+    raise InputError(
+        f"{where}: the mask is {found[1]}x{found[0]}, the data set {expected[1]}x{expected[0]} "
+        f"(width x height){_size_hint(found, expected)}; masks are never resized: "
+        "write them at the size of the frames"
+    )
+
+
+def _size_hint(found: Size, expected: Size) -> str:
+    if found == expected[::-1]:
+        return ", height and width are swapped"
+    ratios = found[0] / expected[0], found[1] / expected[1]
+    if abs(ratios[0] - ratios[1]) < 0.02 * ratios[0]:
+        return f", {ratios[0]:.3g} times the size"
+    return ""
+
+
+def read_png(tree: Tree, file: str, size: Size | None) -> Values:
+    """Return (H, W) uint8 ids or levels of a PNG, uint16 when it has 16 bits.
+
+    Args:
+        tree: where the file lies.
+        file: its name within.
+        size: height and width it must have, compared before anything is unpacked; any when None.
+
+    Raises:
+        InputError: it cannot be read, is a colour image, or has another size.
+    """
+    where = tree.where(file)
+    data = tree.read(file)
+    header = png_header(data, where)
+    # The size says how much would be unpacked. A colour image is the graver mistake: its error comes first
+    if size is not None and header.has_levels:
+        check_size(where, (header.height, header.width), size)
+    return decode_levels(data, where)
+
+
+def read_netpbm(tree: Tree, file: str, size: Size | None) -> NDArray[np.int64]:
+    """Return the labels of a PGM or PPM: its grey levels, or 65536 red + 256 green + blue, (H, W).
+
+    Raises:
+        InputError: it cannot be read, is cut off, has more than 8 bits, or has another size.
+    """
+    where = tree.where(file)
+    data = tree.read(file)
+    match = _NETPBM.match(data)
+    if match is None:
+        raise InputError(f"{where}: not a PGM or PPM file; write it again")
+    kind, width, height, highest = (int(match[group]) for group in (1, 3, 5, 7))
+    if size is not None:
+        check_size(where, (height, width), size)
+    if highest > 255:
+        raise InputError(f"{where}: more than 8 bits per sample; labels have 8 bits")
+    samples = width * height * (3 if kind in _COLOUR else 1)
+    values = _samples(data[match.end() :], kind in _PLAIN, samples)
+    if values is None:
+        raise InputError(f"{where}: damaged or truncated; copy or write it again")
+    if kind not in _COLOUR:
+        return values.reshape(height, width)
+    packed: NDArray[np.int64] = values.reshape(height, width, 3) @ np.array([65536, 256, 1])
+    return packed
+
+
+def _samples(body: bytes, plain: bool, count: int) -> NDArray[np.int64] | None:
+    try:
+        values = np.array(body.split(), np.int64) if plain else np.frombuffer(body, np.uint8)
+    except (ValueError, OverflowError):
+        return None
+    return values[:count].astype(np.int64) if len(values) >= count else None
+
+
+class ColourIds:
+    """Ids of label colours, the same over a whole video: black is 0, the others follow by value.
+
+    Args:
+        tree: where the files lie.
+        files: PGM or PPM files of all frames that are read.
+        size: height and width they must have; any when None.
+
+    Raises:
+        InputError: a file cannot be read, or there are more colours than ids.
+    """
+
+    def __init__(self, tree: Tree, files: Iterable[str], size: Size | None) -> None:
+        colours: set[int] = set()
+        for file in files:
+            colours |= set(np.unique(read_netpbm(tree, file, size)).tolist()) - {0}
+            if len(colours) > MOST_COLOURS:
+                raise InputError(
+                    f"{tree.where(file)}: more than {MOST_COLOURS} colours over the video, so this is a "
+                    "picture and no map of labels; write one colour per object, black for background"
+                )
+        self._colours = np.array([0, *sorted(colours)], np.int64)
+
+    def ids(self, labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return (H, W) uint8 ids of the labels of one frame."""
+        return np.searchsorted(self._colours, labels).astype(np.uint8)
+
+
+class ArrayFile:
+    """An array in an npy file or as the only one of an npz file; frames are read one at a time.
+
+    Args:
+        tree: where the file lies.
+        file: its name within.
+
+    Attributes:
+        where: the file, for messages.
+        shape: of the array.
+        dtype: of the array: bool, integer or float.
+
+    Raises:
+        InputError: it cannot be read, or holds no such array.
+    """
+
+    def __init__(self, tree: Tree, file: str) -> None:
+        self.where = tree.where(file)
+        stream = tree.open(file)
+        # Kept open: in a compressed file, going back to a frame means unpacking all before it again
+        weakref.finalize(self, stream.close)
+        self._stream = self._only_member(stream) if file.lower().endswith(".npz") else stream
+        with ReadErrors(self.where):
+            self.shape, self._fortran, self.dtype = _header(self._stream)
+            self._start = self._stream.tell()
+        if self.dtype.kind not in "buif":
+            raise InputError(f"{self.where}: array of {self.dtype}; save bool, integers or floats")
+
+    def whole(self, size: Size | None) -> Values:
+        """Return the array of one frame, (H, W).
+
+        Raises:
+            InputError: another shape, or cut off.
+        """
+        if len(self.shape) != 2:
+            raise InputError(f"{self.where}: array of shape {self.shape}; one frame is (height, width)")
+        if size is not None:
+            check_size(self.where, (self.shape[0], self.shape[1]), size)
+        values = self._read(0, self.shape[0] * self.shape[1])
+        return values.reshape(self.shape, order="F" if self._fortran else "C")
+
+    def check_stack(self, frames: int, size: Size | None) -> None:
+        """Refuse an array that is not (`frames`, H, W).
+
+        Raises:
+            InputError: saying what it is.
+        """
+        if len(self.shape) != 3:
+            raise InputError(
+                f"{self.where}: array of shape {self.shape}; a sequence is (frames, height, width)"
+            )
+        if self.shape[0] != frames:
+            raise InputError(
+                f"{self.where}: {self.shape[0]} masks for {frames} frames; give one for every frame"
+            )
+        if self._fortran:
+            raise InputError(
+                f"{self.where}: stored in Fortran order, so no frame can be read alone; "
+                "save numpy.ascontiguousarray(masks)"
+            )
+        if size is not None:
+            check_size(self.where, (self.shape[1], self.shape[2]), size)
+
+    def frame(self, index: int) -> Values:
+        """Return frame `index` of a sequence, (H, W)."""
+        pixels = self.shape[1] * self.shape[2]
+        return self._read(index * pixels, pixels).reshape(self.shape[1:])
+
+    def _read(self, first: int, count: int) -> Values:
+        with ReadErrors(self.where):
+            self._stream.seek(self._start + first * self.dtype.itemsize)
+            data = self._stream.read(count * self.dtype.itemsize)
+        if len(data) < count * self.dtype.itemsize:
+            raise InputError(f"{self.where}: cut off; copy or write it again")
+        return np.frombuffer(data, self.dtype)
+
+    def _only_member(self, stream: IO[bytes]) -> IO[bytes]:
+        with ReadErrors(self.where):
+            archive = zipfile.ZipFile(stream)
+            names = archive.namelist()
+            if len(names) == 1:
+                return archive.open(names[0])
+        raise InputError(f"{self.where}: {len(names)} arrays ({', '.join(names[:3])}...); save one alone")
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(stream)
+    raise ValueError(f"npy version {version}")

@@ -1,0 +1,334 @@
+"""Where the files of results lie: a folder or a zip archive, and what each sequence has in it."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from vosbench.errors import InputError
+
+NESTING = 2
+"""How many folders may lie between the folder given and the sequence folders."""
+
+FRAME_SUFFIXES = (".png", ".ppm", ".pgm", ".npy", ".npz")
+"""Endings of files that hold one frame."""
+
+SEQUENCE_SUFFIXES = (".npy", ".npz", ".dat")
+"""Endings of files that hold a whole sequence."""
+
+MOST_BYTES = 256 * 2**20
+"""A file of one frame is refused beyond this size: no mask is so large, but a damaged archive may say so."""
+
+_ENCRYPTED = 1
+
+
+class Listing(NamedTuple):
+    """Names of the folders and of the files inside one folder, sorted; hidden ones are left out."""
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+class Tree(ABC):
+    """Read-only files below one path; names inside are relative, with ``/``. Can be pickled.
+
+    Attributes:
+        path: the folder or the archive.
+    """
+
+    path: Path
+
+    @abstractmethod
+    def listing(self, folder: str) -> Listing:
+        """Return what is in `folder`, ``""`` for the root; nothing where there is no such folder."""
+
+    @abstractmethod
+    def is_folder(self, folder: str) -> bool:
+        """Tell whether there is such a folder."""
+
+    @abstractmethod
+    def is_file(self, file: str) -> bool:
+        """Tell whether there is such a file."""
+
+    @abstractmethod
+    def size(self, file: str) -> int:
+        """Return the number of bytes of `file`."""
+
+    @abstractmethod
+    def open(self, file: str) -> IO[bytes]:
+        """Open `file`, seekable, for reading.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+
+    def where(self, name: str) -> Path:
+        """Return the path of a file or folder for messages."""
+        return self.path / name
+
+    def read(self, file: str) -> bytes:
+        """Return the bytes of a file of one frame.
+
+        Raises:
+            InputError: it cannot be read, is damaged, or larger than any mask.
+        """
+        size = self.size(file)
+        if size > MOST_BYTES:
+            raise InputError(
+                f"{self.where(file)}: {size >> 20} MB for one frame, more than the {MOST_BYTES >> 20} "
+                "a mask may have; write it again"
+            )
+        with self.open(file) as opened, ReadErrors(self.where(file)):
+            return opened.read(size)
+
+
+class ReadErrors:
+    """Turn what goes wrong while reading bytes into an `InputError` that names the file."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"{self._where}: cannot be read ({error.strerror})") from None
+        if isinstance(error, (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError)):
+            reason = " ".join(str(error).split()) or "unexpected end"
+            raise InputError(f"{self._where}: damaged ({reason}); copy or write it again") from None
+
+
+@dataclass(frozen=True)
+class FolderTree(Tree):
+    """Files of a folder."""
+
+    path: Path
+
+    def listing(self, folder: str) -> Listing:
+        """Return what is in `folder`."""
+        place = self.path / folder
+        if not place.is_dir():
+            return Listing((), ())
+        entries = sorted(item for item in place.iterdir() if not item.name.startswith("."))
+        folders = {item.name for item in entries if item.is_dir()}
+        files = (item.name for item in entries if item.name not in folders)
+        return Listing(tuple(sorted(folders)), tuple(files))
+
+    def is_folder(self, folder: str) -> bool:
+        """Tell whether there is such a folder."""
+        return (self.path / folder).is_dir()
+
+    def is_file(self, file: str) -> bool:
+        """Tell whether there is such a file."""
+        return (self.path / file).is_file()
+
+    def size(self, file: str) -> int:
+        """Return the number of bytes."""
+        with ReadErrors(self.where(file)):
+            return (self.path / file).stat().st_size
+
+    def open(self, file: str) -> IO[bytes]:
+        """Open `file`, seekable."""
+        with ReadErrors(self.where(file)):
+            return (self.path / file).open("rb")
+
+
+@dataclass(frozen=True)
+class ZipTree(Tree):
+    """Files of a zip archive, read in place: nothing is unpacked to disk."""
+
+    path: Path
+
+    def listing(self, folder: str) -> Listing:
+        """Return what is in `folder`."""
+        return _archive(self.path).folders.get(folder, Listing((), ()))
+
+    def is_folder(self, folder: str) -> bool:
+        """Tell whether there is such a folder."""
+        return folder in _archive(self.path).folders
+
+    def is_file(self, file: str) -> bool:
+        """Tell whether there is such a file."""
+        return file in _archive(self.path).members
+
+    def size(self, file: str) -> int:
+        """Return the number of bytes."""
+        return _archive(self.path).members[file].file_size
+
+    def open(self, file: str) -> IO[bytes]:
+        """Open `file`, seekable."""
+        archive = _archive(self.path)
+        member = archive.members[file]
+        if member.flag_bits & _ENCRYPTED:
+            raise InputError(f"{self.where(file)}: is encrypted; unpack the archive and give the folder")
+        try:
+            with ReadErrors(self.where(file)):
+                return archive.file.open(member)
+        except NotImplementedError as error:
+            raise InputError(
+                f"{self.where(file)}: {error}; pack the archive again as an ordinary zip"
+            ) from None
+
+
+class _Archive:
+    """An opened zip and its table of contents."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.file = zipfile.ZipFile(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise InputError(f"{path}: damaged zip archive ({error}); copy or pack it again") from None
+        members = {_normal(item.filename): item for item in self.file.infolist()}
+        self.members = {name: item for name, item in members.items() if _is_content(name)}
+
+    @cached_property
+    def folders(self) -> Mapping[str, Listing]:
+        """Folder -> what is in it."""
+        content: dict[str, tuple[set[str], set[str]]] = {"": (set(), set())}
+        for name in self.members:
+            place = PurePosixPath(name)
+            content.setdefault(_key(place.parent), (set(), set()))[1].add(place.name)
+            for parent in place.parents:
+                if parent != PurePosixPath("."):
+                    content.setdefault(_key(parent), (set(), set()))
+                    content.setdefault(_key(parent.parent), (set(), set()))[0].add(parent.name)
+        return {name: Listing(tuple(sorted(f)), tuple(sorted(g))) for name, (f, g) in content.items()}
+
+
+def _normal(name: str) -> str:
+    # Archives written on Windows have backslashes, some others begin every name with ./
+    return name.replace("\\", "/").removeprefix("./").lstrip("/")
+
+
+def _key(folder: PurePosixPath) -> str:
+    return "" if folder == PurePosixPath(".") else str(folder)
+
+
+def _is_content(name: str) -> bool:
+    parts = name.split("/")
+    # Archives made on a Mac carry a twin of every file that holds no pixels
+    return bool(parts[-1]) and "__MACOSX" not in parts and not any(part.startswith(".") for part in parts)
+
+
+@lru_cache(maxsize=4)
+def _archive(path: Path) -> _Archive:
+    # Kept open per process: the table of contents is long, and every frame is a look-up in it
+    return _Archive(path)
+
+
+def open_tree(path: Path) -> Tree:
+    """Open a folder or a zip archive of results.
+
+    Raises:
+        InputError: neither of the two, or the archive is damaged.
+    """
+    if path.is_dir():
+        return FolderTree(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such folder of results")
+    if not zipfile.is_zipfile(path):
+        damaged = path.suffix.lower() == ".zip"
+        reason = (
+            "damaged zip archive; copy or pack it again" if damaged else "is no folder and no zip archive"
+        )
+        raise InputError(f"{path}: {reason}")
+    _archive.cache_clear()
+    _archive(path)
+    return ZipTree(path)
+
+
+def find_root(tree: Tree, sequences: Collection[str]) -> str:
+    """Return the folder of `tree` that holds sequences: its root or up to two levels below.
+
+    Raises:
+        InputError: it holds none of them, or several folders do.
+    """
+    level = [""]
+    for _ in range(NESTING + 1):
+        holding = [folder for folder in level if any(has_sequence(tree, folder, name) for name in sequences)]
+        if len(holding) > 1:
+            raise InputError(
+                f"{tree.path}: holds {len(holding)} result sets ({few(holding)}); name one of them"
+            )
+        if holding:
+            return holding[0]
+        level = [inside(folder, child) for folder in level for child in tree.listing(folder).folders]
+    example = next(iter(sequences), "<sequence>")
+    raise InputError(
+        f"{tree.path}: holds none of the {len(sequences)} sequences to score; "
+        f"expected {tree.where(example)}/<frame>.png and so on"
+    )
+
+
+def has_sequence(tree: Tree, root: str, name: str) -> bool:
+    """Tell whether `root` holds a folder, an array or a track file of the sequence."""
+    place = inside(root, name)
+    return tree.is_folder(place) or any(tree.is_file(place + suffix) for suffix in SEQUENCE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class SequenceFiles:
+    """The files of one sequence, all of one format.
+
+    Attributes:
+        folder: of the frames, for messages.
+        suffix: their ending, lower case; ``""`` when there is none of a known format.
+        frames: stem -> file, one frame each; empty when `whole` is set.
+        whole: the one file that holds the whole sequence.
+    """
+
+    folder: str
+    suffix: str
+    frames: Mapping[str, str]
+    whole: str | None = None
+
+
+def sequence_files(tree: Tree, root: str, name: str) -> SequenceFiles:
+    """Return the files of a sequence.
+
+    Raises:
+        InputError: files of several formats, or several files for the whole sequence.
+    """
+    folder = inside(root, name)
+    whole = [folder + suffix for suffix in SEQUENCE_SUFFIXES if tree.is_file(folder + suffix)]
+    frames: dict[str, dict[str, str]] = {}
+    for file in tree.listing(folder).files:
+        suffix = PurePosixPath(file).suffix.lower()
+        if suffix == ".dat":
+            whole.append(inside(folder, file))
+        elif suffix in FRAME_SUFFIXES:
+            frames.setdefault(suffix, {})[PurePosixPath(file).stem] = inside(folder, file)
+    kinds = [*(PurePosixPath(file).name for file in whole)]
+    kinds += [f"{len(files)} {suffix}" for suffix, files in sorted(frames.items())]
+    if len(kinds) > 1:
+        raise InputError(
+            f"{tree.where(folder)}: masks in several files or formats ({few(kinds)}); "
+            "keep one kind per sequence"
+        )
+    if whole:
+        return SequenceFiles(folder, PurePosixPath(whole[0]).suffix.lower(), {}, whole[0])
+    if frames:
+        suffix, files = next(iter(frames.items()))
+        return SequenceFiles(folder, suffix, files)
+    return SequenceFiles(folder, "", {})
+
+
+def inside(folder: str, name: str) -> str:
+    """Join a folder and a name within it; ``""`` is the root."""
+    return f"{folder}/{name}" if folder else name
+
+
+def few(names: Collection[str], most: int = 5) -> str:
+    """List the first names, and say how many more there are."""
+    chosen = list(names)
+    more = f" and {len(chosen) - most} more" if len(chosen) > most else ""
+    return ", ".join(chosen[:most]) + more
