@@ -49,6 +49,18 @@ def test_object_count_error(name):
     assert object_count_error(*case(name)) == EXPECTED["cases"][name]["delta_obj"]
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_tracks_that_leave_pixels_uncovered(name):
+    pred, target, void = case(name)
+    found = fbms_measure(pred, target, void, "official", uncovered=pred == 0)
+    expected = EXPECTED["cases"][name]["official_foreground_tracks_only"]
+    for key, letter in {"precision": "P", "recall": "R", "f_measure": "F"}.items():
+        assert found[key] == pytest.approx(float(expected[letter]), abs=2e-6)
+    measure = FBMSMeasure("official")
+    measure.update(pred, target, void, pred == 0)
+    assert measure.compute()["precision"] == found["precision"]
+
+
 @pytest.mark.parametrize("variant", ["official", "proposed"])
 def test_the_data_set_value(variant):
     measure, counts = FBMSMeasure(variant), ObjectCountError()
@@ -86,13 +98,38 @@ def test_void_is_background_for_one_measure_and_nothing_for_the_other():
     assert fbms_measure(pred, target, void, "official")["precision"] == 1
 
 
+def test_the_binary_measure_takes_f_from_the_means_and_counts_no_objects():
+    measure = FBMSMeasure("binary")
+    # precision 1, recall 1/2; then precision 1/2, recall 1
+    measure.update(torch.tensor([[[2, 0, 0, 0]]]), torch.tensor([[[1, 3, 0, 0]]]))
+    measure.update(torch.tensor([[[2, 5, 0, 0]]]), torch.tensor([[[1, 0, 0, 0]]]))
+    found = measure.compute()
+    assert {name: value.item() for name, value in found.items()} == {
+        "precision": 0.75,
+        "recall": 0.75,
+        "f_measure": 0.75,
+    }
+
+
+def test_the_background_may_have_another_id_or_be_inferred():
+    pred, target = torch.tensor([[[7, 7, 7, 1]]]), torch.tensor([[[0, 0, 0, 1]]])
+    for background in (7, "infer"):
+        measure, counts = FBMSMeasure(background=background), ObjectCountError(background)
+        measure.update(pred, target)
+        counts.update(pred, target)
+        assert measure.compute()["f_measure"] == 1
+        assert counts.compute()["delta_obj"] == 0
+    assert fbms_measure(pred, target)["precision"] == 0.25
+    assert object_count_error(pred, target) == 1
+
+
 IDS = arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3))
 
 
 @settings(max_examples=50, deadline=None)
 @given(IDS, IDS)
 def test_values_are_fractions(pred, target):
-    for variant in ("official", "proposed"):
+    for variant in ("official", "proposed", "binary"):
         found = fbms_measure(torch.from_numpy(pred), torch.from_numpy(target), variant=variant)
         assert all(0 <= found[key] <= 1 + 1e-12 for key in ("precision", "recall", "f_measure"))
 
@@ -111,11 +148,20 @@ def test_the_truth_itself_scores_one(ids):
         (torch.zeros(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.uint8), "integer ids"),
         (torch.zeros(2, 2, dtype=torch.uint8), torch.zeros(2, 2, dtype=torch.uint8), "integer ids"),
         (torch.zeros(1, 2, 2, dtype=torch.uint8), torch.zeros(1, 2, 3, dtype=torch.uint8), "shapes differ"),
+        (torch.zeros(1, 2, 2, dtype=torch.bool), torch.zeros(1, 2, 2, dtype=torch.uint8), "integer ids"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(pred, target, message):
     with pytest.raises(ValueError, match=message):
         fbms_measure(pred, target)
+
+
+def test_masks_must_fit_the_ids():
+    ids = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="void must be"):
+        fbms_measure(ids, ids, void=ids)
+    with pytest.raises(ValueError, match="uncovered must be"):
+        fbms_measure(ids, ids, uncovered=torch.zeros(1, 2, 3, dtype=torch.bool))
 
 
 def test_an_unknown_variant_is_refused():

@@ -33,8 +33,11 @@ BACKGROUND = 0
 ASSIGNMENT_STEPS = 10_000
 """The released program cuts F to multiples of 1 / 10000 before it assigns clusters to regions."""
 
-DIRECT_SPAN = 256
-"""Ids within a range of this many are counted as they are; others are numbered first, which sorts."""
+DIRECT_SPAN = 255
+"""Ids within a range of this many are numbered by subtraction; others by sorting.
+
+With one more number for pixels left out, a pair of numbers still fits 16 bits: a fifth of the time.
+"""
 
 Pair = tuple[int | None, int | None]
 
@@ -96,7 +99,8 @@ class VolumeOverlap:
         rows, row_ids = _numbered(pred_ids, uncovered)
         columns, column_ids = _numbered(target_ids, void)
         width = len(column_ids)
-        table = np.bincount((rows * width + columns).ravel())
+        code = np.uint16 if len(row_ids) * width <= np.iinfo(np.uint16).max + 1 else np.intp
+        table = np.bincount((rows.astype(code) * width + columns.astype(code)).ravel())
         for cell in np.flatnonzero(table).tolist():
             self._pixels[row_ids[cell // width], column_ids[cell % width]] += int(table[cell])
 
@@ -141,19 +145,19 @@ class VolumeOverlap:
         return self._proposed() if variant == "proposed" else self._binary()
 
     def _official(self) -> dict[str, float]:
+        # what void or missing tracks leave of a region or cluster may be nothing, it takes part all the same
         regions = sorted({region for _, region in self._pixels if region is not None})
-        overlap = _overlap(
-            {
-                (cluster, region): pixels
-                for (cluster, region), pixels in self._pixels.items()
-                if cluster is not None and region is not None
-            },
-            regions,
-        )
+        clusters = sorted({cluster for cluster, _ in self._pixels if cluster is not None})
+        weighted = {
+            (cluster, region): pixels
+            for (cluster, region), pixels in self._pixels.items()
+            if cluster is not None and region is not None
+        }
+        overlap = _overlap(weighted, clusters, regions)
         rows, columns, f_measures = overlap.assignment(steps=ASSIGNMENT_STEPS)
         shared = overlap.shared[rows, columns]
         without_cluster = len(regions) - len(columns)
-        precision = _sum(shared / overlap.clusters[rows]) + without_cluster
+        precision = _sum(shared / np.maximum(overlap.clusters[rows], 1)) + without_cluster
         recall = _sum(shared / np.maximum(overlap.regions[columns], 1))
         count = max(len(regions), 1)
         extracted = max(int((f_measures > EXTRACTED).sum()) - 1, 0)
@@ -164,7 +168,9 @@ class VolumeOverlap:
         for (cluster, region), pixels in self._pixels.items():
             row = background if cluster is None else cluster
             pixels_of[row, BACKGROUND if region is None else region] += pixels
-        overlap = _overlap(pixels_of, sorted({region for _, region in pixels_of}))
+        clusters = sorted({cluster for cluster, _ in pixels_of})
+        regions = sorted({region for _, region in pixels_of})
+        overlap = _overlap(pixels_of, clusters, regions)
         overlap = overlap.without(cluster=background, region=BACKGROUND)
         rows, columns, f_measures = overlap.assignment()
         shared = _sum(overlap.shared[rows, columns])
@@ -263,9 +269,10 @@ class _Overlap:
         return rows, columns, f_measure[rows, columns]
 
 
-def _overlap(pixels_of: Mapping[tuple[int, int], int], regions: Sequence[int]) -> _Overlap:
-    """Tabulate pixels of (cluster, region); `regions` may name some that no cluster touches."""
-    clusters = sorted({cluster for cluster, _ in pixels_of})
+def _overlap(
+    pixels_of: Mapping[tuple[int, int], int], clusters: Sequence[int], regions: Sequence[int]
+) -> _Overlap:
+    """Tabulate pixels of (cluster, region)."""
     row_of = {cluster: row for row, cluster in enumerate(clusters)}
     column_of = {region: column for column, region in enumerate(regions)}
     shared = np.zeros((len(clusters), len(regions)), np.int64)
@@ -276,7 +283,7 @@ def _overlap(pixels_of: Mapping[tuple[int, int], int], regions: Sequence[int]) -
 
 def _numbered(
     ids: NDArray[np.integer], left_out: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.intp], list[int | None]]:
+) -> tuple[NDArray[np.integer], list[int | None]]:
     """Return a small number for the id of every pixel, (H, W), and the id of every number.
 
     Pixels left out have a number of their own, the last one, with the id None.
@@ -284,14 +291,16 @@ def _numbered(
     lowest, highest = int(ids.min()), int(ids.max())
     known: list[int | None]
     if highest - lowest < DIRECT_SPAN:
-        # in the wide type first: in the ids' own the difference could wrap around
-        numbers = ids.astype(np.intp) - lowest if lowest else ids.astype(np.intp)
+        # in a wide type: in the ids' own the difference could wrap around
+        numbers = ids.astype(np.int64) - lowest if lowest else ids
         known = list(range(lowest, highest + 1))
     else:
         values, inverse = np.unique(ids, return_inverse=True)
         numbers, known = inverse.reshape(ids.shape), values.tolist()
     if left_out is not None and left_out.any():
-        numbers = np.where(left_out, len(known), numbers)
+        # the smallest type that holds it, so that the result stays as narrow as the ids
+        number = np.min_scalar_type(len(known)).type(len(known))
+        numbers = np.where(left_out, number, numbers)
     return numbers, [*known, None]
 
 
