@@ -127,7 +127,7 @@ def score(
     metrics: Sequence[str] | None = None,
     workers: int | None = None,
     missing: Missing = "error",
-    threshold: int | None = None,
+    threshold: float | None = None,
     sequences: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Score:
@@ -142,7 +142,7 @@ def score(
         metrics: letters out of ``j f t``; all of the protocol when None.
         workers: processes, one sequence each at a time; one per core when None.
         missing: a missing frame is an error, or ``"empty"``.
-        threshold: grey level above which a soft mask is foreground.
+        threshold: value, in the unit of the file, above which a soft mask is foreground.
         sequences: the sequences to score; all of the split when None.
         progress: called after every sequence.
 
@@ -192,9 +192,9 @@ def compare_scores(first: Score, second: Score) -> ScorePair:
     rules = load_protocol(first.protocol)
     comparisons = {}
     for name in metric_names(first.sequences):
-        rows = [counted_rows(each.sequences, name, rules) for each in (first, second)]
-        rule = aggregation(name, {**rows[0], **rows[1]}, rules)
-        comparisons[name] = compare(*rows, rule, lower_is_better=name in LOWER_IS_BETTER)
+        ours, theirs = (counted_rows(each.sequences, name, rules) for each in (first, second))
+        rule = aggregation(name, ours.keys() | theirs.keys(), rules)
+        comparisons[name] = compare(ours, theirs, rule, lower_is_better=name in LOWER_IS_BETTER)
     return ScorePair(first, second, comparisons)
 
 

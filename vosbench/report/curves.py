@@ -69,18 +69,27 @@ def _line(board: Board, index: int, name: str, record: Record, letter: str) -> L
     defined = [value for value in values if value is not None]
     if not defined:
         return None
-    # frames that the protocol leaves out keep their place on the axis
-    start = board.protocol.evaluated(record.frames).start
-    step = WIDTH / max(record.frames - 1, 1)
-    return Line(name, index, sum(defined) / len(defined), tuple(_pieces(values, start, step)))
+    places = _places(board.protocol.evaluated(record.frames), len(values), record.frames)
+    return Line(name, index, sum(defined) / len(defined), tuple(_pieces(values, places)))
 
 
-def _pieces(values: Sequence[float | None], start: int, step: float) -> list[str]:
+def _places(evaluated: Sequence[int], count: int, frames: int) -> list[float]:
+    """Horizontal place of each of `count` values: frames that the protocol leaves out keep theirs.
+
+    A record does not tell which frames of a sparsely labelled video have ground truth; these are spread
+    evenly.
+    """
+    if len(evaluated) == count:
+        return [frame * WIDTH / max(frames - 1, 1) for frame in evaluated]
+    return [i * WIDTH / max(count - 1, 1) for i in range(count)]
+
+
+def _pieces(values: Sequence[float | None], places: Sequence[float]) -> list[str]:
     runs: list[list[str]] = [[]]
-    for i, value in enumerate(values):
+    for x, value in zip(places, values, strict=True):
         if value is None:
             runs.append([])
             continue
         height = HEIGHT * (1 - min(max(value, 0.0), 1.0))
-        runs[-1].append(f"{(start + i) * step:.1f},{height:.1f}")
+        runs[-1].append(f"{x:.1f},{height:.1f}")
     return [" ".join(run) for run in runs if run]

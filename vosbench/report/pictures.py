@@ -123,7 +123,7 @@ def _of_method(row: Row, sequence: str, frame: Frame, mask: Path) -> Picture:
 
 def _middle(board: Board, video: Video) -> int:
     """Return the evaluated frame with ground truth that is nearest to the middle of the video."""
-    evaluated = set(board.protocol.evaluated(len(video)))
+    evaluated = set(board.protocol.evaluated(len(video), video.annotations))
     candidates = [i for i in video.annotations if i in evaluated] or [len(video) // 2]
     return min(candidates, key=lambda i: abs(2 * i - len(video) + 1))
 

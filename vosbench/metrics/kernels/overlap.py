@@ -95,7 +95,8 @@ class OverlapSeries:
         Pixels to leave out must be 0 in both: that removes them from J, and makes the boundaries
         along them that the released evaluation has.
         """
-        radius = match_radius(*pred_ids.shape, self._bound_th)
+        height, width = pred_ids.shape
+        radius = match_radius(height, width, self._bound_th)
         if self._matching == "union":
             pred, target = Silhouette(pred_ids != 0, radius), Silhouette(target_ids != 0, radius)
             self._frames.append(self._values(pred, target)[:, None])

@@ -1,0 +1,74 @@
+"""The command line: parse, call, print. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from vosbench import __version__
+from vosbench.cli import data, judge, leaderboard, run, train, weights
+from vosbench.errors import InputError
+
+app = typer.Typer(
+    help="Train, run, score and compare video object segmentation methods.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (train.fit, judge.score, run.predict, run.compare, judge.doctor):
+    app.command()(command)
+app.add_typer(data.app, name="data")
+app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(weights.app, name="weights")
+
+
+def main() -> None:
+    """Run the command line; an error of the user ends as one line on stderr and status 2."""
+    # The base of all errors of the option parser; typer itself exports only its descendants.
+    usage_error: Any = typer.BadParameter.__mro__[2]
+    try:
+        status = app(standalone_mode=False)
+    except InputError as error:
+        _stop(str(error))
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) left; not even the flush at exit can reach it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except usage_error as error:
+        _stop_usage(error)
+    sys.exit(status or 0)
+
+
+def _stop(message: str) -> NoReturn:
+    sys.stderr.write(f"vosbench: {' '.join(message.split())}\n")
+    sys.exit(2)
+
+
+def _stop_usage(error: Any) -> NoReturn:
+    """A command group without a sub-command shows its help; anything else is one line."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stdout.write(f"{error.format_message()}\n")
+        sys.exit(2)
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    _stop(f"{error.format_message()}{hint}")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"vosbench {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None: ...

@@ -1,0 +1,51 @@
+"""The commands ``data list`` and ``data mini``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vosbench.cli.options import DataRoot
+from vosbench.cli.terminal import make_table, print_table
+
+app = typer.Typer(help="Data sets: what there is, and rendered miniatures.", no_args_is_help=True)
+
+
+@app.command("mini")
+def data_mini(
+    name: Annotated[str, typer.Argument(help="Data set, or all.")] = "all",
+    data_root: DataRoot = None,
+    seed: Annotated[int, typer.Option(help="Of all random choices: same seed, same bytes.")] = 0,
+    scenes: Annotated[int | None, typer.Option(min=1, help="Scenes or sequences per split.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Render miniature editions in official layout, with exact ground truth."""
+    from vosbench.data.mini import MINI_NAMES, write_mini
+    from vosbench.data.roots import data_root as find
+
+    for each in MINI_NAMES if name == "all" else (name,):
+        sys.stdout.write(f"{write_mini(each, find(data_root), seed=seed, scenes=scenes, workers=workers)}\n")
+
+
+@app.command("list")
+def data_list(
+    name: Annotated[str | None, typer.Argument(help="Tell everything about this one.")] = None,
+    data_root: DataRoot = None,
+) -> None:
+    """List the data sets, where they are expected and whether they are there."""
+    from vosbench.data.catalogue import CATALOGUE, entry
+    from vosbench.data.roots import data_root as find
+
+    root = find(data_root)
+    if name is not None:
+        for key, value in vars(entry(name)).items():
+            sys.stdout.write(f"{key:<10}{value}\n")
+        sys.stdout.write(f"{'folder':<10}{root / name}\n")
+        return
+    table = make_table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
+    for each, known in CATALOGUE.items():
+        found = "yes" if (root / each).is_dir() else "no"
+        table.add_row(each, known.title, known.kind, found, known.size, known.licence)
+    print_table(table)

@@ -1,0 +1,88 @@
+"""The commands about masks that are already there: ``score`` and ``doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vosbench.cli.options import DataRoot, DatasetName, Metrics, Sequences, Split, Workers, names
+from vosbench.cli.terminal import distinct_names, print_findings, print_scores, progress_bar
+from vosbench.errors import InputError
+
+
+def score(
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Folder, or zip, of masks: RESULTS/SEQUENCE/FRAME.png. Two are compared."),
+    ],
+    dataset: DatasetName,
+    split: Split = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol id; the data set's own by default.")] = None,
+    data_root: DataRoot = None,
+    metrics: Metrics = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the values to this file.")
+    ] = None,
+    workers: Workers = None,
+    missing: Annotated[Literal["error", "empty"], typer.Option(help="What a missing frame is.")] = "error",
+    threshold: Annotated[
+        float | None, typer.Option(help="Value above which a soft mask is foreground, in the file's unit.")
+    ] = None,
+    sequences: Sequences = None,
+) -> None:
+    """Score a folder of result masks, or compare two."""
+    from vosbench.benchmark.score import compare_scores
+    from vosbench.benchmark.score import score as run
+    from vosbench.files import write_text
+
+    if len(results) > 2:
+        raise InputError(f"{len(results)} result folders: give one to score, or two to compare")
+    scores = []
+    for folder in results:
+        with progress_bar(f"scoring {folder.name}") as progress:
+            scores.append(
+                run(
+                    folder,
+                    dataset,
+                    split=split,
+                    protocol=protocol,
+                    data_root=data_root,
+                    metrics=names(metrics),
+                    workers=workers,
+                    missing=missing,
+                    threshold=threshold,
+                    sequences=names(sequences),
+                    progress=progress,
+                )
+            )
+    shown = scores[0] if len(scores) == 1 else compare_scores(*scores)
+    if json_file is not None:
+        write_text(json_file, shown.to_json())
+    print_scores(shown, distinct_names(results))
+
+
+def doctor(
+    results: Annotated[Path, typer.Argument(help="Folder, or zip, of masks.")],
+    dataset: DatasetName,
+    split: Split = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol id; the data set's own by default.")] = None,
+    data_root: DataRoot = None,
+    sequences: Sequences = None,
+) -> None:
+    """Look for the usual mistakes in result masks, and say how to mend each; status 1 when there is one."""
+    from vosbench.benchmark.doctor import diagnose
+
+    with progress_bar("examining") as progress:
+        findings = diagnose(
+            results,
+            dataset,
+            split=split,
+            protocol=protocol,
+            data_root=data_root,
+            sequences=names(sequences),
+            progress=progress,
+        )
+    print_findings(findings)
+    raise typer.Exit(1 if findings else 0)

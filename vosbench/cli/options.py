@@ -1,0 +1,39 @@
+"""Options that several commands share, and what their values mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Folder that holds the data sets; else $VOSBENCH_DATA, else ./data.")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes; one per core by default.")]
+Split = Annotated[str | None, typer.Option(help="Part of the data set; its usual one by default.")]
+SizeName = Annotated[
+    Literal["full", "tiny"] | None, typer.Option(help="Network size; the largest with weights by default.")
+]
+Flow = Annotated[
+    str | None,
+    typer.Option(help="Flow estimator, or a folder of flow: FOLDER/SEQUENCE/FRAME.flo; dis by default."),
+]
+Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]
+Metrics = Annotated[
+    str | None, typer.Option(help="Some of the protocol's metrics, e.g. j,f; all of them by default.")
+]
+DatasetName = Annotated[str, typer.Option("--dataset", help="Data set name, e.g. davis16.")]
+Sequences = Annotated[str | None, typer.Option(help="Only these, separated by commas.")]
+
+
+def flow_settings(choice: str | None) -> tuple[str, dict[str, Any]]:
+    """Return name and settings of the estimator that ``--flow`` means."""
+    if choice is not None and Path(choice).is_dir():
+        return "precomputed", {"folder": choice}
+    return choice or "dis", {}
+
+
+def names(text: str | None) -> list[str] | None:
+    """Return the names of a list separated by commas; None when there is none."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,131 @@
+"""The commands that run methods: ``predict`` and ``compare``."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vosbench.cli.leaderboard import BASELINE, run_check
+from vosbench.cli.options import (
+    DataRoot,
+    Device,
+    Flow,
+    Metrics,
+    SizeName,
+    Split,
+    Workers,
+    flow_settings,
+    names,
+)
+from vosbench.cli.terminal import print_notes, progress_bar
+
+
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="Video file, folder of frames, or data set.")
+    ],
+    model: Annotated[str, typer.Option(help="Method name.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks: OUT/SEQUENCE/FRAME.png.")],
+    size: SizeName = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights to use instead of those shipped.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Ids of the first frame, for semi-supervised methods.")
+    ] = None,
+    overlay: Annotated[Path | None, typer.Option(help="Also draw the masks: FILE.mp4 or a folder.")] = None,
+    data_root: DataRoot = None,
+    split: Split = None,
+    flow: Flow = None,
+    device: Device = "auto",
+) -> None:
+    """Segment a video file, a folder of frames or a data set."""
+    from vosbench.data.roots import cache_root
+    from vosbench.flow.estimators import build_estimator
+    from vosbench.inference.predict import predict as run
+    from vosbench.models.zoo import load_method, move_to
+
+    method, _ = load_method(model, size, checkpoint)
+    method = move_to(method, device)
+    name, settings = flow_settings(flow)
+    with progress_bar("predicting") as progress:
+        predictions = run(
+            source,
+            method,
+            out,
+            data_root=data_root,
+            split=split,
+            first_mask=mask,
+            overlay=overlay,
+            estimator=None if flow is None else build_estimator(name, **settings),
+            cache=cache_root(),
+            progress=lambda name, done, total: progress(done, total, name),
+        )
+    for item in predictions:
+        rate = item.frames / item.seconds if item.seconds else math.inf
+        sys.stdout.write(f"{item.folder}  {item.frames} masks, {rate:.1f} frames/s\n")
+
+
+def compare(
+    models: Annotated[str, typer.Option(help="Method names, separated by commas, or all.")] = "all",
+    datasets: Annotated[
+        str, typer.Option(help="Data sets, separated by commas, or all that are found.")
+    ] = "all",
+    data_root: DataRoot = None,
+    out: Annotated[Path, typer.Option(help="Folder for records, masks and tables.")] = Path("results"),
+    size: SizeName = None,
+    flow: Flow = None,
+    device: Device = "auto",
+    metrics: Metrics = None,
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first sequences of each data set.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be computed.")] = False,
+    check: Annotated[
+        Literal["baseline", "reported"] | None,
+        typer.Option(help="Exit with 1 when numbers moved from --baseline, or differ from published ones."),
+    ] = None,
+    baseline: Annotated[Path, typer.Option(help="Records that --check baseline compares with.")] = BASELINE,
+    pictures: Annotated[bool, typer.Option(help="Whether the page shows frames and masks.")] = True,
+) -> None:
+    """Run methods on data sets, score them, and put measured beside reported numbers."""
+    from vosbench.benchmark.compare import compare as run
+    from vosbench.data.roots import cache_root
+    from vosbench.report.leaderboard import write_report
+
+    name, settings = flow_settings(flow)
+    with progress_bar("comparing") as progress:
+        result = run(
+            models=names(models) or [],
+            datasets=names(datasets) or [],
+            data_root=data_root,
+            out=out,
+            workers=workers,
+            limit=limit,
+            dry_run=dry_run,
+            flow=name,
+            flow_settings=settings,
+            metrics=names(metrics),
+            size=size,
+            device=device,
+            cache=cache_root(),
+            progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),
+        )
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
+    sys.stderr.write(f"{len(result.outcomes)} model x sequence pairs: {counts or 'none'}\n")
+    print_notes(result.notes)
+    if not dry_run and result.records:
+        markdown, page = write_report(out, videos=result.videos, pictures=pictures)
+        sys.stdout.write(markdown.read_text(encoding="utf-8"))
+        sys.stderr.write(f"written: {markdown}, {page}, records and masks beside them\n")
+    for failure in result.failures:
+        sys.stderr.write(
+            f"failed: {failure.model} on {failure.dataset}/{failure.sequence}: {failure.message}\n"
+        )
+    found = (
+        0
+        if check is None or dry_run
+        else run_check(out / "records", check, baseline if check == "baseline" else None, None)
+    )
+    raise typer.Exit(max(result.exit_status, found))

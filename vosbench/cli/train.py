@@ -1,0 +1,26 @@
+"""The command ``fit``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+
+def fit(
+    overrides: Annotated[
+        list[str], typer.Argument(help="key=value, e.g. model=mpnet size=tiny data=mini trainer.max_epochs=2")
+    ],
+) -> None:
+    """Train a method with its paper's recipe.
+
+    vosbench fit model=mpnet [stage=STAGE|all] [data=ft3d|mini] [size=full|tiny] [key=value ...]
+    """
+    from vosbench.fit import fit as run
+
+    folder = run(overrides)
+    # Further devices have processes of their own, started with this same command.
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        sys.stdout.write(f"{folder}\n")
