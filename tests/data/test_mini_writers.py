@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vosbench.data import open_dataset
 from vosbench.data.formats.camera import read_cameras
 from vosbench.data.formats.pfm import read_pfm
 from vosbench.data.mini import MINI_NAMES, ensure_mini, sampling, write_mini, writers
@@ -13,6 +14,8 @@ from vosbench.errors import InputError
 TINY = {
     "ft3d": {"scenes": 2, "test_scenes": 1, "frames": 2, "size": (36, 64)},
     "davis16": {"scenes": 1, "frames": 3, "size": (36, 64)},
+    "davis17": {"scenes": 1, "frames": 3, "size": (36, 64)},
+    "segtrack": {"scenes": 2, "frames": 2, "size": (36, 64)},
 }
 
 
@@ -66,6 +69,37 @@ def test_davis16_has_the_official_layout(tmp_path, capfd):
         annotation = Image.open(folder / mask[1:])
         assert annotation.mode == "L"
         assert set(np.unique(np.array(annotation))) == {0, 255}
+
+
+def test_davis17_labels_several_objects_and_writes_every_list(tmp_path):
+    write_mini("davis17", tmp_path, **TINY["davis17"])
+    for split in ("val", "moving_val", "davis16_val"):
+        dataset = open_dataset("davis17", tmp_path, split)
+        assert [video.name for video in dataset] == ["two-walkers"]
+    assert dataset.label == "davis17-mini"
+    assert list(dataset[0].annotations) == [0, 1, 2]
+    assert np.unique(dataset[0].annotations[0]).tolist() == [0, 1, 2]
+    assert [video.name for video in open_dataset("davis17", tmp_path, "train")] == ["handheld-vehicles"]
+
+
+def test_segtrack_has_a_folder_per_object_where_there_are_several(tmp_path):
+    folder = write_mini("segtrack", tmp_path, **TINY["segtrack"])
+    assert (folder / "GroundTruth/bird-aim/00001.png").is_file()
+    assert (folder / "GroundTruth/animals-static/2/00002.png").is_file()
+    assert (folder / "ImageSets/all.txt").read_text() == "*bird-aim\n*animals-static\n"
+    one, two = open_dataset("segtrack", tmp_path)
+    assert np.unique(one.annotations[0]).tolist() == [0, 1]
+    assert np.unique(two.annotations[0]).tolist() == [0, 1, 2]
+    assert two.frame_names == ("00001", "00002")
+
+
+def test_objects_have_consecutive_ids_and_stand_out_from_static_things(tmp_path):
+    write_mini("davis17", tmp_path, scenes=3, frames=4, size=(72, 128))
+    for video in open_dataset("davis17", tmp_path):
+        ids = np.unique(video.annotations[0])
+        assert ids.tolist() == list(range(len(ids)))
+        assert 3 <= len(ids) <= 4
+        assert 0.02 < (video.annotations[0] > 0).mean() < 0.6
 
 
 def test_more_davis16_sequences_than_names_are_numbered(tmp_path):
@@ -159,7 +193,7 @@ def test_ensure_renders_only_what_is_missing_or_different(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("davis17", {}, "unknown miniature data set 'davis17': did you mean davis16"),
+        ("davis71", {}, "unknown miniature data set 'davis71': did you mean davis17"),
         ("davis16", {"viws": 1}, "unknown setting of the miniature davis16 'viws'"),
         ("davis16", {"views": ["left"]}, "unknown setting"),
         ("ft3d", {"views": ["lefft"]}, "views has 'lefft': choose from left, right"),

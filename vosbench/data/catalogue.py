@@ -59,6 +59,36 @@ CATALOGUE: Mapping[str, Entry] = {
         ),
         url="https://davischallenge.org/davis2016/code.html",
     ),
+    "davis17": Entry(
+        title="DAVIS 2017",
+        reader="vosbench.data.datasets.davis17:Davis2017",
+        kind="evaluation",
+        split="val",
+        protocol="davis17-semi-supervised",
+        size="val: 30 sequences, 1999 frames, 61 objects; train: 60 sequences; about 0.8 GB at 480p",
+        layout=(
+            "JPEGImages/480p/SEQ/00000.jpg, Annotations/480p/SEQ/00000.png (ids), "
+            "Annotations_unsupervised/480p, ImageSets/2017/val.txt"
+        ),
+        licence="see the web page",
+        citation="Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, 2017",
+        url="https://davischallenge.org/davis2017/code.html",
+    ),
+    "segtrack": Entry(
+        title="SegTrack-v2",
+        reader="vosbench.data.datasets.segtrack:SegTrackV2",
+        kind="evaluation",
+        split="all",
+        protocol="segtrack-iou",
+        size="all: 14 sequences, 976 frames, 24 objects",
+        layout=(
+            "JPEGImages/SEQ/*.png, GroundTruth/SEQ/*.png or GroundTruth/SEQ/1/*.png per object, "
+            "ImageSets/all.txt"
+        ),
+        licence="see the web page",
+        citation="Li et al., Video Segmentation by Tracking Many Figure-Ground Segments, ICCV 2013",
+        url="https://web.engr.oregonstate.edu/~lif/SegTrack2/dataset.html",
+    ),
     "ft3d": Entry(
         title="FlyingThings3D",
         reader="vosbench.data.datasets.ft3d:FlyingThings3D",

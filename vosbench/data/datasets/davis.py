@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.formats.image import image_size, read_frame
+from vosbench.data.datasets.folders import check_size, subfolders
+from vosbench.data.formats.image import read_frame
 from vosbench.data.formats.png import read_ids
 from vosbench.data.video import Frame, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
@@ -57,7 +58,7 @@ class Davis2016(Dataset):
 def _check_resolution(folder: Path, resolution: str) -> None:
     if (folder / "JPEGImages" / resolution).is_dir():
         return
-    found = _folders(folder / "JPEGImages")
+    found = subfolders(folder / "JPEGImages")
     if not found:
         raise InputError(f"{folder / 'JPEGImages'}: empty; expected a folder '{resolution}' of sequences")
     raise unknown_name(f"resolution of {folder}", resolution, found)
@@ -86,7 +87,7 @@ def _listed_pair(folder: Path, path: Path, number: int, line: str) -> _Pair:
 
 def _folder_pairs(folder: Path, resolution: str) -> Iterable[_Pair]:
     frames, masks = folder / "JPEGImages" / resolution, folder / "Annotations" / resolution
-    for sequence in _folders(frames):
+    for sequence in subfolders(frames):
         stems = {path.stem for path in (frames / sequence).glob("*.jpg")}
         stems |= {path.stem for path in (masks / sequence).glob("*.png")}
         if not stems:
@@ -95,10 +96,6 @@ def _folder_pairs(folder: Path, resolution: str) -> Iterable[_Pair]:
             )
         for stem in sorted(stems):
             yield _Pair(frames / sequence / f"{stem}.jpg", masks / sequence / f"{stem}.png")
-
-
-def _folders(parent: Path) -> list[str]:
-    return sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _check_files(sequences: dict[str, list[_Pair]]) -> None:
@@ -133,12 +130,6 @@ def _video(name: str, pairs: list[_Pair]) -> Video:
 
 
 def _read_annotation(pair: _Pair) -> IdMap:
-    ids = read_ids(pair.mask)
-    height, width = image_size(pair.frame)
-    if ids.shape != (height, width):
-        raise InputError(
-            f"{pair.mask}: {ids.shape[1]}x{ids.shape[0]} pixels, but its frame {pair.frame} is "
-            f"{width}x{height}; take both from the same resolution of the data set"
-        )
+    ids = check_size(pair.mask, read_ids(pair.mask), pair.frame)
     foreground: IdMap = (ids != 0).astype(np.uint8)
     return foreground

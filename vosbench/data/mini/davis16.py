@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.render import View
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Behaviour
+from vosbench.data.mini.scenes import NamedScenes, Recipes
 from vosbench.files import write_text
 
 RECIPES: dict[str, dict[str, Recipe]] = {
@@ -36,39 +37,16 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 
 
 @dataclass(frozen=True)
-class Davis16Mini:
-    """Settings of the miniature DAVIS 2016.
+class Davis16Mini(NamedScenes):
+    """Settings of the miniature DAVIS 2016; see `NamedScenes`."""
 
-    Attributes:
-        seed: every pixel follows from it.
-        scenes: sequences per split; beyond the named ones they repeat with a number.
-        frames: frames per sequence.
-        size: height and width.
-    """
-
-    seed: int = 0
-    scenes: int = 5
-    frames: int = 16
-    size: tuple[int, int] = (135, 240)
-
-    def jobs(self) -> Iterator[tuple[str, int]]:
-        """Yield (split, sequence number) for every sequence."""
-        for split in RECIPES:
-            yield from ((split, index) for index in range(self.scenes))
-
-    def sequence_name(self, split: str, index: int) -> str:
-        """Return the name of a sequence."""
-        names = list(RECIPES[split])
-        round_, position = divmod(index, len(names))
-        return f"{names[position]}-{round_ + 1}" if round_ else names[position]
+    recipes: ClassVar[Recipes] = RECIPES
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one sequence into `folder`, the root of the data set."""
-        split, index = job
-        recipe = list(RECIPES[split].values())[index % len(RECIPES[split])]
-        entropy = (self.seed, list(RECIPES).index(split), index)
-        scene = sample_visible_scene(entropy, recipe, self.frames, self.size[0] / self.size[1], 0.03)
-        name = self.sequence_name(split, index)
+        recipe, entropy = self.recipe(*job), self.entropy(*job)
+        scene = sample_visible_scene(entropy, recipe, self.frames, self.aspect, 0.03)
+        name = self.sequence_name(*job)
         for frame in range(self.frames):
             view = View(scene, frame, scene.camera(frame, self.size))
             write_picture(folder / "JPEGImages" / "480p" / name / f"{frame:05d}.jpg", view.rgb())
@@ -85,6 +63,6 @@ class Davis16Mini:
     def _lines(self, split: str) -> list[str]:
         return [
             f"/JPEGImages/480p/{name}/{frame:05d}.jpg /Annotations/480p/{name}/{frame:05d}.png"
-            for name in (self.sequence_name(split, index) for index in range(self.scenes))
+            for name in self.names(split)
             for frame in range(self.frames)
         ]

@@ -94,6 +94,9 @@ class Ft3dMini:
                 self._write_frame(folder, place, scene, frame, side)
         write_cameras(folder / "camera_data" / place / "camera_data.txt", cameras)
 
+    def finish(self, folder: Path) -> None:
+        """Nothing is left to write: the official layout has no lists."""
+
     def _view(self, scene: Scene, frame: float, side: str) -> View:
         camera = scene.camera(frame, self.size)
         return View(scene, frame, camera if side == "left" else camera.shifted(BASELINE))

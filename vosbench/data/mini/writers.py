@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from vosbench.data.mini.davis16 import Davis16Mini
+from vosbench.data.mini.davis17 import Davis17Mini
 from vosbench.data.mini.ft3d import Ft3dMini
+from vosbench.data.mini.segtrack import SegTrackMini
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder, write_text
 
@@ -22,7 +24,28 @@ GENERATOR = "4"
 MARKER = "MINI.json"
 NOTE = "Rendered miniature made by vosbench: a test bed in the official folder layout, not the real data set."
 
-_SETTINGS: dict[str, Callable[..., Ft3dMini | Davis16Mini]] = {"ft3d": Ft3dMini, "davis16": Davis16Mini}
+
+class MiniSettings(Protocol):
+    """What the settings of every miniature, a dataclass, can do."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def jobs(self) -> Iterator[tuple[str, int]]:
+        """Yield (split, number) for everything that can be rendered on its own."""
+
+    def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
+        """Render one of them into `folder`."""
+
+    def finish(self, folder: Path) -> None:
+        """Write what concerns all of them, such as lists."""
+
+
+_SETTINGS: dict[str, Callable[..., MiniSettings]] = {
+    "ft3d": Ft3dMini,
+    "davis16": Davis16Mini,
+    "davis17": Davis17Mini,
+    "segtrack": SegTrackMini,
+}
 MINI_NAMES = tuple(_SETTINGS)
 """Data sets that have a miniature edition."""
 
@@ -47,12 +70,12 @@ def write_mini(
         name: one of `MINI_NAMES`.
         root: the data root.
         seed: of all random choices.
-        scenes: number of scenes (ft3d: in TRAIN) or sequences (davis16: per split).
+        scenes: number of scenes (ft3d: in TRAIN) or sequences (per split).
         size: image height and width.
         frames: frames per scene.
         workers: processes.
         options: further settings of this data set: see `Ft3dMini` (`views`, `passes`, `directions`,
-            `disparity_change`, `test_scenes`) and `Davis16Mini`.
+            `disparity_change`, `test_scenes`).
 
     Returns:
         The folder of the data set.
@@ -71,7 +94,7 @@ def write_mini(
     return folder
 
 
-def _write(name: str, settings: Ft3dMini | Davis16Mini, folder: Path, workers: int) -> None:
+def _write(name: str, settings: MiniSettings, folder: Path, workers: int) -> None:
     with whole_folder(folder) as new:
         _render(settings, new, workers)
         text = json.dumps(_description(name, settings), indent=2)
@@ -103,7 +126,7 @@ def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> 
     return write_mini(name, root, workers=workers, **settings)
 
 
-def _settings(name: str, **given: Any) -> Ft3dMini | Davis16Mini:
+def _settings(name: str, **given: Any) -> MiniSettings:
     if name not in _SETTINGS:
         raise unknown_name("miniature data set", name, MINI_NAMES)
     kind = _SETTINGS[name]
@@ -125,7 +148,7 @@ def _check_numbers(name: str, chosen: dict[str, Any]) -> None:
         raise InputError(f"mini {name}: size {height}x{width} is too small, at least 16x16")
 
 
-def _description(name: str, settings: Ft3dMini | Davis16Mini) -> dict[str, Any]:
+def _description(name: str, settings: MiniSettings) -> dict[str, Any]:
     return {"note": NOTE, "dataset": name, "generator": GENERATOR, "settings": asdict(settings)}
 
 
@@ -139,7 +162,7 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _render(settings: Ft3dMini | Davis16Mini, folder: Path, workers: int) -> None:
+def _render(settings: MiniSettings, folder: Path, workers: int) -> None:
     render = partial(settings.write_scene, folder)
     if workers <= 1:
         for job in settings.jobs():
@@ -148,5 +171,4 @@ def _render(settings: Ft3dMini | Davis16Mini, folder: Path, workers: int) -> Non
         # Spawned processes do not inherit the threads of a caller that has imported torch.
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             list(pool.map(render, settings.jobs(), chunksize=1))
-    if isinstance(settings, Davis16Mini):
-        settings.finish(folder)
+    settings.finish(folder)

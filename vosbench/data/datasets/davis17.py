@@ -1,0 +1,132 @@
+"""DAVIS 2017 in its official layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vosbench.data.datasets.base import Dataset, dataset_folder
+from vosbench.data.datasets.folders import check_size, frame_index, images, subfolders
+from vosbench.data.formats.image import read_frame
+from vosbench.data.formats.png import read_ids
+from vosbench.data.splits import shipped_split
+from vosbench.data.video import LazyMapping, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+
+NAME = "davis17"
+
+SHIPPED = {
+    "moving_train": "davis17_moving_train",
+    "moving_val": "davis17_moving_val",
+    "davis16_train": "davis16_train",
+    "davis16_val": "davis16_val",
+}
+"""Splits whose lists come with this package, see `vosbench.data.splits`."""
+
+_EDITIONS = {"semi-supervised": "Annotations", "unsupervised": "Annotations_unsupervised"}
+
+
+class Davis2017(Dataset):
+    """Frames with instance masks: ids as in the files, 255 is void.
+
+    The official layout is ``JPEGImages/480p/SEQ/00000.jpg``, ``Annotations/480p/SEQ/00000.png``
+    (indexed PNG, the index is the id) and lists ``ImageSets/2017/SPLIT.txt`` with a sequence per line
+    (Pont-Tuset et al., 2017). The unsupervised edition (Caelles et al., 2019) has its masks in
+    ``Annotations_unsupervised/480p``.
+
+    Every frame has a mask, or the first one alone (as in test-dev and test-challenge, which may also
+    have none). The names of all files are checked on opening; pixels are read when indexed.
+
+    Args:
+        root: the data root; the files are in ``root / "davis17"``.
+        split: a list of the folder, such as ``"train"``, ``"val"`` or ``"test-dev"``; ``"moving_train"``,
+            ``"moving_val"``, ``"davis16_train"`` and ``"davis16_val"``, whose lists come with this
+            package unless the folder has its own; ``"all"`` takes every folder.
+        resolution: ``"480p"`` or ``"Full-Resolution"``.
+        edition: ``"semi-supervised"`` or ``"unsupervised"``: which masks.
+
+    Raises:
+        InputError: no such folder, split, resolution or edition, or a file is missing.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str = "val",
+        *,
+        resolution: str = "480p",
+        edition: str = "semi-supervised",
+    ) -> None:
+        if edition not in _EDITIONS:
+            raise unknown_name(f"edition of {NAME}", edition, _EDITIONS)
+        folder = dataset_folder(root, NAME, "JPEGImages")
+        frames = folder / "JPEGImages" / resolution
+        masks = folder / _EDITIONS[edition] / resolution
+        found = subfolders(frames.parent)
+        if resolution not in found:
+            raise unknown_name(f"resolution of {folder}", resolution, found or ["480p"])
+        if not masks.is_dir() and not split.startswith("test"):
+            raise InputError(
+                f"{masks}: no such folder; unpack the {edition} masks of DAVIS 2017 at {resolution}"
+            )
+        names = _sequences(folder, frames, split)
+        videos = [_video(frames / name, masks / name, hidden=split.startswith("test")) for name in names]
+        super().__init__(NAME, root, split, videos)
+
+
+def _sequences(folder: Path, frames: Path, split: str) -> tuple[str, ...]:
+    lists = folder / "ImageSets" / "2017"
+    path = lists / f"{split}.txt"
+    if path.is_file():
+        names = tuple(path.read_text(encoding="utf-8", errors="replace").split())
+        source = str(path)
+    elif split in SHIPPED:
+        names, source = shipped_split(SHIPPED[split]), f"the list of split {split}"
+    elif split == "all":
+        names, source = tuple(subfolders(frames)), str(frames)
+    else:
+        listed = [item.stem for item in lists.glob("*.txt")] if lists.is_dir() else []
+        raise unknown_name(f"split of {NAME} in {lists}", split, {"all", *SHIPPED, *listed})
+    if not names:
+        raise InputError(f"{source}: no sequences")
+    present = set(subfolders(frames))
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise InputError(
+            f"{frames}: lacks {len(missing)} of {len(names)} sequences of {source}, first {missing[0]}; "
+            "copy the data set again"
+        )
+    return names
+
+
+def _video(frames: Path, masks: Path, *, hidden: bool) -> Video:
+    paths = images(frames, (".jpg", ".jpeg"))
+    if not paths:
+        raise InputError(f"{frames}: sequence without frames; copy it again")
+    labelled = _labelled(paths, masks, hidden=hidden)
+    return Video(
+        name=frames.name,
+        frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
+        frame_names=tuple(path.stem for path in paths),
+        annotations=LazyMapping(
+            lambda index: check_size(labelled[index], read_ids(labelled[index]), paths[index]), labelled
+        ),
+    )
+
+
+def _labelled(paths: list[Path], masks: Path, *, hidden: bool) -> dict[int, Path]:
+    """Frame index -> mask, complete or the first alone."""
+    index_of = frame_index(paths)
+    labelled: dict[int, Path] = {}
+    for mask in images(masks, (".png",)):
+        if mask.stem not in index_of:
+            raise InputError(f"{mask}: {NAME} has no frame {mask.stem} in {paths[0].parent}; copy it again")
+        labelled[index_of[mask.stem]] = mask
+    if hidden or set(labelled) == {0}:
+        return labelled
+    for index, path in enumerate(paths):
+        if index not in labelled:
+            raise InputError(
+                f"{NAME}: sequence {masks.name} lacks the annotation of frame {path.stem} "
+                f"({masks / path.stem}.png); copy the data set again"
+            )
+    return labelled

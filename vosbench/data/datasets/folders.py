@@ -1,0 +1,104 @@
+"""What the readers of image folders share: listing, order by number, and size checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from vosbench.data.datasets.base import dataset_folder
+from vosbench.data.formats.image import SUFFIXES, image_size
+from vosbench.data.video import IdMap
+from vosbench.errors import InputError
+
+_DIGITS = re.compile(r"([0-9]+)$")
+
+
+def find_dataset(root: Path, name: str, markers: Sequence[str]) -> Path:
+    """Return ``root / name`` if it holds one of the folders `markers`.
+
+    Raises:
+        InputError: it does not; the advice looks for the first marker.
+    """
+    folder = root / name
+    if any((folder / marker).is_dir() for marker in markers):
+        return folder
+    if folder.is_dir() and len(markers) > 1:
+        raise InputError(
+            f"{folder}: none of the folders {', '.join(markers)} in it, so this is not {name} in its "
+            "official layout; unpack it again"
+        )
+    return dataset_folder(root, name, markers[0])
+
+
+def subfolders(parent: Path) -> list[str]:
+    """Return the names of the visible folders in `parent`, sorted; none when there is no `parent`."""
+    if not parent.is_dir():
+        return []
+    return sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def images(folder: Path, suffixes: Iterable[str] = SUFFIXES) -> list[Path]:
+    """Return the visible images in `folder` in the order of the number that ends their names.
+
+    Args:
+        folder: none are found when it does not exist.
+        suffixes: lower-case endings of files taken for images.
+
+    Raises:
+        InputError: two images have one stem, so that their results would have one name.
+    """
+    if not folder.is_dir():
+        return []
+    wanted = frozenset(suffixes)
+    found = [p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith(".")]
+    found.sort(key=lambda path: (last_number(path.stem) or 0, path.name))
+    seen: dict[str, Path] = {}
+    for path in found:
+        if path.stem in seen:
+            raise InputError(f"{path}: has the same name as {seen[path.stem].name}; remove one of the two")
+        seen[path.stem] = path
+    return found
+
+
+def last_number(stem: str) -> int | None:
+    """Return the number that ends a file stem (``"cars1_07"`` -> 7); None without one."""
+    match = _DIGITS.search(stem)
+    return int(match[1]) if match else None
+
+
+def by_number(paths: Iterable[Path]) -> dict[int, Path]:
+    """Map the number that ends each stem to its path; paths without a number are left out.
+
+    Raises:
+        InputError: two paths have one number.
+    """
+    found: dict[int, Path] = {}
+    for path in paths:
+        number = last_number(path.stem)
+        if number is None:
+            continue
+        if number in found:
+            raise InputError(f"{path}: has the same number as {found[number].name}; remove one of the two")
+        found[number] = path
+    return found
+
+
+def frame_index(paths: Sequence[Path]) -> Mapping[str, int]:
+    """Map the stem of each frame to its index."""
+    return {path.stem: index for index, path in enumerate(paths)}
+
+
+def check_size(mask: Path, ids: IdMap, frame: Path) -> IdMap:
+    """Return `ids` (H, W), read from `mask`, if the picture `frame` has the same size.
+
+    Raises:
+        InputError: it has not.
+    """
+    height, width = image_size(frame)
+    if ids.shape != (height, width):
+        raise InputError(
+            f"{mask}: {ids.shape[1]}x{ids.shape[0]} pixels, but its frame {frame} is "
+            f"{width}x{height}; take both from the same resolution of the data set"
+        )
+    return ids

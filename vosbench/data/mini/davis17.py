@@ -1,0 +1,47 @@
+"""Miniature DAVIS 2017 in the official folder layout, several objects per sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from vosbench.data.formats.png import write_ids
+from vosbench.data.mini.pictures import write_picture
+from vosbench.data.mini.sampling import Recipe
+from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.files import write_text
+
+
+@dataclass(frozen=True)
+class Davis17Mini(NamedScenes):
+    """Settings of the miniature DAVIS 2017; see `NamedScenes`."""
+
+    recipes: ClassVar[Recipes] = {
+        "val": {
+            "two-walkers": Recipe("static", "biped", 2, main_height=0.6, speed=3),
+            "camera-tracks-animals": Recipe("follow", "quadruped", 2, main_height=0.5, speed=4),
+            "dolly-past-three-things": Recipe("dolly", "cluster", 3, main_height=0.45, speed=2.5),
+        },
+        "train": {
+            "handheld-vehicles": Recipe("handheld", "vehicle", 2, main_height=0.4, speed=3),
+            "pan-bird-and-others": Recipe("pan", "bird", 2, main_height=0.6, speed=4),
+        },
+    }
+
+    scenes: int = 3
+    frames: int = 12
+
+    def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
+        """Render one sequence into `folder`, the root of the data set."""
+        name = self.sequence_name(*job)
+        for frame, (picture, ids) in enumerate(Clip(self, *job).pictures()):
+            write_picture(folder / "JPEGImages" / "480p" / name / f"{frame:05d}.jpg", picture)
+            write_ids(folder / "Annotations" / "480p" / name / f"{frame:05d}.png", ids)
+
+    def finish(self, folder: Path) -> None:
+        """Write the lists of the splits; every labelled object moves, and every split of papers exists."""
+        for split in self.recipes:
+            text = "\n".join(self.names(split)) + "\n"
+            for name in (split, f"moving_{split}", f"davis16_{split}"):
+                write_text(folder / "ImageSets" / "2017" / f"{name}.txt", text)
