@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from vosbench.cli.options import DataRoot, DatasetName, Metrics, Sequences, Split, Workers, names
-from vosbench.cli.terminal import distinct_names, print_findings, print_scores, progress_bar
+from vosbench.cli.terminal import print_findings, print_scores, progress_bar
 from vosbench.errors import InputError
 
 
@@ -60,7 +60,7 @@ def score(
     shown = scores[0] if len(scores) == 1 else compare_scores(*scores)
     if json_file is not None:
         write_text(json_file, shown.to_json())
-    print_scores(shown, distinct_names(results))
+    print_scores(shown, results)
 
 
 def doctor(

@@ -19,21 +19,15 @@ Report = Callable[[int, int, str], None]
 """Called with the number of finished items, of all items, and the name of the last one."""
 
 
-def print_scores(shown: Score | ScorePair, names: Sequence[str]) -> None:
-    """Print what one result folder scored, or how two compare; `names` are those of the folders."""
+def print_scores(shown: Score | ScorePair, folders: Sequence[Path]) -> None:
+    """Print what one result folder scored, or how two compare."""
     # whoever has a score has imported this
     from vosbench.benchmark.score import ScorePair
 
     if isinstance(shown, ScorePair):
-        _print_pair(shown, names)
+        _print_pair(shown, folders)
     else:
         _print_score(shown)
-
-
-def distinct_names(folders: Sequence[Path]) -> list[str]:
-    """Return the last part of every path, or the whole paths where these are the same."""
-    names = [folder.name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -61,17 +55,17 @@ def _print_score(score: Score) -> None:
     print_notes(score.notes)
 
 
-def _print_pair(pair: ScorePair, names: Sequence[str]) -> None:
+def _print_pair(pair: ScorePair, folders: Sequence[Path]) -> None:
     """Print the data-set values of two result folders and how sure their difference is."""
-    first, second = names
-    columns = ["metric", first, second, "difference", "95 % from", "95 % to", f"P({first} is better)"]
+    columns = ["metric", "A", "B", "A - B", "95 % from", "95 % to", "P(A is better)"]
     table = make_table(_score_title(pair.first), columns, numbers=True)
     for metric, each in pair.comparisons.items():
         values = (each.first, each.second, each.difference, each.interval.low, each.interval.high)
         table.add_row(metric, *(_number(value) for value in values), _number(each.win_probability))
     print_table(table)
-    for name, score in zip(names, (pair.first, pair.second), strict=True):
-        print_notes([f"{name}: {note}" for note in score.notes])
+    for letter, folder, score in zip("AB", folders, (pair.first, pair.second), strict=True):
+        sys.stdout.write(f"{letter}: {folder}\n")
+        print_notes([f"{letter}: {note}" for note in score.notes])
 
 
 def _score_title(score: Score) -> str:
