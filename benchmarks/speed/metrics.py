@@ -1,0 +1,257 @@
+"""Speed of the metrics: vosbench, peers and the plain definition, in turns, on the same masks.
+
+    python benchmarks/speed/metrics.py --data-root DATA --results MASKS --work FOLDER
+
+DATA holds davis16 in its official layout, MASKS a method's masks; without DATA, rendered scenes are
+used. FOLDER takes copies of the masks and, in FOLDER/peers, an environment of its own for the peers,
+made when missing; a temporary folder when not given. Run it alone on the machine. Programs take turns
+in every round, in another order each time; the slow ones take part in the first rounds only.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tables import JF, JFT, KERNEL, WHOLE, Run, disagreements, to_markdown
+
+HERE = Path(__file__).resolve().parent
+# trackeval needs scikit-image for F and does not ask for it
+PEERS = ("vos-benchmark==0.1.0", "trackeval==1.3.0", "scikit-image")
+SLOW_ROUNDS = 2
+
+# This process stays small and imports no array library: a child's peak memory starts at that of its parent.
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One program, whole or its kernel alone, and the interpreter it runs in."""
+
+    program: str
+    what: str
+    measures: str
+    workers: int
+    interpreter: Path
+    slow: bool = False
+
+    def command(self, tree: Path, values: Path) -> list[str]:
+        if self.program == "vosbench" and self.what == WHOLE:
+            return [
+                *(str(self.interpreter.with_name("vosbench")), "score", str(tree / "results")),
+                *("--dataset", "davis16", "--data-root", str(tree / "data"), "--json", str(values)),
+                *("--metrics", self.measures.lower().replace("+", ","), "--workers", str(self.workers)),
+            ]
+        name = self.program if self.what == WHOLE else f"{self.program}-kernel"
+        return contestant_command(self.interpreter, name, tree, values, self.workers)
+
+
+def contestant_command(interpreter: Path, name: str, tree: Path, values: Path, workers: int = 1) -> list[str]:
+    script = HERE / "contestants.py"
+    return [str(interpreter), str(script), name, str(tree), str(values), "--workers", str(workers)]
+
+
+def contestants(own: Path, peers: Path, cores: int) -> list[Contestant]:
+    """All programs, single process and all cores, then the kernels."""
+    found = []
+    for workers in sorted({1, cores}):
+        found += [
+            Contestant("vosbench", WHOLE, JF, workers, own),
+            Contestant("vos-benchmark", WHOLE, JF, workers, peers),
+            Contestant("vosbench", WHOLE, JFT, workers, own),
+            Contestant("decode", WHOLE, "-", workers, own),
+            Contestant("trackeval", WHOLE, JF, workers, peers, slow=True),
+            Contestant("plain", WHOLE, JF, workers, own, slow=True),
+        ]
+    return [
+        *found,
+        Contestant("vosbench", KERNEL, JFT, 1, own),
+        Contestant("vos-benchmark", KERNEL, JF, 1, peers),
+        Contestant("trackeval", KERNEL, JF, 1, peers),
+        Contestant("plain", KERNEL, JF, 1, own),
+    ]
+
+
+def run(contestant: Contestant, tree: Path, values: Path, round_: int) -> Run:
+    """Run one program to its end and say what it took and found."""
+    values.unlink(missing_ok=True)
+    with tempfile.TemporaryFile() as output:
+        start = time.perf_counter()
+        child = subprocess.Popen(  # noqa: S603 - commands are made above
+            contestant.command(tree, values), env=environment(), stdout=output, stderr=subprocess.STDOUT
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            output.seek(0)
+            said = output.read().decode(errors="replace")
+            raise SystemExit(f"{contestant.program} ended with status {child.returncode}:\n{said}")
+    return Run(
+        program=contestant.program,
+        what=contestant.what,
+        measures=contestant.measures,
+        workers=contestant.workers,
+        round=round_,
+        seconds=seconds,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_mb=usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
+        kernel=json.loads(values.read_text(encoding="utf-8")) if contestant.what == KERNEL else None,
+    )
+
+
+def environment() -> dict[str, str]:
+    """The variables programs run under: as given, but no program has to compile its modules every time."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def values_of(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Sequence -> J and F, from what a program wrote."""
+    if "sequences" not in found:
+        return found
+    return {name: {"J": item["J_mean"], "F": item["F_mean"]} for name, item in found["sequences"].items()}
+
+
+def make_peers(folder: Path) -> Path:
+    """Return the interpreter of the peers' environment, making it when it is not there."""
+    python = folder / "bin" / "python"
+    probe = [str(python), "-c", "import trackeval, vos_benchmark.benchmark, skimage"]
+    if python.exists() and not subprocess.run(probe, capture_output=True, check=False).returncode:  # noqa: S603
+        return python
+    uv = shutil.which("uv")
+    make = [uv, "venv", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+    install = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+    if not python.exists():
+        _call([*make, str(folder)])
+    _call([*install, *PEERS])
+    return python
+
+
+def rounds(everybody: Sequence[Contestant], count: int) -> Iterator[tuple[int, Contestant]]:
+    """In every round all that take part, starting with another one each time."""
+    for round_ in range(count):
+        present = [item for item in everybody if round_ < SLOW_ROUNDS or not item.slow]
+        shift = round_ * 3 % len(present)
+        yield from ((round_ + 1, item) for item in itertools.chain(present[shift:], present[:shift]))
+
+
+def machine(own: Path, peers: Path, work: Path) -> dict[str, Any]:
+    """What the numbers depend on; no name of the machine and no path."""
+    found = {}
+    for name, interpreter in (("vosbench", own), ("peers", peers)):
+        values = work / "versions.json"
+        _call(contestant_command(interpreter, "versions", work, values))
+        found[name] = json.loads(values.read_text(encoding="utf-8"))
+    return {
+        "processor": _processor(),
+        "cores": _cores(),
+        "system": f"{os.uname().sysname} {os.uname().machine}",
+        "load_before": round(os.getloadavg()[0], 2),
+        "versions": found,
+        "commit": _git("rev-parse", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return os.uname().machine
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else os.uname().machine
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(HERE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+
+
+def _call(command: Sequence[str]) -> None:
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if finished.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{finished.stdout}{finished.stderr}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data-root", type=Path, help="folder that holds davis16; rendered scenes without")
+    parser.add_argument("--results", type=Path, help="masks of a method; the ground truth moved without")
+    parser.add_argument("--work", type=Path, help="folder for copies and the peers; temporary without")
+    parser.add_argument("--peers", type=Path, help="environment of the peers (default WORK/peers)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--every", type=int, default=1, help="take every Nth sequence only")
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    given = parser.parse_args()
+    if given.results is not None and given.data_root is None:
+        parser.error("--results needs --data-root: the data set the masks belong to")
+    return given
+
+
+def _prepare(given: argparse.Namespace, work: Path) -> None:
+    options = [("--data-root", given.data_root), ("--results", given.results), ("--every", given.every)]
+    chosen = [text for name, value in options if value is not None for text in (name, str(value))]
+    _call([sys.executable, str(HERE / "trees.py"), str(work), *chosen])
+
+
+def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Prepare, warm up, run all rounds; return everything as it goes into the JSON file."""
+    own, peers = Path(sys.executable), make_peers(given.peers or work / "peers")
+    _prepare(given, work)
+    everybody = contestants(own, peers, _cores())
+    described = machine(own, peers, work)
+    values = work / "values.json"
+    for contestant in everybody:  # compiles modules, fills the file cache; not counted
+        run(contestant, work / "sample", values, 0)
+    runs: list[Run] = []
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for round_, contestant in rounds(everybody, given.rounds):
+        tree = work / ("full" if contestant.what == WHOLE else "sample")
+        last = run(contestant, tree, values, round_)
+        runs.append(last)
+        if last.what == WHOLE and last.program != "decode":
+            found[last.program] = values_of(json.loads(values.read_text(encoding="utf-8")))
+        print(
+            f"round {round_}: {last.program} {last.measures} x{last.workers} {last.seconds:.2f} s", flush=True
+        )
+    frames = {name: json.loads((work / name / "frames.json").read_text()) for name in ("full", "sample")}
+    return {
+        "masks": "rendered" if given.data_root is None else "DAVIS 2016 val",
+        "predictions": "ground truth moved by 3, 5 pixels" if given.results is None else given.results.name,
+        "frames": frames,
+        "machine": described,
+        "values": dict(sorted(found.items())),
+        "runs": [asdict(item) for item in runs],
+    }
+
+
+def main() -> None:
+    given = _arguments()
+    with tempfile.TemporaryDirectory(prefix="vosbench-speed-") as temporary:
+        work = given.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        report = measure(given, work.resolve())
+    given.out.mkdir(parents=True, exist_ok=True)
+    text = to_markdown(report)
+    (given.out / "metrics.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (given.out / "metrics.md").write_text(text, encoding="utf-8")
+    print(text)
+    if disagreements(report):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
