@@ -25,11 +25,11 @@ Size = tuple[int, int]
 MOST_COLOURS = 254
 """Object ids that fit beside the background and the mark of pixels without a prediction."""
 
-_NETPBM = re.compile(
-    rb"P([2356])((?:\s+|#[^\n]*\n)+)(\d+)((?:\s+|#[^\n]*\n)+)(\d+)((?:\s+|#[^\n]*\n)+)(\d+)\s"
-)
-_PLAIN = {2, 3}
-_COLOUR = {3, 6}
+_GAP = rb"(?:\s|#[^\n]*\n)+"
+_NETPBM = re.compile(rb"P([56])" + _GAP + rb"(\d{1,6})" + _GAP + rb"(\d{1,6})" + _GAP + rb"(\d{1,5})\s")
+_HEADER_BYTES = 4096
+_COLOUR = 6
+_PLACES = np.array([65536, 256, 1])
 
 
 def check_size(where: Path, found: Size, expected: Size) -> None:
@@ -42,12 +42,13 @@ def check_size(where: Path, found: Size, expected: Size) -> None:
         return
     raise InputError(
         f"{where}: the mask is {found[1]}x{found[0]}, the data set {expected[1]}x{expected[0]} "
-        f"(width x height){_size_hint(found, expected)}; masks are never resized: "
+        f"(width x height){size_hint(found, expected)}; masks are never resized: "
         "write them at the size of the frames"
     )
 
 
-def _size_hint(found: Size, expected: Size) -> str:
+def size_hint(found: Size, expected: Size) -> str:
+    """Say how a wrong size relates to the right one, after a comma; ``""`` when in no simple way."""
     if found == expected[::-1]:
         return ", height and width are swapped"
     ratios = found[0] / expected[0], found[1] / expected[1]
@@ -84,30 +85,20 @@ def read_netpbm(tree: Tree, file: str, size: Size | None) -> NDArray[np.int64]:
     """
     where = tree.where(file)
     data = tree.read(file)
-    match = _NETPBM.match(data)
+    match = _NETPBM.match(data[:_HEADER_BYTES])
     if match is None:
-        raise InputError(f"{where}: not a PGM or PPM file; write it again")
-    kind, width, height, highest = (int(match[group]) for group in (1, 3, 5, 7))
+        raise InputError(f"{where}: not a binary PGM or PPM file (P5 or P6); write it again")
+    kind, width, height, highest = (int(field) for field in match.groups())
     if size is not None:
         check_size(where, (height, width), size)
     if highest > 255:
         raise InputError(f"{where}: more than 8 bits per sample; labels have 8 bits")
-    samples = width * height * (3 if kind in _COLOUR else 1)
-    values = _samples(data[match.end() :], kind in _PLAIN, samples)
-    if values is None:
-        raise InputError(f"{where}: damaged or truncated; copy or write it again")
-    if kind not in _COLOUR:
-        return values.reshape(height, width)
-    packed: NDArray[np.int64] = values.reshape(height, width, 3) @ np.array([65536, 256, 1])
+    channels = 3 if kind == _COLOUR else 1
+    if len(data) - match.end() < width * height * channels:
+        raise InputError(f"{where}: truncated; copy or write it again")
+    values = np.frombuffer(data, np.uint8, width * height * channels, match.end()).astype(np.int64)
+    packed: NDArray[np.int64] = values.reshape(height, width, channels) @ _PLACES[-channels:]
     return packed
-
-
-def _samples(body: bytes, plain: bool, count: int) -> NDArray[np.int64] | None:
-    try:
-        values = np.array(body.split(), np.int64) if plain else np.frombuffer(body, np.uint8)
-    except (ValueError, OverflowError):
-        return None
-    return values[:count].astype(np.int64) if len(values) >= count else None
 
 
 class ColourIds:

@@ -143,7 +143,7 @@ class ResultFolder:
             stack.check_stack(len(video), size)
             return self._masks(video, stack.frame, [stack.where] * len(video), ())
         absent = self._absent(files, video)
-        evaluated = self._evaluated(video)
+        evaluated = self.evaluated(video)
         used = [files.frames[name] for name in self._names(video, evaluated) if name in files.frames]
         load, labels = frame_loader(self.tree, files, used, size, self.protocol, self.threshold)
         where = [self.tree.where(files.frames.get(name, name)) for name in video.frame_names]
@@ -171,7 +171,7 @@ class ResultFolder:
             return chosen
 
         if self.threshold is not None:
-            evaluated = self._evaluated(video)
+            evaluated = self.evaluated(video)
             probes = [evaluated[len(evaluated) * part // 4] for part in (1, 2, 3)] if evaluated else []
             check_unit([load(index) for index in probes], self.threshold, self.path / video.name)
         return SequenceMasks(LazySequence(ids, len(video)), notes, seen=seen)
@@ -187,7 +187,7 @@ class ResultFolder:
         assert files.whole is not None
         where = self.tree.where(files.whole)
         with self.tree.open(files.whole) as stream:
-            drawn = draw_tracks(stream, where, self._evaluated(video), len(video), size)
+            drawn = draw_tracks(stream, where, self.evaluated(video), len(video), size)
         partial = drawn.covered < 1
         if self.threshold is not None:
             raise InputError(f"{where}: tracks have labels and no grey levels; leave out the threshold")
@@ -207,17 +207,18 @@ class ResultFolder:
 
         return SequenceMasks(LazySequence(ids, len(video)), notes, seen=set(), partial=partial)
 
-    def _evaluated(self, video: Video) -> Sequence[int]:
+    def evaluated(self, video: Video) -> Sequence[int]:
+        """Return the indices of the frames that count."""
         return self.protocol.evaluated(len(video), video.annotations)
 
-    def _needed(self, video: Video) -> list[str]:
-        """Names of the frames that must be there.
+    def needed(self, video: Video) -> list[str]:
+        """Return the names of the frames that must be there.
 
         Where every frame has ground truth, a first or last frame that is left out of the score is
         asked for all the same: without it, results that are shifted by one would pass.
         """
         if self.protocol.frames in SPARSE:
-            return self._names(video, self._evaluated(video))
+            return self._names(video, self.evaluated(video))
         return list(video.frame_names)
 
     @staticmethod
@@ -225,7 +226,7 @@ class ResultFolder:
         return [video.frame_names[index] for index in indices]
 
     def _absent(self, files: SequenceFiles, video: Video) -> list[str]:
-        needed = self._needed(video)
+        needed = self.needed(video)
         absent = [name for name in needed if name not in files.frames]
         other = difference(video.frame_names, files.frames, needed)
         if other is not None:
@@ -244,7 +245,7 @@ class ResultFolder:
                 "masks must be PNG, PGM, PPM, npy, npz or tracks (dat)"
             )
         file = f"{absent[0]}{files.suffix}"
-        counted = self._names(video, self._evaluated(video))
+        counted = self._names(video, self.evaluated(video))
         harmless = (
             ""
             if set(counted) & set(absent)

@@ -1,0 +1,190 @@
+"""What the values of mask files say about how they were written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vosbench.benchmark.protocols import Protocol
+from vosbench.benchmark.result_arrays import Values
+from vosbench.benchmark.result_values import HIGHEST_ID, merges
+from vosbench.data.formats.png import davis_palette
+from vosbench.data.video import VOID
+from vosbench.metrics.kernels.overlap import MAX_PROPOSALS
+
+Severity = Literal["error", "warning"]
+
+_LEVELS = 256
+_SMALLEST_STEP = 10
+"""Ids that were multiplied are at least this far apart; nearer levels are a soft mask."""
+
+_REC601 = (19595, 38470, 7471)
+"""Weights of red, green and blue in a grey level, times 65536 (ITU-R BT.601)."""
+
+
+class Symptom(NamedTuple):
+    """One thing that is wrong with the results of one sequence.
+
+    Attributes:
+        frames: how many frames show it.
+        problem: what is wrong; the same words for every sequence, so that they can be grouped.
+        fix: the option, command or conversion that mends it.
+        severity: ``"error"`` when no number or a wrong one comes out.
+    """
+
+    frames: int
+    problem: str
+    fix: str
+    severity: Severity = "error"
+
+
+def levels_of(values: Values) -> NDArray[np.bool_] | None:
+    """Return which of the values 0..255 occur, (256,) bool; None when there are others."""
+    if values.dtype.kind == "f" and not bool((values == np.trunc(values)).all()):
+        return None
+    if values.dtype.itemsize > 1 and (values.min(initial=0) < 0 or values.max(initial=0) > VOID):
+        return None
+    return np.bincount(values.astype(np.uint8).ravel(), minlength=_LEVELS) > 0
+
+
+def value_symptoms(levels: NDArray[np.bool_], objects: int, protocol: Protocol, title: str) -> list[Symptom]:
+    """Judge the values of all frames of a sequence together.
+
+    Args:
+        levels: (T, 256) bool, which values occur in each frame.
+        objects: number of ids of the ground truth.
+        protocol: decides whether ids are told apart.
+        title: of the data set, for the words.
+    """
+    used = np.flatnonzero(levels.any(axis=0))
+    nonzero = [int(level) for level in used if level]
+    if not nonzero or nonzero == [1]:
+        return []
+    odd = _odd_levels(nonzero)
+    if merges(protocol):
+        return _foreground_symptoms(levels, nonzero, odd, objects, title)
+    return _id_symptoms(levels, nonzero, odd, objects, protocol)
+
+
+class Range(NamedTuple):
+    """Lowest and highest value of a frame, and whether its type has fractions."""
+
+    low: float
+    high: float
+    fractions: bool
+
+
+def range_of(values: Values) -> Range:
+    """Return the range of one frame."""
+    return Range(float(values.min(initial=0)), float(values.max(initial=0)), values.dtype.kind == "f")
+
+
+def deep_symptoms(frames: Sequence[Range], protocol: Protocol) -> list[Symptom]:
+    """Judge the frames whose values are no bytes: fractions, scores, 16 bits."""
+    if not frames:
+        return []
+    if not merges(protocol):
+        problem = "soft values (fractions, scores or 16 bits) where object ids are needed"
+        fix = "save the id of every pixel, e.g. scores.argmax(axis=0).astype('uint8')"
+        return [Symptom(len(frames), problem, fix)]
+    low, high = min(frame.low for frame in frames), max(frame.high for frame in frames)
+    problem = "soft values (fractions, scores or 16 bits), neither 0/1 nor 0/255"
+    if frames[0].fractions:
+        middle = "0.5" if low >= 0 and high <= 1 else f"{(low + high) / 2:.2g}"
+    else:
+        middle = str((2**16 - 1) // 2 if high < 2**16 else int(low + high) // 2)
+    return [Symptom(len(frames), problem, f"vosbench score ... --threshold {middle}")]
+
+
+class _Odd(NamedTuple):
+    problem: str
+    conversion: str
+
+
+def _odd_levels(nonzero: list[int]) -> _Odd | None:
+    """Recognise ids that became grey levels."""
+    if nonzero == [VOID] or len(nonzero) > HIGHEST_ID or nonzero[-1] <= HIGHEST_ID:
+        return None
+    colours = davis_palette()[: HIGHEST_ID + 1].astype(np.int64) @ np.array(_REC601)
+    grey = {int(level): i for i, level in enumerate((colours + 2**15) >> 16)}
+    if all(level in grey for level in nonzero):
+        pairs = ", ".join(f"{level} -> {grey[level]}" for level in nonzero)
+        return _Odd(
+            "the colours of a palette saved as grey levels instead of the ids",
+            f"turn the levels back ({pairs}), or write ids without convert('L')",
+        )
+    step = math.gcd(*nonzero)
+    if step >= _SMALLEST_STEP and nonzero[-1] // step <= HIGHEST_ID:
+        return _Odd("ids multiplied to be visible", f"divide by {step}: ids = mask // {step}")
+    parts = len(nonzero)
+    stretched = [VOID * i / parts for i in range(1, parts + 1)]
+    if parts > 1 and all(abs(a - b) <= 1 for a, b in zip(nonzero, stretched, strict=True)):
+        return _Odd("ids stretched to 0..255", f"write ids = numpy.rint(mask / {VOID / parts:.4g})")
+    return None
+
+
+def _foreground_symptoms(
+    levels: NDArray[np.bool_], nonzero: list[int], odd: _Odd | None, objects: int, title: str
+) -> list[Symptom]:
+    if nonzero == [VOID]:
+        return []
+    if odd is not None:
+        frames = _frames_beyond(levels, 1)
+        return [Symptom(frames, odd.problem, f"vosbench score ... --threshold 0, or {odd.conversion}")]
+    if nonzero[-1] > HIGHEST_ID:
+        grey = levels.copy()
+        grey[:, [0, VOID]] = False
+        frames = int(grey.any(axis=1).sum())
+        return [
+            Symptom(frames, "soft grey levels, neither 0/1 nor 0/255", "vosbench score ... --threshold 127")
+        ]
+    if objects > 1:
+        return []
+    return [
+        Symptom(
+            _frames_beyond(levels, 1),
+            f"several object ids where {title} has one object (those of another year?)",
+            "score with the data set the ids belong to, e.g. vosbench score ... --dataset davis17; "
+            "here every id counts as the one foreground",
+            "warning",
+        )
+    ]
+
+
+def _id_symptoms(
+    levels: NDArray[np.bool_], nonzero: list[int], odd: _Odd | None, objects: int, protocol: Protocol
+) -> list[Symptom]:
+    if nonzero == [VOID]:
+        problem = f"0/255 masks, but {protocol.id} tells objects apart and needs their ids"
+        return [
+            Symptom(
+                int(levels[:, VOID].sum()), problem, "write ids 1, 2, ...; for one object ids = mask // 255"
+            )
+        ]
+    if odd is not None:
+        return [Symptom(_frames_beyond(levels, 1), odd.problem, odd.conversion)]
+    if len(nonzero) > 2 * HIGHEST_ID:
+        problem = "soft grey levels where object ids are needed"
+        return [Symptom(_frames_beyond(levels, HIGHEST_ID), problem, "write the id of every pixel")]
+    symptoms = []
+    if nonzero[-1] == VOID:
+        fix = "write 0 where nothing is predicted: ids[ids == 255] = 0"
+        symptoms.append(Symptom(int(levels[:, VOID].sum()), "id 255 is predicted, which means void", fix))
+    if protocol.objects == "ids" and any(objects < level < VOID for level in nonzero):
+        problem = "ids beyond those of the objects in the first ground-truth frame"
+        fix = "use the ids of the first ground-truth frame for its objects, 0 for everything else"
+        symptoms.append(Symptom(_frames_beyond(levels[:, :VOID], objects), problem, fix))
+    if protocol.objects == "match" and any(MAX_PROPOSALS < level < VOID for level in nonzero):
+        problem = f"ids above {MAX_PROPOSALS}, the most proposals {protocol.id} takes"
+        fix = f"keep the best {MAX_PROPOSALS} objects of the video and number them 1..{MAX_PROPOSALS}"
+        symptoms.append(Symptom(_frames_beyond(levels[:, :VOID], MAX_PROPOSALS), problem, fix))
+    return symptoms
+
+
+def _frames_beyond(levels: NDArray[np.bool_], level: int) -> int:
+    """Count the frames with a value above `level`."""
+    return int(levels[:, level + 1 :].any(axis=1).sum())
