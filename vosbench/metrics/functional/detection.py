@@ -1,0 +1,103 @@
+"""Average precision at IoU 0.5 of detected boxes and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from vosbench.metrics.kernels.detection import DetectionPool
+
+KEYS = frozenset({"masks", "scores", "boxes"})
+
+
+def average_precision(
+    detections: Sequence[Mapping[str, Tensor]],
+    targets: Sequence[Tensor],
+    crowd: Sequence[Tensor | None] | None = None,
+) -> dict[str, Tensor]:
+    """Return the average precision at IoU 0.5 of boxes and of masks over the frames of a data set.
+
+    All frames are one collection of one class, "moving object". Per frame the 100 detections of the
+    highest score are matched in this order, each to the free region of the highest
+    ``IoU = |pred and target| / |pred or target|`` of at least 0.5 (the later one of equals). What matches
+    a crowd region, by the share of the detection inside it, counts neither way. Precision, made to fall
+    with recall, is averaged at the recalls 0, 0.01, ..., 1. Equal scores count in the order given.
+
+    Args:
+        detections: per frame ``masks`` (N, H, W) bool, ``scores`` (N,) real and, where they are not the
+            tight boxes of the masks, ``boxes`` (N, 4) x, y, width, height in pixels.
+        targets: per frame (M, H, W) bool masks or (H, W) integer ids, 0 = background.
+        crowd: per frame (M,) bool, which regions are crowds, in the order of the masks or of the ids.
+
+    Returns:
+        ``map50_det`` (boxes) and ``map50_seg`` (masks): () float64 in [0, 1], -1 without a region to
+        find, on the device of the targets.
+
+    Raises:
+        ImportError: faster-coco-eval is not installed.
+        ValueError: shapes or types that do not fit, or lists of different lengths.
+
+    Source: Lin et al., Microsoft COCO, ECCV 2014; Dave et al., 2019, section 5.3.
+
+    Example:
+        >>> import torch
+        >>> ids = torch.zeros(4, 6, dtype=torch.uint8)
+        >>> ids[1:3, 1:4] = 1
+        >>> found = {"masks": (ids == 1)[None], "scores": torch.tensor([0.9])}
+        >>> average_precision([found], [ids])["map50_seg"]
+        tensor(1., dtype=torch.float64)
+    """
+    crowd = [None] * len(targets) if crowd is None else crowd
+    if not len(detections) == len(targets) == len(crowd):
+        raise ValueError(
+            f"got detections of {len(detections)} frames, targets of {len(targets)}, crowds of {len(crowd)}"
+        )
+    pool = DetectionPool()
+    for found, regions, flags in zip(detections, targets, crowd, strict=True):
+        add_frame(pool, found, regions, flags)
+    device = targets[0].device if targets else torch.device("cpu")
+    return {
+        name: torch.tensor(value, dtype=torch.float64, device=device)
+        for name, value in pool.compute().items()
+    }
+
+
+def add_frame(
+    pool: DetectionPool,
+    detections: Mapping[str, Tensor],
+    targets: Tensor,
+    crowd: Tensor | None = None,
+    image_id: str | int | None = None,
+) -> None:
+    """Add a frame of tensors to a pool; arguments as in `average_precision`.
+
+    Raises:
+        ValueError: shapes or types that do not fit.
+    """
+    unknown = set(detections) - KEYS
+    if unknown or not {"masks", "scores"} <= set(detections):
+        raise ValueError(f"detections must be masks, scores and perhaps boxes, got {sorted(detections)}")
+    masks = detections["masks"]
+    if masks.ndim != 3 or masks.dtype != torch.bool:
+        raise ValueError(f"masks must be (N, H, W) bool, got {masks.dtype} {tuple(masks.shape)}")
+    is_map = targets.ndim == 2 and not (targets.is_floating_point() or targets.dtype == torch.bool)
+    if not is_map and (targets.ndim != 3 or targets.dtype != torch.bool):
+        raise ValueError(
+            "targets must be (M, H, W) bool masks or (H, W) integer ids, "
+            f"got {targets.dtype} {tuple(targets.shape)}"
+        )
+    if masks.shape[-2:] != targets.shape[-2:]:
+        raise ValueError(f"masks are {tuple(masks.shape[-2:])}, targets {tuple(targets.shape[-2:])}")
+    boxes = detections.get("boxes")
+    regions = targets.cpu().numpy()
+    pool.add_masks(
+        masks.cpu().numpy(),
+        detections["scores"].double().cpu().numpy(),
+        None if boxes is None else boxes.double().cpu().numpy(),
+        target_ids=regions if is_map else None,
+        target_masks=() if is_map else regions,
+        crowd=None if crowd is None else crowd.cpu().numpy(),
+        image_id=image_id,
+    )
