@@ -66,7 +66,7 @@ def contestants(own: Path, peers: Path, cores: int) -> list[Contestant]:
         found += [
             Contestant("vosbench", WHOLE, JF, workers, own),
             Contestant("vos-benchmark", WHOLE, JF, workers, peers),
-            Contestant("vosbench", WHOLE, JFT, workers, own),
+            Contestant("vosbench", WHOLE, JFT, workers, own, slow=workers > 1),
             Contestant("decode", WHOLE, "-", workers, own),
             Contestant("trackeval", WHOLE, JF, workers, peers, slow=True),
             Contestant("plain", WHOLE, JF, workers, own, slow=True),

@@ -166,7 +166,7 @@ def interval(
 
     Sequences are drawn, never frames: the frames of one video are far from independent. Percentile
     intervals are a little narrow for few sequences: of 95 % intervals of a mean, about 92 in 100
-    hold the true value with 20 sequences (simulated in the tests), about 90 with 10.
+    hold the true value with 20 sequences, about 89 with 10 (simulated in the tests).
 
     Args:
         rows: the sequences that count; those without a value are not drawn.
