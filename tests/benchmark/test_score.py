@@ -1,12 +1,17 @@
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from vosbench.benchmark.score import score
+from vosbench.benchmark.score import compare_scores, score
 from vosbench.errors import InputError
+from vosbench.metrics.functional import contour_accuracy, region_similarity
 
 METRICS = ("j", "f")
 
@@ -38,13 +43,57 @@ def test_a_shift_by_hand(tmp_path, root, write_results):
 
 def test_json_has_exactly_the_promised_form(root, results):
     content = json.loads(score(results, "davis16", data_root=root, metrics=METRICS, workers=1).to_json())
-    assert list(content) == ["dataset", "split", "protocol", "sequences", "overall"]
+    assert list(content) == ["dataset", "split", "protocol", "sequences", "overall", "intervals"]
     assert content["dataset"] == "davis16"
     assert content["split"] == "val"
     assert content["protocol"] == "davis16-unsupervised"
     names = {"J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay"}
     assert set(content["overall"]) == names
     assert content["sequences"]["dog"]["J_mean"] == 1.0
+    assert content["intervals"]["J_mean"] == [1.0, 1.0]
+
+
+def test_the_interval_spans_the_sequences(tmp_path, root, write_results):
+    folder = write_results(tmp_path / "half", root)
+    for name in ("blackswan", "dog"):
+        for file in (folder / name).iterdir():
+            Image.fromarray(np.roll(np.asarray(Image.open(file)), 5, axis=1)).save(file)
+    found = score(folder, "davis16", data_root=root, metrics=("j",), workers=1)
+    # 1/3, 1/3 and 1: with three sequences, one draw in 27 has nothing but the best
+    assert (found.intervals["J_mean"].low, found.intervals["J_mean"].high) == pytest.approx((1 / 3, 1))
+    alone = score(folder, "davis16", data_root=root, metrics=("j",), sequences=["dog"], workers=1)
+    assert json.loads(alone.to_json())["intervals"]["J_mean"] == [None, None]
+
+
+def test_two_folders_are_compared_on_the_same_draws(tmp_path, root, results, write_results):
+    shifted = write_results(tmp_path / "shifted", root, shift=5)
+    better, worse = (
+        score(folder, "davis16", data_root=root, metrics=METRICS, workers=1) for folder in (results, shifted)
+    )
+    pair = compare_scores(better, worse)
+    found = pair.comparisons["J_mean"]
+    assert (found.difference, found.win_probability) == (pytest.approx(2 / 3), 1.0)
+    assert compare_scores(worse, better).comparisons["J_mean"].win_probability == 0.0
+    assert compare_scores(worse, worse).comparisons["J_mean"].win_probability == 0.5
+    content = json.loads(pair.to_json())
+    assert content["second"]["overall"]["J_mean"] == pytest.approx(1 / 3)
+    assert content["comparison"]["J_mean"]["low"] == pytest.approx(2 / 3)
+
+
+def test_scores_under_other_rules_are_not_compared(root, results):
+    plain, semi = (
+        score(results, "davis16", protocol=protocol, data_root=root, metrics=("j",), workers=1)
+        for protocol in (None, "davis17-semi-supervised")
+    )
+    with pytest.raises(InputError, match="the scores differ in protocol"):
+        compare_scores(plain, semi)
+
+
+def test_a_protocol_made_for_other_data_is_refused(root, results):
+    with pytest.raises(
+        InputError, match="fbms-official is made for fbms, not for davis16; choose from davis16"
+    ):
+        score(results, "davis16", protocol="fbms-official", data_root=root)
 
 
 def test_undefined_values_are_null_in_json(tmp_path, root, results):
@@ -136,3 +185,56 @@ def test_stm_scores_what_its_masks_are_known_to_score(real_data):
     found = score(root / "davis16_results" / "STM", "davis16", data_root=root, metrics=METRICS)
     assert found.overall["J_mean"] == pytest.approx(0.8867, abs=5e-5)
     assert found.overall["F_mean"] == pytest.approx(0.8986, abs=5e-5)
+
+
+LONG = """
+import sys
+from pathlib import Path
+from vosbench.benchmark.score import score
+root = Path(sys.argv[1])
+found = score(root / "masks", "davis16", data_root=root, metrics=("j", "f"), workers=1)
+assert "torch" not in sys.modules
+print(found.overall["J_mean"], found.overall["F_mean"], found.overall["J_decay"])
+# the high-water mark of this program alone; that of getrusage begins with the parent's
+print(next(line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc")
+def test_4000_frames_are_scored_in_bounded_memory_to_the_value_of_one_piece(tmp_path):
+    length, kinds = 4000, 5
+    line = "/JPEGImages/480p/long/{0:05}.jpg /Annotations/480p/long/{0:05}.png"
+    folders = [tmp_path / "davis16" / part / "480p/long" for part in ("JPEGImages", "Annotations")]
+    folders.append(tmp_path / "masks/long")
+    random = np.random.default_rng(0)
+    for folder in folders:
+        folder.mkdir(parents=True)
+    # a few different frames, linked under many names
+    truth, masks = np.zeros((2, kinds, 480, 854), np.uint8)
+    for kind in range(kinds):
+        y, x = random.integers(50, 250, 2)
+        truth[kind, y : y + 150, x : x + 200] = 1
+        masks[kind, y + 3 * kind : y + 150, x + 9 : x + 220] = 1
+        Image.fromarray(truth[kind] * 60).save(folders[0] / f"{kind:05}.jpg")
+        Image.fromarray(truth[kind] * 255).save(folders[1] / f"{kind:05}.png")
+        Image.fromarray(masks[kind]).save(folders[2] / f"{kind:05}.png")
+    order = [*range(kinds), *(min(t * kinds // length, kinds - 1) for t in range(kinds, length))]
+    for t in range(kinds, length):
+        for folder in folders:
+            suffix = ".jpg" if folder is folders[0] else ".png"
+            (folder / f"{t:05}{suffix}").hardlink_to(folder / f"{order[t]:05}{suffix}")
+    lists = tmp_path / "davis16/ImageSets/480p"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("\n".join(line.format(t) for t in range(length)))
+    ran = subprocess.run([sys.executable, "-c", LONG, tmp_path], capture_output=True, text=True, check=True)
+    values, memory = ran.stdout.splitlines()
+    j, f = (
+        measure(torch.from_numpy(masks) > 0, torch.from_numpy(truth) > 0)
+        for measure in (region_similarity, contour_accuracy)
+    )
+    inner = torch.tensor(order[1:-1])
+    decay = j[inner][:1000].mean() - j[inner][-1000:].mean()
+    expected = [j[inner].mean(), f[inner].mean(), decay]
+    assert [float(value) for value in values.split()] == pytest.approx([float(e) for e in expected], abs=1e-9)
+    assert int(memory) < 300 * 1024

@@ -13,6 +13,7 @@ from vosbench.benchmark.protocols import Protocol, VoidRule
 from vosbench.benchmark.statistics import Aggregation, aggregate
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
+from vosbench.metrics.kernels.detection import DetectionPool
 from vosbench.metrics.kernels.fbms import VolumeOverlap
 from vosbench.metrics.kernels.overlap import OverlapSeries, object_count
 from vosbench.metrics.kernels.statistics import named_statistics, nan_mean
@@ -37,11 +38,13 @@ class SequenceScore:
         per_frame: ``"J"``, ``"F"``: value of every evaluated frame (mean over objects); ``"T"``:
             value of every pair of evaluated frames, scaled so that its mean is T_mean.
         objects: number of ground-truth objects, the weight of this sequence in a mean over objects.
+        evidence: records of a `DetectionPool`, for protocols that pool the frames of all sequences.
     """
 
     values: Mapping[str, float | None]
     per_frame: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     objects: int = 1
+    evidence: tuple[str, ...] = ()
 
 
 def score_sequence(
@@ -78,9 +81,12 @@ def overall(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str
     """Return the data-set value of every metric, a fraction, NaN where no sequence has one.
 
     The mean runs over sequences, objects or classes, as the protocol says; with classes their own
-    means are there too, as ``iou_mean/CLASS``. T counts only the protocol's stability sequences, when
-    the data set has any of them. Undefined values (T of empty masks) are left out.
+    means are there too, as ``iou_mean/CLASS``; pooled values come from all frames at once. T counts
+    only the protocol's stability sequences, when the data set has any of them. Undefined values (T of
+    empty masks) are left out.
     """
+    if protocol.average == "pooled":
+        return DetectionPool(record for score in scores.values() for record in score.evidence).compute()
     values = {}
     for name in metric_names(scores):
         rows = counted_rows(scores, name, protocol)

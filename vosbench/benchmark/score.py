@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vosbench.benchmark.detections import DetectionFolder
 from vosbench.benchmark.evaluate import (
     LOWER_IS_BETTER,
     SequenceScore,
@@ -113,7 +114,7 @@ class _Task:
     root: Path
     split: str
     index: int
-    results: ResultFolder
+    results: ResultFolder | DetectionFolder
     metrics: tuple[str, ...]
 
 
@@ -153,7 +154,7 @@ def score(
     letters = rules.choose_metrics(None if metrics is None else tuple(metrics))
     opened = open_dataset(dataset, find_data_root(data_root), split)
     chosen = choose_sequences(opened, sequences)
-    folder = ResultFolder.open(Path(results), list(chosen), rules, missing=missing, threshold=threshold)
+    folder = _open_results(Path(results), list(chosen), rules, missing, threshold)
     tasks = [_Task(dataset, opened.root, opened.split, index, folder, letters) for index in chosen.values()]
     scores: dict[str, SequenceScore] = {}
     notes: list[tuple[str, str]] = []
@@ -190,6 +191,11 @@ def compare_scores(first: Score, second: Score) -> ScorePair:
                 "only scores of the same data and protocol can be compared"
             )
     rules = load_protocol(first.protocol)
+    if rules.average == "pooled":
+        raise InputError(
+            f"protocol {rules.id} pools the frames of all sequences, so sequences cannot be redrawn to "
+            "compare two folders; score them one by one"
+        )
     comparisons = {}
     for name in metric_names(first.sequences):
         ours, theirs = (counted_rows(each.sequences, name, rules) for each in (first, second))
@@ -198,8 +204,20 @@ def compare_scores(first: Score, second: Score) -> ScorePair:
     return ScorePair(first, second, comparisons)
 
 
+def _open_results(
+    path: Path, sequences: list[str], protocol: Protocol, missing: Missing, threshold: float | None
+) -> ResultFolder | DetectionFolder:
+    if protocol.objects != "detections":
+        return ResultFolder.open(path, sequences, protocol, missing=missing, threshold=threshold)
+    if missing != "error" or threshold is not None:
+        raise InputError(f"protocol {protocol.id} scores detections: leave out missing and threshold")
+    return DetectionFolder.open(path, sequences, protocol)
+
+
 def _intervals(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str, Interval]:
-    intervals = {}
+    intervals: dict[str, Interval] = {}
+    if protocol.average == "pooled":
+        return intervals
     for name in metric_names(scores):
         rows = counted_rows(scores, name, protocol)
         intervals[name] = interval(rows, aggregation(name, rows, protocol))
@@ -244,6 +262,8 @@ def choose_protocol(dataset: str, name: str | None) -> Protocol:
 
 def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
     video = open_dataset(task.dataset, task.root, task.split)[task.index]
+    if isinstance(task.results, DetectionFolder):
+        return video.name, task.results.score(video), ()
     masks = task.results.read(video)
     try:
         scored = score_sequence(

@@ -1,0 +1,104 @@
+"""Reading and scoring detections: one results file of the COCO format per sequence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vosbench.benchmark.evaluate import SequenceScore
+from vosbench.benchmark.protocols import Protocol
+from vosbench.benchmark.result_files import Tree, few, open_tree
+from vosbench.data.video import VOID, Video
+from vosbench.errors import InputError
+from vosbench.metrics.kernels.detection import DetectionPool, require_library
+
+Detection = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DetectionFolder:
+    """Detections of other people's methods: ``<sequence>.json`` in a folder or a zip archive.
+
+    Each file is a list of detections, in the format of COCO results: ``image_id`` (the name of the
+    frame), ``score``, ``segmentation`` (``size`` and run-length ``counts``) and, where it is not the
+    tight box of the mask, ``bbox`` (x, y, width, height). A frame without an entry has no detection.
+
+    Attributes:
+        tree: the folder or archive.
+        protocol: which frames count.
+        notes: how the folder was understood.
+    """
+
+    tree: Tree
+    protocol: Protocol
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, path: Path, sequences: Collection[str], protocol: Protocol) -> DetectionFolder:
+        """Find a file for every sequence.
+
+        Raises:
+            InputError: no such folder, a sequence is missing, or the library that scores is not there.
+        """
+        try:
+            require_library()
+        except ImportError as error:
+            raise InputError(str(error)) from None
+        tree = open_tree(path)
+        absent = [name for name in sequences if not tree.is_file(f"{name}.json")]
+        if absent:
+            raise InputError(
+                f"{path}: no detections for {len(absent)} of {len(sequences)} sequences: {few(absent)}; "
+                f"protocol {protocol.id} expects {tree.where(absent[0])}.json and so on, lists of detections "
+                "in the format of COCO results"
+            )
+        return cls(tree, protocol)
+
+    def score(self, video: Video) -> SequenceScore:
+        """Score the detections of `video`, frame by frame.
+
+        Raises:
+            InputError: the file is not of that format, names frames that the video lacks, or the
+                detections of a frame cannot be used.
+        """
+        file = f"{video.name}.json"
+        found = self._by_frame(file, video)
+        pool = DetectionPool()
+        regions = 0
+        for index in self.protocol.evaluated(len(video), video.annotations):
+            name = video.frame_names[index]
+            if index not in video.annotations:
+                raise InputError(f"no ground truth for frame {name}, which {self.protocol.id} evaluates")
+            # of a void pixel nobody says what it is: it belongs to no region that is to be found
+            target = np.where(video.annotations[index] == VOID, 0, video.annotations[index])
+            regions = max(regions, int(target.max(initial=0)))
+            try:
+                pool.add_frame(target, found.get(name, []), image_id=f"{video.name}/{name}")
+            except ValueError as error:
+                raise InputError(f"{self.tree.where(file)}: frame {name}: {error}") from None
+        return SequenceScore(pool.compute(), objects=regions, evidence=tuple(pool.records))
+
+    def _by_frame(self, file: str, video: Video) -> Mapping[str, list[Detection]]:
+        where = self.tree.where(file)
+        try:
+            content = json.loads(self.tree.read(file))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: not JSON ({error}); write it again") from None
+        if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+            raise InputError(f"{where}: expected a list of detections in the format of COCO results")
+        known = set(video.frame_names)
+        found: dict[str, list[Detection]] = {}
+        for number, item in enumerate(content, start=1):
+            name = item.get("image_id")
+            if not isinstance(name, str) or name not in known:
+                raise InputError(
+                    f"{where}: detection {number} has image_id {name!r}; give the name of a frame of "
+                    f"{video.name}, as text, e.g. '{video.frame_names[0]}'"
+                )
+            found.setdefault(name, []).append(item)
+        return found
