@@ -24,7 +24,7 @@ from vosbench.benchmark.doctor_values import (
 )
 from vosbench.benchmark.frame_names import difference
 from vosbench.benchmark.protocols import load_protocol
-from vosbench.benchmark.result_arrays import ArrayFile, Size, Values, read_png, size_hint
+from vosbench.benchmark.result_arrays import ArrayFile, Size, Values, size_hint
 from vosbench.benchmark.result_files import (
     SEQUENCE_SUFFIXES,
     SequenceFiles,
@@ -39,7 +39,7 @@ from vosbench.benchmark.results import ResultFolder, frame_loader, frame_size
 from vosbench.benchmark.score import choose_sequences
 from vosbench.data.catalogue import entry, open_dataset
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.formats.png import png_header
+from vosbench.data.formats.png import decode_levels, png_header
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.data.video import IdMap, Video
 from vosbench.errors import InputError
@@ -257,15 +257,15 @@ class _Examination:
         return bool(files.frames)
 
     def _read_png(self, file: str) -> Values | None:
-        tree = self._folder.tree
-        header = png_header(tree.read(file), tree.where(file))
+        data, where = self._folder.tree.read(file), self._folder.tree.where(file)
+        header = png_header(data, where)
         if not header.has_levels:
             self._colour += 1
             return None
         if (header.height, header.width) != self._size:
             self._sizes[header.height, header.width] += 1
             return None
-        return read_png(tree, file, None)
+        return decode_levels(data, where)
 
     def _frame(self, index: int, read: _Read, agreement: Agreement) -> None:
         try:

@@ -205,7 +205,8 @@ class Agreement:
         # A method that loses an object and confuses two later on is right in its first frames
         if min(gains) < _SWAP_GAIN:
             return None
-        pairs = [f"{c + 1} -> {r + 1}" for r, c in zip(rows, columns, strict=True) if r != c]
+        moved = sorted((c + 1, r + 1) for r, c in zip(rows, columns, strict=True) if r != c)
+        pairs = [f"{wrong} -> {right}" for wrong, right in moved]
         return Symptom(
             len(self._tables),
             "ids swapped between objects: another numbering scores far higher",

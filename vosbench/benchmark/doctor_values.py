@@ -110,7 +110,9 @@ def _odd_levels(nonzero: list[int]) -> _Odd | None:
     if nonzero == [VOID] or len(nonzero) > HIGHEST_ID or nonzero[-1] <= HIGHEST_ID:
         return None
     colours = davis_palette()[: HIGHEST_ID + 1].astype(np.int64) @ np.array(_REC601)
-    grey = {int(level): i for i, level in enumerate((colours + 2**15) >> 16)}
+    grey: dict[int, int] = {}
+    for i, level in enumerate((colours + 2**15) >> 16):
+        grey.setdefault(int(level), i)
     if all(level in grey for level in nonzero):
         pairs = ", ".join(f"{level} -> {grey[level]}" for level in nonzero)
         return _Odd(
