@@ -15,6 +15,7 @@ TINY = {
     "ft3d": {"scenes": 2, "test_scenes": 1, "frames": 2, "size": (36, 64)},
     "davis16": {"scenes": 1, "frames": 3, "size": (36, 64)},
     "davis17": {"scenes": 1, "frames": 3, "size": (36, 64)},
+    "fbms": {"scenes": 2, "frames": 6, "size": (36, 64)},
     "segtrack": {"scenes": 2, "frames": 2, "size": (36, 64)},
 }
 
@@ -80,6 +81,36 @@ def test_davis17_labels_several_objects_and_writes_every_list(tmp_path):
     assert list(dataset[0].annotations) == [0, 1, 2]
     assert np.unique(dataset[0].annotations[0]).tolist() == [0, 1, 2]
     assert [video.name for video in open_dataset("davis17", tmp_path, "train")] == ["handheld-vehicles"]
+
+
+def test_fbms_labels_few_frames_in_both_kinds_of_map(tmp_path):
+    folder = write_mini("fbms", tmp_path, **TINY["fbms"])
+    truth = folder / "Testset/vehicles1/GroundTruth"
+    assert sorted(p.name for p in truth.iterdir()) == [
+        "vehicles1Def.dat",
+        *(f"vehicles1_{n:02d}.pgm" for n in (1, 4)),
+    ]
+    colours, grey = open_dataset("fbms", tmp_path)
+    assert colours.frame_names[0] == "animals01_0011"
+    assert (folder / "Testset/animals01/GroundTruth/animals01_0011_gt.ppm").is_file()
+    for video in (colours, grey):
+        assert list(video.annotations) == [0, 3]
+        assert np.unique(video.annotations[0]).tolist() == [0, 1, 2]
+    assert [video.name for video in open_dataset("fbms", tmp_path, "train")] == ["things01", "walkers01"]
+
+
+def test_fbms_moving_labels_leave_out_what_stands_still(tmp_path):
+    write_mini("fbms", tmp_path, scenes=2, size=(36, 64))
+    everything = open_dataset("fbms", tmp_path)
+    moving = open_dataset("fbms", tmp_path, labels="moving")
+    assert [video.name for video in moving] == [video.name for video in everything]
+    shares = []
+    for some, all_ in zip(moving, everything, strict=True):
+        for index, ids in all_.annotations.items():
+            assert not (some.annotations[index] > 0)[ids == 0].any()
+            shares.append((some.annotations[index] > 0).sum() / (ids > 0).sum())
+    assert min(shares) < 1
+    assert np.mean(shares) > 0.5
 
 
 def test_segtrack_has_a_folder_per_object_where_there_are_several(tmp_path):

@@ -74,6 +74,21 @@ CATALOGUE: Mapping[str, Entry] = {
         citation="Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, 2017",
         url="https://davischallenge.org/davis2017/code.html",
     ),
+    "fbms": Entry(
+        title="FBMS-59",
+        reader="vosbench.data.datasets.fbms:Fbms59",
+        kind="evaluation",
+        split="test",
+        protocol="fbms-proposed",
+        size="test: 30 sequences; train: 29 sequences; 720 labelled frames in both",
+        layout=(
+            "Testset/SEQ/*.jpg, Testset/SEQ/GroundTruth/*Def.dat with *.ppm or *.pgm, Trainingset; "
+            "moving-only labels: FBMS-3D/Testset/SEQ/GroundTruth/*.png"
+        ),
+        licence="research, see the web page",
+        citation="Ochs et al., Segmentation of Moving Objects by Long Term Video Analysis, TPAMI 2014",
+        url="https://lmb.informatik.uni-freiburg.de/resources/datasets/moseg.en.html",
+    ),
     "segtrack": Entry(
         title="SegTrack-v2",
         reader="vosbench.data.datasets.segtrack:SegTrackV2",

@@ -19,7 +19,7 @@ from vosbench.errors import InputError
 Recipes = Mapping[str, Mapping[str, Recipe]]
 """Split -> sequence name -> what is fixed about its scene."""
 
-_LEAST_SHARE = 0.004
+_LEAST_SHARE = 0.008
 """Share of the image that an object covers where it counts as visible."""
 
 _ATTEMPTS = 60

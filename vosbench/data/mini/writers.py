@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 from vosbench.data.mini.davis16 import Davis16Mini
 from vosbench.data.mini.davis17 import Davis17Mini
+from vosbench.data.mini.fbms import FbmsMini
 from vosbench.data.mini.ft3d import Ft3dMini
 from vosbench.data.mini.segtrack import SegTrackMini
 from vosbench.errors import InputError, unknown_name
@@ -44,6 +45,7 @@ _SETTINGS: dict[str, Callable[..., MiniSettings]] = {
     "ft3d": Ft3dMini,
     "davis16": Davis16Mini,
     "davis17": Davis17Mini,
+    "fbms": FbmsMini,
     "segtrack": SegTrackMini,
 }
 MINI_NAMES = tuple(_SETTINGS)

@@ -1,0 +1,237 @@
+"""FBMS-59 (Freiburg-Berkeley motion segmentation) in its official layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vosbench.data.datasets.base import Dataset, dataset_folder
+from vosbench.data.datasets.folders import check_size, frame_index, images, last_number, subfolders
+from vosbench.data.formats.fbms import Definition, read_definition, read_labels, read_regions
+from vosbench.data.formats.image import read_frame
+from vosbench.data.video import VOID, IdMap, LazyMapping, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+
+NAME = "fbms"
+
+MOVING = "FBMS-3D"
+"""Folder of the moving-only labels beside the official split folders."""
+
+_FOLDERS = {"train": "Trainingset", "test": "Testset"}
+_FRAMES = (".jpg", ".jpeg", ".ppm", ".png")
+_MOST_OBJECTS = 254
+
+
+class Fbms59(Dataset):
+    """Sequences with a few labelled frames: ids of regions, 0 the background, 255 void.
+
+    The official layout is ``Trainingset`` and ``Testset`` (in any case) with a folder per sequence:
+    frames ``SEQ/*.jpg``, and in ``SEQ/GroundTruth`` a definition file ``*Def.dat`` and the maps that
+    it names, PPM (colours) or PGM (grey levels). Region k of the definition has id k; the first is the
+    background; colours that it does not list, and pixels of annotation probability 0, are void
+    (Ochs, Malik, Brox, TPAMI 2014). Without a definition file the folder may hold label maps (PNG or
+    PGM), which are read like the moving-only labels.
+
+    A definition numbers frames from 0, whatever numbers their files have. If the folder has another
+    number of frames than the definition says, the frame names that it lists count instead.
+
+    ``labels="moving"`` reads the alternative labelling of what moves in the world (Bideau and
+    Learned-Miller, 2016). Unpack it beside the official folders as
+    ``FBMS-3D/Testset/SEQ/GroundTruth/001_gt.png``; sequences without such a folder are left out. Its
+    exact format is not public in writing; as read here [ours]: equal values of a sequence are one
+    object, in ascending order of the values ids 1..K, 0 is background, and 255 is void unless it is
+    the only value. The number of a file is that of its frame; where some frame number does not exist,
+    all are positions from 1, or from 0.
+
+    The names of all files are checked on opening; pixels are read when indexed.
+
+    Args:
+        root: the data root; the files are in ``root / "fbms"``.
+        split: ``"train"`` or ``"test"``.
+        labels: ``"all"`` (official) or ``"moving"``.
+        probabilities: whether pixels of annotation probability 0 are void. The official measure
+            weights every pixel by its probability; here other probabilities count fully [ours].
+
+    Raises:
+        InputError: no such folder, split or labels, or a file is missing or malformed.
+    """
+
+    def __init__(
+        self, root: Path, split: str = "test", *, labels: str = "all", probabilities: bool = True
+    ) -> None:
+        if split not in _FOLDERS:
+            raise unknown_name(f"split of {NAME}", split, _FOLDERS)
+        if labels not in ("all", "moving"):
+            raise unknown_name(f"labels of {NAME}", labels, ("all", "moving"))
+        folder = _split_folder(root, split)
+        if labels == "all":
+            videos = [_official(folder / name, probabilities) for name in subfolders(folder)]
+        else:
+            videos = _moving(folder, split)
+        if not videos:
+            raise InputError(f"{folder}: no folders of sequences; unpack FBMS-59 again")
+        super().__init__(NAME, root, split, videos)
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    wanted = _FOLDERS[split]
+    found = _any_case(root / NAME, wanted)
+    if found is not None:
+        return found
+    other = next(folder for folder in _FOLDERS.values() if folder != wanted)
+    if _any_case(root / NAME, other) is not None:
+        raise InputError(f"{root / NAME}: no folder '{wanted}'; unpack that part of FBMS-59 there")
+    return dataset_folder(root, NAME, wanted) / wanted
+
+
+def _any_case(parent: Path, name: str) -> Path | None:
+    return next((parent / item for item in subfolders(parent) if item.lower() == name.lower()), None)
+
+
+def _official(folder: Path, probabilities: bool) -> Video:
+    frames = _frames(folder)
+    truth = folder / "GroundTruth"
+    definitions = sorted(truth.glob("*[Dd]ef.dat")) if truth.is_dir() else []
+    if len(definitions) > 1:
+        raise InputError(f"{truth}: {len(definitions)} definition files *Def.dat, but a sequence has one")
+    if not definitions:
+        maps = images(truth, (".png", ".pgm"))
+        if maps:
+            return _label_video(folder.name, frames, maps)
+        raise InputError(
+            f"{truth}: no definition file *Def.dat and no label maps; unpack the ground truth of "
+            f"sequence {folder.name} of FBMS-59 there"
+        )
+    definition = read_definition(definitions[0])
+    labelled = _labelled(definition, definitions[0], frames)
+
+    def annotation(index: int) -> IdMap:
+        path = labelled[index]
+        ids = read_regions(path, definition.colours, probabilities=probabilities)
+        return check_size(path, ids, frames[index])
+
+    return _video(folder.name, frames, LazyMapping(annotation, labelled))
+
+
+def _frames(folder: Path) -> list[Path]:
+    frames = images(folder, _FRAMES)
+    if not frames:
+        raise InputError(f"{folder}: sequence without frames; unpack FBMS-59 again")
+    return frames
+
+
+def _video(name: str, frames: list[Path], annotations: Mapping[int, IdMap]) -> Video:
+    return Video(
+        name=name,
+        frames=LazySequence(lambda index: read_frame(frames[index]), len(frames)),
+        frame_names=tuple(path.stem for path in frames),
+        annotations=annotations,
+    )
+
+
+def _labelled(definition: Definition, source: Path, frames: list[Path]) -> dict[int, Path]:
+    """Frame index -> map."""
+    if not definition.labelled:
+        raise InputError(f"{source}: no labelled frames; unpack the ground truth again")
+    present = {path.name for path in source.parent.iterdir()}
+    index_of = frame_index(frames)
+    complete = len(frames) == definition.frames
+    labelled: dict[int, Path] = {}
+    for item in definition.labelled:
+        if item.map not in present:
+            raise InputError(
+                f"{source}: names {item.map}, which is not beside it; unpack the ground truth again"
+            )
+        index = item.number if complete else index_of.get(Path(item.frame).stem, -1)
+        if not 0 <= index < len(frames):
+            raise InputError(
+                f"{source}: labels frame {item.number} ({item.frame or 'no name'}) of {definition.frames}, "
+                f"which is not among the {len(frames)} frames in {frames[0].parent}; unpack FBMS-59 again"
+            )
+        if index in labelled:
+            raise InputError(f"{source}: frame {frames[index].name} has a second map, {item.map}")
+        labelled[index] = source.parent / item.map
+    return labelled
+
+
+def _moving(folder: Path, split: str) -> list[Video]:
+    home = folder.parent / MOVING
+    truth = _any_case(home, _FOLDERS[split])
+    if truth is None:
+        raise InputError(
+            f"{home}: no folder '{_FOLDERS[split]}' with the moving-only labels of FBMS-59; unpack "
+            f"them as {MOVING}/{_FOLDERS[split]}/SEQ/GroundTruth/*.png, or use labels=all"
+        )
+    videos = []
+    for name in subfolders(truth):
+        maps = images(truth / name / "GroundTruth", (".png", ".pgm"))
+        if not maps:
+            raise InputError(f"{truth / name / 'GroundTruth'}: no label maps; unpack the labels again")
+        videos.append(_label_video(name, _frames(folder / name), maps))
+    return videos
+
+
+def _label_video(name: str, frames: list[Path], maps: list[Path]) -> Video:
+    labelled = _numbered(frames, maps)
+    labels = _Labels(list(labelled.values()))
+
+    def annotation(index: int) -> IdMap:
+        return check_size(labelled[index], labels.ids(labelled[index]), frames[index])
+
+    return _video(name, frames, LazyMapping(annotation, labelled))
+
+
+def _numbered(frames: list[Path], maps: list[Path]) -> dict[int, Path]:
+    """Frame index -> map, by the number in the name of the map."""
+    of_map: dict[int, Path] = {}
+    for path in maps:
+        number = last_number(path.stem.removesuffix("_gt"))
+        if number is None:
+            raise InputError(f"{path}: no frame number in its name, such as 001_gt")
+        if number in of_map:
+            raise InputError(f"{path}: has the same number as {of_map[number].name}; remove one of the two")
+        of_map[number] = path
+    of_frame = {last_number(path.stem): index for index, path in enumerate(frames)}
+    if all(number in of_frame for number in of_map):
+        return {of_frame[number]: path for number, path in of_map.items()}
+    for first in (1, 0):
+        if all(0 <= number - first < len(frames) for number in of_map):
+            return {number - first: path for number, path in of_map.items()}
+    raise InputError(
+        f"{maps[0].parent}: label maps number {min(of_map)} to {max(of_map)} do not fit the "
+        f"{len(frames)} frames in {frames[0].parent}; unpack both again"
+    )
+
+
+class _Labels:
+    """The label maps of one sequence, whose values get the same ids in every frame."""
+
+    def __init__(self, maps: list[Path]) -> None:
+        self._maps = maps
+
+    def ids(self, path: Path) -> IdMap:
+        """Return the (H, W) ids of one map."""
+        values = read_labels(path)
+        ids = np.zeros(values.shape, np.uint8)
+        for value, number in self._numbers.items():
+            ids[values == value] = number
+        return ids
+
+    @cached_property
+    def _numbers(self) -> dict[int, int]:
+        """Value -> id, for all values but 0."""
+        found: NDArray[np.uint32] = np.unique(np.concatenate([np.unique(read_labels(p)) for p in self._maps]))
+        values = [int(value) for value in found if value]
+        void = VOID in values and len(values) > 1
+        objects = [value for value in values if not (void and value == VOID)]
+        if len(objects) > _MOST_OBJECTS:
+            raise InputError(
+                f"{self._maps[0].parent}: {len(objects)} different labels in its maps; was one saved as JPEG?"
+            )
+        return {value: number for number, value in enumerate(objects, start=1)} | (
+            {VOID: VOID} if void else {}
+        )

@@ -1,0 +1,95 @@
+"""Miniature FBMS-59 in the official folder layout: few labelled frames, region colours, definition files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from vosbench.data.formats.fbms import Definition, LabelledFrame, write_definition
+from vosbench.data.formats.png import davis_palette
+from vosbench.data.formats.pnm import write_pnm
+from vosbench.data.mini.pictures import write_picture
+from vosbench.data.mini.sampling import Recipe
+from vosbench.data.mini.scene import Behaviour
+from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.data.video import IdMap
+
+STEP = 3
+"""Every so many frames one is labelled."""
+
+_FOLDERS = {"test": "Testset", "train": "Trainingset"}
+_GREY = "vehicles1"
+"""The sequence labelled as the older half of FBMS-59 is: grey maps without probabilities."""
+
+
+class _Style(NamedTuple):
+    """How the files of a sequence are named: the number of the first frame, and digits."""
+
+    first: int
+    digits: int
+
+
+@dataclass(frozen=True)
+class FbmsMini(NamedScenes):
+    """Settings of the miniature FBMS-59; see `NamedScenes`.
+
+    Static things stand around the objects. Beside the official labels, which keep an object while it
+    rests, there are moving-only labels, which do not.
+    """
+
+    recipes: ClassVar[Recipes] = {
+        "test": {
+            "animals01": Recipe("handheld", "quadruped", 2, main_height=0.5, speed=3),
+            _GREY: Recipe("static", "vehicle", 2, Behaviour.STOP_AND_GO, main_height=0.4, speed=3.5),
+            "birds02": Recipe("aim", "bird", 1, main_height=0.7, speed=5),
+        },
+        "train": {
+            "walkers01": Recipe("follow", "biped", 2, main_height=0.6, speed=4),
+            "things01": Recipe("orbit", "cluster", 2, main_height=0.5, speed=2.5),
+        },
+    }
+
+    scenes: int = 3
+    frames: int = 13
+
+    def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
+        """Render one sequence into `folder`, the root of the data set."""
+        name, place = self.sequence_name(*job), _FOLDERS[job[0]]
+        grey = name.startswith(_GREY)
+        style = _Style(1, 2) if grey else _Style(11, 4)
+        clip = Clip(self, *job)
+        greys = [0, *(255 - 40 * k for k in range(len(clip.objects)))]
+        palette = davis_palette()
+        # white, as in the official maps
+        palette[0] = 255
+        labelled = []
+        for frame, (picture, ids) in enumerate(clip.pictures()):
+            number = f"{style.first + frame:0{style.digits}d}"
+            write_picture(folder / place / name / f"{name}_{number}.jpg", picture)
+            if frame % STEP:
+                continue
+            truth = folder / place / name / "GroundTruth"
+            file = f"{name}_{number}.pgm" if grey else f"{name}_{number}_gt.ppm"
+            if grey:
+                write_pnm(truth / file, np.array(greys, np.uint8)[ids])
+            else:
+                _write_colours(truth / file, palette[ids])
+            labelled.append(LabelledFrame(frame, file, f"{name}_{number}.ppm"))
+            moving = folder / "FBMS-3D" / place / name / "GroundTruth"
+            write_picture(moving / f"{style.first + frame:03d}_gt.png", clip.moving_ids(frame))
+        weights = np.array([65536, 256, 1])
+        colours = greys if grey else (palette[: len(greys)] @ weights).tolist()
+        definition = Definition(tuple(colours), self.frames, tuple(labelled))
+        write_definition(folder / place / name / "GroundTruth" / f"{name}Def.dat", definition)
+
+    def finish(self, folder: Path) -> None:
+        """Nothing is left to write: the official layout has no lists."""
+
+
+def _write_colours(path: Path, colours: IdMap) -> None:
+    """A map of region colours, and beside it the probabilities: every pixel is certain."""
+    write_pnm(path, colours)
+    write_pnm(path.with_suffix(".pgm"), np.full(colours.shape[:2], 255, np.uint8))
