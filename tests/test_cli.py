@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,7 @@ def compare(*words):
 
 def test_help_names_every_command():
     shown = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
-    for name in ("fit", "predict", "score", "compare", "leaderboard", "data", "weights"):
+    for name in ("fit", "predict", "score", "compare", "doctor", "leaderboard", "data", "weights"):
         assert re.search(rf"^  {name} ", shown, re.MULTILINE)
 
 
@@ -87,6 +88,42 @@ def test_score_prints_a_row_per_sequence_and_writes_json(run, root, results):
     assert re.search(r"dog +0\.333", out)
     assert re.search(r"overall +0\.333", out)
     assert json.loads(Path("scores.json").read_text())["overall"]["J_mean"] == pytest.approx(5 / 15)
+
+
+def test_score_of_two_folders_says_how_sure_the_difference_is(run, root, results, tmp_path, write_results):
+    perfect = write_results(tmp_path / "perfect", root)
+    words = ("--dataset", "davis16", "--workers", 1, "--metrics", "j", "--json", "pair.json")
+    status, out, _err = run("score", perfect, results, *words)
+    assert status == 0
+    assert re.search(r"J_mean +1\.000 +0\.333 +0\.667 +0\.667 +0\.667 +1\.000", out)
+    assert f"A: {perfect}" in out
+    assert json.loads(Path("pair.json").read_text())["comparison"]["J_mean"]["win_probability"] == 1
+
+
+def test_three_folders_are_too_many(refuse, root, results):
+    assert "3 result folders" in refuse("score", results, results, results, "--dataset", "davis16")
+
+
+def test_score_of_a_zip_of_soft_masks(run, tmp_path, root, write_results):
+    folder = write_results(tmp_path / "soft", root, foreground=200)
+    zipped = shutil.make_archive(tmp_path / "soft", "zip", folder)
+    status, out, err = run(*score(zipped, "--threshold", 127))
+    assert (status, "overall" in out) == (0, True)
+    assert "127" in err
+
+
+def test_doctor_finds_nothing_in_healthy_results(run, tmp_path, root, write_results):
+    status, out, err = run("doctor", write_results(tmp_path / "near", root, shift=1), "--dataset", "davis16")
+    assert (status, out) == (0, "")
+    assert "no kinds of mistakes" in err
+
+
+def test_doctor_names_sequence_count_and_fix(run, root, results):
+    (results / "dog/00003.png").unlink()
+    status, out, _err = run("doctor", results, "--dataset", "davis16")
+    assert status == 1
+    assert "in dog (1)" in out
+    assert "--missing empty" in out
 
 
 def test_compare_prints_the_table_and_leaves_records_and_a_page(run, root):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,7 @@ class _Task:
     index: int
     results: ResultFolder | DetectionFolder
     metrics: tuple[str, ...]
+    call: str
 
 
 def score(
@@ -155,7 +158,11 @@ def score(
     opened = open_dataset(dataset, find_data_root(data_root), split)
     chosen = choose_sequences(opened, sequences)
     folder = _open_results(Path(results), list(chosen), rules, missing, threshold)
-    tasks = [_Task(dataset, opened.root, opened.split, index, folder, letters) for index in chosen.values()]
+    # files may change between two calls, not within one
+    call = uuid.uuid4().hex
+    tasks = [
+        _Task(dataset, opened.root, opened.split, index, folder, letters, call) for index in chosen.values()
+    ]
     scores: dict[str, SequenceScore] = {}
     notes: list[tuple[str, str]] = []
 
@@ -261,7 +268,7 @@ def choose_protocol(dataset: str, name: str | None) -> Protocol:
 
 
 def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
-    video = open_dataset(task.dataset, task.root, task.split)[task.index]
+    video = _opened(task.dataset, task.root, task.split, task.call)[task.index]
     if isinstance(task.results, DetectionFolder):
         return video.name, task.results.score(video), ()
     masks = task.results.read(video)
@@ -272,6 +279,13 @@ def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
     except InputError as error:
         raise InputError(f"{video.name}: {error}") from None
     return video.name, scored, masks.notes
+
+
+@lru_cache(maxsize=1)
+def _opened(dataset: str, root: Path, split: str, call: str) -> Dataset:
+    """Open a data set once per process and call: listing its files takes longer than a short sequence."""
+    del call
+    return open_dataset(dataset, root, split)
 
 
 def _summary_notes(dataset: Dataset, scores: Mapping[str, SequenceScore], protocol: Protocol) -> list[str]:
