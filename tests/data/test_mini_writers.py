@@ -17,6 +17,7 @@ TINY = {
     "davis17": {"scenes": 1, "frames": 3, "size": (36, 64)},
     "fbms": {"scenes": 2, "frames": 6, "size": (36, 64)},
     "segtrack": {"scenes": 2, "frames": 2, "size": (36, 64)},
+    "youtube_objects": {"scenes": 2, "frames": 3, "size": (36, 64)},
 }
 
 
@@ -122,6 +123,16 @@ def test_segtrack_has_a_folder_per_object_where_there_are_several(tmp_path):
     assert np.unique(one.annotations[0]).tolist() == [0, 1]
     assert np.unique(two.annotations[0]).tolist() == [0, 1, 2]
     assert two.frame_names == ("00001", "00002")
+
+
+def test_youtube_objects_has_classes_and_few_masks(tmp_path):
+    folder = write_mini("youtube_objects", tmp_path, scenes=2, frames=11, size=(36, 64))
+    assert (folder / "youtube_masks/car/data/0001/shots/001/labels/00011.jpg").is_file()
+    bird, car = open_dataset("youtube_objects", tmp_path)
+    assert (bird.name, car.name) == ("bird_0001", "car_0001")
+    assert bird.frame_names == tuple(f"frame{number:04d}" for number in range(1, 12))
+    assert list(car.annotations) == [0, 10]
+    assert np.unique(car.annotations[10]).tolist() == [0, 1]
 
 
 def test_objects_have_consecutive_ids_and_stand_out_from_static_things(tmp_path):

@@ -104,6 +104,24 @@ CATALOGUE: Mapping[str, Entry] = {
         citation="Li et al., Video Segmentation by Tracking Many Figure-Ground Segments, ICCV 2013",
         url="https://web.engr.oregonstate.edu/~lif/SegTrack2/dataset.html",
     ),
+    "youtube_objects": Entry(
+        title="YouTube-Objects",
+        reader="vosbench.data.datasets.youtube_objects:YouTubeObjects",
+        kind="evaluation",
+        split="all",
+        protocol="youtube-objects-unsupervised",
+        size="all: 126 videos of 10 classes, more than 20000 frames, about every tenth labelled",
+        layout=(
+            "youtube_masks/CLASS/data/0001/shots/001/labels/00001.jpg with frames in "
+            "v1/CLASS/data/0001/shots/001/frame0001.jpg; or JPEGImages/CLASS_0001, Annotations/CLASS_0001"
+        ),
+        licence="see the web page",
+        citation=(
+            "Jain and Grauman, Supervoxel-Consistent Foreground Propagation in Video, ECCV 2014 (masks); "
+            "Prest et al., Learning Object Class Detectors from Weakly Annotated Video, CVPR 2012 (videos)"
+        ),
+        url="https://vision.cs.utexas.edu/projects/videoseg/",
+    ),
     "ft3d": Entry(
         title="FlyingThings3D",
         reader="vosbench.data.datasets.ft3d:FlyingThings3D",

@@ -16,6 +16,7 @@ from vosbench.data.mini.davis17 import Davis17Mini
 from vosbench.data.mini.fbms import FbmsMini
 from vosbench.data.mini.ft3d import Ft3dMini
 from vosbench.data.mini.segtrack import SegTrackMini
+from vosbench.data.mini.youtube_objects import YouTubeObjectsMini
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder, write_text
 
@@ -47,6 +48,7 @@ _SETTINGS: dict[str, Callable[..., MiniSettings]] = {
     "davis17": Davis17Mini,
     "fbms": FbmsMini,
     "segtrack": SegTrackMini,
+    "youtube_objects": YouTubeObjectsMini,
 }
 MINI_NAMES = tuple(_SETTINGS)
 """Data sets that have a miniature edition."""
