@@ -288,11 +288,22 @@ def test_run_lengths_survive_the_way_through_a_file(height, width, seed, density
         (DETECTION | {"bbox": [0, 0, 3]}, "bbox must be x, y, width, height"),
         (DETECTION | {"bbox": 3}, "bbox of four numbers"),
         (DETECTION | {"segmentation": {"size": [6, 5], "counts": COLUMNS}}, r"size \(6, 5\), its frame has"),
-        (with_counts(COLUMNS[:-1]), "do not add up"),
-        (with_counts([-1, 31]), "do not add up"),
-        (with_counts("0"), "do not add up"),
-        (with_counts("0!"), "hold the character '!'"),
-        (with_counts("0P"), "end within a number"),
+        *[
+            (with_counts(counts), r"do not make a mask of \(5, 6\)")
+            for counts in (
+                COLUMNS[:-1],
+                [*COLUMNS, 1],
+                [-1, 31],
+                [0.5, 29.5],
+                "0",
+                "0!",
+                "0P",
+                "",
+                "\u00e4",
+                30,
+                None,
+            )
+        ],
     ],
 )
 def test_what_cannot_be_read_is_refused(detection, message):

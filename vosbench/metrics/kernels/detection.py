@@ -256,41 +256,18 @@ def _read_detection(detection: Mapping[str, Any], size: tuple[int, int]) -> tupl
 
 def _compressed(counts: Any, size: tuple[int, int]) -> str:
     """Return run lengths in their compressed form, having made sure that they cover the frame."""
-    text = counts.decode("ascii") if isinstance(counts, bytes) else counts
-    lengths = _decompress(text) if isinstance(text, str) else text
-    if any(length < 0 for length in lengths) or sum(lengths) != size[0] * size[1]:
-        raise ValueError(f"the run lengths of a detection do not add up to a frame of {size}")
-    if isinstance(text, str):
-        return text
-    compressed: bytes = _run_lengths().frPyObjects({"size": list(size), "counts": lengths}, *size)["counts"]
+    library = _run_lengths()
+    region: dict[str, Any] = {"size": list(size), "counts": counts}
+    try:
+        if isinstance(counts, str):
+            region["counts"] = counts.encode("ascii")
+        if isinstance(counts, list):
+            region = library.frPyObjects(region, *size)
+        library.decode(region)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"the run lengths of a detection do not make a mask of {size}: {error}") from error
+    compressed: bytes = region["counts"]
     return compressed.decode("ascii")
-
-
-def _decompress(text: str) -> list[int]:
-    """Return the run lengths of their compressed form.
-
-    A number is written in groups of five bits, the lowest first, one character each from ``0`` on; the
-    sixth bit tells that more follow, the highest of the last group is the sign. From the fourth number on
-    it is the difference to the one before the last. Versions of the library read memory of others where
-    runs are too short for the frame, so they are added up here before it sees them.
-    """
-    lengths: list[int] = []
-    value = shift = 0
-    for character in text:
-        group = ord(character) - ord("0")
-        if not 0 <= group < 64:
-            raise ValueError(f"run lengths hold the character {character!r}")
-        value |= (group & 31) << shift
-        shift += 5
-        if group & 32:
-            continue
-        if group & 16:
-            value -= 1 << shift
-        lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
-        value = shift = 0
-    if shift:
-        raise ValueError("run lengths end within a number")
-    return lengths
 
 
 def _annotations(frames: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

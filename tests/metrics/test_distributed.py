@@ -1,0 +1,182 @@
+"""Every metric gives the value of one process: in two, merged, copied, pickled and after a reset.
+
+Run as a script this file is one of the two processes.
+"""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vosbench.metrics.davis import ContourAccuracy, RegionSimilarity, TemporalStability
+from vosbench.metrics.fbms import FBMSMeasure, ObjectCountError
+from vosbench.metrics.gathered import GatheredMetric
+from vosbench.metrics.iou import MeanFrameIoU
+
+VIDEOS = range(5)
+CLASSES = ("boat", "cow")
+
+METRICS = {
+    "region similarity": RegionSimilarity,
+    "region similarity of ids": partial(RegionSimilarity, frames="all", objects="ids"),
+    "contour accuracy": ContourAccuracy,
+    "temporal stability": TemporalStability,
+    **{f"fbms {variant}": partial(FBMSMeasure, variant) for variant in ("official", "proposed", "binary")},
+    "object count error": ObjectCountError,
+    "iou": MeanFrameIoU,
+    "iou of classes": partial(MeanFrameIoU, CLASSES),
+}
+if find_spec("faster_coco_eval"):
+    from vosbench.metrics.detection import MaskAveragePrecision
+
+    METRICS["average precision"] = MaskAveragePrecision
+
+SHARES = {
+    "uneven": ([0, 1, 3, 4], [2]),
+    "one idle": ([4, 3, 2, 1, 0], []),
+}
+"""Videos of either process, in another order than that of one process."""
+
+
+def video(number):
+    """Two objects that move and grow, and a prediction that is off by some pixels: (T, H, W) each."""
+    random = np.random.default_rng(number)
+    y, x = np.indices((40, 56))
+    target, pred = np.zeros((2, 4 + number, 40, 56), np.uint8)
+    for t in range(len(target)):
+        for object_id, centre in ((1, 14), (2, 40)):
+            near = (y - 18 - t) ** 2 + (x - centre - t) ** 2
+            target[t][near < 60 + 5 * number] = object_id
+            pred[t][np.roll(near, random.integers(1, 4), axis=1) < 40 + random.integers(40)] = object_id
+    return torch.from_numpy(pred), torch.from_numpy(target)
+
+
+def feed(metric, number):
+    pred, target = video(number)
+    if hasattr(metric, "categories") and metric.categories:
+        metric.update(pred, target, category=CLASSES[number % 2])
+    elif "AveragePrecision" in type(metric).__name__:
+        for t in range(len(pred)):
+            found = torch.stack((pred[t] == 1, pred[t] == 2, pred[t] == 0))
+            scores = torch.tensor([0.5 + 0.1 * (t % 3), 0.6, 0.55])
+            metric.update({"masks": found, "scores": scores}, target[t], image_id=f"{number}/{t:05}")
+    else:
+        metric.update(pred, target)
+
+
+def value(metric, numbers):
+    for number in numbers:
+        feed(metric, number)
+    return {name: found.item() for name, found in metric.compute().items()}
+
+
+def same(values, name):
+    """What equals these values of a metric: exactly, or where it keeps sums up to their order."""
+    return values if isinstance(METRICS[name](), GatheredMetric) else pytest.approx(values, abs=1e-14)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The values of one process that sees all videos in order."""
+    return {name: value(make(), VIDEOS) for name, make in METRICS.items()}
+
+
+def process(rank, folder):
+    """Write the values this process sees when both have had their share, twice."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'rendezvous'}", rank=rank, world_size=2
+    )
+    out = {}
+    for share, videos in SHARES.items():
+        for name, make in METRICS.items():
+            metric = make()
+            first = value(metric, videos[rank])
+            metric.reset()
+            out[f"{share} / {name}"] = [first, value(metric, videos[rank])]
+    (folder / f"{rank}.json").write_text(json.dumps(out))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What each of two processes computed."""
+    folder = tmp_path_factory.mktemp("processes")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    said = [worker.communicate(timeout=240)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], "\n".join(said)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("name", METRICS)
+def test_two_processes_give_the_value_of_one(name, share, alone, together):
+    for found in together:
+        first, after_a_reset = found[f"{share} / {name}"]
+        assert first == same(alone[name], name)
+        assert after_a_reset == first
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_value_is_neither_nothing_nor_everything(name, alone):
+    # or the tests here would see no difference
+    assert any(0 < found < 1 for found in alone[name].values()) or name == "object count error"
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_merged_states_give_the_value_of_one(name, alone):
+    parts = METRICS[name](), METRICS[name]()
+    for number in VIDEOS:
+        feed(parts[number % 2], number)
+    parts[0].merge_state(parts[1])
+    assert {key: found.item() for key, found in parts[0].compute().items()} == same(alone[name], name)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_copies_and_pickles_go_on_from_where_they_were(name, alone):
+    metric = METRICS[name]()
+    value(metric, VIDEOS[:2])
+    for copy in (metric.clone(), pickle.loads(pickle.dumps(metric))):
+        assert value(copy, VIDEOS[2:]) == alone[name]
+    # and the copies took nothing with them
+    assert value(metric, VIDEOS[2:]) == alone[name]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_reset_forgets(name, alone):
+    metric = METRICS[name]()
+    value(metric, [3, 3])
+    metric.reset()
+    assert value(metric, VIDEOS) == alone[name]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_values_are_scalars_in_double_precision_and_have_a_direction(name):
+    metric = METRICS[name]()
+    feed(metric, 0)
+    assert {(found.dtype, found.shape) for found in metric.compute().values()} == {(torch.float64, ())}
+    assert metric.higher_is_better is (name not in ("temporal stability", "object count error"))
+    assert metric.is_differentiable is False
+
+
+if __name__ == "__main__":
+    # computing without an update is what an idle process does
+    warnings.filterwarnings("ignore", message="The ``compute`` method")
+    process(int(sys.argv[1]), Path(sys.argv[2]))
