@@ -65,6 +65,8 @@ def _affix(missing: list[str], surplus: list[str], known: set[str]) -> Differenc
         if name not in example:
             continue
         before, _, after = example.partition(name)
+        if before[-1:].isdigit() or after[:1].isdigit():
+            continue
         renamed = {item.removeprefix(before).removesuffix(after) for item in surplus}
         if renamed <= known and set(missing) <= renamed:
             text = f"named '{example}' where the frame is '{name}'"

@@ -16,6 +16,7 @@ from vosbench.benchmark.frame_names import difference
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.result_arrays import ArrayFile, ColourIds, Size, Values, read_netpbm, read_png
 from vosbench.benchmark.result_files import (
+    ReadErrors,
     SequenceFiles,
     Tree,
     few,
@@ -186,11 +187,11 @@ class ResultFolder:
     def _tracks(self, files: SequenceFiles, video: Video, size: Size) -> SequenceMasks:
         assert files.whole is not None
         where = self.tree.where(files.whole)
-        with self.tree.open(files.whole) as stream:
-            drawn = draw_tracks(stream, where, self.evaluated(video), len(video), size)
-        partial = drawn.covered < 1
         if self.threshold is not None:
             raise InputError(f"{where}: tracks have labels and no grey levels; leave out the threshold")
+        with self.tree.open(files.whole) as stream, ReadErrors(where):
+            drawn = draw_tracks(stream, where, self.evaluated(video), len(video), size)
+        partial = drawn.covered < 1
         if partial and self.protocol.variant != "official":
             raise InputError(
                 f"{where}: tracks cover {drawn.covered:.1%} of the pixels, and protocol {self.protocol.id} "

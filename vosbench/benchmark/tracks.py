@@ -3,7 +3,8 @@
 The text file (read by MoSegEval, Ochs, Malik and Brox, TPAMI 2014) holds numbers between blanks: how
 many frames were tracked, how many tracks follow, and for each its label, its number of points and
 these points as ``x y frame``, frames counted from 0. Coordinates are rounded as the released program
-does, truncated after adding a half; points outside the image are passed over.
+does, truncated after adding a half; points outside the image are passed over. A label is the id, so
+label 0 is drawn as background; the official measure treats the background as a region like the others.
 """
 
 from __future__ import annotations
