@@ -77,11 +77,13 @@ def test_davis17_labels_several_objects_and_writes_every_list(tmp_path):
     write_mini("davis17", tmp_path, **TINY["davis17"])
     for split in ("val", "moving_val", "davis16_val"):
         dataset = open_dataset("davis17", tmp_path, split)
-        assert [video.name for video in dataset] == ["two-walkers"]
+        assert [video.name for video in dataset] == ["walker-and-another"]
     assert dataset.label == "davis17-mini"
     assert list(dataset[0].annotations) == [0, 1, 2]
     assert np.unique(dataset[0].annotations[0]).tolist() == [0, 1, 2]
-    assert [video.name for video in open_dataset("davis17", tmp_path, "train")] == ["handheld-vehicles"]
+    assert [video.name for video in open_dataset("davis17", tmp_path, "train")] == [
+        "handheld-vehicle-and-another"
+    ]
 
 
 def test_fbms_labels_few_frames_in_both_kinds_of_map(tmp_path):
@@ -117,8 +119,8 @@ def test_fbms_moving_labels_leave_out_what_stands_still(tmp_path):
 def test_segtrack_has_a_folder_per_object_where_there_are_several(tmp_path):
     folder = write_mini("segtrack", tmp_path, **TINY["segtrack"])
     assert (folder / "GroundTruth/bird-aim/00001.png").is_file()
-    assert (folder / "GroundTruth/animals-static/2/00002.png").is_file()
-    assert (folder / "ImageSets/all.txt").read_text() == "*bird-aim\n*animals-static\n"
+    assert (folder / "GroundTruth/animal-and-another/2/00002.png").is_file()
+    assert (folder / "ImageSets/all.txt").read_text() == "*bird-aim\n*animal-and-another\n"
     one, two = open_dataset("segtrack", tmp_path)
     assert np.unique(one.annotations[0]).tolist() == [0, 1]
     assert np.unique(two.annotations[0]).tolist() == [0, 1, 2]

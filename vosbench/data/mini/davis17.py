@@ -19,12 +19,12 @@ class Davis17Mini(NamedScenes):
 
     recipes: ClassVar[Recipes] = {
         "val": {
-            "two-walkers": Recipe("static", "biped", 2, main_height=0.6, speed=3),
-            "camera-tracks-animals": Recipe("follow", "quadruped", 2, main_height=0.5, speed=4),
+            "walker-and-another": Recipe("static", "biped", 2, main_height=0.6, speed=3),
+            "camera-tracks-animal-in-company": Recipe("follow", "quadruped", 2, main_height=0.5, speed=4),
             "dolly-past-three-things": Recipe("dolly", "cluster", 3, main_height=0.45, speed=2.5),
         },
         "train": {
-            "handheld-vehicles": Recipe("handheld", "vehicle", 2, main_height=0.4, speed=3),
+            "handheld-vehicle-and-another": Recipe("handheld", "vehicle", 2, main_height=0.4, speed=3),
             "pan-bird-and-others": Recipe("pan", "bird", 2, main_height=0.6, speed=4),
         },
     }

@@ -21,7 +21,7 @@ class SegTrackMini(NamedScenes):
     recipes: ClassVar[Recipes] = {
         "all": {
             "bird-aim": Recipe("aim", "bird", 1, main_height=0.7, speed=5),
-            "animals-static": Recipe("static", "quadruped", 2, main_height=0.5, speed=3),
+            "animal-and-another": Recipe("static", "quadruped", 2, main_height=0.5, speed=3),
             "walker-truck": Recipe("truck", "biped", 1, main_height=0.7, speed=3),
         }
     }
