@@ -444,3 +444,16 @@ def test_published_masks_are_healthy(real_data):
     root = real_data("davis16_results/STM")
     assert look(root / "davis16_results/STM", root) == []
     assert look(root / "davis16_results/STM", root, protocol="davis16-semi-supervised") == []
+
+
+def test_sparse_tracks_under_another_measure(results, root):
+    shutil.rmtree(results / "dog")
+    (results / "dog.dat").write_text("7\n1\n1\n1\n3 3 2\n")
+    found = only(look(results, root), "dog")
+    assert "protocol davis16-unsupervised needs a prediction for every pixel" in found.problem
+    assert found.fix == "write dense masks, or score with protocol fbms-official"
+
+
+def test_detections_are_not_looked_at(results, root):
+    with pytest.raises(InputError, match="takes detections"):
+        look(results, root, protocol="davis16-map50")

@@ -48,6 +48,9 @@ from vosbench.metrics.kernels.overlap import object_count
 Progress = Callable[[int, int, str], None]
 """Called with the number of sequences done, of all, and the name of the last one."""
 
+ONE_OBJECT = ("davis16",)
+"""Data sets whose ground truth has one object per video, and another edition with several."""
+
 _Read = Callable[[], Values | None]
 
 _RENAMING = {
@@ -110,6 +113,10 @@ def diagnose(
     if name is None:
         raise InputError(f"{dataset} is a training set without a protocol; name one to look at its results")
     rules = load_protocol(name)
+    if rules.objects == "detections":
+        raise InputError(
+            f"protocol {name} takes detections with scores; doctor looks at masks: name another one"
+        )
     root = find_data_root(data_root)
     opened = open_dataset(dataset, root, split)
     chosen = choose_sequences(opened, sequences)
@@ -125,7 +132,7 @@ def diagnose(
     findings = _absent_sequences(opened, list(chosen), present, tree, place)
     folder = ResultFolder(tree, place, rules)
     for done, sequence in enumerate(present, start=1):
-        symptoms = _Examination(folder, opened[chosen[sequence]], entry(dataset).title).symptoms()
+        symptoms = _Examination(folder, opened[chosen[sequence]], dataset in ONE_OBJECT).symptoms()
         findings += [Finding(sequence, *symptom) for symptom in symptoms]
         if progress is not None:
             progress(done, len(present), sequence)
@@ -184,10 +191,10 @@ def _absent_sequences(
 class _Examination:
     """One sequence: its names, then every frame that counts once."""
 
-    def __init__(self, folder: ResultFolder, video: Video, title: str) -> None:
+    def __init__(self, folder: ResultFolder, video: Video, one_object: bool) -> None:
         self._folder = folder
         self._video = video
-        self._title = title
+        self._one_object = one_object
         self._size = frame_size(video)
         self._found: list[Symptom] = []
         self._levels: list[NDArray[np.bool_]] = []
@@ -297,7 +304,7 @@ class _Examination:
             found.append(Symptom(len(self._damaged), problem or fix, fix))
         found += deep_symptoms(self._soft, rules)
         if self._levels:
-            found += value_symptoms(np.array(self._levels), self._objects, rules, self._title)
+            found += value_symptoms(np.array(self._levels), self._objects, rules, one_object=self._one_object)
         return found
 
     def _size_symptom(self, size: Size, count: int) -> Symptom:

@@ -51,14 +51,16 @@ def levels_of(values: Values) -> NDArray[np.bool_] | None:
     return np.bincount(values.astype(np.uint8).ravel(), minlength=_LEVELS) > 0
 
 
-def value_symptoms(levels: NDArray[np.bool_], objects: int, protocol: Protocol, title: str) -> list[Symptom]:
+def value_symptoms(
+    levels: NDArray[np.bool_], objects: int, protocol: Protocol, *, one_object: bool
+) -> list[Symptom]:
     """Judge the values of all frames of a sequence together.
 
     Args:
         levels: (T, 256) bool, which values occur in each frame.
         objects: number of ids of the ground truth.
         protocol: decides whether ids are told apart.
-        title: of the data set, for the words.
+        one_object: whether the data set is known for one object per video, so that ids are suspicious.
     """
     used = np.flatnonzero(levels.any(axis=0))
     nonzero = [int(level) for level in used if level]
@@ -66,7 +68,7 @@ def value_symptoms(levels: NDArray[np.bool_], objects: int, protocol: Protocol, 
         return []
     odd = _odd_levels(nonzero)
     if merges(protocol):
-        return _foreground_symptoms(levels, nonzero, odd, objects, title)
+        return _foreground_symptoms(levels, nonzero, odd, one_object)
     return _id_symptoms(levels, nonzero, odd, objects, protocol)
 
 
@@ -130,7 +132,7 @@ def _odd_levels(nonzero: list[int]) -> _Odd | None:
 
 
 def _foreground_symptoms(
-    levels: NDArray[np.bool_], nonzero: list[int], odd: _Odd | None, objects: int, title: str
+    levels: NDArray[np.bool_], nonzero: list[int], odd: _Odd | None, one_object: bool
 ) -> list[Symptom]:
     if nonzero == [VOID]:
         return []
@@ -144,14 +146,13 @@ def _foreground_symptoms(
         return [
             Symptom(frames, "soft grey levels, neither 0/1 nor 0/255", "vosbench score ... --threshold 127")
         ]
-    if objects > 1:
+    if not one_object:
         return []
     return [
         Symptom(
             _frames_beyond(levels, 1),
-            f"several object ids where {title} has one object (those of another year?)",
-            "score with the data set the ids belong to, e.g. vosbench score ... --dataset davis17; "
-            "here every id counts as the one foreground",
+            "several object ids where the data set has one object (those of DAVIS 2017?)",
+            "to tell objects apart: vosbench score ... --dataset davis17; here all ids are one foreground",
             "warning",
         )
     ]
@@ -162,11 +163,11 @@ def _id_symptoms(
 ) -> list[Symptom]:
     if nonzero == [VOID]:
         problem = f"0/255 masks, but {protocol.id} tells objects apart and needs their ids"
-        return [
-            Symptom(
-                int(levels[:, VOID].sum()), problem, "write ids 1, 2, ...; for one object ids = mask // 255"
-            )
-        ]
+        fix = (
+            "write ids 1, 2, ..., for a single object ids = mask // 255; "
+            "merged masks go with vosbench score ... --dataset davis16"
+        )
+        return [Symptom(int(levels[:, VOID].sum()), problem, fix)]
     if odd is not None:
         return [Symptom(_frames_beyond(levels, 1), odd.problem, odd.conversion)]
     if len(nonzero) > 2 * HIGHEST_ID:
