@@ -12,6 +12,7 @@ from vosbench.benchmark import compare as compare_module
 from vosbench.benchmark import job as job_module
 from vosbench.benchmark.compare import compare
 from vosbench.benchmark.record import Record, record_path
+from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.video import Segmentation
 from vosbench.errors import InputError
 
@@ -332,6 +333,7 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
         return home / name
 
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render, raising=False)
+    monkeypatch.setattr(compare_module, "CATALOGUE", {"davis16": CATALOGUE["davis16"]})
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     planned = run(data_root=tmp_path / "nowhere", dry_run=True)
     assert "would render the mini edition of davis16" in planned.notes[0]
@@ -341,6 +343,17 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
     assert {record.edition for record in result.records} == {"mini"}
     assert Path(tmp_path / "out/records/davis16-mini").is_dir()
     assert "using the mini edition of davis16" in result.notes[0]
+
+
+def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, root):
+    from vosbench.data.mini import write_mini
+
+    write_mini("fbms", root, scenes=1)
+    result = run(models=["centre_box"], metrics=["j"])
+    assert {record.dataset for record in result.records} == {"davis16"}
+    assert "fbms-mini left out: fbms-proposed has none of the metrics j" in result.notes
+    both = run(models=["centre_box"], metrics=["j", "fbms"], out=tmp_path / "both")
+    assert {record.protocol for record in both.records} == {"davis16-unsupervised", "fbms-proposed"}
 
 
 def test_flow_is_computed_once_and_kept_when_asked(tmp_path, run, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vosbench.metrics import functional
-from vosbench.metrics.davis import ContourAccuracy, RegionSimilarity, TemporalStability
+from vosbench.metrics.davis import ContourAccuracy, JFMeasure, RegionSimilarity, TemporalStability
 from vosbench.metrics.fbms import FBMSMeasure, ObjectCountError
 from vosbench.metrics.functional.fbms import fbms_measure, object_count_error
 from vosbench.metrics.functional.iou import frame_iou_mean
@@ -23,6 +23,7 @@ CLASSES = [
     RegionSimilarity,
     ContourAccuracy,
     TemporalStability,
+    JFMeasure,
     *(partial(FBMSMeasure, variant) for variant in ("official", "proposed", "binary")),
     ObjectCountError,
     MeanFrameIoU,

@@ -105,7 +105,7 @@ def compare(
         dry_run: only find out what would be computed.
         flow: flow estimator of methods that need flow.
         flow_settings: arguments of the estimator's class.
-        metrics: letters out of ``j f t``; all of the protocol when None.
+        metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
         device: where networks run, see `vosbench.models.zoo.move_to`.
         cache: keeps flow between runs; None keeps it for one sequence.
@@ -119,6 +119,7 @@ def compare(
     build_estimator(flow, **(flow_settings or {}))
     names, model_notes = _choose_models(models, size, device)
     opened, data_notes = _choose_datasets(datasets, find_data_root(data_root), dry_run)
+    opened, metric_notes = _with_metrics(opened, metrics)
     jobs = [
         job
         for dataset in opened
@@ -138,12 +139,14 @@ def compare(
     ]
     outcomes = _run(jobs, choose_workers(workers, len(jobs)), opened, progress)
     result = CompareResult(Path(out), tuple(outcomes), {dataset.label: dataset for dataset in opened})
-    return replace(result, notes=(*model_notes, *data_notes, *_coverage_notes(result.coverage)))
+    notes = (*model_notes, *data_notes, *metric_notes, *_coverage_notes(result.coverage))
+    return replace(result, notes=notes)
 
 
 def _jobs(dataset: Dataset, limit: int | None, metrics: Sequence[str] | None, **common: Any) -> list[Job]:
     protocol = load_protocol(_protocol_of(dataset.name))
-    letters = protocol.choose_metrics(None if metrics is None else tuple(metrics))
+    fitting = None if metrics is None else tuple(name for name in metrics if name in protocol.metrics)
+    letters = protocol.choose_metrics(fitting)
     return [
         Job(
             dataset=dataset.name,
@@ -221,6 +224,28 @@ def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[l
     if found:
         return [open_dataset(name, root) for name in found], []
     return _mini_editions(evaluation, root, dry_run)
+
+
+def _with_metrics(
+    datasets: Sequence[Dataset], metrics: Sequence[str] | None
+) -> tuple[list[Dataset], list[str]]:
+    """Leave out the data sets whose protocol has none of the metrics, and say so; all cannot be left out."""
+    if metrics is None or not datasets:
+        return list(datasets), []
+    protocols = {dataset.label: load_protocol(_protocol_of(dataset.name)) for dataset in datasets}
+    for name in metrics:
+        if not any(name in protocol.metrics for protocol in protocols.values()):
+            # the message of the first protocol names what there is
+            next(iter(protocols.values())).choose_metrics((name,))
+    kept = [each for each in datasets if set(metrics) & set(protocols[each.label].metrics)]
+    notes = [
+        f"{label} left out: {protocol.id} has none of the metrics {', '.join(metrics)}"
+        for label, protocol in protocols.items()
+        if label not in {each.label for each in kept}
+    ]
+    if not kept:
+        raise InputError("no metric chosen: name some, or leave the option out for all")
+    return kept, notes
 
 
 def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[list[Dataset], list[str]]:

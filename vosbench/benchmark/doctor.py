@@ -23,7 +23,6 @@ from vosbench.benchmark.doctor_values import (
     value_symptoms,
 )
 from vosbench.benchmark.frame_names import difference
-from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.result_arrays import ArrayFile, Size, Values, size_hint
 from vosbench.benchmark.result_files import (
     SEQUENCE_SUFFIXES,
@@ -36,8 +35,8 @@ from vosbench.benchmark.result_files import (
 )
 from vosbench.benchmark.result_values import merges
 from vosbench.benchmark.results import ResultFolder, frame_loader, frame_size
-from vosbench.benchmark.score import choose_sequences
-from vosbench.data.catalogue import entry, open_dataset
+from vosbench.benchmark.score import choose_protocol, choose_sequences
+from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.formats.png import decode_levels, png_header
 from vosbench.data.roots import data_root as find_data_root
@@ -109,16 +108,13 @@ def diagnose(
     Raises:
         InputError: there are no results at all, or the data set or an option cannot be used.
     """
-    name = protocol or entry(dataset).protocol
-    if name is None:
-        raise InputError(f"{dataset} is a training set without a protocol; name one to look at its results")
-    rules = load_protocol(name)
+    rules = choose_protocol(dataset, protocol)
     if rules.objects == "detections":
         raise InputError(
-            f"protocol {name} takes detections with scores; doctor looks at masks: name another one"
+            f"protocol {rules.id} takes detections with scores; doctor looks at masks: name another one"
         )
     root = find_data_root(data_root)
-    opened = open_dataset(dataset, root, split)
+    opened = open_dataset(dataset, root, split or rules.split, **rules.options)
     chosen = choose_sequences(opened, sequences)
     tree = open_tree(Path(results))
     try:

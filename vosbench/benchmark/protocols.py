@@ -58,6 +58,8 @@ class Protocol:
         void: what id 255 of the ground truth means: ``"foreground"`` (an object like any other),
             ``"background"`` (counted as background), ``"ignore"`` (pixels left out).
         metrics: out of ``j f jf t iou fbms delta_obj map50``.
+        split: split of the data set it is made for; None for the usual one.
+        options: of the reader of the data set, e.g. which of several labellings is the ground truth.
         variant: which FBMS measure; None without one.
         stability_sequences: sequences that count for the data-set value of T; all when none of a
             data set is listed.
@@ -75,6 +77,8 @@ class Protocol:
     metrics: tuple[str, ...]
     average: Average
     source: str
+    split: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     variant: Variant | None = None
     stability_sequences: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,11 +121,11 @@ class Protocol:
 
     def definition(self) -> dict[str, Any]:
         """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
-        rules = {key: item for key, item in vars(self).items() if key not in ("datasets", "tables")}
+        rules = {key: item for key, item in vars(self).items() if key not in ("datasets", "split", "tables")}
         return {
             key: list(item) if isinstance(item, tuple) else item
             for key, item in rules.items()
-            if item is not None
+            if item is not None and item != {}
         }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import weakref
 import zipfile
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from vosbench.benchmark.result_files import ReadErrors, Tree
 from vosbench.data.formats.png import decode_levels, png_header
+from vosbench.data.formats.pnm import decode_pnm
 from vosbench.errors import InputError
 
 Values = NDArray[Any]
@@ -25,10 +25,6 @@ Size = tuple[int, int]
 MOST_COLOURS = 254
 """Object ids that fit beside the background and the mark of pixels without a prediction."""
 
-_GAP = rb"(?:\s|#[^\n]*\n)+"
-_NETPBM = re.compile(rb"P([56])" + _GAP + rb"(\d{1,6})" + _GAP + rb"(\d{1,6})" + _GAP + rb"(\d{1,5})\s")
-_HEADER_BYTES = 4096
-_COLOUR = 6
 _PLACES = np.array([65536, 256, 1])
 
 
@@ -84,20 +80,13 @@ def read_netpbm(tree: Tree, file: str, size: Size | None) -> NDArray[np.int64]:
         InputError: it cannot be read, is cut off, has more than 8 bits, or has another size.
     """
     where = tree.where(file)
-    data = tree.read(file)
-    match = _NETPBM.match(data[:_HEADER_BYTES])
-    if match is None:
-        raise InputError(f"{where}: not a binary PGM or PPM file (P5 or P6); write it again")
-    kind, width, height, highest = (int(field) for field in match.groups())
+    values = decode_pnm(tree.read(file), where)
     if size is not None:
-        check_size(where, (height, width), size)
-    if highest > 255:
-        raise InputError(f"{where}: more than 8 bits per sample; labels have 8 bits")
-    channels = 3 if kind == _COLOUR else 1
-    if len(data) - match.end() < width * height * channels:
-        raise InputError(f"{where}: truncated; copy or write it again")
-    values = np.frombuffer(data, np.uint8, width * height * channels, match.end()).astype(np.int64)
-    packed: NDArray[np.int64] = values.reshape(height, width, channels) @ _PLACES[-channels:]
+        check_size(where, (values.shape[0], values.shape[1]), size)
+    channels = values.shape[2] if values.ndim == 3 else 1
+    packed: NDArray[np.int64] = (
+        values.reshape(*values.shape[:2], channels).astype(np.int64) @ _PLACES[-channels:]
+    )
     return packed
 
 

@@ -6,7 +6,6 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +139,7 @@ def score(
     Args:
         results: folder of masks, indexed or grey PNG.
         dataset: catalogue name.
-        split: the data set's default when None.
+        split: that of the protocol, else the data set's usual one, when None.
         protocol: protocol id; the data set's default when None.
         data_root: folder that holds the data sets; see `vosbench.data.roots`.
         metrics: letters out of ``j f t``; all of the protocol when None.
@@ -155,7 +154,7 @@ def score(
     """
     rules = choose_protocol(dataset, protocol)
     letters = rules.choose_metrics(None if metrics is None else tuple(metrics))
-    opened = open_dataset(dataset, find_data_root(data_root), split)
+    opened = open_dataset(dataset, find_data_root(data_root), split or rules.split, **rules.options)
     chosen = choose_sequences(opened, sequences)
     folder = _open_results(Path(results), list(chosen), rules, missing, threshold)
     # files may change between two calls, not within one
@@ -268,7 +267,7 @@ def choose_protocol(dataset: str, name: str | None) -> Protocol:
 
 
 def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
-    video = _opened(task.dataset, task.root, task.split, task.call)[task.index]
+    video = _opened(task)[task.index]
     if isinstance(task.results, DetectionFolder):
         return video.name, task.results.score(video), ()
     masks = task.results.read(video)
@@ -281,11 +280,16 @@ def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
     return video.name, scored, masks.notes
 
 
-@lru_cache(maxsize=1)
-def _opened(dataset: str, root: Path, split: str, call: str) -> Dataset:
+_last_opened: dict[str, Dataset] = {}
+
+
+def _opened(task: _Task) -> Dataset:
     """Open a data set once per process and call: listing its files takes longer than a short sequence."""
-    del call
-    return open_dataset(dataset, root, split)
+    if task.call not in _last_opened:
+        _last_opened.clear()
+        options = task.results.protocol.options
+        _last_opened[task.call] = open_dataset(task.dataset, task.root, task.split, **options)
+    return _last_opened[task.call]
 
 
 def _summary_notes(dataset: Dataset, scores: Mapping[str, SequenceScore], protocol: Protocol) -> list[str]:

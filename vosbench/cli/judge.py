@@ -71,7 +71,7 @@ def doctor(
     data_root: DataRoot = None,
     sequences: Sequences = None,
 ) -> None:
-    """Look for the usual mistakes in result masks, and say how to mend each; status 1 when there is one."""
+    """Look for the usual mistakes in result masks, and say how to mend each; status 1 on an error."""
     from vosbench.benchmark.doctor import diagnose
 
     with progress_bar("examining") as progress:
@@ -85,4 +85,4 @@ def doctor(
             progress=progress,
         )
     print_findings(findings)
-    raise typer.Exit(1 if findings else 0)
+    raise typer.Exit(1 if any(each.severity == "error" for each in findings) else 0)

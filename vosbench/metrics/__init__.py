@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vosbench.metrics.davis import ContourAccuracy, JFMeasure, RegionSimilarity, TemporalStability
+    from vosbench.metrics.detection import MaskAveragePrecision
     from vosbench.metrics.fbms import FBMSMeasure, ObjectCountError
+    from vosbench.metrics.iou import MeanFrameIoU
 
 __all__ = [
     "ContourAccuracy",
     "FBMSMeasure",
     "JFMeasure",
+    "MaskAveragePrecision",
+    "MeanFrameIoU",
     "ObjectCountError",
     "RegionSimilarity",
     "TemporalStability",
@@ -22,6 +26,8 @@ _HOMES = {
     "ContourAccuracy": "vosbench.metrics.davis",
     "FBMSMeasure": "vosbench.metrics.fbms",
     "JFMeasure": "vosbench.metrics.davis",
+    "MaskAveragePrecision": "vosbench.metrics.detection",
+    "MeanFrameIoU": "vosbench.metrics.iou",
     "ObjectCountError": "vosbench.metrics.fbms",
     "RegionSimilarity": "vosbench.metrics.davis",
     "TemporalStability": "vosbench.metrics.davis",

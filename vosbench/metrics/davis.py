@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import Metric
 
+from vosbench.metrics.gathered import GatheredMetric
 from vosbench.metrics.kernels.overlap import Ids, Matching, OverlapSeries, object_count
 from vosbench.metrics.kernels.statistics import STATISTICS, named_statistics, nan_mean
 from vosbench.metrics.kernels.temporal import T_SCALE, PairValues
@@ -17,19 +17,12 @@ from vosbench.metrics.kernels.temporal import T_SCALE, PairValues
 FrameChoice = Literal["inner", "all"]
 
 
-class _SequenceMean(Metric):
-    """Sums per-sequence values over videos (or objects); every value has a count of its own.
+class _SequenceMean(GatheredMetric):
+    """Averages values over videos (or objects); one that a video does not define (NaN) is left out."""
 
-    A value that is not defined for a sequence (NaN) is left out of the mean.
-    """
-
-    is_differentiable = False
-    full_state_update = False
     names: ClassVar[tuple[str, ...]]
     choices: ClassVar[tuple[Matching, ...]] = ("union", "ids", "match")
     void_counts: ClassVar[bool] = True
-    total: Tensor
-    count: Tensor
 
     def __init__(self, frames: FrameChoice = "inner", objects: Matching = "union") -> None:
         super().__init__()
@@ -39,9 +32,6 @@ class _SequenceMean(Metric):
             raise ValueError(f"objects must be {' or '.join(map(repr, self.choices))}, got {objects!r}")
         self.frames = frames
         self.objects = objects
-        zeros = torch.zeros(len(self.names), dtype=torch.float64)
-        self.add_state("total", zeros, dist_reduce_fx="sum")
-        self.add_state("count", zeros.clone(), dist_reduce_fx="sum")
 
     def update(self, pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = None) -> None:
         """Add one video.
@@ -67,13 +57,14 @@ class _SequenceMean(Metric):
             pred_ids, target_ids = pred_ids * ~void, target_ids * ~void
         pred, target = (ids[evaluated].cpu().numpy() for ids in (pred_ids, target_ids))
         for values in self._object_values(pred, target, objects):
-            row = torch.tensor([values[name] for name in self.names], dtype=torch.float64)
-            self.total += row.nan_to_num(0.0).to(self.total.device)
-            self.count += (~row.isnan()).to(self.count.device)
+            self._keep(torch.tensor([values[name] for name in self.names], dtype=torch.float64))
 
     def compute(self) -> dict[str, Tensor]:
         """Return the mean of every value over the videos (or objects) so far: () float64 each."""
-        return dict(zip(self.names, (self.total / self.count).unbind(), strict=True))
+        columns = self._all().reshape(-1, len(self.names)).cpu().numpy().T
+        means = [nan_mean(column) for column in columns]
+        values = torch.tensor(means, dtype=torch.float64, device=self.device)
+        return dict(zip(self.names, values.unbind(), strict=True))
 
     def _object_values(self, pred: Ids, target: Ids, objects: int) -> list[dict[str, float]]:
         """Values of every object from (N, H, W) ids of the evaluated frames."""

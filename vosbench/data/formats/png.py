@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from zlib_ng import zlib_ng
 
+from vosbench.data.formats.png_pixels import decode_pixels
 from vosbench.data.video import IdMap
 from vosbench.errors import InputError
 from vosbench.files import atomic_path
@@ -20,6 +22,8 @@ Palette = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 33
+_MOST_PIXELS = 2**27
+"""Larger images are left to Pillow, which refuses those that would fill the memory."""
 _GREY, _INDEXED = 0, 3
 _COLOUR_NAMES = {2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"}
 
@@ -40,17 +44,34 @@ def davis_palette() -> Palette:
 
 
 class PngHeader(NamedTuple):
-    """What the first bytes of a PNG say: pixels, bits per sample, colour type (PNG specification, 11.2.2)."""
+    """What the first bytes of a PNG say (PNG specification, section 11.2.2).
+
+    Attributes:
+        width, height: in pixels.
+        bits: per sample.
+        colour: colour type.
+        compression, filtering: methods; only 0 is defined.
+        interlace: 0 for none.
+    """
 
     width: int
     height: int
     bits: int
     colour: int
+    compression: int
+    filtering: int
+    interlace: int
 
     @property
     def has_levels(self) -> bool:
         """Whether a pixel is one value, an index or a grey level, and no colour."""
         return self.colour in (_GREY, _INDEXED)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every pixel is a byte, row after row, and there are not unreasonably many."""
+        common = (self.bits, self.compression, self.filtering, self.interlace) == (8, 0, 0, 0)
+        return self.has_levels and common and 0 < self.width * self.height <= _MOST_PIXELS
 
 
 def read_ids(path: Path) -> IdMap:
@@ -103,7 +124,7 @@ def png_header(data: bytes, source: Path) -> PngHeader:
     if len(data) < _HEADER_BYTES:
         raise InputError(f"{source}: PNG file is truncated; copy or write it again")
     # Pillow's mode does not tell bits and colour type apart
-    return PngHeader(*struct.unpack_from(">IIBB", data, 16))
+    return PngHeader(*struct.unpack_from(">IIBBBBB", data, 16))
 
 
 def write_ids(path: Path, ids: IdMap, palette: Palette | None = None) -> None:
@@ -152,7 +173,12 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
+    header = png_header(data, source)
     try:
+        if header.is_plain:
+            if zlib_ng.crc32(data[12:29]) != int.from_bytes(data[29:_HEADER_BYTES], "big"):
+                raise ValueError("checksum of the header")
+            return decode_pixels(data, header.height, header.width)
         with Image.open(io.BytesIO(data)) as image:
             return np.array(image)
     except UnidentifiedImageError:

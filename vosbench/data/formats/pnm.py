@@ -24,9 +24,13 @@ def read_pnm(path: Path) -> NDArray[np.uint8]:
         InputError: missing, no binary PGM or PPM, 16 bits, or fewer pixels than its size needs.
     """
     try:
-        content = path.read_bytes()
+        return decode_pnm(path.read_bytes(), path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def decode_pnm(content: bytes, path: Path) -> NDArray[np.uint8]:
+    """Return the values of a PGM or PPM held in memory, as `read_pnm` does; `path` names it in errors."""
     header = _HEADER.match(content[:_HEADER_BYTES])
     if header is None:
         raise InputError(f"{path}: not a binary PGM or PPM file (P5 or P6, width, height, maximum)")
