@@ -456,4 +456,4 @@ def test_sparse_tracks_under_another_measure(results, root):
 
 def test_detections_are_not_looked_at(results, root):
     with pytest.raises(InputError, match="takes detections"):
-        look(results, root, protocol="davis16-map50")
+        look(results, root, "davis17", protocol="davis16-map50")

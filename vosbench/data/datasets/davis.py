@@ -11,7 +11,7 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size, subfolders
-from vosbench.data.formats.image import read_frame
+from vosbench.data.formats.image import image_size, read_frame
 from vosbench.data.formats.png import read_ids
 from vosbench.data.video import Frame, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
@@ -118,8 +118,16 @@ def _video(name: str, pairs: list[_Pair]) -> Video:
     def frame(index: int) -> Frame:
         return read_frame(pairs[index].frame)
 
+    @cache
+    def size() -> tuple[int, int]:
+        # the frames of a video have one size: a header per mask would take a tenth of scoring it
+        return image_size(pairs[0].frame)
+
     def annotation(index: int) -> IdMap:
-        return _read_annotation(pairs[index])
+        pair = pairs[index]
+        ids = check_size(pair.mask, read_ids(pair.mask), pair.frame, size())
+        foreground: IdMap = (ids != 0).astype(np.uint8)
+        return foreground
 
     return Video(
         name=name,
@@ -127,9 +135,3 @@ def _video(name: str, pairs: list[_Pair]) -> Video:
         frame_names=tuple(pair.frame.stem for pair in pairs),
         annotations=LazyMapping(annotation, range(len(pairs))),
     )
-
-
-def _read_annotation(pair: _Pair) -> IdMap:
-    ids = check_size(pair.mask, read_ids(pair.mask), pair.frame)
-    foreground: IdMap = (ids != 0).astype(np.uint8)
-    return foreground

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size, frame_index, images, subfolders
-from vosbench.data.formats.image import read_frame
+from vosbench.data.formats.image import image_size, read_frame
 from vosbench.data.formats.png import read_ids
 from vosbench.data.splits import shipped_split
 from vosbench.data.video import LazyMapping, LazySequence, Video
@@ -103,12 +104,18 @@ def _video(frames: Path, masks: Path, *, hidden: bool) -> Video:
     if not paths:
         raise InputError(f"{frames}: sequence without frames; copy it again")
     labelled = _labelled(paths, masks, hidden=hidden)
+
+    @cache
+    def size() -> tuple[int, int]:
+        return image_size(paths[0])
+
     return Video(
         name=frames.name,
         frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
         frame_names=tuple(path.stem for path in paths),
         annotations=LazyMapping(
-            lambda index: check_size(labelled[index], read_ids(labelled[index]), paths[index]), labelled
+            lambda index: check_size(labelled[index], read_ids(labelled[index]), paths[index], size()),
+            labelled,
         ),
     )
 

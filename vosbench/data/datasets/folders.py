@@ -89,13 +89,19 @@ def frame_index(paths: Sequence[Path]) -> Mapping[str, int]:
     return {path.stem: index for index, path in enumerate(paths)}
 
 
-def check_size(mask: Path, ids: IdMap, frame: Path) -> IdMap:
+def check_size(mask: Path, ids: IdMap, frame: Path, size: tuple[int, int] | None = None) -> IdMap:
     """Return `ids` (H, W), read from `mask`, if the picture `frame` has the same size.
+
+    Args:
+        mask: file of the ids.
+        ids: its content.
+        frame: picture of the same size, e.g. any frame of the video.
+        size: (height, width) of `frame` where it is known; read from its header when None.
 
     Raises:
         InputError: it has not.
     """
-    height, width = image_size(frame)
+    height, width = size or image_size(frame)
     if ids.shape != (height, width):
         raise InputError(
             f"{mask}: {ids.shape[1]}x{ids.shape[0]} pixels, but its frame {frame} is "

@@ -75,7 +75,7 @@ def _undo_filters(kinds: Pixels, pixels: Pixels) -> None:
     if kinds.max() > _PAETH:
         raise ValueError(f"unknown filter type {kinds.max()}")
     edges = [0, *(np.flatnonzero(kinds[1:] != kinds[:-1]) + 1).tolist(), len(kinds)]
-    above = bytes(pixels.shape[1])
+    above = np.zeros(pixels.shape[1], np.uint8)
     for top, end in pairwise(edges):
         kind = kinds[top]
         if kind == _SUB:
@@ -87,36 +87,46 @@ def _undo_filters(kinds: Pixels, pixels: Pixels) -> None:
         elif kind != _NONE:
             undo = _undo_average if kind == _AVERAGE else _undo_paeth
             for y in range(top, end):
-                undo(pixels[y], pixels[y - 1].tobytes() if y else above)
+                undo(pixels[y], pixels[y - 1] if y else above)
 
 
-def _undo_average(row: Pixels, above: bytes) -> None:
+def _undo_average(row: Pixels, above: Pixels) -> None:
     values, left = bytearray(row.tobytes()), 0
-    for x, up in enumerate(above):
+    for x, up in enumerate(above.tobytes()):
         values[x] = left = (values[x] + (left + up) // 2) & 255
     row[:] = values
 
 
-def _undo_paeth(row: Pixels, above: bytes) -> None:
-    """Where the row above goes on unchanged and the difference is 0, so does this row.
+def _undo_paeth(row: Pixels, above: Pixels) -> None:
+    """Visit only the pixels where this row parts from the one above, until they meet again.
 
-    The prediction of a pixel is the neighbour nearest to left + up - upper left; with up equal to upper
-    left that is left. Only the other pixels are visited.
+    A pixel is predicted as its neighbour nearest to left + up - corner. Where left is corner that is up:
+    as long as the differences are 0, a row that has met the one above goes on like it. Where up is corner
+    it is left: between changes of the row above, a row that has parted from it stays as it is.
     """
-    upper = np.frombuffer(above, np.uint8)
-    changes = np.flatnonzero((upper[1:] != upper[:-1]) | (row[1:] != 0)) + 1
-    differences, values = row[changes].tolist(), []
-    # the pixel before the first one is 0, and so is the one above it
-    value = (int(row[0]) + above[0]) & 255
-    values.append(value)
-    for x, difference in zip(changes.tolist(), differences, strict=True):
-        up, corner = above[x], above[x - 1]
-        to_left, to_up, to_corner = abs(up - corner), abs(value - corner), abs(value + up - 2 * corner)
-        if to_left > to_up or to_left > to_corner:
-            value = up if to_up <= to_corner else corner
-        value = (value + difference) & 255
-        values.append(value)
-    start = 0
-    for x, value in zip([*changes.tolist(), len(row)], values, strict=True):
-        row[start:x] = value
-        start = x
+    differing = row.nonzero()[0].tolist()
+    differences = row[differing].tolist()
+    row[:] = above
+    over = above.tobytes()
+    value, reached = 0, -1
+    for start, stop, difference in zip(differing, [*differing[1:], len(row)], differences, strict=True):
+        corner = over[start - 1] if start else 0
+        # a row that has not parted has on the left what is above that
+        left = value if reached == start else corner
+        value = (_predict(left, over[start], corner) + difference) & 255
+        reached = start
+        while reached < stop and value != over[reached]:
+            rest = over[reached + 1 : stop]
+            change = reached + 1 + len(rest) - len(rest.lstrip(over[reached : reached + 1]))
+            row[reached:change] = value
+            reached = change
+            if reached < stop:
+                value = _predict(value, over[reached], over[reached - 1])
+
+
+def _predict(left: int, up: int, corner: int) -> int:
+    """Return the neighbour nearest to left + up - corner; of equals left, then up."""
+    to_left, to_up, to_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
+    if to_left <= to_up and to_left <= to_corner:
+        return left
+    return up if to_up <= to_corner else corner

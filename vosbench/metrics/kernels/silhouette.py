@@ -122,14 +122,21 @@ def _shifted_up(words: Words, bits: int) -> Words:
 
 def _dilate(boundary: Words, radius: float) -> Words:
     """Set every pixel within `radius` of a set one: the exact disk, as a stack of horizontal runs."""
-    rows = np.flatnonzero(boundary.any(1))
     near = np.zeros_like(boundary)
+    rows, columns = (np.flatnonzero(boundary.any(axis)) for axis in (1, 0))
     if not len(rows):
         return near
-    height, reach = len(boundary), int(radius)
-    # rows without a boundary are left out; only the disk can enter them
+    reach = int(radius)
+    margin = -(-reach // _BITS)
+    # only the disk can enter what is left out; behind every row of the rest are zeros again
     first, last = int(rows[0]), int(rows[-1]) + 1
-    run, half = boundary[first:last], 0
+    left, right = max(int(columns[0]) - margin, 0), min(int(columns[-1]) + 1 + margin, boundary.shape[1])
+    width = right - left + margin
+    run = np.zeros((last - first, width), np.uint64)
+    run[:, : right - left] = boundary[first:last, left:right]
+    # flat, and higher by the disk on either side: adding a run is then one operation on one block
+    stack = np.zeros((last - first + 2 * reach) * width, np.uint64)
+    half = 0
     widths = [math.floor(math.sqrt(radius**2 - dy**2)) for dy in range(reach + 1)]
     for dy in range(reach, -1, -1):
         # wider runs grow from narrower ones, at most threefold a step so that no gap opens
@@ -138,7 +145,9 @@ def _dilate(boundary: Words, radius: float) -> Words:
             run = run | _shifted_down(run, step) | _shifted_up(run, step)
             half += step
         for offset in {-dy, dy}:
-            top, bottom = max(first + offset, 0), min(last + offset, height)
-            if top < bottom:
-                near[top:bottom] |= run[top - first - offset : bottom - first - offset]
+            start = (reach + offset) * width
+            stack[start : start + run.size] |= run.ravel()
+    top, bottom = max(first - reach, 0), min(last + reach, len(near))
+    rows_near = stack.reshape(-1, width)[top - first + reach : bottom - first + reach]
+    near[top:bottom, left:right] = rows_near[:, : right - left]
     return near
