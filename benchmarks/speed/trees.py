@@ -6,8 +6,9 @@
     TREE/inner/gt/SEQ           links without first and last frame: trackeval evaluates all it finds
     TREE/inner/trackers/results/data/SEQ
 
-Masks are written anew as 8-bit grey 0/1: vos-benchmark takes 255 and 1 for two objects, trackeval takes
-255 for void.
+Masks are written anew as 0/1, since vos-benchmark takes 255 and 1 for two objects and trackeval takes 255
+for void: the ground truth grey, as DAVIS 2016 has it, and the predictions indexed, as results of methods
+are (Pillow filters the rows of grey images and not those of indexed ones, so the two cost different time).
 """
 
 import argparse
@@ -59,7 +60,7 @@ def write_tree(
         frames = sorted(path.stem for path in (source / "Annotations/480p" / sequence).glob("*.png"))[:most]
         for name in frames:
             _write(tree / GROUND_TRUTH / sequence / f"{name}.png", _truth(source, sequence, name))
-            _write(tree / RESULTS / sequence / f"{name}.png", predict(sequence, name))
+            _write(tree / RESULTS / sequence / f"{name}.png", predict(sequence, name), indexed=True)
             _link(tree / FRAMES / sequence / f"{name}.jpg", source / f"JPEGImages/480p/{sequence}/{name}.jpg")
             lines.append(f"/JPEGImages/480p/{sequence}/{name}.jpg /Annotations/480p/{sequence}/{name}.png")
         _link(tree / VOS_BENCHMARK / sequence, tree / RESULTS / sequence)
@@ -88,9 +89,12 @@ def _read(path: Path) -> Ids:
         return ids
 
 
-def _write(path: Path, ids: Ids) -> None:
+def _write(path: Path, ids: Ids, *, indexed: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(ids).save(path)
+    image = Image.fromarray(ids)
+    if indexed:
+        image.putpalette([0, 0, 0, 128, 0, 0])
+    image.save(path)
 
 
 def _link(path: Path, target: Path) -> None:
