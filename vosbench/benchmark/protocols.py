@@ -142,6 +142,11 @@ def load_protocol(name: str) -> Protocol:
     return parse_protocol(yaml.safe_load(file.read_text(encoding="utf-8")), source=f"{name}.yaml")
 
 
+def protocols_for(dataset: str) -> list[str]:
+    """Return the ids of the protocols made for a data set."""
+    return [name for name in PROTOCOLS if dataset in load_protocol(name).datasets]
+
+
 def protocol_of_table(paper: str, table: str, dataset: str) -> str:
     """Return the id of the protocol that a published table follows; ``""`` when none is known.
 

@@ -22,7 +22,7 @@ from vosbench.benchmark.evaluate import (
     without_nan,
 )
 from vosbench.benchmark.executors import choose_workers, grouped_notes, run_tasks
-from vosbench.benchmark.protocols import PROTOCOLS, Protocol, load_protocol
+from vosbench.benchmark.protocols import Protocol, load_protocol, protocols_for
 from vosbench.benchmark.results import Missing, ResultFolder
 from vosbench.benchmark.statistics import Comparison, Interval, compare, interval
 from vosbench.data.catalogue import entry, open_dataset
@@ -258,10 +258,9 @@ def choose_protocol(dataset: str, name: str | None) -> Protocol:
         raise InputError(f"{dataset} is a training set without a protocol; name one to score on it")
     protocol = load_protocol(name)
     if dataset not in protocol.datasets:
-        fitting = [each for each in PROTOCOLS if dataset in load_protocol(each).datasets]
         raise InputError(
             f"protocol {name} is made for {', '.join(protocol.datasets)}, not for {dataset}; "
-            f"choose from {', '.join(fitting) or 'none'}"
+            f"choose from {', '.join(protocols_for(dataset)) or 'none'}"
         )
     return protocol
 

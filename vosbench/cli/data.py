@@ -35,6 +35,7 @@ def data_list(
     data_root: DataRoot = None,
 ) -> None:
     """List the data sets, where they are expected and whether they are there."""
+    from vosbench.benchmark.protocols import protocols_for
     from vosbench.data.catalogue import CATALOGUE, entry
     from vosbench.data.roots import data_root as find
 
@@ -43,6 +44,7 @@ def data_list(
         for key, value in vars(entry(name)).items():
             sys.stdout.write(f"{key:<10}{value}\n")
         sys.stdout.write(f"{'folder':<10}{root / name}\n")
+        sys.stdout.write(f"{'protocols':<10}{', '.join(protocols_for(name)) or 'none'}\n")
         return
     table = make_table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
     for each, known in CATALOGUE.items():
