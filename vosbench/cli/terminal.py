@@ -81,7 +81,7 @@ def make_table(title: str, columns: Sequence[str], *, numbers: bool = False) -> 
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=title, box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if numbers and index else "left")
     return table
@@ -95,6 +95,9 @@ def print_table(table: Table) -> None:
     # Piped output has no width of its own; 80 columns would cut the numbers off.
     if not console.is_terminal:
         console.width = 200
+    # a title of its own is not folded into the width of a narrow table
+    console.print(table.title, style="italic")
+    table.title = None
     console.print(table)
 
 
