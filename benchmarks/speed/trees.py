@@ -93,7 +93,7 @@ def _write(path: Path, ids: Ids, *, indexed: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(ids)
     if indexed:
-        image.putpalette([0, 0, 0, 128, 0, 0])
+        image.putpalette([0, 0, 0, 128, 0, 0, *bytes(3 * 254)])
     image.save(path)
 
 

@@ -69,6 +69,21 @@ def test_masks_written_by_pillow_come_back(ids):
         assert pixels.flags.writeable
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.integers(0, 15)),
+    st.sampled_from([1, 2, 4]),
+)
+def test_several_pixels_in_a_byte(ids, bits):
+    ids %= 2**bits
+    image = Image.fromarray(ids)
+    image.putpalette(list(range(3 * 2**bits)))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", bits=bits)
+    assert buffer.getvalue()[24] == bits
+    assert np.array_equal(decode_pixels(buffer.getvalue(), *ids.shape, bits), ids)
+
+
 def test_by_hand():
     differences = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 5], [9, 9, 9], [1, 0, 0]], np.uint8)
     # none, sub, up, average, Paeth

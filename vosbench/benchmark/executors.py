@@ -45,10 +45,9 @@ def run_tasks(
 ) -> None:
     """Call `finished` with the result of every task, in order of completion.
 
-    With one worker everything runs in this process. Otherwise processes are spawned (never forked:
-    torch's thread pools do not survive a fork), so `function` and the tasks must be picklable, and
-    a script calling this needs the usual ``if __name__ == "__main__"``. The processes share the
-    cores between them and end with this one, however it ends.
+    With one worker everything runs in this process. Otherwise `function` and the tasks must be
+    picklable, and a script calling this needs the usual ``if __name__ == "__main__"``, for processes
+    may be spawned. They share the cores between them and end with this one, however it ends.
 
     Raises:
         InputError: raised by `function`, or a worker process was killed.
@@ -61,7 +60,7 @@ def run_tasks(
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=multiprocessing.get_context(_start_method()),
         initializer=_start_worker,
         initargs=(threads,),
     )
@@ -79,6 +78,15 @@ def run_tasks(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_method() -> str:
+    """Fork where that is safe, which spares importing everything again; spawn elsewhere.
+
+    The thread pools of torch and OpenCV do not survive a fork, nor do locks that another thread holds.
+    """
+    safe = sys.platform == "linux" and threading.active_count() == 1
+    return "fork" if safe and not {"torch", "cv2"} & sys.modules.keys() else "spawn"
 
 
 def _start_worker(threads: int) -> None:

@@ -69,8 +69,8 @@ class PngHeader(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether every pixel is a byte, row after row, and there are not unreasonably many."""
-        common = (self.bits, self.compression, self.filtering, self.interlace) == (8, 0, 0, 0)
+        """Whether pixels of at most 8 bits come row after row, and there are not unreasonably many."""
+        common = self.bits in (1, 2, 4, 8) and not (self.compression or self.filtering or self.interlace)
         return self.has_levels and common and 0 < self.width * self.height <= _MOST_PIXELS
 
 
@@ -106,11 +106,7 @@ def decode_levels(data: bytes, source: Path) -> NDArray[np.uint8] | NDArray[np.u
     values = _decode(data, source)
     if header.bits == 16:
         return values.astype(np.uint16)
-    levels: NDArray[np.uint8] = values.astype(np.uint8, copy=False)
-    if header.colour == _GREY and header.bits in (2, 4):
-        # Pillow stretches 2 and 4 bit grey to 0..255; ids are the stored levels.
-        levels //= 255 // (2**header.bits - 1)
-    return levels
+    return values.astype(np.uint8, copy=False)
 
 
 def png_header(data: bytes, source: Path) -> PngHeader:
@@ -178,9 +174,13 @@ def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
         if header.is_plain:
             if zlib_ng.crc32(data[12:29]) != int.from_bytes(data[29:_HEADER_BYTES], "big"):
                 raise ValueError("checksum of the header")
-            return decode_pixels(data, header.height, header.width)
+            return decode_pixels(data, header.height, header.width, header.bits)
         with Image.open(io.BytesIO(data)) as image:
-            return np.array(image)
+            values = np.array(image)
+        if header.colour == _GREY and header.bits in (2, 4):
+            # Pillow stretches 2 and 4 bit grey to 0..255; ids are the stored levels.
+            values //= 255 // (2**header.bits - 1)
+        return values
     except UnidentifiedImageError:
         raise InputError(f"{source}: PNG file is damaged; copy or write it again") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

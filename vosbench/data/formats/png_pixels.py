@@ -1,4 +1,4 @@
-"""The pixels of 8-bit grey and indexed PNG, which nearly every mask is, faster than a general reader.
+"""The pixels of grey and indexed PNG, which nearly every mask is, faster than a general reader.
 
 A mask is long runs of one value. Inflating it in one piece with zlib-ng copies runs in blocks, where a
 general reader takes the stream row by row; and undoing the filters of a row costs little where only the
@@ -31,20 +31,22 @@ _CHUNK_EDGE = 12
 np.empty(2**24, np.uint8)
 
 
-def decode_pixels(data: bytes, height: int, width: int) -> Pixels:
-    """Decode an 8-bit grey or indexed PNG without interlacing.
+def decode_pixels(data: bytes, height: int, width: int, bits: int = 8) -> Pixels:
+    """Decode a grey or indexed PNG without interlacing.
 
     Args:
         data: the whole file, its signature and header already checked.
         height: of the image, from the header.
         width: of the image, from the header.
+        bits: per pixel, from the header: 1, 2, 4 or 8. Values are returned as stored, not stretched.
 
     Raises:
         ValueError: truncated or damaged, in a few words.
 
-    Source: PNG specification (ISO/IEC 15948), sections 5, 9 and 10.
+    Source: PNG specification (ISO/IEC 15948), sections 5, 7.2, 9 and 10.
     """
-    size = height * (width + 1)
+    row = -(-width * bits // 8)
+    size = height * (row + 1)
     inflate = zlib_ng.decompressobj()
     try:
         # one byte more than there should be tells whether there is too much, and no more is made
@@ -53,11 +55,20 @@ def decode_pixels(data: bytes, height: int, width: int) -> Pixels:
         raise ValueError(str(error)) from None
     if len(content) != size or not inflate.eof:
         raise ValueError(f"{len(content)} bytes of pixels instead of {size}")
-    rows = np.frombuffer(content, np.uint8).reshape(height, width + 1)
+    rows = np.frombuffer(content, np.uint8).reshape(height, row + 1)
     kinds, pixels = rows[:, 0], rows[:, 1:].copy()
     if kinds.any():
         _undo_filters(kinds, pixels)
-    return pixels
+    return pixels if bits == 8 else _unpacked(pixels, bits)[:, :width]
+
+
+def _unpacked(rows: Pixels, bits: int) -> Pixels:
+    """Split every byte into pixels of fewer bits, the highest first."""
+    if bits == 1:
+        return np.unpackbits(rows, axis=1)
+    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
+    pixels: Pixels = (rows[:, :, None] >> shifts) & np.uint8(2**bits - 1)
+    return pixels.reshape(len(rows), -1)
 
 
 def _compressed(data: bytes) -> bytes:
