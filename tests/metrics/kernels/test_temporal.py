@@ -1,34 +1,20 @@
-"""Temporal instability T: contours, shape contexts, alignment."""
+"""Temporal instability T: the polygon of a mask, and the value of a pair of masks."""
 
-import heapq
 from itertools import pairwise
 
-import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy import ndimage
 
+from tests.metrics.kernels.released import released_path_of, whole_matching_cost
 from vosbench.metrics.functional import temporal_stability
-from vosbench.metrics.kernels.alignment import cheapest_path
-from vosbench.metrics.kernels.contours import simplify, trace
-from vosbench.metrics.kernels.temporal import (
-    dominant_polygon,
-    matching_cost,
-    shape_contexts,
-    upsample,
-)
-
-masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
+from vosbench.metrics.kernels.contexts import shape_contexts
+from vosbench.metrics.kernels.temporal import PairValues, dominant_polygon, upsample
 
 
 def mask_of(*rows):
     return np.array([[pixel == "#" for pixel in row] for row in rows])
-
-
-def curves_of(mask):
-    return [contour.curve for contour in trace(mask)]
 
 
 def disk(size, centre_y, centre_x, radius):
@@ -39,73 +25,6 @@ def disk(size, centre_y, centre_x, radius):
 def signed_area(curve):
     (x0, y0), (x1, y1) = curve[:-1].T, curve[1:].T
     return (x0 * y1 - x1 * y0).sum() / 2
-
-
-def test_a_pixel_has_a_clockwise_contour_from_its_upper_left_corner():
-    (curve,) = curves_of(mask_of("...", "..#"))
-    assert curve.tolist() == [[2, 1], [3, 1], [3, 2], [2, 2], [2, 1]]
-
-
-def test_a_hole_runs_the_other_way():
-    hole, outer = curves_of(mask_of("###", "#.#", "###"))
-    assert signed_area(outer) == 9
-    assert hole.tolist() == [[1, 1], [1, 2], [2, 2], [2, 1], [1, 1]]
-
-
-def test_pixels_that_touch_diagonally_have_curves_of_their_own():
-    upper, lower = curves_of(mask_of("#.", ".#"))
-    assert upper.tolist() == [[1, 1], [0, 1], [0, 0], [1, 0], [1, 1]]
-    assert lower.tolist() == [[1, 1], [2, 1], [2, 2], [1, 2], [1, 1]]
-
-
-def test_pieces_between_junctions_are_joined_by_their_numbers():
-    # Pieces from the junction (2, 2): 0 up and 3 right, both to (2, 1); 1 left and 2 down, both to (1, 2).
-    # At (2, 1) the walk along 0 turns into 3 rather than 7, the hole: 3 is lower. So for every pixel.
-    curves = curves_of(mask_of(".#.", "#.#", ".#."))
-    assert [curve.tolist() for curve in curves] == [
-        [[2, 2], [2, 1], [3, 1], [3, 2], [2, 2]],
-        [[2, 2], [2, 3], [1, 3], [1, 2], [2, 2]],
-        [[1, 2], [0, 2], [0, 1], [1, 1], [1, 2]],
-        [[2, 1], [1, 1], [1, 0], [2, 0], [2, 1]],
-    ]
-
-
-def test_a_walk_that_is_back_at_a_junction_has_closed_a_curve():
-    # a ring of eight pixels whose only link is the corner (2, 1)
-    mask = mask_of("##.", "#.#", "###")
-    curves = curves_of(mask)
-    assert [curve[0].tolist() for curve in curves] == [[2, 1], [2, 1]]
-    assert sorted(signed_area(curve) for curve in curves) == [-1, 8]
-
-
-@settings(max_examples=200, deadline=None)
-@given(masks)
-def test_curves_walk_every_crack_once_with_the_foreground_on_the_right(mask):
-    padded = np.pad(mask, 1)
-    cracks = (padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum()
-    curves = curves_of(mask)
-    walked = [(*start, *end) for curve in curves for start, end in pairwise(curve)]
-    assert len(walked) == len(set(walked)) == cracks
-    assert sum(signed_area(curve) for curve in curves) == mask.sum()
-    for curve in curves:
-        assert np.abs(np.diff(curve, axis=0)).sum(1).tolist() == [1] * (len(curve) - 1)
-        corners = list(map(tuple, curve[:-1]))
-        assert len(set(corners)) == len(corners)
-
-
-def test_a_large_rectangle_keeps_its_corners():
-    mask = np.zeros((40, 40), bool)
-    mask[10:30, 5:35] = True
-    (contour,) = trace(mask)
-    assert simplify(contour).tolist() == [[5, 10], [35, 10], [35, 30], [5, 30], [5, 10]]
-
-
-def test_steps_of_one_pixel_are_smoothed_away():
-    y, x = np.indices((60, 60))
-    (contour,) = trace(x + y < 50)
-    # the staircase becomes one straight edge; its first and last step may stay
-    assert len(contour.curve) == 201
-    assert len(simplify(contour)) <= 6
 
 
 @pytest.mark.parametrize("mask", [np.zeros((5, 5), bool), mask_of("...", ".#.", "...")])
@@ -127,63 +46,38 @@ def test_upsampling_cuts_edges_into_parts_of_at_most_three_pixels():
     assert len(points) == 3 + 1 + 3 + 1
 
 
-def test_shape_context_of_four_points_by_hand():
-    # mean over the 4 x 4 distances of the unit square: (8 + 4 sqrt 2) / 16 = 0.854
-    points = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=float)
-    first = shape_contexts(points)[0].reshape(5, 12) * 4
-    expected = np.zeros((5, 12))
-    # relative distances 0 | 1.17 (right, below) | 1.66 (diagonal); edges 0.125 0.25 0.5 1 2
-    expected[4, 0], expected[0, 0], expected[0, 3], expected[0, 1] = 1, 1, 1, 1
-    assert first == pytest.approx(expected)
-
-
-def test_matching_cost_of_equal_and_of_disjoint_histograms():
-    a, b = np.array([[1.0, 0, 0], [0.5, 0.5, 0]]), np.array([[1.0, 0, 0], [0, 0, 1.0]])
-    # (0.5^2 / 1.5 + 0.5^2 / 0.5) / 2 = 1 / 3
-    assert matching_cost(a, b) == pytest.approx(np.array([[0, 1], [1 / 3, 1]]))
-
-
-def dijkstra(cost):
-    rows, columns = cost.shape
-    queue, best = [(0.0, 0, 0)], {}
-    while queue:
-        reached, i, j = heapq.heappop(queue)
-        if (i, j) in best:
-            continue
-        best[i, j] = reached
-        for k, m in ((i, j + 1), (i + 1, j), (i + 1, j + 1)):
-            if k < rows and m < columns:
-                heapq.heappush(queue, (reached + cost[k, m], k, m))
-    return best[rows - 1, columns - 1]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 10**6))
-def test_the_path_is_monotone_and_cheapest(rows, columns, seed):
-    cost = np.random.default_rng(seed).integers(0, 8, (rows, columns)) / 8
-    path = cheapest_path(cost)[::-1]
-    assert path[0] == (0, 0)
-    assert path[-1] == (rows - 1, columns - 1)
-    steps = {tuple(step) for step in np.diff(path, axis=0).tolist()}
-    assert steps <= {(0, 1), (1, 0), (1, 1)}
-    assert sum(cost[cell] for cell in path[1:]) == dijkstra(cost)
-
-
-def test_of_equal_paths_the_one_the_heap_meets_first_is_taken():
-    # All ways to the last cell cost 2. The start enters right, down and diagonal, which leave in the
-    # order right, diagonal, down: the last entry of a heap replaces its root, and nothing outweighs it.
-    assert cheapest_path(np.ones((2, 3))) == [(1, 2), (0, 1), (0, 0)]
-    assert cheapest_path(np.ones((3, 2))) == [(2, 1), (1, 1), (0, 0)]
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_a_mask_that_stays_as_it_is_has_no_instability(seed):
     mask = np.random.default_rng(seed).random((40, 40)) < 0.6
     assert temporal_stability(torch.from_numpy(np.stack([mask, mask]))).tolist() == [0.0]
     # the rule behind the shortcut for equal masks
     contexts = shape_contexts(upsample(dominant_polygon(mask)))
-    cost = matching_cost(contexts, contexts)
-    assert all(cost[cell] == 0 for cell in cheapest_path(cost))
+    assert whole_pair_value(contexts, contexts) == 0.0
+
+
+def whole_pair_value(first, second):
+    """The definition: all costs, the one path of the released code, twice."""
+    cost = whole_matching_cost(first, second)
+    row, column = min(released_path_of(cost)[:-1], key=lambda cell: cost[cell])
+    rows, columns = np.roll(np.arange(len(first)), -row - 1), np.roll(np.arange(len(second)), -column - 1)
+    pairs = [(rows[i], columns[j]) for i, j in released_path_of(cost[np.ix_(rows, columns)])]
+    kept = {}
+    for row, column in pairs:
+        if row not in kept or cost[row, column] < cost[row, kept[row]]:
+            kept[row] = column
+    return np.mean([min(cost[r, c] for r, c in kept.items() if c == column) for column in set(kept.values())])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_pairs_have_the_value_of_a_search_through_all_costs(seed):
+    rng = np.random.default_rng(seed)
+    masks = ndimage.gaussian_filter(rng.random((3, 60, 60)), (0.4, 4, 4)) > 0.5
+    pairs = PairValues()
+    for mask in masks:
+        pairs.add(mask)
+    contexts = [shape_contexts(upsample(dominant_polygon(mask))) for mask in masks]
+    expected = [whole_pair_value(*pair) for pair in pairwise(contexts)]
+    assert pairs.values == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_moving_shape_is_stable_and_a_changing_one_is_not():

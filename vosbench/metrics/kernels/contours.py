@@ -7,6 +7,7 @@ its values; they are conventions, not consequences of a definition.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -199,18 +200,25 @@ def simplify(contour: Contour) -> Curve:
     return (points[::-1] if contour.backwards else points) / 2
 
 
+def most_vertices(contour: Contour) -> int:
+    """No more points than these are left by `simplify`: kept ones are a tolerance apart, save the last."""
+    return math.floor(2 * (len(contour.curve) - 1) / TOLERANCES[-1]) + 2
+
+
 def _radial_filter(points: Curve, tolerance: float) -> Curve:
     """Drop every point closer than `tolerance` to the last kept one; keep the first and the last."""
-    steps = np.diff(points[:-1], axis=0)
-    if (np.einsum("ij,ij->i", steps, steps) >= tolerance**2).all():
+    squared = tolerance**2
+    x, y = points.T
+    steps = (x[1:-1] - x[:-2]) ** 2 + (y[1:-1] - y[:-2]) ** 2
+    if (steps >= squared).all():
         return points  # none is close even to its neighbour
     kept = [0]
     coordinates = points.tolist()
-    x, y = coordinates[0]
+    last_x, last_y = coordinates[0]
     for index, (next_x, next_y) in enumerate(coordinates[1:-1], start=1):
-        if (next_x - x) ** 2 + (next_y - y) ** 2 >= tolerance**2:
+        if (next_x - last_x) ** 2 + (next_y - last_y) ** 2 >= squared:
             kept.append(index)
-            x, y = next_x, next_y
+            last_x, last_y = next_x, next_y
     return points[[*kept, len(points) - 1]]
 
 
@@ -219,33 +227,55 @@ def _douglas_peucker(points: Curve, tolerance: float) -> Curve:
 
     All segments of one depth are treated at once. Among equal distances the last point wins.
     """
+    places = np.ascontiguousarray(points).view(np.complex128)[:, 0]
     kept = np.zeros(len(points), dtype=bool)
     kept[[0, -1]] = True
-    pending = ~kept
-    while (inner := np.flatnonzero(pending)).size:
-        ends = np.flatnonzero(kept)
-        segment = np.searchsorted(ends, inner)
-        distance = _squared_distance(points[inner], points[ends[segment - 1]], points[ends[segment]])
-        starts = np.flatnonzero(np.diff(segment, prepend=-1))
-        farthest = np.maximum.reduceat(distance, starts)
-        sizes = np.diff(starts, append=inner.size)
-        is_farthest = distance == np.repeat(farthest, sizes)
-        winner = np.maximum.reduceat(np.where(is_farthest, inner, -1), starts)
+    # the points that are still inside a segment, and of which
+    inner = np.arange(1, len(points) - 1)
+    segment = np.zeros(len(inner), dtype=np.intp)
+    starts, ends = places[:1], places[-1:]
+    while inner.size:
+        here = places[inner]
+        distance = _squared_distance(here, starts, ends, segment)
+        first = np.searchsorted(segment, np.arange(len(starts)))
+        farthest = np.maximum.reduceat(distance, first)
+        at_most = np.flatnonzero(distance == farthest[segment])
+        winner = np.empty(len(starts), dtype=np.intp)
+        winner[segment[at_most]] = at_most  # the last one stays
         divide = farthest > tolerance**2
-        pending[inner] = np.repeat(divide, sizes)
-        kept[winner[divide]] = True
-        pending[winner[divide]] = False
+        kept[inner[winner[divide]]] = True
+        pending = divide[segment]
+        pending[winner] = False
+        left = np.flatnonzero(pending)
+        half = 2 * segment[left] + (left > winner[segment[left]])
+        new = np.empty(len(half), dtype=bool)
+        new[:1] = True
+        np.not_equal(half[1:], half[:-1], out=new[1:])
+        parent, second = np.divmod(half[new], 2)
+        middle = here[winner[parent]]
+        starts, ends = np.where(second, middle, starts[parent]), np.where(second, ends[parent], middle)
+        inner, segment = inner[left], np.cumsum(new) - 1
     return points[kept]
 
 
-def _squared_distance(points: Curve, starts: Curve, ends: Curve) -> NDArray[np.float64]:
+def _squared_distance(
+    points: NDArray[np.complex128],
+    starts: NDArray[np.complex128],
+    ends: NDArray[np.complex128],
+    segment: NDArray[np.intp],
+) -> NDArray[np.float64]:
     """Squared distance of every point to its segment; the projection fraction is a float32."""
-    along = ends - starts
-    projection = ((points - starts) * along).sum(1)
-    length = (along * along).sum(1)
-    inside = (projection > 0) & (projection < length)
-    fraction = np.where(projection >= length, 1.0, 0.0)
-    fraction[inside] = projection[inside].astype(np.float32) / length[inside].astype(np.float32)
-    offset = points - (starts + fraction[:, None] * along)
-    distance: NDArray[np.float64] = (offset * offset).sum(1)
+    edges = ends - starts
+    # no length is below that of a step, unless it is zero, and then the fraction plays no part
+    lengths = np.maximum(edges.real**2 + edges.imag**2, 1.0)
+    start, along = starts[segment], edges[segment]
+    from_start = points - start
+    projection = from_start.real * along.real + from_start.imag * along.imag
+    fraction = projection.astype(np.float32) / lengths.astype(np.float32)[segment]
+    fraction = np.clip(fraction, 0.0, 1.0)
+    along *= fraction
+    along += start
+    offset = (points - along).view(np.float64)
+    offset *= offset
+    distance: NDArray[np.float64] = offset[::2] + offset[1::2]
     return distance

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.metrics.kernels.alignment import cheapest_path
-from vosbench.metrics.kernels.contours import Curve, simplify, trace
-
-Histograms = NDArray[np.float64]
-"""(n, 60) float64, one normalised shape context per contour point."""
+from vosbench.metrics.kernels.alignment import Cell, Cells, Costs, Workspace, cheapest_paths, released_path
+from vosbench.metrics.kernels.contexts import Histograms, matching_cost, rough_costs, shape_contexts
+from vosbench.metrics.kernels.contours import Curve, most_vertices, simplify, trace
 
 POINT_SPACING = 3.0  # pixels between contour points, at most
-ANGLE_BINS = 12
-RADIUS_EDGES = np.logspace(math.log10(1 / 8), math.log10(2), 5)  # in mean point distances
+_SAME = 1e-14  # the same mean, added up in another order
 T_SCALE = 5.0
 """Factor between the mean pair value of a video and its published T; of the released toolkit."""
 
-_EPS = 2.2204e-16
 _MIN_POINTS = 4
 
 
@@ -44,17 +42,20 @@ class PairValues:
         self.values: list[float] = []
         self._mask: NDArray[np.bool_] | None = None
         self._contexts: Histograms | None = None
+        self._workspace = Workspace()
 
     def add(self, mask: NDArray[np.bool_]) -> None:
         """Take the next (H, W) bool mask."""
-        before, first = self._contexts, self._mask is None
-        if first or not np.array_equal(mask, self._mask):
-            self._contexts = _describe(mask)
-            self._mask = mask.copy()
-        if first:
+        if self._mask is None:
+            self._mask, self._contexts = mask.copy(), _describe(mask)
             return
-        defined = before is not None and self._contexts is not None
-        self.values.append(_pair_value(before, self._contexts) if defined else math.nan)
+        before = self._contexts
+        if not np.array_equal(mask, self._mask):
+            self._mask, self._contexts = mask.copy(), _describe(mask)
+        if before is None or self._contexts is None:
+            self.values.append(math.nan)
+        else:
+            self.values.append(_pair_value(before, self._contexts, self._workspace))
 
 
 def _describe(mask: NDArray[np.bool_]) -> Histograms | None:
@@ -75,8 +76,8 @@ def dominant_polygon(mask: NDArray[np.bool_]) -> Curve | None:
     contours = trace(mask)
     best, rank = None, (_MIN_POINTS, -1)
     for index in sorted(range(len(contours)), key=lambda i: len(contours[i].curve), reverse=True):
-        # simplification only drops points: no shorter contour can win either
-        if len(contours[index].curve) < rank[0]:
+        # no shorter contour can win either
+        if most_vertices(contours[index]) < rank[0]:
             break
         polygon = simplify(contours[index])
         if (len(polygon), index) > rank:
@@ -95,85 +96,61 @@ def upsample(polygon: Curve) -> Curve:
     Returns:
         (m, 2) closed polygon, m >= n.
     """
+    edges = np.diff(polygon, axis=0)
+    parts = np.maximum(1, np.ceil(np.sqrt((edges * edges).sum(1)) / POINT_SPACING)).astype(np.int64)
     corners = polygon.astype(np.float32)
-    points = []
-    for start, edge in zip(corners[:-1], np.diff(polygon, axis=0), strict=True):
-        parts = max(1, math.ceil(math.hypot(*edge) / POINT_SPACING))
-        steps = np.tile(edge.astype(np.float32) / np.float32(parts), (parts, 1))
-        steps[0] = start
-        points.append(np.cumsum(steps, axis=0, dtype=np.float32))
-    return np.concatenate([*points, corners[-1:]]).astype(np.float64)
+    points = np.empty((parts.max(), len(parts), 2), dtype=np.float32)
+    points[0] = corners[:-1]
+    points[1:] = edges.astype(np.float32) / parts.astype(np.float32)[:, None]
+    np.cumsum(points, axis=0, out=points)
+    used = np.arange(len(points)) < parts[:, None]
+    return np.concatenate([points.swapaxes(0, 1)[used], corners[-1:]]).astype(np.float64)
 
 
-def shape_contexts(points: Curve) -> Histograms:
-    """Describe each point by where all points of the curve lie, seen from it.
-
-    Args:
-        points: (n, 2) points of one curve; the repeated end point counts.
-
-    Returns:
-        (n, 60) float64 rows of sum 1: 5 logarithmic radii x 12 absolute angles. Distances are
-        relative to the mean over all n x n; points beyond twice the mean are not counted.
-    """
-    n = len(points)
-    x, y = points.T
-    dx, dy = x - x[:, None], y - y[:, None]
-    distance = np.sqrt(dx * dx + dy * dy)
-    distance /= distance.mean()
-    angle = np.arctan2(dy, dx)
-    angle[angle < 0] += 2 * math.pi
-    # a tiny negative angle becomes a full turn
-    bins = (angle / (2 * math.pi / ANGLE_BINS)).astype(np.int64) % ANGLE_BINS
-    for edge in RADIUS_EDGES:
-        bins += ANGLE_BINS * (distance < edge)
-    rings = len(RADIUS_EDGES) + 1
-    bins += np.arange(n)[:, None] * (rings * ANGLE_BINS)
-    counts = np.bincount(bins.ravel(), minlength=n * rings * ANGLE_BINS).reshape(n, -1)
-    counted = counts[:, ANGLE_BINS:]
-    histograms: Histograms = counted / (counted.sum(1, keepdims=True) + _EPS)
-    return histograms
-
-
-def matching_cost(first: Histograms, second: Histograms) -> NDArray[np.float64]:
-    """Return the chi-squared distance of every pair of histograms.
-
-    Args:
-        first: (n1, k) rows of sum 1.
-        second: (n2, k) rows of sum 1.
-
-    Returns:
-        (n1, n2) float64 in [0, 1].
-    """
-    cost = np.zeros((len(first), len(second)))
-    for a, b in zip(first.T[..., None], second.T, strict=True):
-        cost += (a - b) ** 2 / (a + b + _EPS)
-    return cost / 2
-
-
-def _pair_value(first: Histograms, second: Histograms) -> float:
+def _pair_value(first: Histograms, second: Histograms, workspace: Workspace) -> float:
     """Mean cost of the one-to-one correspondence between two curves."""
     if first is second:
         return 0.0  # every point corresponds to itself
-    cost = matching_cost(first, second)
-    n1, n2 = cost.shape
+    costs = Costs(rough_costs(first, second), partial(matching_cost, first, second), workspace)
     # the curves start anywhere: align once, then again from the surest correspondence
-    row, column = min(cheapest_path(cost)[:-1], key=lambda cell: cost[cell])
-    rows, columns = np.roll(np.arange(n1), -row - 1), np.roll(np.arange(n2), -column - 1)
-    path = cheapest_path(cost[np.ix_(rows, columns)])
-    return _mean_of_bijection(cost, [(int(rows[i]), int(columns[j])) for i, j in path])
+    row, column = _of_path(costs, (0, 0), _surest)
+    after = (int(row) + 1) % len(first), (int(column) + 1) % len(second)
+    (value,) = _of_path(costs, after, _mean_of_bijection)
+    return value
 
 
-def _mean_of_bijection(cost: NDArray[np.float64], pairs: list[tuple[int, int]]) -> float:
-    """Keep the cheapest pair of every row, of these the cheapest of every column; average their cost.
+def _of_path(
+    costs: Costs, first: Cell, measure: Callable[[Cells, NDArray[np.float64]], tuple[float, ...]]
+) -> tuple[float, ...]:
+    """Return what a path measures, given its cells and their costs, from the last to the first.
 
-    Of equal costs the first in `pairs` stays for a row, the smallest row for a column.
+    Mostly all cheapest paths measure the same; only where they do not, the slow choice between them is made.
+    """
+    found = cheapest_paths(costs, first)
+    measured = [measure(path, costs.exact(path)) for path in found.paths]
+    if found.complete and np.ptp(np.array(measured), axis=0).max() <= _SAME:
+        return measured[0]
+    path = released_path(costs, first, found)
+    return measure(path, costs.exact(path))
+
+
+def _surest(path: Cells, costs: NDArray[np.float64]) -> tuple[float, ...]:
+    """Row and column of the first cell of least cost; the one that is free does not count."""
+    row, column = path[costs[:-1].argmin()].tolist()
+    return row, column
+
+
+def _mean_of_bijection(path: Cells, costs: NDArray[np.float64]) -> tuple[float, ...]:
+    """Keep the cheapest cell of every row, of these the cheapest of every column; average their cost.
+
+    Of equal costs the first in the path stays for a row, the smallest row for a column.
     """
     of_row: dict[int, float] = {}
     column_of: dict[int, int] = {}
-    for row, column in pairs:
-        if row not in of_row or cost[row, column] < of_row[row]:
-            of_row[row], column_of[row] = cost[row, column], column
+    for (row, column), cost in zip(path.tolist(), costs.tolist(), strict=True):
+        if cost < of_row.get(row, math.inf):
+            of_row[row], column_of[row] = cost, column
     of_column: dict[int, float] = {}
     for row, column in column_of.items():
         of_column[column] = min(of_row[row], of_column.get(column, math.inf))
-    return float(np.mean(list(of_column.values())))
+    return (float(np.mean(list(of_column.values()))),)

@@ -1,0 +1,95 @@
+"""Cheapest paths through a matrix, from rough costs of all cells and exact ones of few."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.metrics.kernels.released import released_path_of
+from vosbench.metrics.kernels import alignment
+from vosbench.metrics.kernels.alignment import (
+    ROUGH_ERROR,
+    ROUGH_SCALE,
+    Costs,
+    Workspace,
+    cheapest_paths,
+    released_path,
+)
+
+
+def costs_of(cost, seed=0):
+    """The costs of a matrix, the rough ones as wrong as they may be."""
+    error = np.random.default_rng(seed).uniform(-ROUGH_ERROR, ROUGH_ERROR, cost.shape)
+    rough = ((cost + error) * ROUGH_SCALE).astype(np.float32)
+    return Costs(rough, lambda cells: cost[cells[:, 0], cells[:, 1]], Workspace())
+
+
+def path_through(cost, first=(0, 0)):
+    """The released path in the matrix that begins with a cell."""
+    costs = costs_of(cost)
+    path = released_path(costs, first, cheapest_paths(costs, first))
+    return [tuple(cell) for cell in ((path - first) % cost.shape).tolist()]
+
+
+# few distinct costs: most searches have many cheapest paths
+few = st.tuples(
+    st.integers(1, 12), st.integers(1, 12), st.integers(0, 10**6), st.sampled_from([2, 3, 8, 1000])
+)
+
+
+def matrix(rows, columns, seed, values):
+    return np.random.default_rng(seed).integers(0, values, (rows, columns)) / values
+
+
+@settings(max_examples=300, deadline=None)
+@given(few)
+def test_the_path_is_that_of_the_released_search(case):
+    cost = matrix(*case)
+    assert path_through(cost) == released_path_of(cost)
+
+
+@settings(max_examples=100, deadline=None)
+@given(few, st.integers(0, 11), st.integers(0, 11))
+def test_any_cell_may_come_first(case, row, column):
+    cost = matrix(*case)
+    first = row % len(cost), column % cost.shape[1]
+    turned = np.roll(cost, (-first[0], -first[1]), axis=(0, 1))
+    assert path_through(cost, first) == released_path_of(turned)
+
+
+@settings(max_examples=60, deadline=None)
+@given(few)
+def test_blocks_of_rows_make_no_difference(case):
+    cost = matrix(*case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alignment, "_BLOCK", 3 * (cost.shape[1] + 1))
+        assert path_through(cost) == released_path_of(cost)
+
+
+@settings(max_examples=60, deadline=None)
+@given(few)
+def test_all_paths_found_are_monotone_and_cost_the_same(case):
+    cost = matrix(*case)
+    paths = cheapest_paths(costs_of(cost)).paths
+    sums = set()
+    for path in paths:
+        assert path[0].tolist() == [len(cost) - 1, cost.shape[1] - 1]
+        assert path[-1].tolist() == [0, 0]
+        assert {tuple(step) for step in (path[:-1] - path[1:]).tolist()} <= {(0, 1), (1, 0), (1, 1)}
+        sums.add(np.cumsum(cost[path[-2::-1, 0], path[-2::-1, 1]])[-1] if len(path) > 1 else 0.0)
+    assert len(sums) == 1
+    assert len({path.tobytes() for path in paths}) == len(paths)
+
+
+def test_of_equal_paths_the_one_the_heap_meets_first_is_taken():
+    # All ways to the last cell cost 2. The start enters right, down and diagonal, which leave in the
+    # order right, diagonal, down: the last entry of a heap replaces its root, and nothing outweighs it.
+    assert path_through(np.ones((2, 3))) == [(1, 2), (0, 1), (0, 0)]
+    assert path_through(np.ones((3, 2))) == [(2, 1), (1, 1), (0, 0)]
+
+
+def test_too_many_equal_paths_are_not_all_listed():
+    # every monotone path is free
+    cost = np.zeros((12, 12))
+    assert not cheapest_paths(costs_of(cost)).complete
+    assert path_through(cost) == released_path_of(cost)

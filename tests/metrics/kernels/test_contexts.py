@@ -1,0 +1,81 @@
+"""Shape contexts and how far two differ."""
+
+import math
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests.metrics.kernels.released import whole_matching_cost
+from vosbench.metrics.kernels.alignment import ROUGH_ERROR, ROUGH_SCALE
+from vosbench.metrics.kernels.contexts import matching_cost, rough_costs, shape_contexts
+
+
+def test_shape_context_of_four_points_by_hand():
+    # mean over the 4 x 4 distances of the unit square: (8 + 4 sqrt 2) / 16 = 0.854
+    points = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=float)
+    first = shape_contexts(points)[0].reshape(5, 12) * 4
+    expected = np.zeros((5, 12))
+    # relative distances 0 | 1.17 (right, below) | 1.66 (diagonal); edges 0.125 0.25 0.5 1 2
+    expected[4, 0], expected[0, 0], expected[0, 3], expected[0, 1] = 1, 1, 1, 1
+    assert first == pytest.approx(expected)
+
+
+def slow_shape_contexts(points):
+    """One pair of points after the other."""
+    distances = np.array([[math.dist(a, b) for b in points] for a in points])
+    counts = np.zeros((len(points), 5, 12))
+    for i, j in np.ndindex(distances.shape):
+        ring = int((distances[i, j] / distances.mean() < np.geomspace(1 / 8, 2, 5)).sum())
+        dx, dy = points[j] - points[i]
+        if ring:
+            counts[i, ring - 1, int(math.atan2(dy, dx) % math.tau / (math.tau / 12)) % 12] += 1
+    counts = counts.reshape(len(points), 60)
+    return counts / counts.sum(1, keepdims=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.float64, st.tuples(st.integers(4, 12), st.just(2)), elements=st.integers(0, 97)))
+def test_shape_contexts_equal_those_of_one_pair_after_the_other(points):
+    # places that repeat, like the end of a closed curve, are in it
+    assume(np.ptp(points, axis=0).any())
+    assert shape_contexts(points) == pytest.approx(slow_shape_contexts(points), abs=1e-12)
+
+
+def test_shape_contexts_of_many_points_equal_those_of_one_pair_after_the_other():
+    # more pairs than are counted at a time
+    angles = np.linspace(0, math.tau, 801)
+    points = np.stack([300 * np.cos(angles), 200 * np.sin(3 * angles)], axis=1).round()
+    found = shape_contexts(points)
+    chosen = [0, 1, 400, 800]
+    distance = np.hypot(*(points - points[:, None]).T)
+    for i in chosen:
+        dx, dy = (points - points[i]).T
+        ring = (distance[i] / distance.mean() < np.geomspace(1 / 8, 2, 5)[:, None]).sum(0)
+        sector = (np.arctan2(dy, dx) % math.tau / (math.tau / 12)).astype(int) % 12
+        counts = np.zeros((6, 12))
+        np.add.at(counts, (ring, sector), 1)
+        assert found[i] == pytest.approx(counts[1:].ravel() / counts[1:].sum(), abs=1e-12)
+
+
+def test_matching_cost_of_equal_and_of_disjoint_histograms():
+    a, b = np.array([[1.0, 0, 0], [0.5, 0.5, 0]]), np.array([[1.0, 0, 0], [0, 0, 1.0]])
+    # (0.5^2 / 1.5 + 0.5^2 / 0.5) / 2 = 1 / 3
+    cells = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    assert matching_cost(a, b, cells) == pytest.approx([0, 1, 1 / 3, 1])
+
+
+counts = hnp.arrays(np.int64, st.tuples(st.integers(1, 20), st.just(60)), elements=st.integers(0, 400))
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts, counts)
+def test_rough_costs_are_within_their_error(first, second):
+    assume(first.any(1).all() and second.any(1).all())
+    first, second = (item / item.sum(1, keepdims=True) for item in (first, second))
+    exact = whole_matching_cost(first, second)
+    assert np.abs(rough_costs(first, second) / ROUGH_SCALE - exact).max() <= ROUGH_ERROR
+    cells = np.argwhere(np.ones(exact.shape, bool))
+    assert matching_cost(first, second, cells).tolist() == exact.ravel().tolist()
