@@ -27,11 +27,12 @@ Cells = NDArray[np.int64]
 ROUGH_SCALE = 1 << 24
 """Rough costs are in parts of one of this many, so that integers hold their sums."""
 
-ROUGH_ERROR = 2.2e-6
+ROUGH_ERROR = 1.2e-6
 """How far a rough cost may be from the exact one, before scaling."""
 
 _FAR = 1 << 60
 _BLOCK = 1 << 20  # cells whose totals are in memory at a time
+_PART = 1 << 11  # cells whose exact costs are computed at a time
 _MOST_PATHS = 64
 
 
@@ -144,7 +145,8 @@ def released_path(costs: Costs, first: Cell, known: Cheapest) -> Cells:
     entered = np.full(n1 * width, np.inf)
     for base, totals in _blocks_from_last(costs, first):
         numbers = np.flatnonzero(totals[width:] <= near) + (base + width)
-        entered[numbers] = costs.exact(_cells(numbers, first, shape))
+        for part in np.split(numbers, range(_PART, len(numbers), _PART)):
+            entered[part] = costs.exact(_cells(part, first, shape))
     ways = first_ways(entered, goal, width, limit)
     steps = (0, 1, width, width + 1)
     numbers_back = [goal]

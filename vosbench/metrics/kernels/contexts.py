@@ -185,8 +185,8 @@ def rough_costs(first: Histograms, second: Histograms) -> NDArray[np.float32]:
     """Return the chi-squared distance of every pair of histograms in single precision.
 
     As (a - b)^2 / (a + b) = a + b - 4 / (1 / a + 1 / b) and rows sum to 1, only bins count that are filled
-    on both sides. Their sum is at most a half: 60 terms of three roundings each, and as many additions, are
-    off by less than 1.1e-6, a distance by twice that.
+    on both sides. Their sum is at most a half, so every addition is off by 2^-26 at most. Added up in two
+    halves, 60 terms of four roundings each are off by less than 6e-7, and a distance by twice that.
 
     Args:
         first: (n1, k) rows of sum 1.
@@ -210,7 +210,8 @@ def rough_costs(first: Histograms, second: Histograms) -> NDArray[np.float32]:
         terms = space[: math.prod(shape)].reshape(shape)
         np.add(x[bins, rows], y[bins], out=terms)
         np.divide(one, terms, out=terms)
-        np.add.reduce(terms, axis=0, out=cost[rows])
+        np.add.reduce(terms[: len(bins) // 2], axis=0, out=cost[rows])
+        cost[rows] += np.add.reduce(terms[len(bins) // 2 :], axis=0)
     cost *= np.float32(-2 * ROUGH_SCALE)
     cost += np.float32(ROUGH_SCALE)
     return cost
