@@ -157,8 +157,9 @@ def score(
     opened = open_dataset(dataset, find_data_root(data_root), split or rules.split, **rules.options)
     chosen = choose_sequences(opened, sequences)
     folder = _open_results(Path(results), list(chosen), rules, missing, threshold)
-    # files may change between two calls, not within one
+    # files may change between two calls, not within one; forked workers find the data set opened
     call = uuid.uuid4().hex
+    _remember(call, opened)
     tasks = [
         _Task(dataset, opened.root, opened.split, index, folder, letters, call) for index in chosen.values()
     ]
@@ -282,12 +283,16 @@ def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
 _last_opened: dict[str, Dataset] = {}
 
 
+def _remember(call: str, dataset: Dataset) -> None:
+    _last_opened.clear()
+    _last_opened[call] = dataset
+
+
 def _opened(task: _Task) -> Dataset:
     """Open a data set once per process and call: listing its files takes longer than a short sequence."""
     if task.call not in _last_opened:
-        _last_opened.clear()
         options = task.results.protocol.options
-        _last_opened[task.call] = open_dataset(task.dataset, task.root, task.split, **options)
+        _remember(task.call, open_dataset(task.dataset, task.root, task.split, **options))
     return _last_opened[task.call]
 
 
