@@ -137,6 +137,108 @@ CATALOGUE: Mapping[str, Entry] = {
         ),
         url="https://lmb.informatik.uni-freiburg.de/resources/datasets/SceneFlowDatasets.en.html",
     ),
+    "coco": Entry(
+        title="COCO 2017 instances",
+        reader="vosbench.data.datasets.coco:Coco",
+        kind="training",
+        split="train",
+        protocol=None,
+        size="train: 118287 images, 860001 objects, 18 GB; val: 5000 images, 1 GB",
+        layout=(
+            "train2017/000000000009.jpg, val2017, annotations/instances_train2017.json and "
+            "annotations/instances_val2017.json"
+        ),
+        licence="annotations CC BY 4.0; images under the terms of Flickr, see the web page",
+        citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
+        url="https://cocodataset.org/#download",
+    ),
+    "voc2012": Entry(
+        title="PASCAL VOC 2012 with SBD",
+        reader="vosbench.data.datasets.voc2012:Voc2012",
+        kind="training",
+        split="train_aug",
+        protocol=None,
+        size="train_aug: 10582 images; train: 1464; val: 1449; 2 GB for VOC, 1.4 GB for SBD",
+        layout=(
+            "VOCdevkit/VOC2012/JPEGImages, SegmentationClass, SegmentationObject, ImageSets/Segmentation; "
+            "benchmark_RELEASE/dataset/cls/NAME.mat, inst/NAME.mat, train.txt, val.txt"
+        ),
+        licence="images under the terms of Flickr, see the web page",
+        citation=(
+            "Everingham et al., The PASCAL Visual Object Classes (VOC) Challenge, IJCV 2010; Hariharan et "
+            "al., Semantic Contours from Inverse Detectors, ICCV 2011 (SBD)"
+        ),
+        url="https://www.robots.ox.ac.uk/~vgg/projects/pascal/VOC/voc2012/index.html",
+    ),
+    "msra10k": Entry(
+        title="MSRA10K",
+        reader="vosbench.data.datasets.msra10k:Msra10k",
+        kind="training",
+        split="train",
+        protocol=None,
+        size="train: 10000 images, 0.2 GB",
+        layout="MSRA10K_Imgs_GT/Imgs/77.jpg with the mask 77.png beside it",
+        licence="research, see the web page",
+        citation="Cheng et al., Global Contrast Based Salient Region Detection, TPAMI 2015",
+        url="https://mmcheng.net/msra10k/",
+    ),
+    "duts": Entry(
+        title="DUTS-TR",
+        reader="vosbench.data.datasets.msra10k:Duts",
+        kind="training",
+        split="train",
+        protocol=None,
+        size="train: 10553 images, 0.3 GB",
+        layout="DUTS-TR/DUTS-TR-Image/NAME.jpg, DUTS-TR/DUTS-TR-Mask/NAME.png",
+        licence="see the web page; images of ImageNet under its terms",
+        citation="Wang et al., Learning to Detect Salient Objects with Image-Level Supervision, CVPR 2017",
+        url="https://saliencydetection.net/duts/",
+    ),
+    "ilsvrc_vid": Entry(
+        title="ImageNet-VID",
+        reader="vosbench.data.datasets.ilsvrc_vid:IlsvrcVid",
+        kind="training",
+        split="train",
+        protocol=None,
+        size="train: 3862 videos; val: 555 videos; 86 GB",
+        layout=(
+            "Data/VID/train/ILSVRC2015_VID_train_0000/VIDEO/000000.JPEG, Data/VID/val/VIDEO/000000.JPEG, "
+            "Annotations/VID with an XML file per frame"
+        ),
+        licence="non-commercial research, terms of ImageNet, see the web page",
+        citation="Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015",
+        url="https://image-net.org/challenges/LSVRC/2015/",
+    ),
+    "fusionseg_vid": Entry(
+        title="ImageNet-VID with masks made as in FusionSeg",
+        reader="vosbench.data.datasets.fusionseg_vid:FusionSegVid",
+        kind="training",
+        split="train",
+        protocol=None,
+        size="train: 84929 frames in the paper; masks only, the frames are those of ilsvrc_vid",
+        layout="Annotations/VIDEO/000012.png and report.json; frames in ../ilsvrc_vid or in JPEGImages/VIDEO",
+        licence="terms of ImageNet, see ilsvrc_vid",
+        citation=(
+            "Jain et al., FusionSeg: Learning to Combine Motion and Appearance for Fully Automatic "
+            "Segmentation of Generic Objects in Videos, CVPR 2017"
+        ),
+        url="https://vision.cs.utexas.edu/projects/fusionseg/",
+    ),
+    "ytvos": Entry(
+        title="YouTube-VOS 2018",
+        reader="vosbench.data.datasets.ytvos:YouTubeVos",
+        kind="training",
+        split="train",
+        protocol=None,
+        size="train: 3471 videos, every fifth frame labelled; moving_train: 396; moving_val: 101",
+        layout=(
+            "train/JPEGImages/VIDEO/00000.jpg, train/Annotations/VIDEO/00000.png, train/meta.json; "
+            "train_all_frames/JPEGImages with the frames between"
+        ),
+        licence="annotations CC BY 4.0, see the web page",
+        citation="Xu et al., YouTube-VOS: Sequence-to-Sequence Video Object Segmentation, ECCV 2018",
+        url="https://youtube-vos.org/dataset/vos/",
+    ),
 }
 
 

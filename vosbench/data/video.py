@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar, overload
 
 import numpy as np
@@ -71,9 +72,55 @@ class LazyMapping(Mapping[int, T], Generic[T]):
         return key in self._keys
 
 
+class DeferredMapping(Mapping[int, T], Generic[T]):
+    """A mapping that is made when it is first looked into, and kept.
+
+    Args:
+        make: returns the mapping.
+    """
+
+    def __init__(self, make: Callable[[], Mapping[int, T]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Mapping[int, T]:
+        return self._make()
+
+    def __getitem__(self, key: int) -> T:
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._made
+
+
+@dataclass(frozen=True)
+class Box:
+    """An upright box around an object in one frame.
+
+    Attributes:
+        id: of the object; in an id map of the same frame it has this value, where it is visible there.
+        category: name of its class; empty when unknown.
+        x, y: left and upper edge in pixels; (0, 0) is the upper left corner of the picture.
+        width, height: in pixels.
+    """
+
+    id: int
+    category: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
 @dataclass(frozen=True)
 class Video:
-    """A named video; nothing is read from disk before it is indexed.
+    """A named video; nothing is read from disk before it is indexed. A still image is a video of one frame.
 
     Attributes:
         name: sequence name as the data set spells it.
@@ -81,6 +128,9 @@ class Video:
         frame_names: T file stems, e.g. ``"00000"``; results are written under the same names.
         annotations: frame index -> (H, W) uint8 id map; sparse where the data set is.
         flow: T-1 items, item t from frame t to t+1, each (2, H, W) float32 pixels; None when not attached.
+        categories: id -> class name, for the whole video; empty where the data set names no classes.
+        boxes: frame index -> boxes in that frame; empty where the data set has none. A frame without an
+            entry was not looked at, an empty tuple says that nothing is there.
     """
 
     name: str
@@ -88,6 +138,8 @@ class Video:
     frame_names: tuple[str, ...]
     annotations: Mapping[int, IdMap] = field(default_factory=dict)
     flow: Sequence[FlowField] | None = None
+    categories: Mapping[int, str] = field(default_factory=dict)
+    boxes: Mapping[int, tuple[Box, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -3,7 +3,8 @@
 ``davis16_train`` and ``davis16_val``: the sequences of DAVIS 2016 (Perazzi et al., CVPR 2016), which
 DAVIS 2017 labels by instance. ``davis17_moving_train`` and ``davis17_moving_val``: sequences of
 DAVIS 2017 in which all labelled objects move and all moving objects are labelled (Dave et al., 2019;
-the released validation list has 22 of the 23 sequences that the paper counts).
+the released validation list has 22 of the 23 sequences that the paper counts). ``ytvos_moving_train``
+and ``ytvos_moving_val``: the same for videos of the training part of YouTube-VOS 2018.
 """
 
 from __future__ import annotations

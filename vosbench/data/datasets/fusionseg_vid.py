@@ -1,0 +1,105 @@
+"""Masks for ImageNet-VID that FusionSeg's first stage and its tests of the boxes made."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from vosbench.data.datasets.base import Dataset, dataset_folder
+from vosbench.data.datasets.folders import check_size, images, subfolders
+from vosbench.data.datasets.ilsvrc_vid import NAME as FRAMES
+from vosbench.data.datasets.ilsvrc_vid import snippets
+from vosbench.data.formats.image import image_size, read_frame
+from vosbench.data.formats.png import read_ids
+from vosbench.data.video import LazyMapping, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+
+NAME = "fusionseg_vid"
+
+ANNOTATIONS = "Annotations"
+PICTURES = "JPEGImages"
+REPORT = "report.json"
+_FRAME_SUFFIXES = (".jpeg", ".jpg", ".png")
+
+
+class FusionSegVid(Dataset):
+    """Videos of ImageNet-VID with masks of a few frames each: ids as in the files, 255 is void.
+
+    ``vosbench data prepare fusionseg_vid`` writes the layout: ``Annotations/VIDEO/000012.png`` (indexed
+    PNG) for every frame whose mask passed the tests, and ``report.json`` with what each test took away
+    (Jain et al., CVPR 2017). Frames are those of the data set ``ilsvrc_vid`` beside it, or lie in
+    ``JPEGImages/VIDEO/000012.JPEG``. Masks from elsewhere, such as those that the authors released, are
+    read once they lie in ``Annotations`` under these names.
+
+    The videos are looked up on opening; what is in one when it is indexed.
+
+    Args:
+        root: the data root; the files are in ``root / "fusionseg_vid"``, frames in ``root / "ilsvrc_vid"``.
+        split: ``"train"``: there is no other.
+
+    Raises:
+        InputError: no such folder or split, or a video has no frames.
+    """
+
+    def __init__(self, root: Path, split: str = "train") -> None:
+        if split != "train":
+            raise unknown_name(f"split of {NAME}", split, ["train"])
+        masks = dataset_folder(root, NAME, ANNOTATIONS) / ANNOTATIONS
+        names = subfolders(masks)
+        if not names:
+            raise InputError(f"{masks}: no folders of videos; run vosbench data prepare {NAME}")
+        homes = _homes(root, names)
+        super().__init__(
+            NAME, root, split, LazySequence(lambda i: _video(homes[names[i]], masks / names[i]), len(names))
+        )
+
+
+def _homes(root: Path, names: list[str]) -> dict[str, Path]:
+    """Video -> folder of its frames."""
+    own = root / NAME / PICTURES
+    if own.is_dir():
+        homes = {name: own / name for name in subfolders(own)}
+        where = own
+    else:
+        where = root / FRAMES / "Data" / "VID"
+        if not where.is_dir():
+            raise InputError(
+                f"{root / NAME}: its frames are those of {FRAMES}, but there is no folder {where}; put "
+                f"{FRAMES} beside it, or frames in {own}"
+            )
+        homes = {place.name: where / place for place in snippets(root, "trainval")}
+    missing = [name for name in names if name not in homes]
+    if missing:
+        raise InputError(
+            f"{where}: lacks {len(missing)} of the {len(names)} videos in {root / NAME / ANNOTATIONS}, first "
+            f"{missing[0]}; unpack ImageNet-VID again or remove their masks"
+        )
+    return homes
+
+
+def _video(pictures: Path, masks: Path) -> Video:
+    paths = images(pictures, _FRAME_SUFFIXES)
+    if not paths:
+        raise InputError(f"{pictures}: video without frames; unpack ImageNet-VID again")
+    index_of = {path.stem: index for index, path in enumerate(paths)}
+    labelled: dict[int, Path] = {}
+    for mask in images(masks, (".png",)):
+        if mask.stem not in index_of:
+            raise InputError(
+                f"{mask}: there is no frame {mask.stem} in {pictures}; run vosbench data prepare {NAME}"
+            )
+        labelled[index_of[mask.stem]] = mask
+
+    @cache
+    def size() -> tuple[int, int]:
+        return image_size(paths[0])
+
+    return Video(
+        name=pictures.name,
+        frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
+        frame_names=tuple(path.stem for path in paths),
+        annotations=LazyMapping(
+            lambda index: check_size(labelled[index], read_ids(labelled[index]), paths[index], size()),
+            labelled,
+        ),
+    )

@@ -1,0 +1,204 @@
+"""ImageNet-VID (ILSVRC 2015, object detection from video) in its official layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from vosbench.data.datasets.base import Dataset, dataset_folder
+from vosbench.data.datasets.folders import images, subfolders
+from vosbench.data.formats.image import image_size, read_frame
+from vosbench.data.formats.voc_xml import read_boxes
+from vosbench.data.video import Box, DeferredMapping, LazyMapping, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+
+NAME = "ilsvrc_vid"
+
+CLASSES: Mapping[str, str] = {
+    "n02691156": "airplane",
+    "n02419796": "antelope",
+    "n02131653": "bear",
+    "n02834778": "bicycle",
+    "n01503061": "bird",
+    "n02924116": "bus",
+    "n02958343": "car",
+    "n02402425": "cattle",
+    "n02084071": "dog",
+    "n02121808": "domestic_cat",
+    "n02503517": "elephant",
+    "n02118333": "fox",
+    "n02510455": "giant_panda",
+    "n02342885": "hamster",
+    "n02374451": "horse",
+    "n02129165": "lion",
+    "n01674464": "lizard",
+    "n02484322": "monkey",
+    "n03790512": "motorcycle",
+    "n02324045": "rabbit",
+    "n02509815": "red_panda",
+    "n02411705": "sheep",
+    "n01726692": "snake",
+    "n02355227": "squirrel",
+    "n02129604": "tiger",
+    "n04468005": "train",
+    "n01662784": "turtle",
+    "n04530566": "watercraft",
+    "n02062744": "whale",
+    "n02391049": "zebra",
+}
+"""WordNet number -> name, in the order of the challenge."""
+
+_PARTS: Mapping[str, tuple[str, ...]] = {"train": ("train",), "val": ("val",), "trainval": ("train", "val")}
+
+
+class IlsvrcVid(Dataset):
+    """Videos with boxes that follow objects of 30 classes; there are no masks.
+
+    The official layout is ``Data/VID/train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000/000000.JPEG``,
+    ``Data/VID/val/ILSVRC2015_val_00000000/000000.JPEG``, and ``Annotations/VID/...`` with an XML file of
+    the same name per frame (Russakovsky et al., IJCV 2015). Videos are found by their folders, the lists
+    in ``ImageSets/VID`` are not needed; of a list such as ``ImageSets/VID/train_1.txt`` the name is taken
+    as a split as well.
+
+    A box has the id ``trackid + 1``, which follows the object through its video; tracks are at most 255
+    per video. A frame without an XML file has no entry in `Video.boxes`. Annotations may be missing
+    altogether: learning to predict frames needs none.
+
+    The folders of all videos are looked up on opening; what is in one when it is indexed.
+
+    Args:
+        root: the data root; the files are in ``root / "ilsvrc_vid"``.
+        split: ``"train"`` (3862 videos), ``"val"`` (555), ``"trainval"``, or a list in ``ImageSets/VID``.
+
+    Attributes:
+        classes: names of the classes.
+
+    Raises:
+        InputError: no such folder or split, or no videos.
+    """
+
+    def __init__(self, root: Path, split: str = "train") -> None:
+        folder = root / NAME
+        places = snippets(root, split)
+        self.classes = tuple(CLASSES.values())
+        super().__init__(NAME, root, split, LazySequence(lambda i: _video(folder, places[i]), len(places)))
+
+
+def snippets(root: Path, split: str = "train") -> list[Path]:
+    """Return the places of the videos below ``Data/VID`` and ``Annotations/VID``, in order.
+
+    Args:
+        root: the data root.
+        split: as for `IlsvrcVid`.
+
+    Returns:
+        For example ``[Path("train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000"), ...]``.
+
+    Raises:
+        InputError: no such folder or split, or no videos.
+    """
+    folder = dataset_folder(root, NAME, "Data")
+    data, lists = folder / "Data" / "VID", folder / "ImageSets" / "VID"
+    if not data.is_dir():
+        raise InputError(
+            f"{data}: no such folder; unpack ILSVRC2015_VID.tar.gz and rename its folder ILSVRC2015 to {NAME}"
+        )
+    if split in _PARTS:
+        found = [place for part in _PARTS[split] for place in _below(data, part)]
+        where = f"{data}/{split if split != 'trainval' else '{train,val}'}"
+    elif (lists / f"{split}.txt").is_file():
+        found, where = _listed(data, lists / f"{split}.txt"), str(lists / f"{split}.txt")
+    else:
+        more = [path.stem for path in lists.glob("*.txt")] if lists.is_dir() else []
+        raise unknown_name(f"split of {NAME}", split, {*_PARTS, *more})
+    if not found:
+        raise InputError(f"{where}: no folders of videos; unpack ILSVRC2015_VID.tar.gz again")
+    return found
+
+
+def _below(data: Path, part: str) -> list[Path]:
+    """Videos are folders in the part, or one level deeper."""
+    found: list[Path] = []
+    for name in subfolders(data / part):
+        # train has four folders of videos, called like no video
+        if name.startswith("ILSVRC2015_VID_"):
+            found += [Path(part, name, inner) for inner in subfolders(data / part / name)]
+        else:
+            found.append(Path(part, name))
+    return found
+
+
+def _listed(data: Path, path: Path) -> list[Path]:
+    """Videos of a list: lines of a place, with or without the frame, and a number."""
+    part = path.stem.partition("_")[0]
+    found: dict[Path, None] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = line.split()
+        if not words:
+            continue
+        place = Path(part, words[0])
+        if place.name.isdigit():
+            place = place.parent
+        if place.is_absolute() or ".." in place.parts or (place not in found and not (data / place).is_dir()):
+            raise InputError(
+                f"{path}: lists {words[0]}, but there is no folder {data / place}; unpack both again"
+            )
+        found[place] = None
+    return list(found)
+
+
+def _video(folder: Path, place: Path) -> Video:
+    pictures = folder / "Data" / "VID" / place
+    paths = images(pictures, (".jpeg", ".jpg"))
+    if not paths:
+        raise InputError(f"{pictures}: video without frames; unpack ILSVRC2015_VID.tar.gz again")
+    notes = folder / "Annotations" / "VID" / place
+    index_of = {path.stem: index for index, path in enumerate(paths)}
+    described: dict[int, Path] = {}
+    for path in sorted(notes.glob("*.xml")):
+        if path.stem not in index_of:
+            raise InputError(f"{path}: there is no frame {path.stem} in {pictures}; unpack both again")
+        described[index_of[path.stem]] = path
+    boxes = LazyMapping(lambda index: _boxes(described[index], size()), described)
+
+    @cache
+    def size() -> tuple[int, int]:
+        return image_size(paths[0])
+
+    return Video(
+        name=place.name,
+        frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
+        frame_names=tuple(path.stem for path in paths),
+        categories=DeferredMapping(lambda: _categories(boxes, notes)),
+        boxes=boxes,
+    )
+
+
+def _boxes(path: Path, size: tuple[int, int]) -> tuple[Box, ...]:
+    found_size, objects = read_boxes(path)
+    if found_size != size:
+        raise InputError(
+            f"{path}: describes a frame of {found_size[1]}x{found_size[0]} pixels, but the frames have "
+            f"{size[1]}x{size[0]}; take both from the same release"
+        )
+    boxes = []
+    for found in objects:
+        if found.name not in CLASSES:
+            raise InputError(f"{path}: unknown class {found.name[:20]!r}; copy the file again")
+        if found.track is None or found.track > 254:
+            raise InputError(f"{path}: an object without a trackid from 0 to 254; copy the file again")
+        box = Box(found.track + 1, CLASSES[found.name], found.x, found.y, found.width, found.height)
+        boxes.append(box)
+    return tuple(boxes)
+
+
+def _categories(boxes: Mapping[int, tuple[Box, ...]], notes: Path) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for index in boxes:
+        for box in boxes[index]:
+            if found.setdefault(box.id, box.category) != box.category:
+                raise InputError(
+                    f"{notes}: track {box.id - 1} is {found[box.id]} and {box.category}; copy it again"
+                )
+    return found

@@ -1,0 +1,102 @@
+"""Still images with a mask of what stands out: MSRA10K, and the training part of DUTS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vosbench.data.datasets.base import Dataset
+from vosbench.data.datasets.folders import check_size, find_dataset, images
+from vosbench.data.formats.image import read_frame
+from vosbench.data.formats.mask import read_mask
+from vosbench.data.video import IdMap, LazyMapping, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+
+NAME = "msra10k"
+DUTS = "duts"
+
+
+class Msra10k(Dataset):
+    """10000 images with one salient region each: ids 0 and 1.
+
+    The official layout is ``MSRA10K_Imgs_GT/Imgs/77.jpg`` with the mask ``77.png`` beside it (Cheng et
+    al., TPAMI 2015); ``Imgs`` may also lie there by itself. Masks are cut at half intensity. A video is
+    one image, called like its file without the suffix.
+
+    That every image has a mask is checked on opening; pixels are read when indexed.
+
+    Args:
+        root: the data root; the files are in ``root / "msra10k"``.
+        split: ``"train"``: there is no other.
+
+    Raises:
+        InputError: no such folder or split, or an image or mask is missing.
+    """
+
+    def __init__(self, root: Path, split: str = "train") -> None:
+        _only_train(NAME, split)
+        home = find_dataset(root, NAME, ("MSRA10K_Imgs_GT", "Imgs"))
+        archive = home / "MSRA10K_Imgs_GT" / "Imgs"
+        folder = archive if archive.is_dir() else home / "Imgs"
+        super().__init__(NAME, root, split, _stills(folder, folder, "MSRA10K_Imgs_GT.zip"))
+
+
+class Duts(Dataset):
+    """DUTS-TR, 10553 images with salient regions: ids 0 and 1.
+
+    The official layout is ``DUTS-TR/DUTS-TR-Image/ILSVRC2012_test_00000004.jpg`` and
+    ``DUTS-TR/DUTS-TR-Mask/ILSVRC2012_test_00000004.png`` (Wang et al., CVPR 2017); the two folders may
+    also lie there by themselves. Masks are cut at half intensity. A video is one image, called like its
+    file without the suffix.
+
+    That every image has a mask is checked on opening; pixels are read when indexed.
+
+    Args:
+        root: the data root; the files are in ``root / "duts"``.
+        split: ``"train"``: there is no other.
+
+    Raises:
+        InputError: no such folder or split, or an image or mask is missing.
+    """
+
+    def __init__(self, root: Path, split: str = "train") -> None:
+        _only_train(DUTS, split)
+        home = find_dataset(root, DUTS, ("DUTS-TR", "DUTS-TR-Image"))
+        folder = home / "DUTS-TR" if (home / "DUTS-TR").is_dir() else home
+        videos = _stills(folder / "DUTS-TR-Image", folder / "DUTS-TR-Mask", "DUTS-TR.zip")
+        super().__init__(DUTS, root, split, videos)
+
+
+def _only_train(name: str, split: str) -> None:
+    if split != "train":
+        raise unknown_name(f"split of {name}", split, ["train"])
+
+
+def _stills(pictures: Path, masks: Path, archive: str) -> LazySequence[Video]:
+    """Pair pictures with the masks of the same names."""
+    frames = images(pictures, (".jpg", ".jpeg"))
+    mask_of = {path.stem: path for path in images(masks, (".png",))}
+    if not frames:
+        raise InputError(f"{pictures}: no images; unpack {archive} again")
+    stems = {path.stem for path in frames}
+    lost = [f"{path}: has no mask {masks / path.stem}.png" for path in frames if path.stem not in mask_of]
+    lost += [
+        f"{path}: has no image {pictures / stem}.jpg" for stem, path in mask_of.items() if stem not in stems
+    ]
+    if lost:
+        others = f", and {len(lost) - 1} others lack theirs" if len(lost) > 1 else ""
+        raise InputError(f"{lost[0]}{others}; unpack {archive} again")
+    return LazySequence(lambda index: _still(frames[index], mask_of[frames[index].stem]), len(frames))
+
+
+def _still(frame: Path, mask: Path) -> Video:
+    def annotation(_: int) -> IdMap:
+        return check_size(mask, read_mask(mask).astype(np.uint8), frame)
+
+    return Video(
+        name=frame.stem,
+        frames=LazySequence(lambda _: read_frame(frame), 1),
+        frame_names=(frame.stem,),
+        annotations=LazyMapping(annotation, [0]),
+    )

@@ -1,0 +1,102 @@
+"""Boxes in the XML files of PASCAL VOC and ImageNet-VID."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.parsers import expat
+
+from vosbench.errors import InputError
+
+_MOST_BYTES = 2**22
+_WANTED = ("name", "trackid", "xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class XmlObject:
+    """One ``<object>``.
+
+    Attributes:
+        name: of its class; ImageNet-VID has WordNet numbers such as ``n02691156``.
+        track: ``<trackid>``, the same in all frames of a video; None without one.
+        x, y: left and upper edge in pixels, as the file has them.
+        width, height: ``xmax - xmin`` and ``ymax - ymin``.
+    """
+
+    name: str
+    track: int | None
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def read_boxes(path: Path) -> tuple[tuple[int, int], list[XmlObject]]:
+    """Return (height, width) of the frame and its objects, in the order of the file.
+
+    Raises:
+        InputError: missing, no XML, no ``<size>``, or an object without name and box.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{path}: larger than {_MOST_BYTES >> 20} MiB, so it describes no frame")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    collector = _Collector()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = collector.start
+    parser.EndElementHandler = collector.end
+    parser.CharacterDataHandler = collector.text
+    parser.StartDoctypeDeclHandler = _refuse_declarations
+    try:
+        parser.Parse(content, True)
+        size = int(collector.size.get("height", "")), int(collector.size.get("width", ""))
+        if min(size) < 1:
+            raise ValueError(f"a frame of size {size[1]}x{size[0]}")
+        return size, [_object(found) for found in collector.objects]
+    except (expat.ExpatError, ValueError) as error:
+        raise InputError(f"{path}: no XML description of a frame ({error}); copy it again") from None
+
+
+def _refuse_declarations(*_: object) -> None:
+    # declarations can define entities that grow without bound
+    raise ValueError("it declares a document type")
+
+
+class _Collector:
+    """Keeps the texts that matter: <annotation>: <size>: ..., <object>: ..., <bndbox>: ..."""
+
+    def __init__(self) -> None:
+        self.size: dict[str, str] = {}
+        self.objects: list[dict[str, str]] = []
+        self._open: list[str] = []
+
+    def start(self, tag: str, _attributes: dict[str, str]) -> None:
+        self._open.append(tag)
+        if self._open[1:] == ["object"]:
+            self.objects.append({})
+
+    def end(self, _tag: str) -> None:
+        self._open.pop()
+
+    def text(self, text: str) -> None:
+        inside, tag = self._open[1:-1], self._open[-1]
+        if inside == ["size"]:
+            self.size[tag] = self.size.get(tag, "") + text
+        # parts of an object have boxes of their own, deeper down
+        elif inside in (["object"], ["object", "bndbox"]) and tag in _WANTED:
+            self.objects[-1][tag] = self.objects[-1].get(tag, "") + text
+
+
+def _object(found: dict[str, str]) -> XmlObject:
+    missing = [tag for tag in _WANTED if tag not in found and tag != "trackid"]
+    if missing:
+        raise ValueError(f"an object without {missing[0]}")
+    left, top, right, bottom = (float(found[tag]) for tag in ("xmin", "ymin", "xmax", "ymax"))
+    if not (-1e6 < left <= right < 1e6 and -1e6 < top <= bottom < 1e6):
+        raise ValueError(f"a box from {left}, {top} to {right}, {bottom}")
+    track = int(found["trackid"]) if "trackid" in found else None
+    if track is not None and not 0 <= track < 2**31:
+        raise ValueError(f"trackid {track}")
+    return XmlObject(found["name"].strip(), track, left, top, right - left, bottom - top)
