@@ -1,25 +1,32 @@
-"""Where optical flow comes from: computed between two frames, or read from files."""
+"""Flow estimators by name."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import cv2
-import numpy as np
-
-from vosbench.data.formats.flo import read_flo
-from vosbench.data.video import FlowField, Frame, LazySequence, Video
+from vosbench.data.video import FlowField, Frame
 from vosbench.errors import InputError, unknown_name
+from vosbench.flow.classical import DIS, TVL1, DeepFlow, Farneback
+from vosbench.flow.precomputed import Precomputed
+from vosbench.flow.raft import RAFT, RAFTLarge, RAFTSmall
 
-_DIS_PRESETS = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-}
+__all__ = [
+    "DIS",
+    "ESTIMATORS",
+    "RAFT",
+    "TVL1",
+    "DeepFlow",
+    "Farneback",
+    "FlowEstimator",
+    "Precomputed",
+    "RAFTLarge",
+    "RAFTSmall",
+    "build_estimator",
+    "parse_flow",
+]
 
 
 @runtime_checkable
@@ -47,109 +54,17 @@ class FlowEstimator(Protocol):
         ...
 
 
-class DIS:
-    """Dense Inverse Search (Kroeger et al., ECCV 2016) as implemented by OpenCV, on grey frames.
-
-    The result does not depend on the number of threads. Frames of fewer than 32 pixels a side are
-    padded by repeating their last row and column.
-
-    Args:
-        preset: ``"ultrafast"``, ``"fast"`` or ``"medium"``: OpenCV's names, from fast to accurate.
-
-    Raises:
-        InputError: unknown preset.
-    """
-
-    name = "dis"
-
-    def __init__(self, preset: str = "medium") -> None:
-        if preset not in _DIS_PRESETS:
-            raise unknown_name("preset of dis", preset, _DIS_PRESETS)
-        self.settings: dict[str, Any] = {"preset": preset, "opencv": cv2.__version__}
-        self._preset = _DIS_PRESETS[preset]
-
-    def __call__(self, first: Frame, second: Frame) -> FlowField:
-        """Return the (2, H, W) float32 flow in pixels from `first` to `second`, (H, W, 3) uint8 each."""
-        height, width = first.shape[:2]
-        greys = [_padded(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in (first, second)]
-        start = np.zeros((*greys[0].shape, 2), np.float32)
-        # A new solver per call: it holds buffers, so one cannot be shared by threads or pickled.
-        flow = np.asarray(cv2.DISOpticalFlow.create(self._preset).calc(greys[0], greys[1], start))
-        return np.ascontiguousarray(flow[:height, :width].transpose(2, 0, 1), dtype=np.float32)
-
-
-def _padded(grey: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    # OpenCV picks its scales by the width when a side is shorter than a patch (8 pixels) at the
-    # finest scale (a quarter, in the fast presets), and then crashes on wide, low frames.
-    height, width = grey.shape
-    below, right = max(32 - height, 0), max(32 - width, 0)
-    return cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
-
-
-class Precomputed:
-    """Flow that another program wrote: ``FOLDER/SEQUENCE/FRAME.flo``, from FRAME to the next frame.
-
-    Args:
-        folder: holds a folder per sequence.
-
-    Raises:
-        InputError: no such folder.
-    """
-
-    name = "precomputed"
-
-    def __init__(self, folder: Path | str) -> None:
-        self._folder = Path(folder)
-        if not self._folder.is_dir():
-            raise InputError(f"{folder}: no such folder of precomputed flow")
-        self.settings: dict[str, Any] = {"folder": str(folder)}
-
-    def read(self, video: Video) -> LazySequence[FlowField]:
-        """Return the T-1 fields of a video, read when indexed.
-
-        Raises:
-            InputError: a file is missing; when indexed, broken or of another size than the frames.
-        """
-        paths = self._files(video)
-
-        def load(index: int) -> FlowField:
-            flow = read_flo(paths[index])
-            height, width = video.frames[index].shape[:2]
-            if flow.shape[1:] != (height, width):
-                raise InputError(
-                    f"{paths[index]}: flow is {flow.shape[2]}x{flow.shape[1]}, "
-                    f"the frames of {video.name} are {width}x{height}"
-                )
-            return flow
-
-        return LazySequence(load, len(paths))
-
-    def content_hash(self, video: Video) -> str:
-        """Return a SHA-256 over the files of a video.
-
-        Raises:
-            InputError: a file is missing.
-        """
-        digest = hashlib.sha256()
-        for path in self._files(video):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()
-
-    def _files(self, video: Video) -> list[Path]:
-        paths = [self._folder / video.name / f"{name}.flo" for name in video.frame_names[:-1]]
-        for path in paths:
-            if not path.is_file():
-                raise InputError(
-                    f"{path}: missing; precomputed flow needs a file for every frame but the last"
-                )
-        return paths
-
-
 ESTIMATORS: Mapping[str, Callable[..., FlowEstimator | Precomputed]] = {
     "dis": DIS,
+    "farneback": Farneback,
+    "deepflow": DeepFlow,
+    "tvl1": TVL1,
+    "raft": RAFT,
+    "raft_small": RAFTSmall,
+    "raft_large": RAFTLarge,
     "precomputed": Precomputed,
 }
+"""Name -> class; the first argument of a class is the one that `parse_flow` takes without its name."""
 
 
 def build_estimator(name: str, **settings: Any) -> FlowEstimator | Precomputed:
@@ -158,9 +73,7 @@ def build_estimator(name: str, **settings: Any) -> FlowEstimator | Precomputed:
     Raises:
         InputError: unknown name, setting or value.
     """
-    if name not in ESTIMATORS:
-        raise unknown_name("flow estimator", name, ESTIMATORS)
-    accepted = inspect.signature(ESTIMATORS[name]).parameters
+    accepted = _parameters(name)
     for setting in settings:
         if setting not in accepted:
             raise unknown_name(f"setting of flow estimator {name}", setting, accepted)
@@ -168,3 +81,49 @@ def build_estimator(name: str, **settings: Any) -> FlowEstimator | Precomputed:
     if missing:
         raise InputError(f"flow estimator {name} needs '{missing[0]}'")
     return ESTIMATORS[name](**settings)
+
+
+def parse_flow(text: str) -> tuple[str, dict[str, Any]]:
+    """Return name and settings of the estimator that a short text means, for `build_estimator`.
+
+    A folder means precomputed flow. Else the text is ``NAME``, ``NAME:VALUE`` or
+    ``NAME:VALUE,KEY=VALUE``, where the bare value is the estimator's first setting: ``dis:fast``,
+    ``raft:raft-small.pth,iterations=24``, ``precomputed:FOLDER,direction=backward``.
+
+    Raises:
+        InputError: unknown name or setting, or a number that is none.
+    """
+    if Path(text).is_dir():
+        return "precomputed", {"folder": text}
+    name, _, rest = text.partition(":")
+    if name not in ESTIMATORS and ("/" in text or "\\" in text):
+        raise InputError(f"{text}: no such folder of precomputed flow")
+    accepted = _parameters(name)
+    if rest and not accepted:
+        raise InputError(f"--flow {text}: {name} has no settings")
+    settings: dict[str, Any] = {}
+    for item in filter(None, (part.strip() for part in rest.split(","))):
+        key, equals, value = item.partition("=")
+        if not equals:
+            key, value = next(iter(accepted), ""), item
+        if key not in accepted:
+            raise unknown_name(f"setting of flow estimator {name}", key or item, accepted)
+        if key in settings:
+            raise InputError(f"--flow {text}: '{key}' is given twice")
+        settings[key] = _value(text, key, value, accepted[key].default)
+    return name, settings
+
+
+def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    if name not in ESTIMATORS:
+        raise unknown_name("flow estimator", name, ESTIMATORS)
+    return inspect.signature(ESTIMATORS[name]).parameters
+
+
+def _value(text: str, key: str, value: str, default: Any) -> Any:
+    if not isinstance(default, int):
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"--flow {text}: '{key}' is a number, not '{value}'") from None

@@ -14,6 +14,8 @@ from vosbench.files import write_text
 StereoPose = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Left and right (4, 4) camera-to-world matrices; camera axes: x right, y up, looking along -z."""
 
+_MOST_DIGITS = 9
+
 
 def read_cameras(path: Path) -> dict[int, StereoPose]:
     """Read ``camera_data.txt``: blocks of ``Frame n``, ``L`` and 16 numbers, ``R`` and 16 numbers.
@@ -24,11 +26,9 @@ def read_cameras(path: Path) -> dict[int, StereoPose]:
     Raises:
         InputError: the file is missing or a block is malformed.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     lines = [
         (number, line.split())
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for number, line in enumerate(_text(path).splitlines(), start=1)
         if line.strip()
     ]
     if not lines or len(lines) % 3:
@@ -37,6 +37,8 @@ def read_cameras(path: Path) -> dict[int, StereoPose]:
     for index in range(0, len(lines), 3):
         frame, left, right = lines[index : index + 3]
         number = _frame_number(path, *frame)
+        if number in cameras:
+            raise InputError(f"{path}, line {frame[0]}: a second block of frame {number}")
         cameras[number] = _matrix(path, *left, "L"), _matrix(path, *right, "R")
     return cameras
 
@@ -55,8 +57,19 @@ def write_cameras(path: Path, cameras: Mapping[int, StereoPose]) -> None:
     write_text(path, "".join(blocks))
 
 
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return path.read_text(encoding="ascii")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: damaged, it is no plain text; copy it again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def _frame_number(path: Path, line: int, words: list[str]) -> int:
-    if len(words) != 2 or words[0] != "Frame" or not words[1].isdigit():
+    if len(words) != 2 or words[0] != "Frame" or not words[1].isdigit() or len(words[1]) > _MOST_DIGITS:
         raise InputError(f"{path}, line {line}: expected 'Frame' and a number")
     return int(words[1])
 
@@ -65,9 +78,12 @@ def _matrix(path: Path, line: int, words: list[str], side: str) -> NDArray[np.fl
     if words[0] != side or len(words) != 17:
         raise InputError(f"{path}, line {line}: expected '{side}' and 16 numbers")
     try:
-        return np.array([float(word) for word in words[1:]]).reshape(4, 4)
+        pose = np.array([float(word) for word in words[1:]]).reshape(4, 4)
     except ValueError:
         raise InputError(f"{path}, line {line}: one of the 16 values is not a number") from None
+    if not np.isfinite(pose).all():
+        raise InputError(f"{path}, line {line}: one of the 16 values is not finite")
+    return pose
 
 
 def _numbers(pose: NDArray[np.float64]) -> str:

@@ -13,9 +13,8 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from vosbench.data.formats.image import image_size
+from vosbench.data.formats.image import opened_image
 from vosbench.data.formats.pnm import read_pnm
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
@@ -217,15 +216,11 @@ def read_labels(path: Path) -> NDArray[np.uint32]:
     """
     if path.suffix.lower() in (".pgm", ".ppm"):
         return _labels(read_pnm(path))
-    image_size(path)
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise InputError(f"{path}: more than 8 bits per pixel; labels have 8")
-            keep = {"LA": "L", "RGBA": "RGB", "1": "L", "PA": "P"}.get(image.mode, image.mode)
-            return _labels(np.array(image.convert(keep), np.uint8))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged or truncated ({error}); copy it again") from None
+    with opened_image(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise InputError(f"{path}: more than 8 bits per pixel; labels have 8")
+        keep = {"LA": "L", "RGBA": "RGB", "1": "L", "PA": "P"}.get(image.mode, image.mode)
+        return _labels(np.array(image.convert(keep), np.uint8))
 
 
 def _labels(values: NDArray[np.uint8]) -> NDArray[np.uint32]:

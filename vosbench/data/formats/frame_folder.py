@@ -44,7 +44,7 @@ def _is_image(path: Path) -> bool:
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     parts = re.split(r"([0-9]+)", path.stem)
-    key = [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in parts if part]
+    key = [(int(part), "") if part[0] in "0123456789" else (-1, part.lower()) for part in parts if part]
     return key, path.name
 
 

@@ -17,6 +17,10 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", "
 """Lower-case endings of files taken for frames."""
 
 _JPEG_QUALITY = 95
+_MOST_PIXELS = 2**26
+"""Twice 8K video."""
+# Pillow tries every format it knows otherwise, whatever the suffix, and starts programs for some.
+_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP")
 
 
 def read_frame(path: Path) -> Frame:
@@ -25,7 +29,7 @@ def read_frame(path: Path) -> Frame:
     Raises:
         InputError: missing, no image, truncated, or more than 8 bits per channel.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         if image.mode.startswith(("I", "F")):
             raise InputError(f"{path}: more than 8 bits per channel; convert it to an 8-bit image")
         return np.array(image.convert("RGB"))
@@ -37,7 +41,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing or no image.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         return image.height, image.width
 
 
@@ -54,12 +58,21 @@ def write_frame(path: Path, frame: Frame) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image of a usual format with Pillow; also what goes wrong in the block is the file's fault.
+
+    Raises:
+        InputError: missing, no image, unreasonably large, or damaged.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise InputError(f"{path}: {image.width}x{image.height} pixels; is the file damaged?")
             yield image
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
         reason = str(error).replace(str(path), "it").replace("\n", " ")
         raise InputError(f"{path}: not a readable image ({reason}); copy it again") from None

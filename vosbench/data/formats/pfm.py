@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vosbench.data.video import FlowField
 from vosbench.errors import InputError
 from vosbench.files import atomic_path
 
-_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+0-9.eE]+)\s")
+_HEADER = re.compile(rb"(P[Ff])\s+(\d{1,6})\s+(\d{1,6})\s+([-+0-9.eE]{1,32})\s")
 
 
 def read_pfm(path: Path) -> NDArray[np.float32]:
@@ -25,27 +26,56 @@ def read_pfm(path: Path) -> NDArray[np.float32]:
         stores the bottom row first).
 
     Raises:
-        InputError: the file is missing, is no PFM, or is truncated.
+        InputError: the file is missing, is no PFM, or is longer or shorter than its size says.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    content = path.read_bytes()
+    channels, values = _read(path, (1, 3))
+    return values[..., 0] if channels == 1 else values
+
+
+def read_flow_pfm(path: Path) -> FlowField:
+    """Read optical flow as (2, H, W) float32: the first two channels of a colour PFM.
+
+    The third channel is ignored; it may be left out, though the header then still says ``PF``.
+
+    Raises:
+        InputError: as `read_pfm`, or a grey file.
+    """
+    channels, values = _read(path, (3, 2))
+    if channels == 1:
+        raise InputError(f"{path}: one channel, but optical flow needs a colour PFM (u, v, 0)")
+    return np.ascontiguousarray(values[..., :2].transpose(2, 0, 1))
+
+
+def _read(path: Path, allowed: tuple[int, ...]) -> tuple[int, NDArray[np.float32]]:
+    """Return the number of channels and (H, W, channels), top row first."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     header = _HEADER.match(content)
     if header is None:
         raise InputError(f"{path}: not a PFM file (the header must be PF or Pf, width, height, scale)")
     width, height = int(header[2]), int(header[3])
     try:
-        order = "<" if float(header[4]) < 0 else ">"
+        scale = float(header[4])
     except ValueError:
         raise InputError(f"{path}: the PFM scale '{header[4].decode()}' is not a number") from None
-    shape = (height, width, 3) if header[1] == b"PF" else (height, width)
-    needed, present = 4 * int(np.prod(shape)), len(content) - header.end()
-    if present < needed:
+    if not width or not height or not scale:
+        raise InputError(f"{path}: {width}x{height} with scale {scale} is no PFM")
+    choices = (1,) if header[1] == b"Pf" else tuple(n for n in allowed if n > 1)
+    needed, present = {4 * height * width * n: n for n in choices}, len(content) - header.end()
+    if present not in needed:
+        wanted = next(iter(needed))
+        state = "truncated" if present < wanted else "too long"
         raise InputError(
-            f"{path}: truncated, {present} bytes of pixels where {width}x{height} needs {needed}"
+            f"{path}: {state}, {present} bytes of pixels where {width}x{height} needs {wanted}; copy it again"
         )
-    values = np.frombuffer(content, f"{order}f4", count=needed // 4, offset=header.end())
-    return np.ascontiguousarray(values.reshape(shape)[::-1], dtype=np.float32)
+    channels = needed[present]
+    values = np.frombuffer(content, "<f4" if scale < 0 else ">f4", offset=header.end())
+    rows = values.reshape(height, width, channels)[::-1]
+    return channels, np.ascontiguousarray(rows, dtype=np.float32)
 
 
 def write_pfm(path: Path, values: NDArray[np.float32], *, big_endian: bool = False) -> None:

@@ -123,6 +123,19 @@ def png_header(data: bytes, source: Path) -> PngHeader:
     return PngHeader(*struct.unpack_from(">IIBBBBB", data, 16))
 
 
+def read_header(path: Path) -> PngHeader:
+    """Return the header of a PNG file.
+
+    Raises:
+        InputError: cannot be read, no PNG, or truncated within the header.
+    """
+    try:
+        with path.open("rb") as file:
+            return png_header(file.read(_HEADER_BYTES), path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def write_ids(path: Path, ids: IdMap, palette: Palette | None = None) -> None:
     """Write (H, W) uint8 ids as an 8-bit indexed PNG, atomically.
 

@@ -50,7 +50,7 @@ def decode_pixels(data: bytes, height: int, width: int, bits: int = 8) -> Pixels
     inflate = zlib_ng.decompressobj()
     try:
         # one byte more than there should be tells whether there is too much, and no more is made
-        content = inflate.decompress(_compressed(data), size + 1)
+        content = inflate.decompress(compressed_pixels(data), size + 1)
     except _DAMAGED as error:
         raise ValueError(str(error)) from None
     if len(content) != size or not inflate.eof:
@@ -71,7 +71,7 @@ def _unpacked(rows: Pixels, bits: int) -> Pixels:
     return pixels.reshape(len(rows), -1)
 
 
-def _compressed(data: bytes) -> bytes:
+def compressed_pixels(data: bytes) -> bytes:
     """Return the content of all IDAT chunks."""
     parts = []
     at = _FIRST_CHUNK

@@ -1,0 +1,122 @@
+"""Flow of whole data sets as files that this and other programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vosbench.data.formats.flo import read_flo, write_flo
+from vosbench.data.formats.kitti import read_kitti, write_kitti
+from vosbench.data.video import FlowField, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.flow.cache import attach_flow
+from vosbench.flow.estimators import FlowEstimator
+from vosbench.flow.flow_files import SUFFIXES
+from vosbench.flow.provenance import FILE, describe, frame_digest, read_provenance, write_provenance
+
+Progress = Callable[[str, int, int], None]
+"""Told the sequence, how many of its pairs are done, and how many it has."""
+
+FORMATS = (".flo", ".png")
+
+
+def compute(
+    videos: Sequence[Video],
+    estimator: FlowEstimator,
+    out: Path,
+    progress: Progress | None = None,
+    fmt: str = ".flo",
+    cache: Path | None = None,
+) -> Path:
+    """Write the forward flow of videos as ``OUT/SEQUENCE/FRAME.flo``, with where it came from.
+
+    The fields are those that methods see when the estimator runs along with them, rounded to
+    float16 (`vosbench.flow.cache.attach_flow`). ``provenance.json`` in the folder of a sequence names the
+    estimator, its settings and a hash of every frame; `Precomputed` compares it with the frames it
+    is used for. Run again, it goes on where it stopped: what is there and sound stays.
+
+    Args:
+        videos: a data set, or any videos of different names.
+        estimator: computes a pair.
+        out: written into.
+        progress: told about every pair.
+        fmt: ``".flo"``, or ``".png"``: KITTI's 16 bits, in steps of 1/64 pixel and below 512 pixels.
+        cache: the flow cache to take fields from and to fill; None for none.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: unknown format, a folder with flow of something else, frames that cannot be read,
+            flow beyond the range of ``".png"``, or the disk is full.
+    """
+    if fmt not in FORMATS:
+        raise unknown_name("format of flow files", fmt, FORMATS)
+    names = [video.name for video in videos]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two videos are called {twice}; their flow cannot share a folder")
+    for video in videos:
+        folder = out / video.name
+        try:
+            _compute_sequence(video, estimator, folder, progress, fmt, cache)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    return out
+
+
+def _compute_sequence(
+    video: Video,
+    estimator: FlowEstimator,
+    folder: Path,
+    progress: Progress | None,
+    fmt: str,
+    cache: Path | None,
+) -> None:
+    frames = {name: frame_digest(frame) for name, frame in zip(video.frame_names, video.frames, strict=True)}
+    described = describe(estimator.name, estimator.settings, "forward", frames)
+    _claim(folder, described, fmt)
+    flow = attach_flow(video, estimator, cache, overwrite=True).flow or ()
+    for index in range(len(flow)):
+        path = folder / f"{video.frame_names[index]}{fmt}"
+        if not path.is_file() or not _sound(path, video.frames[index].shape[:2]):
+            _write(path, flow[index])
+        if progress is not None:
+            progress(video.name, index + 1, len(flow))
+
+
+def _claim(folder: Path, described: dict[str, Any], fmt: str) -> None:
+    """Say what the folder holds before anything is in it, so that a part of it is known for one."""
+    present = sorted(path.name for path in folder.glob("*") if path.suffix in SUFFIXES)
+    other = [name for name in present if not name.endswith(fmt)]
+    found = read_provenance(folder)
+    if found == described and not other:
+        return
+    if not present:
+        write_provenance(folder, described)
+        return
+    if found is None:
+        why = f"holds flow that was not written here, e.g. {present[0]}"
+    elif found == described:
+        why = f"holds flow of another format, e.g. {other[0]}"
+    else:
+        changed = [key for key in ("estimator", "settings", "frames") if found[key] != described[key]]
+        why = f"{FILE} says it holds flow of other {', '.join(changed) or 'origin'}"
+    raise InputError(f"{folder}: {why}; remove this folder or write to another one")
+
+
+def _sound(path: Path, size: tuple[int, ...]) -> bool:
+    try:
+        flow = read_flo(path) if path.suffix == ".flo" else read_kitti(path)[0]
+    except InputError:
+        return False
+    return flow.shape[1:] == size
+
+
+def _write(path: Path, flow: FlowField) -> None:
+    if not np.isfinite(flow).all():
+        raise InputError(f"{path}: the estimate is not a number somewhere; use another estimator")
+    (write_flo if path.suffix == ".flo" else write_kitti)(path, flow)

@@ -1,0 +1,184 @@
+"""Flow that another program wrote, read from its files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vosbench.data.formats.flo import read_flo
+from vosbench.data.formats.flow_picture import range_path, read_angle_magnitude
+from vosbench.data.formats.kitti import read_kitti
+from vosbench.data.formats.pfm import read_flow_pfm
+from vosbench.data.formats.png import read_header
+from vosbench.data.video import FlowField, LazySequence, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.flow.flow_files import NAMINGS, flow_files, sequence_folder
+from vosbench.flow.provenance import FILE, frame_digest, read_provenance
+
+DIRECTIONS = ("forward", "backward")
+
+# Middlebury's mark of unknown flow is 1e9 or more.
+_UNKNOWN = 1e9
+
+
+class Precomputed:
+    """Flow that another program wrote.
+
+    Formats: ``.flo``, ``.pfm``, 16-bit ``.png`` of KITTI, and 8-bit ``.png`` of angle and magnitude
+    with its range beside it (lossy). Colour wheels cannot be read back and are refused.
+
+    Folders: ``FOLDER/SEQUENCE``, and ``FOLDER/forward/SEQUENCE`` or ``FOLDER/SEQUENCE/forward`` (or
+    ``fw``, ``into_future``); a folder that does not say its direction is taken for forward.
+
+    Names: of the frame that the flow starts from (``00000.flo``, ``00000_flow.flo``,
+    ``flow_00000.flo``, ``00000LDOF.flo``, ``00000_epic.flo``), of both frames
+    (``00000_00001.flo``), or the index of the pair from 0 (``0000000.flo``, as FlowNet2 writes).
+    A video of T frames has T-1 files; one more for the last frame is passed over.
+
+    A ``provenance.json`` as `vosbench.flow.compute` writes it is compared with the frames.
+
+    Args:
+        folder: holds a folder per sequence.
+        direction: ``"forward"``, from a frame to the next, which is what methods expect, or
+            ``"backward"``: item t is then the flow from frame t+1 to frame t.
+        naming: ``"frame"`` or ``"index"`` where names could mean both; ``"index"`` also takes numbers
+            from 1.
+
+    Raises:
+        InputError: no such folder, direction or naming.
+    """
+
+    name = "precomputed"
+
+    def __init__(self, folder: Path | str, direction: str = "forward", naming: str = "auto") -> None:
+        self._folder = Path(folder)
+        if not self._folder.is_dir():
+            raise InputError(f"{folder}: no such folder of precomputed flow")
+        if direction not in DIRECTIONS:
+            raise unknown_name("direction of precomputed flow", direction, DIRECTIONS)
+        if naming not in NAMINGS:
+            raise unknown_name("naming of precomputed flow", naming, NAMINGS)
+        self._backward = direction == "backward"
+        self._naming = naming
+        self.settings: dict[str, Any] = {"folder": str(folder), "direction": direction, "naming": naming}
+
+    def read(self, video: Video) -> LazySequence[FlowField]:
+        """Return the T-1 fields of a video, read when indexed.
+
+        Raises:
+            InputError: a file is missing, or it is unclear which belongs to which frame; when
+                indexed, broken, of another size than the frames, without flow for some pixels, or
+                computed from other frames.
+        """
+        if len(video) < 2:
+            return LazySequence(lambda index: np.zeros(0, np.float32), 0)
+        paths = self._files(video)
+        check = _Check(video, self._sequence(video), self.provenance(video))
+
+        def load(index: int) -> FlowField:
+            flow = _read(paths[index])
+            check(index, paths[index], flow)
+            return flow
+
+        return LazySequence(load, len(paths))
+
+    def provenance(self, video: Video) -> dict[str, Any] | None:
+        """Return what the flow of a video says it was computed by; None when it says nothing.
+
+        Raises:
+            InputError: no folder of this video, a damaged ``provenance.json``, or the other direction.
+        """
+        if len(video) < 2:
+            return None
+        folder = self._sequence(video)
+        content = read_provenance(folder)
+        if content is not None and content["direction"] != self.settings["direction"]:
+            raise InputError(
+                f"{folder / FILE}: the flow is {content['direction']}, not {self.settings['direction']}"
+            )
+        return content
+
+    def content_hash(self, video: Video) -> str:
+        """Return a SHA-256 over the files of a video.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        digest = hashlib.sha256()
+        for path in self._files(video):
+            for part in (path, range_path(path)):
+                if part == path or (path.suffix == ".png" and part.is_file()):
+                    with part.open("rb") as file:
+                        digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def _sequence(self, video: Video) -> Path:
+        return sequence_folder(self._folder, video.name, backward=self._backward)
+
+    def _files(self, video: Video) -> list[Path]:
+        if len(video) < 2:
+            return []
+        return flow_files(
+            self._sequence(video), video.frame_names, backward=self._backward, naming=self._naming
+        )
+
+
+class _Check:
+    """Compares flow with the frames of its video; the last frame is remembered for the next pair."""
+
+    def __init__(self, video: Video, folder: Path, provenance: dict[str, Any] | None) -> None:
+        self._video = video
+        self._folder = folder
+        self._digests = None if provenance is None else provenance["frames"]
+        self._last: tuple[int, tuple[int, ...], str] | None = None
+
+    def __call__(self, index: int, path: Path, flow: FlowField) -> None:
+        height, width = self._frame(index)
+        if flow.shape[1:] != (height, width):
+            raise InputError(
+                f"{path}: flow is {flow.shape[2]}x{flow.shape[1]}, "
+                f"the frames of {self._video.name} are {width}x{height}"
+            )
+        if self._digests is not None:
+            self._frame(index + 1)
+
+    def _frame(self, index: int) -> tuple[int, ...]:
+        if self._last is not None and self._last[0] == index:
+            return self._last[1]
+        frame = self._video.frames[index]
+        digest = "" if self._digests is None else frame_digest(frame)
+        name = self._video.frame_names[index]
+        if self._digests is not None and self._digests.get(name) != digest:
+            raise InputError(
+                f"{self._folder / FILE}: the flow was computed from another frame {name} than that of "
+                f"{self._video.name}; compute it again, or remove this file to use it all the same"
+            )
+        self._last = (index, frame.shape[:2], digest)
+        return frame.shape[:2]
+
+
+def _read(path: Path) -> FlowField:
+    if path.suffix == ".flo":
+        return _known(path, read_flo(path))
+    if path.suffix == ".pfm":
+        return _known(path, read_flow_pfm(path))
+    if read_header(path).bits != 16:
+        return read_angle_magnitude(path)
+    flow, valid = read_kitti(path)
+    _refuse_gaps(path, int(valid.size - np.count_nonzero(valid)))
+    return flow
+
+
+def _known(path: Path, flow: FlowField) -> FlowField:
+    # not a number compares false too
+    known = (np.abs(flow) < _UNKNOWN).all(axis=0)
+    _refuse_gaps(path, int(known.size - np.count_nonzero(known)))
+    return flow
+
+
+def _refuse_gaps(path: Path, unknown: int) -> None:
+    if unknown:
+        raise InputError(f"{path}: {unknown} pixels have no flow, but methods need it everywhere; fill them")

@@ -1,0 +1,268 @@
+"""RAFT (Teed and Deng, "RAFT: Recurrent All-Pairs Field Transforms", ECCV 2020), torchvision's network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import pickle
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vosbench.data.video import FlowField, Frame
+from vosbench.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_VARIANTS = ("small", "large")
+
+# Original name -> torchvision's, applied in order to names without "module.".
+_RENAMED = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"^fnet\.", "feature_encoder."),
+        (r"^cnet\.", "context_encoder."),
+        (r"(?<=_encoder)\.conv1\.", ".convnormrelu.0."),
+        (r"(?<=_encoder)\.norm1\.", ".convnormrelu.1."),
+        (r"(?<=_encoder)\.conv2\.", ".conv."),
+        (r"(layer\d\.\d)\.conv(\d)\.", r"\1.convnormrelu\2.0."),
+        (r"(layer\d\.\d)\.norm(\d)\.", r"\1.convnormrelu\2.1."),
+        (r"^update_block\.encoder\.convc(\d)\.", r"update_block.motion_encoder.convcorr\1.0."),
+        (r"^update_block\.encoder\.convf(\d)\.", r"update_block.motion_encoder.convflow\1.0."),
+        (r"^update_block\.encoder\.conv\.", "update_block.motion_encoder.conv.0."),
+        (r"^update_block\.gru\.conv([zrq])\.", r"update_block.recurrent_block.convgru1.conv\1."),
+        (r"^update_block\.gru\.conv([zrq])(\d)\.", r"update_block.recurrent_block.convgru\2.conv\1."),
+        (r"^update_block\.mask\.0\.", "mask_predictor.convrelu.0."),
+        (r"^update_block\.mask\.2\.", "mask_predictor.conv."),
+    )
+)
+# The norm of a shortcut is listed twice in the original files: norm3 (norm4 in a bottleneck block) is the
+# same layer as downsample.1.
+_LISTED_TWICE = re.compile(r"layer\d\.\d\.norm(3|4)\.")
+
+# The coarsest level of the correlation pyramid is 1/64 of the frame and needs two cells a side.
+_SMALLEST_SIDE = 128
+_STRIDE = 8
+
+# torchvision's network keeps the correlation volume of the pair at hand on itself.
+_IN_USE = threading.Lock()
+
+
+class RAFT:
+    """RAFT from torchvision, in float32; frames are scaled to [-1, 1].
+
+    Frames are padded by repeating their edge, half on each side as the authors do for Sintel, to
+    multiples of 8 and at least 128 pixels; the flow is cut back. The correlation volume takes
+    ``(H W / 64)^2 * 5.3`` bytes: 0.2 GB at 854x480, 5.6 GB at 1920x1080.
+
+    Args:
+        weights: a file (torchvision's or the authors' own, whose layers are renamed) or a name of
+            torchvision, e.g. ``"C_T_V2"``, ``"C_T_SKHT_V2"`` or ``"Raft_Large_Weights.C_T_V2"``,
+            downloaded once by torch.hub.
+        variant: ``"small"`` or ``"large"``; None follows the weights.
+        iterations: refinements; 12 as in training, while the authors evaluate with 24 (FlyingChairs,
+            KITTI) and 32 (Sintel).
+        device: as `vosbench.models.zoo.move_to`; the same on every run, but CPU and CUDA differ in
+            the last digits.
+
+    Raises:
+        InputError: unknown name, a file that is no RAFT, weights that cannot be downloaded, no such
+            device, or fewer than one iteration.
+    """
+
+    name = "raft"
+
+    def __init__(
+        self, weights: str = "C_T_V2", variant: str | None = None, iterations: int = 12, device: str = "auto"
+    ) -> None:
+        import torch
+        import torchvision  # type: ignore[import-untyped]
+
+        if variant is not None and variant not in _VARIANTS:
+            raise unknown_name("variant of raft", variant, _VARIANTS)
+        if iterations < 1:
+            raise InputError(f"raft: iterations is {iterations}; it must be at least 1")
+        self._device = _device(device)
+        path = Path(weights) if _is_file(weights) else _downloaded(weights, variant)
+        state = read_raft(path)
+        found = "large" if any(key.startswith("mask_predictor.") for key in state) else "small"
+        if variant not in (None, found):
+            raise InputError(f"{path}: weights of raft_{found}, not of raft_{variant}")
+        network = _filled(path, found, state)
+        self._network = network.eval().requires_grad_(requires_grad=False).to(self._device)
+        self._iterations = iterations
+        self.settings: dict[str, Any] = {
+            "variant": found,
+            "weights": path.name,
+            "sha256": _sha256(path),
+            "iterations": iterations,
+            "device": self._device.type,
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+        }
+
+    def __call__(self, first: Frame, second: Frame) -> FlowField:
+        """Return the (2, H, W) float32 flow in pixels from `first` to `second`, (H, W, 3) uint8 each."""
+        import torch
+        from torch.backends import cudnn
+
+        height, width = first.shape[:2]
+        padding = (*_margins(width), *_margins(height))
+        left, top = padding[0], padding[2]
+        pair = torch.from_numpy(np.stack([first, second]))
+        images = pair.to(self._device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with (
+            _IN_USE,
+            torch.inference_mode(),
+            torch.autocast(self._device.type, enabled=False),
+            cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False),
+        ):
+            images = torch.nn.functional.pad(images, padding, mode="replicate")
+            estimates = self._network(images[:1], images[1:], num_flow_updates=self._iterations)
+            flow = estimates[-1][0, :, top : top + height, left : left + width]
+        return np.ascontiguousarray(flow.float().cpu().numpy())
+
+
+class RAFTSmall(RAFT):
+    """RAFT with the weights of torchvision's `raft_small`; arguments as `RAFT`."""
+
+    def __init__(self, weights: str = "C_T_V2", iterations: int = 12, device: str = "auto") -> None:
+        super().__init__(weights, "small", iterations, device)
+
+
+class RAFTLarge(RAFT):
+    """RAFT with the weights of torchvision's `raft_large`; arguments as `RAFT`."""
+
+    def __init__(self, weights: str = "C_T_V2", iterations: int = 12, device: str = "auto") -> None:
+        super().__init__(weights, "large", iterations, device)
+
+
+def read_raft(path: Path) -> dict[str, Tensor]:
+    """Read the weights of RAFT under torchvision's names, from its files or the authors'.
+
+    No code in the file is run.
+
+    Raises:
+        InputError: missing, not a PyTorch file of tensors, or not of a RAFT.
+    """
+    import torch
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of RAFT weights")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError):
+        raise InputError(f"{path}: not a PyTorch file of weights that can be read safely") from None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
+        raise InputError(f"{path}: not a state dict, which maps the names of layers to tensors")
+    return renamed(state)
+
+
+def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict of the authors' RAFT under torchvision's names; names of torchvision stay."""
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    result: dict[str, Tensor] = {}
+    for key, value in plain.items():
+        if _LISTED_TWICE.search(key) and _shortcut(key) in plain:
+            continue
+        for pattern, name in _RENAMED:
+            key = pattern.sub(name, key)
+        result[key] = value
+    return result
+
+
+def _shortcut(key: str) -> str:
+    return re.sub(r"\.norm\d\.", ".downsample.1.", key)
+
+
+def _filled(path: Path, variant: str, state: Mapping[str, Tensor]) -> nn.Module:
+    from torchvision.models import optical_flow  # type: ignore[import-untyped]
+
+    network: nn.Module = getattr(optical_flow, f"raft_{variant}")(weights=None)
+    expected = network.state_dict()
+    missing, left = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    # Files of old releases do not count batches; the count means nothing here.
+    missing = [key for key in missing if not key.endswith(".num_batches_tracked")]
+    if missing or left:
+        raise InputError(
+            f"{path}: not the weights of raft_{variant}: {len(missing)} tensors are missing"
+            f"{_example(missing)} and {len(left)} do not belong{_example(left)}"
+        )
+    try:
+        network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        wrong = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path}: not the weights of raft_{variant}: {wrong}") from None
+    return network
+
+
+def _example(names: list[str]) -> str:
+    return f" (e.g. {names[0]})" if names else ""
+
+
+def _is_file(weights: str) -> bool:
+    return Path(weights).is_file() or "/" in weights or Path(weights).suffix in (".pth", ".pt")
+
+
+def _downloaded(name: str, variant: str | None) -> Path:
+    """Return the file of torchvision's weights of this name, downloaded when it is not there yet."""
+    import torch
+    from torchvision.models import optical_flow
+
+    prefix, _, member = name.rpartition(".")
+    known: dict[str, Any] = {}
+    # Both sizes have weights of the same names: the large one is meant unless said otherwise.
+    for size in (variant,) if variant else reversed(_VARIANTS):
+        enum = getattr(optical_flow, f"Raft_{size.capitalize()}_Weights")
+        if prefix in ("", enum.__name__):
+            known = dict(enum.__members__) | known
+    if member not in known:
+        raise unknown_name("weights of raft (nor is there such a file)", name, known)
+    url = str(known[member].url)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if path.is_file():
+        return path
+    try:
+        # it announces itself on stderr
+        with contextlib.redirect_stderr(io.StringIO()):
+            torch.hub.load_state_dict_from_url(url, map_location="cpu", progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path.name}: RAFT weights cannot be downloaded ({_reason(error)}); put the file into "
+            f"{path.parent}, or give a file you have: raft:FILE"
+        ) from None
+    return path
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", error)).replace("\n", " ")[:120]
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError):
+        raise InputError(f"device '{name}' is not available here: choose auto, cpu or cuda") from None
+
+
+def _margins(side: int) -> tuple[int, int]:
+    """Return how many pixels to add before and after, half on each side."""
+    lacking = max(-(-side // _STRIDE) * _STRIDE, _SMALLEST_SIDE) - side
+    return lacking // 2, lacking - lacking // 2
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
