@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vosbench import __version__
-from vosbench.cli import data, judge, leaderboard, run, train, weights
+from vosbench.cli import data, flow, judge, leaderboard, run, train, weights
 from vosbench.errors import InputError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 for command in (train.fit, judge.score, run.predict, run.compare, judge.doctor):
     app.command()(command)
 app.add_typer(data.app, name="data")
+app.add_typer(flow.app, name="flow")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(weights.app, name="weights")
 

@@ -1,4 +1,4 @@
-"""The commands ``data list`` and ``data mini``."""
+"""The commands about data sets: ``data list``, ``download``, ``verify`` and ``mini``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from vosbench.cli.options import DataRoot
-from vosbench.cli.terminal import make_table, print_table
+from vosbench.cli.terminal import make_table, print_table, progress_bar
 
-app = typer.Typer(help="Data sets: what there is, and rendered miniatures.", no_args_is_help=True)
+app = typer.Typer(help="Data sets: list, download, verify, render miniatures.", no_args_is_help=True)
 
 
 @app.command("mini")
@@ -20,12 +20,13 @@ def data_mini(
     seed: Annotated[int, typer.Option(help="Of all random choices: same seed, same bytes.")] = 0,
     scenes: Annotated[int | None, typer.Option(min=1, help="Scenes or sequences per split.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    everything: Annotated[bool, typer.Option("--all", help="Render all of them.")] = False,
 ) -> None:
     """Render miniature editions in official layout, with exact ground truth."""
     from vosbench.data.mini import MINI_NAMES, write_mini
     from vosbench.data.roots import data_root as find
 
-    for each in MINI_NAMES if name == "all" else (name,):
+    for each in MINI_NAMES if everything or name == "all" else (name,):
         sys.stdout.write(f"{write_mini(each, find(data_root), seed=seed, scenes=scenes, workers=workers)}\n")
 
 
@@ -51,3 +52,23 @@ def data_list(
         found = "yes" if (root / each).is_dir() else "no"
         table.add_row(each, known.title, known.kind, found, known.size, known.licence)
     print_table(table)
+
+
+@app.command("download")
+def data_download(
+    name: Annotated[str, typer.Argument(help="Data set.")],
+    data_root: DataRoot = None,
+    keep_archives: Annotated[bool, typer.Option(help="Keep the archives beside the data set.")] = False,
+) -> None:
+    """Fetch a data set from its authors, check it and unpack it; interrupted, it goes on where it was."""
+    from vosbench.data.fetch import fetch
+    from vosbench.data.roots import data_root as find
+
+    with progress_bar(f"fetching {name}") as progress:
+        folder = fetch(
+            name,
+            find(data_root),
+            lambda done, total, what: progress(done, total, what),
+            keep_archives=keep_archives,
+        )
+    sys.stdout.write(f"{folder}\n")

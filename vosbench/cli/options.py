@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,7 +17,10 @@ SizeName = Annotated[
 ]
 Flow = Annotated[
     str | None,
-    typer.Option(help="Flow estimator, or a folder of flow: FOLDER/SEQUENCE/FRAME.flo; dis by default."),
+    typer.Option(
+        help="Flow: dis (default), farneback, deepflow, tvl1, raft:WEIGHTS, or a folder of flow files "
+        "FOLDER/SEQUENCE/FRAME.flo; settings follow, e.g. dis:fast or raft:WEIGHTS,iterations=24."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]
 Metrics = Annotated[
@@ -25,13 +28,6 @@ Metrics = Annotated[
 ]
 DatasetName = Annotated[str, typer.Option("--dataset", help="Data set name, e.g. davis16.")]
 Sequences = Annotated[str | None, typer.Option(help="Only these, separated by commas.")]
-
-
-def flow_settings(choice: str | None) -> tuple[str, dict[str, Any]]:
-    """Return name and settings of the estimator that ``--flow`` means."""
-    if choice is not None and Path(choice).is_dir():
-        return "precomputed", {"folder": choice}
-    return choice or "dis", {}
 
 
 def names(text: str | None) -> list[str] | None:

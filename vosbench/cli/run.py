@@ -18,7 +18,6 @@ from vosbench.cli.options import (
     SizeName,
     Split,
     Workers,
-    flow_settings,
     names,
 )
 from vosbench.cli.terminal import print_notes, progress_bar
@@ -43,13 +42,13 @@ def predict(
 ) -> None:
     """Segment a video file, a folder of frames or a data set."""
     from vosbench.data.roots import cache_root
-    from vosbench.flow.estimators import build_estimator
+    from vosbench.flow.estimators import build_estimator, parse_flow
     from vosbench.inference.predict import predict as run
     from vosbench.models.zoo import load_method, move_to
 
     method, _ = load_method(model, size, checkpoint)
     method = move_to(method, device)
-    name, settings = flow_settings(flow)
+    name, settings = parse_flow(flow or "dis")
     with progress_bar("predicting") as progress:
         predictions = run(
             source,
@@ -92,9 +91,10 @@ def compare(
     """Run methods on data sets, score them, and put measured beside reported numbers."""
     from vosbench.benchmark.compare import compare as run
     from vosbench.data.roots import cache_root
+    from vosbench.flow.estimators import parse_flow
     from vosbench.report.leaderboard import write_report
 
-    name, settings = flow_settings(flow)
+    name, settings = parse_flow(flow or "dis")
     with progress_bar("comparing") as progress:
         result = run(
             models=names(models) or [],

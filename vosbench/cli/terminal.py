@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from vosbench.benchmark.doctor import Finding
     from vosbench.benchmark.score import Score, ScorePair
 
-Report = Callable[[int, int, str], None]
-"""Called with the number of finished items, of all items, and the name of the last one."""
+Report = Callable[[int, int | None, str], None]
+"""Called with the number of finished items, of all items (None: not known), and the name of the last one."""
 
 
 def print_scores(shown: Score | ScorePair, folders: Sequence[Path]) -> None:
