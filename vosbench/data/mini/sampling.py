@@ -233,6 +233,7 @@ class _Sampler:
             behaviour,
             (middle - rest / 2, middle + rest / 2),
             annotated=True,
+            kind=kind,
         )
 
     def _room(self, floor: float) -> Body:

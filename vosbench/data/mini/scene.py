@@ -115,6 +115,7 @@ class Body:
         behaviour: static, moving, or moving with a pause.
         pause: first and last time of the pause of a stop-and-go body.
         annotated: whether it is a main object of the scene.
+        kind: what it is, a name in `vosbench.data.mini.bodies`; empty when it does not matter.
     """
 
     parts: tuple[Part, ...]
@@ -128,6 +129,7 @@ class Body:
     behaviour: Behaviour = Behaviour.STATIC
     pause: tuple[float, float] = (0.0, 0.0)
     annotated: bool = False
+    kind: str = ""
 
     def own_time(self, time: float) -> float:
         """Return the body's clock: it stands still for a static body and during a pause."""

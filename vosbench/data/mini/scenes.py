@@ -89,6 +89,11 @@ class Clip:
         self.settings = settings
         self.scene, self.objects = _sample(settings, split, index)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of the objects 1..K, see `vosbench.data.mini.bodies`."""
+        return tuple(self.scene.bodies[number].kind for number in self.objects)
+
     def _view(self, frame: int) -> View:
         return View(self.scene, frame, self.scene.camera(frame, self.settings.size))
 

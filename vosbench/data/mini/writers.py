@@ -11,12 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from vosbench.data.mini.coco import CocoMini
 from vosbench.data.mini.davis16 import Davis16Mini
 from vosbench.data.mini.davis17 import Davis17Mini
 from vosbench.data.mini.fbms import FbmsMini
 from vosbench.data.mini.ft3d import Ft3dMini
+from vosbench.data.mini.imagenet_vid import FusionSegVidMini, IlsvrcVidMini
+from vosbench.data.mini.saliency import DutsMini, Msra10kMini
 from vosbench.data.mini.segtrack import SegTrackMini
+from vosbench.data.mini.voc2012 import Voc2012Mini
 from vosbench.data.mini.youtube_objects import YouTubeObjectsMini
+from vosbench.data.mini.ytvos import YouTubeVosMini
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder, write_text
 
@@ -49,6 +54,13 @@ _SETTINGS: dict[str, Callable[..., MiniSettings]] = {
     "fbms": FbmsMini,
     "segtrack": SegTrackMini,
     "youtube_objects": YouTubeObjectsMini,
+    "coco": CocoMini,
+    "voc2012": Voc2012Mini,
+    "msra10k": Msra10kMini,
+    "duts": DutsMini,
+    "ilsvrc_vid": IlsvrcVidMini,
+    "fusionseg_vid": FusionSegVidMini,
+    "ytvos": YouTubeVosMini,
 }
 MINI_NAMES = tuple(_SETTINGS)
 """Data sets that have a miniature edition."""

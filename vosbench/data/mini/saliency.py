@@ -1,0 +1,51 @@
+"""Miniature MSRA10K and DUTS-TR in their official folder layouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from vosbench.data.mini.pictures import write_picture
+from vosbench.data.mini.scenes import Recipes
+from vosbench.data.mini.stills import STILLS, StillImages, render_still
+
+
+@dataclass(frozen=True)
+class Msra10kMini(StillImages):
+    """Settings of the miniature MSRA10K; see `StillImages`."""
+
+    recipes: ClassVar[Recipes] = {"train": STILLS}
+
+    def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
+        """Render one image into `folder`, the root of the data set."""
+        still = render_still(self, job)
+        place = folder / "MSRA10K_Imgs_GT" / "Imgs"
+        write_picture(place / f"{_number(job)}.jpg", still.picture)
+        write_picture(place / f"{_number(job)}.png", (still.ids > 0) * np.uint8(255))
+
+    def finish(self, folder: Path) -> None:
+        """Nothing is left to write: the official layout has no lists."""
+
+
+@dataclass(frozen=True)
+class DutsMini(StillImages):
+    """Settings of the miniature DUTS-TR; see `StillImages`."""
+
+    recipes: ClassVar[Recipes] = {"train": STILLS}
+
+    def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
+        """Render one image into `folder`, the root of the data set."""
+        still = render_still(self, job)
+        name = f"mini_{_number(job):08d}"
+        write_picture(folder / "DUTS-TR" / "DUTS-TR-Image" / f"{name}.jpg", still.picture)
+        write_picture(folder / "DUTS-TR" / "DUTS-TR-Mask" / f"{name}.png", (still.ids > 0) * np.uint8(255))
+
+    def finish(self, folder: Path) -> None:
+        """Nothing is left to write: the official layout has no lists."""
+
+
+def _number(job: tuple[str, int]) -> int:
+    return 77 + 41 * job[1]
