@@ -1,0 +1,135 @@
+"""Batches from worker processes without a new piece of shared memory for each.
+
+Pages of fresh shared memory are handed out by the system one by one, which takes as long as decoding the
+pictures that are put there. Here workers write into slots that stay, and the main process gives a slot
+back when nothing refers to the batch any more; without a free slot a batch travels as usual.
+"""
+
+from __future__ import annotations
+
+import mmap
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import get_worker_info
+
+Empty = Callable[[Sequence[int], torch.dtype], Tensor]
+"""(shape, dtype) -> a tensor to be written to."""
+
+Collate = Callable[[Sequence[Mapping[str, Tensor]], Empty], dict[str, Tensor]]
+
+_ALIGNED = 64
+
+
+class _Place(NamedTuple):
+    """Where a tensor lies in a slot: bytes from its start, and how they are read."""
+
+    offset: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+class SlotCollate:
+    """Collates in a worker, into memory shared with the process that made this object and forked the worker.
+
+    Args:
+        collate: takes items and where to get memory from.
+        workers: number of workers.
+        slots: batches of one worker that may be under way or in use at a time.
+        size: bytes of a batch; memory is taken when it is first written to.
+    """
+
+    def __init__(self, collate: Collate, workers: int, slots: int, size: int) -> None:
+        size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        self._collate = collate
+        self._slots = slots
+        self._size = size
+        self._memory = np.frombuffer(mmap.mmap(-1, workers * slots * size), np.uint8)
+        self._busy = np.frombuffer(mmap.mmap(-1, workers * slots), np.uint8)
+        _KNOWN[id(self)] = self
+
+    def __call__(self, items: Sequence[Mapping[str, Tensor]]) -> _Parcel | dict[str, Tensor]:
+        """Return a batch that becomes the dict of tensors on its way to the main process."""
+        slot = self._free_slot()
+        if slot is None:
+            return self._collate(items, new_tensor)
+        room = _Room(torch.from_numpy(self._bytes(slot)))
+        batch = self._collate(items, room.empty)
+        self._busy[slot] = 1
+        return _Parcel(id(self), slot, batch, room)
+
+    def unpack(self, slot: int, places: Mapping[str, _Place | Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of a slot, which is free again when the last of them is gone."""
+        array = self._bytes(slot)
+        weakref.finalize(array, self._busy.__setitem__, slot, 0).atexit = False
+        memory = torch.from_numpy(array)
+        return {
+            key: place if isinstance(place, Tensor) else _at(memory, place) for key, place in places.items()
+        }
+
+    def _free_slot(self) -> int | None:
+        worker = get_worker_info()
+        if worker is None:
+            return None
+        mine = range(worker.id * self._slots, (worker.id + 1) * self._slots)
+        return next((slot for slot in mine if not self._busy[slot]), None)
+
+    def _bytes(self, slot: int) -> NDArray[np.uint8]:
+        return self._memory[slot * self._size : (slot + 1) * self._size]
+
+
+_KNOWN: weakref.WeakValueDictionary[int, SlotCollate] = weakref.WeakValueDictionary()
+"""By id, which is the same in a forked worker."""
+
+
+def new_tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return memory of its own."""
+    return torch.empty(tuple(shape), dtype=dtype)
+
+
+class _Room:
+    """Gives out the memory of a slot, piece by piece, and new memory once that is full."""
+
+    def __init__(self, memory: Tensor) -> None:
+        self._memory = memory
+        self._used = 0
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        size = prod(shape) * dtype.itemsize
+        start = -(-self._used // _ALIGNED) * _ALIGNED
+        if start + size > len(self._memory):
+            return new_tensor(shape, dtype)
+        self._used = start + size
+        return self._memory[start : start + size].view(dtype).view(tuple(shape))
+
+    def place(self, tensor: Tensor) -> _Place | Tensor:
+        offset = tensor.data_ptr() - self._memory.data_ptr()
+        if not 0 <= offset < len(self._memory):
+            return tensor
+        return _Place(offset, tensor.dtype, tuple(tensor.shape), tensor.stride())
+
+
+class _Parcel:
+    """A batch whose pickle says where it lies."""
+
+    def __init__(self, pool: int, slot: int, batch: Mapping[str, Tensor], room: _Room) -> None:
+        self._address = pool, slot, {key: room.place(tensor) for key, tensor in batch.items()}
+
+    def __reduce__(self) -> tuple[Callable[..., dict[str, Tensor]], tuple[Any, ...]]:
+        return _unpack, self._address
+
+
+def _unpack(pool: int, slot: int, places: Mapping[str, _Place | Tensor]) -> dict[str, Tensor]:
+    return _KNOWN[pool].unpack(slot, places)
+
+
+def _at(memory: Tensor, place: _Place) -> Tensor:
+    values = memory.view(place.dtype)
+    return values.as_strided(place.shape, place.stride, place.offset // place.dtype.itemsize)
