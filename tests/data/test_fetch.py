@@ -85,16 +85,6 @@ def test_a_miniature_is_not_overwritten(davis):
         fetch("davis16", davis)
 
 
-def test_a_file_that_is_no_archive_is_put_in_its_place(site, tmp_path, monkeypatch):
-    (tmp_path / "site/list.txt").write_text("2008_000002\n")
-    source = Source(site("list.txt"), "list.txt", unpack_into="benchmark_RELEASE/dataset")
-    monkeypatch.setitem(SOURCES, "voc2012", (source,))
-    monkeypatch.setattr(module, "CATALOGUE", {})
-    for _ in range(2):
-        folder = fetch("voc2012", tmp_path / "root")
-        assert (folder / "benchmark_RELEASE/dataset/list.txt").read_text() == "2008_000002\n"
-
-
 @pytest.fixture
 def manual(site, tmp_path, monkeypatch):
     """Two parts, one by hand and one from the server; returns the data root."""
@@ -149,3 +139,8 @@ def test_offline_says_what_to_do(tmp_path, monkeypatch):
 def test_unknown_data_set(tmp_path):
     with pytest.raises(InputError, match="unknown data set to download 'davs16': did you mean davis16"):
         fetch("davs16", tmp_path)
+
+
+def test_a_data_set_that_is_made_here(tmp_path):
+    with pytest.raises(InputError, match="not published; download ilsvrc_vid and run 'vosbench data prepare"):
+        fetch("fusionseg_vid", tmp_path)

@@ -13,7 +13,8 @@ from vosbench.errors import InputError
 DOWNLOADS = ".downloads"
 """Folder of the data root that holds archives until their data set has been opened."""
 
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+_MADE = {"fusionseg_vid": "ilsvrc_vid"}
+"""Data sets that are made on this machine -> what they are made from."""
 
 
 def fetch(
@@ -44,6 +45,10 @@ def fetch(
         InputError: unknown name, a part that only a person can fetch (nothing is downloaded then), no
             connection, no space, a wrong or damaged file, or the reader refuses the result.
     """
+    if name in _MADE:
+        raise InputError(
+            f"{name}: not published; download {_MADE[name]} and run 'vosbench data prepare {name}'"
+        )
     sources = sources_of(name)
     folder, archives = root / name, root / DOWNLOADS / name
     if (folder / "MINI.json").is_file():
@@ -64,8 +69,6 @@ def fetch(
 
 def _done(source: Source, folder: Path) -> bool:
     home = folder / source.unpack_into
-    if not source.filename.endswith(_ARCHIVES):
-        return (home / source.filename).is_file()
     if source.manual is not None and source.inner is not None and (home / source.inner).exists():
         return True
     return is_unpacked(source.filename, home, source.checksum)
@@ -91,8 +94,4 @@ def _bring(
         path = download(source, archives, progress, retries)
     else:
         path = archives / source.filename
-    if source.filename.endswith(_ARCHIVES):
-        unpack(path, home, inner=source.inner, checksum=source.checksum, progress=progress)
-        return
-    home.mkdir(parents=True, exist_ok=True)
-    path.replace(home / source.filename)
+    unpack(path, home, inner=source.inner, checksum=source.checksum, progress=progress)

@@ -156,16 +156,18 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
             checksum="md5:82b4d87ceb2ed10f6038a1cba92111cb",
             inner="benchmark_RELEASE",
         ),
-        # Images of SBD outside the validation set of VOC.
-        Source(
-            "https://www.cs.cornell.edu/~bharathh/train_noval.txt",
-            "train_noval.txt",
-            checksum="md5:79bff800c5f0b1ec6b21080a3c066722",
-            unpack_into="benchmark_RELEASE/dataset",
-        ),
     ),
     # About 195 MB.
-    "msra10k": (Source("http://mftp.mmcheng.net/Data/MSRA10K_Imgs_GT.zip", "MSRA10K_Imgs_GT.zip"),),
+    "msra10k": (
+        Source(
+            "http://mftp.mmcheng.net/Data/MSRA10K_Imgs_GT.zip",
+            "MSRA10K_Imgs_GT.zip",
+            inner="MSRA10K_Imgs_GT",
+        ),
+    ),
+    "duts": (
+        Source("http://saliencydetection.net/duts/download/DUTS-TR.zip", "DUTS-TR.zip", inner="DUTS-TR"),
+    ),
     # About 92 GB.
     "ilsvrc_vid": (
         Source(
