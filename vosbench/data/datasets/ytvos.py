@@ -88,7 +88,7 @@ def _objects(path: Path, name: str, video: Any) -> dict[int, str]:
     objects = video.get("objects") if isinstance(video, dict) else None
     if not isinstance(objects, dict):
         raise InputError(
-            f"{path}: video {name} has no object 'objects'; it is not the meta.json of YouTube-VOS"
+            f"{path}: video {name!r} has no object 'objects'; it is not the meta.json of YouTube-VOS"
         )
     found: dict[int, str] = {}
     for key, item in objects.items():
@@ -96,7 +96,7 @@ def _objects(path: Path, name: str, video: Any) -> dict[int, str]:
         number = int(key) if key.isascii() and key.isdigit() and len(key) <= 3 else 0
         if not 1 <= number <= 254 or not isinstance(category, str):
             raise InputError(
-                f"{path}: object {key[:20]!r} of video {name} is no id from 1 to 254 with a category"
+                f"{path}: object {key[:20]!r} of video {name!r} is no id from 1 to 254 with a category"
             )
         found[number] = category
     return found

@@ -161,11 +161,9 @@ class CocoFile:
         item = self._read(number)
         category, crowd = item.get("category_id"), item.get("iscrowd", 0)
         if type(category) is not int or category not in self.categories:
-            raise InputError(
-                f"{where} has category_id {str(category)[:20]}, which 'categories' does not list"
-            )
+            raise InputError(f"{where} has category_id {category!r:.20}, which 'categories' does not list")
         if type(crowd) is not int or crowd not in (0, 1):
-            raise InputError(f"{where} has iscrowd {str(crowd)[:20]}; 0 or 1 is expected")
+            raise InputError(f"{where} has iscrowd {crowd!r:.20}; 0 or 1 is expected")
         return CocoObject(
             self.categories[category], _box(item.get("bbox"), where), bool(crowd), item.get("segmentation")
         )
@@ -210,7 +208,7 @@ def _walk(text: str, path: Path, lists: dict[str, Keep]) -> set[str]:
                 raise ValueError(f"no name before {at}")
             at = _expect(text, _skip(text, at), ":")
             if key in found:
-                raise ValueError(f"two lists '{key}'")
+                raise ValueError(f"two lists {key!r}")
             if key in lists and text[at : at + 1] == "[":
                 found.add(key)
                 at = _items(text, at, lists[key])

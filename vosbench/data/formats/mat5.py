@@ -148,7 +148,7 @@ def _fields(data: bytes, at: int, shape: tuple[int, ...], depth: int) -> dict[st
         element = _element(data, at)
         at = element.end
         if element.kind != _MATRIX:
-            raise ValueError(f"field {field} that is no array")
+            raise ValueError(f"field {field!r} that is no array")
         value = _matrix(element.data, depth + 1).value
         if isinstance(value, np.ndarray):
             fields[field] = value

@@ -55,7 +55,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
         raise ValueError("neither polygons nor run lengths")
     if segmentation.get("size") != [height, width]:
         raise ValueError(
-            f"run lengths of size {segmentation.get('size')}, but the image is [{height}, {width}]"
+            f"run lengths of size {segmentation.get('size')!r:.30}, but the image is [{height}, {width}]"
         )
     counts = segmentation.get("counts")
     if isinstance(counts, str):

@@ -55,7 +55,7 @@ def read_boxes(path: Path) -> tuple[tuple[int, int], list[XmlObject]]:
         if min(size) < 1:
             raise ValueError(f"a frame of size {size[1]}x{size[0]}")
         return size, [_object(found) for found in collector.objects]
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise InputError(f"{path}: no XML description of a frame ({error}); copy it again") from None
 
 
