@@ -313,12 +313,14 @@ def _clip(stock: Inventory, folder: Path, scene: str, view: str, kinds: list[str
     stock.checks += [Check(frames / f"{stem}{suffix}", picture_size, group) for stem in stems]
     if "disparity" in kinds:
         stock.checks += [Check(disparity / f"{stem}.pfm", map_size, group) for stem in stems]
-    for stem in stems[:-1]:
-        if "optical_flow" in kinds:
-            path = flow / f"OpticalFlowIntoFuture_{stem}_{view[0].upper()}.pfm"
-            stock.checks.append(Check(path, map_size, group))
-        if "disparity_change" in kinds:
-            stock.checks.append(Check(change / f"{stem}.pfm", map_size, group))
+    for stem in stems:
+        later = (
+            ("optical_flow", flow / f"OpticalFlowIntoFuture_{stem}_{view[0].upper()}.pfm"),
+            ("disparity_change", change / f"{stem}.pfm"),
+        )
+        # the last frame leads to one that is not there
+        expected = [path for kind, path in later if kind in kinds and (stem != stems[-1] or path.exists())]
+        stock.checks += [Check(path, map_size, group) for path in expected]
     if "camera_data" in kinds and view == "left":
         stock.checks.append(Check(folder / "camera_data" / scene / "camera_data.txt", _Cameras(tuple(stems))))
     stock.gaps(frames, stems, suffix)
