@@ -33,6 +33,10 @@ def test_the_official_text_is_read_row_by_row(tmp_path):
         ("Frame 6\nL 1 2\nR 1\n", "line 2: expected 'L' and 16"),
         (f"Frame 6\nL{' 1' * 16}\nL{' 1' * 16}\n", "line 3: expected 'R' and 16"),
         (f"Frame 6\nL{' x' * 16}\nR{' 1' * 16}\n", "line 2: one of the 16"),
+        (f"Frame 6\nL{' 1' * 16}\nR{' inf' * 16}\n", "line 3: one of the 16 values is not finite"),
+        (f"Frame {'6' * 5000}\nL{' 1' * 16}\nR{' 1' * 16}\n", "line 1: expected 'Frame'"),
+        (f"Frame 6\nL{' 1' * 16}\nR{' 1' * 16}\n" * 2, "line 4: a second block of frame 6"),
+        (f"Frame \u00b2\nL{' 1' * 16}\nR{' 1' * 16}\n", "no plain text"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_line(tmp_path, text, reason):

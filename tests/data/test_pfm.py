@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vosbench.data.formats.pfm import read_pfm, write_pfm
+from vosbench.data.formats.pfm import read_flow_pfm, read_pfm, write_pfm
 from vosbench.errors import InputError
 
 
@@ -35,6 +35,12 @@ def test_a_file_made_by_hand_in_big_endian_order(tmp_path):
         (b"", "not a PFM"),
         (b"Pf\n2 2\n1-1\n", "not a number"),
         (b"Pf\n2 2\n-1.0\n" + bytes(15), "truncated, 15 bytes"),
+        (b"Pf\n2 2\n-1.0\n" + bytes(17), "too long, 17 bytes"),
+        (b"Pf\n2 0\n-1.0\n", "2x0"),
+        (b"Pf\n2 2\n0\n" + bytes(16), "scale 0"),
+        (b"PF\n" + b"9" * 5000 + b" 2\n-1.0\n", "not a PFM"),
+        # 4 * 4294967296 * 2147483648 is 0 in 64 bits
+        (b"Pf\n4294967296 2147483648\n-1.0\n", "not a PFM"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, reason):
@@ -51,3 +57,27 @@ def test_a_missing_file_is_named(tmp_path):
 def test_two_channels_are_refused(tmp_path):
     with pytest.raises(ValueError, match="PFM holds"):
         write_pfm(tmp_path / "a.pfm", np.zeros((2, 2, 2), np.float32))
+
+
+def test_flow_is_the_first_two_channels(tmp_path):
+    values = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    write_pfm(tmp_path / "a.pfm", values)
+    flow = read_flow_pfm(tmp_path / "a.pfm")
+    assert flow.shape == (2, 2, 4)
+    np.testing.assert_array_equal(flow, values[..., :2].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(("scale", "order"), [(b"-1.0", "<f4"), (b"2.5", ">f4")])
+def test_flow_without_a_third_channel_is_told_by_the_length(tmp_path, scale, order):
+    values = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    content = b"PF\n2 3\n" + scale + b"\n" + values[::-1].astype(order).tobytes()
+    (tmp_path / "a.pfm").write_bytes(content)
+    np.testing.assert_array_equal(read_flow_pfm(tmp_path / "a.pfm"), values.transpose(2, 0, 1))
+    with pytest.raises(InputError, match="truncated"):
+        read_pfm(tmp_path / "a.pfm")
+
+
+def test_flow_of_one_channel_is_refused(tmp_path):
+    write_pfm(tmp_path / "a.pfm", np.zeros((2, 2), np.float32))
+    with pytest.raises(InputError, match=r"a\.pfm: one channel"):
+        read_flow_pfm(tmp_path / "a.pfm")

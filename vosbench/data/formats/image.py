@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing or no image.
     """
-    with opened_image(path) as image:
+    with opened_image(path, pixels=False) as image:
         return image.height, image.width
 
 
@@ -58,14 +59,20 @@ def write_frame(path: Path, frame: Frame) -> None:
 
 
 @contextmanager
-def opened_image(path: Path) -> Iterator[Image.Image]:
+def opened_image(path: Path, *, pixels: bool = True) -> Iterator[Image.Image]:
     """Open an image of a usual format with Pillow; also what goes wrong in the block is the file's fault.
+
+    Args:
+        path: the file.
+        pixels: whether they are needed; the header takes less reading.
 
     Raises:
         InputError: missing, no image, unreasonably large, or damaged.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        # From memory: asking a file for the length that a damaged chunk claims takes that much of it.
+        source = io.BytesIO(path.read_bytes()) if pixels else path
+        with Image.open(source, formats=_FORMATS) as image:
             if image.width * image.height > _MOST_PIXELS:
                 raise InputError(f"{path}: {image.width}x{image.height} pixels; is the file damaged?")
             yield image

@@ -160,12 +160,15 @@ def read_palette(path: Path) -> Palette | None:
     """Return the (256, 3) RGB palette of a PNG, black where it has no entry; None for a grey PNG.
 
     Raises:
-        InputError: no PNG.
+        InputError: no PNG, or damaged.
     """
     data = _read_bytes(path)
     png_header(data, path)
-    with Image.open(io.BytesIO(data)) as image:
-        stored = image.getpalette()
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            stored = image.getpalette()
+    except Exception:  # damaged files make Pillow fail in every way there is
+        raise InputError(f"{path}: PNG file is damaged or truncated; copy or write it again") from None
     if stored is None:
         return None
     colours = np.zeros((256, 3), np.uint8)
@@ -188,7 +191,7 @@ def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
             if zlib_ng.crc32(data[12:29]) != int.from_bytes(data[29:_HEADER_BYTES], "big"):
                 raise ValueError("checksum of the header")
             return decode_pixels(data, header.height, header.width, header.bits)
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             values = np.array(image)
         if header.colour == _GREY and header.bits in (2, 4):
             # Pillow stretches 2 and 4 bit grey to 0..255; ids are the stored levels.
@@ -196,7 +199,7 @@ def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
         return values
     except UnidentifiedImageError:
         raise InputError(f"{source}: PNG file is damaged; copy or write it again") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
         raise InputError(
             f"{source}: PNG file is damaged or truncated ({error}); copy or write it again"
         ) from None
