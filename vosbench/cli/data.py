@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vosbench.cli.options import DataRoot
+from vosbench.cli.options import DataRoot, Split
 from vosbench.cli.terminal import make_table, print_table, progress_bar
 
 app = typer.Typer(help="Data sets: list, download, verify, render miniatures.", no_args_is_help=True)
@@ -72,3 +72,22 @@ def data_download(
             keep_archives=keep_archives,
         )
     sys.stdout.write(f"{folder}\n")
+
+
+@app.command("verify")
+def data_verify(
+    name: Annotated[str, typer.Argument(help="Data set.")],
+    split: Split = None,
+    data_root: DataRoot = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; one per core by default.")] = None,
+) -> None:
+    """Decode every file of a data set and name all that is missing or damaged; status 1 when something is."""
+    from vosbench.data.roots import data_root as find
+    from vosbench.data.verify import verify
+
+    with progress_bar(f"verifying {name}") as progress:
+        damage = verify(name, find(data_root), split, progress, workers=workers)
+    for item in damage:
+        sys.stdout.write(f"{item}\n")
+    sys.stderr.write(f"verify: {len(damage) or 'no'} damaged or missing files\n")
+    raise typer.Exit(1 if damage else 0)
