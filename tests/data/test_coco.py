@@ -113,8 +113,8 @@ def test_layout_errors_say_what_to_unpack(root):
     (root / "coco/val2017/000000000009.jpg").unlink()
     with pytest.raises(InputError, match=r"000000000009\.jpg: no such file"):
         _ = open_dataset("coco", root, "val")[0].annotations[0]
+    (root / "coco/val2017").rename(root / "coco/elsewhere")
     with pytest.raises(InputError, match=r"val2017: no such folder; unpack val2017\.zip"):
-        (root / "coco/val2017").rename(root / "coco/elsewhere")
         open_dataset("coco", root, "val")
 
 
@@ -203,7 +203,7 @@ def test_more_objects_than_ids(tmp_path):
     whole = content()
     whole["annotations"] = [thing(9, 1, 0, 0, 2, 2)] * 255
     write(tmp_path, whole)
-    with pytest.raises(InputError, match="255 objects in image .*, ids end at 254"):
+    with pytest.raises(InputError, match=r"255 objects in image .*, ids end at 254"):
         _ = open_dataset("coco", tmp_path, "val")[0].boxes[0]
 
 

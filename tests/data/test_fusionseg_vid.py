@@ -46,7 +46,7 @@ def test_masks_of_unknown_videos_and_frames_are_named(root):
     with pytest.raises(InputError, match=r"000009\.png: there is no frame 000009"):
         _ = open_dataset("fusionseg_vid", root)[0]
     (root / "fusionseg_vid/Annotations/ILSVRC2015_train_99").mkdir()
-    with pytest.raises(InputError, match="lacks 1 of the 2 videos in .*, first ILSVRC2015_train_99"):
+    with pytest.raises(InputError, match=r"lacks 1 of the 2 videos in .*, first ILSVRC2015_train_99"):
         open_dataset("fusionseg_vid", root)
 
 
