@@ -82,12 +82,14 @@ def data_verify(
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; one per core by default.")] = None,
 ) -> None:
     """Decode every file of a data set and name all that is missing or damaged; status 1 when something is."""
+    from vosbench.data.catalogue import entry
     from vosbench.data.roots import data_root as find
     from vosbench.data.verify import verify
 
+    split = split or entry(name).split
     with progress_bar(f"verifying {name}") as progress:
         damage = verify(name, find(data_root), split, progress, workers=workers)
     for item in damage:
         sys.stdout.write(f"{item}\n")
-    sys.stderr.write(f"verify: {len(damage) or 'no'} damaged or missing files\n")
+    sys.stderr.write(f"verify: {name} {split}: {len(damage) or 'no'} damaged or missing files\n")
     raise typer.Exit(1 if damage else 0)
