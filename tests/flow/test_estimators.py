@@ -9,7 +9,17 @@ from vosbench.data.formats.flo import write_flo
 from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
-from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed, build_estimator
+from vosbench.flow.estimators import (
+    DIS,
+    ESTIMATORS,
+    TVL1,
+    DeepFlow,
+    Farneback,
+    FlowEstimator,
+    Precomputed,
+    build_estimator,
+    parse_flow,
+)
 
 
 def textured(height, width, seed=0):
@@ -27,6 +37,97 @@ def test_dis_finds_a_shift_right_and_down(preset):
     inner = flow[:, 20:-20, 20:-20]
     assert np.median(inner[0]) == pytest.approx(5, abs=0.2)
     assert np.median(inner[1]) == pytest.approx(3, abs=0.2)
+
+
+def test_farneback_finds_a_shift_right_and_down():
+    large = textured(120, 160)
+    flow = Farneback()(large[10:110, 10:150], large[7:107, 5:145])
+    assert flow.shape == (2, 100, 140)
+    assert flow.dtype == np.float32
+    inner = flow[:, 20:-20, 20:-20]
+    assert np.median(inner[0]) == pytest.approx(5, abs=0.3)
+    assert np.median(inner[1]) == pytest.approx(3, abs=0.3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (300, 5)])
+def test_farneback_takes_any_size(size):
+    first, second = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
+    flow = Farneback()(first, second)
+    assert flow.shape == (2, *size)
+    assert np.isfinite(flow).all()
+
+
+@pytest.mark.parametrize("estimator", [DeepFlow, TVL1])
+def test_contributed_estimators_run_or_say_which_package_has_them(estimator):
+    if not hasattr(cv2, "optflow"):
+        with pytest.raises(InputError, match="install opencv-contrib-python-headless"):
+            estimator()
+        return
+    large = textured(120, 160)
+    flow = estimator()(large[10:110, 10:150], large[7:107, 5:145])
+    assert np.median(flow[0, 20:-20, 20:-20]) == pytest.approx(5, abs=0.3)
+    assert np.median(flow[1, 20:-20, 20:-20]) == pytest.approx(3, abs=0.3)
+
+
+class Solver:
+    def calc(self, first, second, start):
+        assert first.ndim == 2
+        assert start.dtype == np.float32
+        return start + np.float32([2, 7])
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [("deepflow", "createOptFlow_DeepFlow"), ("tvl1", "createOptFlow_DualTVL1")]
+)
+def test_contributed_estimators_ask_opencv_for_their_function(monkeypatch, name, function):
+    monkeypatch.setattr(cv2, "optflow", type("optflow", (), {function: Solver}), raising=False)
+    flow = build_estimator(name)(*np.zeros((2, 4, 6, 3), np.uint8))
+    assert flow.shape == (2, 4, 6)
+    assert (flow[0] == 2).all()
+    assert (flow[1] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "settings"),
+    [
+        ("dis", "dis", {}),
+        ("dis:fast", "dis", {"preset": "fast"}),
+        ("dis:preset=fast", "dis", {"preset": "fast"}),
+        ("raft:a/raft-small.pth,iterations=24", "raft", {"weights": "a/raft-small.pth", "iterations": 24}),
+        ("raft_small:C_T_V1, device=cuda:1", "raft_small", {"weights": "C_T_V1", "device": "cuda:1"}),
+        (
+            "precomputed:a/flow,direction=backward",
+            "precomputed",
+            {"folder": "a/flow", "direction": "backward"},
+        ),
+    ],
+)
+def test_short_texts_name_an_estimator_and_its_settings(text, name, settings):
+    assert parse_flow(text) == (name, settings)
+
+
+def test_a_folder_means_precomputed_flow(tmp_path):
+    assert parse_flow(str(tmp_path)) == ("precomputed", {"folder": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("diss", "unknown flow estimator 'diss': did you mean dis"),
+        ("flows/davis", "flows/davis: no such folder of precomputed flow"),
+        ("farneback:3", "farneback has no settings"),
+        ("dis:fast,medium", "'preset' is given twice"),
+        ("raft:iteration=3", "unknown setting of flow estimator raft 'iteration': did you mean iterations"),
+        ("raft:iterations=many", "'iterations' is a number, not 'many'"),
+    ],
+)
+def test_wrong_texts_are_explained(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_flow(text)
+
+
+def test_every_estimator_is_documented():
+    assert all(estimator.__doc__ for estimator in ESTIMATORS.values())
 
 
 def test_dis_is_the_same_on_any_number_of_threads():
