@@ -133,6 +133,13 @@ def test_fusionseg_masks_also_fit_the_frames_of_imagenet_vid(mini, tmp_path):
         np.testing.assert_array_equal(near.frames[3], own.frames[3])
 
 
+def test_training_sets_show_scenes_of_their_own(mini):
+    pictures = [open_dataset(name, mini)[0].frames[0] for name in NAMES if name != "fusionseg_vid"]
+    for index, one in enumerate(pictures):
+        for other in pictures[:index]:
+            assert np.abs(one.astype(int) - other).mean() > 10
+
+
 @pytest.mark.slow
 def test_every_miniature_takes_seconds(tmp_path):
     import time

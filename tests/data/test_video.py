@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vosbench.data.video import LazyMapping, LazySequence, Segmentation, Video
+from vosbench.data.video import DeferredMapping, LazyMapping, LazySequence, Segmentation, Video
 
 
 def test_a_lazy_sequence_makes_an_item_only_when_asked():
@@ -34,6 +34,20 @@ def test_a_lazy_mapping_is_sorted_and_knows_its_keys_without_loading():
     assert 1 not in maps
     with pytest.raises(KeyError):
         maps[1]
+
+
+def test_a_deferred_mapping_is_made_once_and_only_when_it_is_needed():
+    made = []
+
+    def make():
+        made.append(True)
+        return {1: "dog", 2: "car"}
+
+    names = DeferredMapping(make)
+    assert not made
+    assert (names[2], list(names), len(names), 3 in names) == ("car", [1, 2], 2, False)
+    assert names == {1: "dog", 2: "car"}
+    assert made == [True]
 
 
 def test_the_length_of_a_video_is_its_number_of_frames():

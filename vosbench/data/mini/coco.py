@@ -36,6 +36,7 @@ class CocoMini(StillImages):
     """Settings of the miniature COCO; see `StillImages`."""
 
     recipes: ClassVar[Recipes] = {"train": STILLS, "val": STILLS}
+    stream: ClassVar[int] = 1
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one image into `folder`, the root of the data set."""

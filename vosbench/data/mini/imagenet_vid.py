@@ -47,6 +47,7 @@ class IlsvrcVidMini(NamedScenes):
     """Settings of the miniature ImageNet-VID; see `NamedScenes`. It has boxes and no masks."""
 
     recipes: ClassVar[Recipes] = {"train": _TRAIN, "val": _VAL}
+    stream: ClassVar[int] = 5
 
     scenes: int = 4
     frames: int = 12
@@ -78,6 +79,8 @@ class FusionSegVidMini(NamedScenes):
     """Settings of the miniature of FusionSeg's masks; see `NamedScenes`. It brings its own frames."""
 
     recipes: ClassVar[Recipes] = {"train": _TRAIN}
+    # the same videos
+    stream: ClassVar[int] = IlsvrcVidMini.stream
 
     scenes: int = 4
     frames: int = 12

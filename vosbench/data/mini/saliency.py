@@ -18,6 +18,7 @@ class Msra10kMini(StillImages):
     """Settings of the miniature MSRA10K; see `StillImages`."""
 
     recipes: ClassVar[Recipes] = {"train": STILLS}
+    stream: ClassVar[int] = 3
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one image into `folder`, the root of the data set."""
@@ -35,6 +36,7 @@ class DutsMini(StillImages):
     """Settings of the miniature DUTS-TR; see `StillImages`."""
 
     recipes: ClassVar[Recipes] = {"train": STILLS}
+    stream: ClassVar[int] = 4
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one image into `folder`, the root of the data set."""

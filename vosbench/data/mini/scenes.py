@@ -35,9 +35,11 @@ class NamedScenes:
         frames: frames per sequence.
         size: height and width.
         recipes: the named sequences; a name says how the camera moves and what is in front of it.
+        stream: number of the world; data sets of different streams show different scenes.
     """
 
     recipes: ClassVar[Recipes]
+    stream: ClassVar[int] = 0
 
     seed: int = 0
     scenes: int = 5
@@ -65,7 +67,8 @@ class NamedScenes:
 
     def entropy(self, split: str, index: int) -> tuple[int, ...]:
         """Return the seed of one sequence, which does not depend on how many there are."""
-        return self.seed, list(self.recipes).index(split), index
+        own = (self.stream,) if self.stream else ()
+        return *own, self.seed, list(self.recipes).index(split), index
 
     @property
     def aspect(self) -> float:

@@ -40,6 +40,7 @@ class Voc2012Mini(StillImages):
     """
 
     recipes: ClassVar[Recipes] = dict.fromkeys(_NAMES, STILLS)
+    stream: ClassVar[int] = 2
 
     scenes: int = 4
 

@@ -43,6 +43,7 @@ class YouTubeVosMini(NamedScenes):
             "0b0man0003": Recipe("truck", "biped", 1, main_height=0.7, speed=3),
         },
     }
+    stream: ClassVar[int] = 6
 
     scenes: int = 3
     frames: int = 16
