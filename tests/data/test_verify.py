@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from vosbench.data.catalogue import CATALOGUE
@@ -309,3 +311,49 @@ def test_damage_of_real_files_is_named_exactly(real_copy):
         "427x240 pixels, but the other files of dog have 854x480"
     )
     assert problems == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "lists"),
+    [
+        ("davis16", "ImageSets/480p/val.txt"),
+        ("davis17", "ImageSets/2017/val.txt"),
+        ("fbms", "Testset/*/GroundTruth/*Def.dat"),
+        ("ytvos", "train/meta.json"),
+        ("ft3d", "camera_data/TRAIN/*/*/camera_data.txt"),
+    ],
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=3)), min_size=1, max_size=4))
+def test_damaged_lists_never_crash(copy, minis, tmp_path, name, lists, edits):
+    folder = tmp_path / name if (tmp_path / name).is_dir() else copy(name)
+    path = files(folder, lists)[0]
+    content = bytearray((minis(name) / path.relative_to(tmp_path)).read_bytes())
+    for position, new in edits:
+        start = position % len(content)
+        content[start : start + len(new) + 1] = new
+    path.write_bytes(content)
+    damage = verify(name, folder.parent, workers=1)
+    assert all("\n" not in str(item) for item in damage)
+    assert all(item.path.is_relative_to(folder) for item in damage)
+
+
+def test_a_stray_number_is_not_a_million_damages(copy):
+    folder = copy("davis17")
+    path = files(folder, "JPEGImages/480p/*/00003.jpg")[0]
+    shutil.copyfile(path, path.with_name("99999999.jpg"))
+    problems = found(folder, "all")
+    assert len(problems) == 2
+    assert "frames, the numbers go from 00000 to 99999999" in problems[str(path.parent.relative_to(folder))]
+
+
+def test_names_that_clash(copy):
+    folder = copy("segtrack")
+    path = files(folder, "JPEGImages/*/*.png")[0]
+    shutil.copyfile(path, path.with_suffix(".jpg"))
+    assert any("has the same name as" in problem for problem in found(folder).values())
+
+
+def test_another_layout(tmp_path):
+    (tmp_path / "davis16/frames").mkdir(parents=True)
+    assert "no folder 'JPEGImages' in it" in found(tmp_path / "davis16")["."]

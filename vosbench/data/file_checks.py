@@ -22,15 +22,11 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         InputError: missing, empty, or unreadable.
     """
+    read_size(path)
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing") from None
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not content:
-        raise InputError(f"{path}: empty file")
-    return content
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -90,8 +86,9 @@ def labels_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing, empty, damaged or truncated, or no labels.
     """
-    read_size(path)
+    content = read_bytes(path)
     height, width = read_labels(path).shape
+    _check_png_end(path, content)
     return height, width
 
 
@@ -103,7 +100,7 @@ def read_size(path: Path) -> int:
     """
     try:
         size = path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         raise InputError(f"{path}: missing") from None
     if not size:
         raise InputError(f"{path}: empty file")

@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vosbench.data.datasets.folders import images
 from vosbench.data.file_checks import ids_size, picture_size
+from vosbench.data.formats.image import SUFFIXES
+from vosbench.errors import InputError
 
 Size = tuple[int, int]
 """Height and width."""
+
+_MOST_NAMED = 1000
+"""More missing numbers of one sequence are only counted: a stray number is not a million damages."""
 
 
 @dataclass(frozen=True, order=True)
@@ -73,15 +79,24 @@ class Inventory:
 
     def gaps(self, folder: Path, stems: Iterable[str], suffix: str, first: int | None = None) -> None:
         """Note numbers that are missing between the first frame and the last."""
-        numbers = {int(stem): len(stem) for stem in stems if stem.isascii() and stem.isdigit()}
-        if not numbers:
+        names = [stem for stem in stems if stem.isascii() and stem.isdigit() and len(stem) <= 9]
+        if not names:
             return
+        numbers, width = {int(name) for name in names}, len(names[0])
         low = min(numbers) if first is None else first
-        width = next(iter(numbers.values()))
+        rule = f"the numbers go from {low:0{width}d} to {max(numbers):0{width}d}"
+        lost = max(numbers) - low + 1 - len(numbers)
+        if lost > _MOST_NAMED:
+            self.lacks(folder, f"missing: {lost} frames, {rule}")
+            return
         for number in range(low, max(numbers)):
             if number not in numbers:
-                last = f"{max(numbers):0{width}d}"
-                self.lacks(
-                    folder / f"{number:0{width}d}{suffix}",
-                    f"missing: the numbers go from {low:0{width}d} to {last}",
-                )
+                self.lacks(folder / f"{number:0{width}d}{suffix}", f"missing: {rule}")
+
+    def images(self, folder: Path, suffixes: Iterable[str] = SUFFIXES) -> list[Path]:
+        """List pictures as `vosbench.data.datasets.folders.images` does; names that clash are damage."""
+        try:
+            return images(folder, suffixes)
+        except InputError as error:
+            self.lacks(folder, str(error).removeprefix(str(folder)).lstrip(":,/ "))
+            return []

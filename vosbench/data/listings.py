@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vosbench.data.datasets.base import dataset_folder
-from vosbench.data.datasets.folders import find_dataset, images, last_number, subfolders
+from vosbench.data.datasets.folders import find_dataset, last_number, subfolders
 from vosbench.data.file_checks import ids_size, labels_size, map_size, picture_size
 from vosbench.data.formats.camera import read_cameras
 from vosbench.data.formats.fbms import read_definition
@@ -179,10 +179,10 @@ def segtrack(root: Path, split: str) -> Inventory:
 def _segtrack_sequence(stock: Inventory, folder: Path, name: str) -> None:
     frames, truth = folder / "JPEGImages" / name, folder / "GroundTruth" / name
     listed = folder / "ImageSets" / f"{name}.txt"
-    paths = {path.stem: path for path in images(frames)}
+    paths = {path.stem: path for path in stock.images(frames)}
     suffix = next((path.suffix for path in paths.values()), ".png")
     homes = [truth / item for item in subfolders(truth)] or [truth]
-    masks = [{path.stem: path for path in images(home)} for home in homes]
+    masks = [{path.stem: path for path in stock.images(home)} for home in homes]
     if listed.is_file():
         stems = [Path(word).name for word in listed.read_text(errors="replace").split()[1:]]
     else:
@@ -208,18 +208,18 @@ def fbms(root: Path, split: str) -> Inventory:
     stock = Inventory(folder, sequences=len(names))
     for name in names:
         _fbms_sequence(stock, folder / name)
-        for path in images(home / "FBMS-3D" / wanted / name / "GroundTruth", (".png", ".pgm")):
+        for path in stock.images(home / "FBMS-3D" / wanted / name / "GroundTruth", (".png", ".pgm")):
             stock.checks.append(Check(path, labels_size, name))
     return stock
 
 
 def _fbms_sequence(stock: Inventory, folder: Path) -> None:
-    frames = images(folder, (".jpg", ".jpeg", ".ppm", ".png"))
+    frames = stock.images(folder, (".jpg", ".jpeg", ".ppm", ".png"))
     truth = folder / "GroundTruth"
     stock.checks += [Check(path, picture_size, folder.name) for path in frames]
     stock.frames += len(frames)
     definitions = sorted(truth.glob("*[Dd]ef.dat")) if truth.is_dir() else []
-    maps = images(truth, (".png", ".pgm"))
+    maps = stock.images(truth, (".png", ".pgm"))
     if not frames:
         stock.lacks(folder, "missing: a sequence without frames")
     if not definitions:
@@ -261,8 +261,8 @@ def youtube_objects(root: Path, split: str) -> Inventory:
 
 def _shot(stock: Inventory, name: str, homes: list[Path], labels: Path) -> None:
     stock.sequences += 1
-    masks = images(labels)
-    frames: list[Path] = next((found for home in homes if (found := images(home))), [])
+    masks = stock.images(labels)
+    frames: list[Path] = next((found for home in homes if (found := stock.images(home))), [])
     frames = [path for path in frames if path.stem.startswith("frame")] or frames
     stock.checks += [Check(path, picture_size, f"{name} masks") for path in masks]
     stock.checks += [Check(path, picture_size, f"{name} frames") for path in frames]
@@ -336,7 +336,7 @@ class _Cameras:
 
     def __call__(self, path: Path) -> None:
         there = read_cameras(path)
-        lost = [stem for stem in self.frames if int(stem) not in there]
+        lost = [stem for stem in self.frames if not stem.isdigit() or int(stem) not in there]
         if lost:
             raise InputError(f"{path}: no camera of frame {', '.join(lost)}")
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from vosbench.data.catalogue import entry, open_dataset
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.file_checks import read_size
 from vosbench.data.inventory import Check, Damage, Inventory, Size
 from vosbench.data.listings import LISTINGS
 from vosbench.errors import InputError
@@ -118,10 +117,8 @@ def verify(
 
 def _inventory(name: str, root: Path, split: str) -> Inventory | Dataset | Damage:
     """What should be there; the opened data set when it has no listing of its own."""
-    if name in LISTINGS:
-        return LISTINGS[name](root, split)
     try:
-        return open_dataset(name, root, split)
+        return LISTINGS[name](root, split) if name in LISTINGS else open_dataset(name, root, split)
     except InputError as error:
         if not (root / name).is_dir() or str(error).startswith("unknown "):
             raise
@@ -177,7 +174,6 @@ def _run(tasks: _Tasks, progress: Progress | None, workers: int) -> _Found:
 def _look(check: Check) -> _Found:
     """Decode one file."""
     try:
-        read_size(check.path)
         size = check.read(check.path)
     except InputError as error:
         return _Found([Damage(check.path, _problem(error, check.path))])
