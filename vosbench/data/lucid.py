@@ -322,7 +322,8 @@ class _Stage:
 def _seen(picture: Frame, labels: IdMap, camera: Affine) -> tuple[Frame, IdMap]:
     """Look at the background with a camera; beyond its border it is mirrored, with its ids."""
     height, width = labels.shape
-    border = cv2.BORDER_REFLECT_101
+    # OpenCV never returns from mirroring at a side of one pixel.
+    border = cv2.BORDER_REFLECT_101 if min(height, width) > 1 else cv2.BORDER_REPLICATE
     moved = cv2.warpAffine(picture, camera, (width, height), flags=cv2.INTER_CUBIC, borderMode=border)
     ids = cv2.warpAffine(labels, camera, (width, height), flags=cv2.INTER_NEAREST, borderMode=border)
     return np.asarray(moved), np.asarray(ids)

@@ -100,7 +100,7 @@ def _without_seam(frame: Frame, copied: NDArray[np.float32], hole: NDArray[np.bo
     """Take the difference that shows at the border of the hole away, fading over the inside."""
     ring = (_grown(hole, _RIM) & ~hole).astype(np.float32)
     difference = np.clip(frame - copied, -_LARGEST_STEP, _LARGEST_STEP) * ring[..., None]
-    return np.clip((copied + _push_pull(difference, ring)).round(), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((copied + _push_pull(difference, ring)).round(), 0, 255).astype(np.uint8))
 
 
 def _grown(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
