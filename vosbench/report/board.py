@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from vosbench.benchmark.evaluate import LOWER_IS_BETTER, SequenceScore, overall, summary_notes
 from vosbench.benchmark.protocols import Protocol, load_protocol
 from vosbench.benchmark.record import Record
+from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
 from vosbench.report.reported import Reported, select
-from vosbench.report.verdicts import SEQUENCES, Deviation, Measured, Tolerance, Verdict, judge
+from vosbench.report.verdicts import Deviation, Measured, Tolerance, Verdict, judge
 
 METRIC_ORDER = (
     "JF_mean",

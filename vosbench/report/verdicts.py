@@ -8,21 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
 from vosbench.report.reported import Reported, packaged, read_yaml
-
-SEQUENCES = {
-    ("davis16", "train"): 30,
-    ("davis16", "val"): 20,
-    ("davis16", "trainval"): 50,
-    ("davis17", "train"): 60,
-    ("davis17", "val"): 30,
-    ("fbms", "test"): 30,
-    ("fbms", "train"): 29,
-    ("segtrack", "all"): 14,
-    ("youtube_objects", "all"): 126,
-}
-"""Number of sequences that a published number of (data set, split) covers."""
 
 VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
 
