@@ -63,3 +63,8 @@ def test_broken_image_is_named(tmp_path):
     (tmp_path / "1.png").write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"1\.png: not a readable image"):
         open_folder(tmp_path)
+
+
+def test_a_name_with_a_raised_digit_is_no_number(tmp_path):
+    write(tmp_path, "a\u00b2.png", "a1.png")
+    assert open_folder(tmp_path).frame_names == ("a1", "a\u00b2")

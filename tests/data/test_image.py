@@ -1,3 +1,7 @@
+import struct
+import tracemalloc
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,6 +50,39 @@ def test_sixteen_bits_are_refused(tmp_path):
     Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a\.png: more than 8 bits"):
         read_frame(tmp_path / "a.png")
+
+
+def test_sixteen_bit_colours_are_not_cut_to_eight(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((2, 2, 3), 40_000, np.uint16))
+    with pytest.raises(InputError, match=r"a\.png: more than 8 bits"):
+        read_frame(tmp_path / "a.png")
+
+
+def test_other_formats_are_not_opened_whatever_the_suffix_says(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: not a readable image"):
+        read_frame(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("read", [read_frame, image_size])
+def test_a_picture_larger_than_any_video_is_refused_by_its_header(tmp_path, read):
+    (tmp_path / "a.ppm").write_bytes(b"P6\n9000 9000\n255\n" + bytes(100))
+    with pytest.raises(InputError, match=r"a\.ppm: 9000x9000 pixels; is the file damaged"):
+        read(tmp_path / "a.ppm")
+
+
+def test_a_chunk_that_claims_gigabytes_takes_none(tmp_path):
+    write_frame(tmp_path / "a.png", np.zeros((9, 13, 3), np.uint8))
+    content = (tmp_path / "a.png").read_bytes()
+    at = content.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(content[:at] + struct.pack(">I", 2**31 - 1) + content[at + 4 :])
+    tracemalloc.start()
+    try:
+        assert not read_frame(tmp_path / "a.png").any()
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 def test_missing_file(tmp_path):

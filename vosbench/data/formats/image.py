@@ -31,9 +31,9 @@ def read_frame(path: Path) -> Frame:
         InputError: missing, no image, truncated, or more than 8 bits per channel.
     """
     with opened_image(path) as image:
-        if image.mode.startswith(("I", "F")):
+        if image.mode.startswith(("I", "F")) or _is_cut_to_eight_bits(image):
             raise InputError(f"{path}: more than 8 bits per channel; convert it to an 8-bit image")
-        return np.array(image.convert("RGB"))
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -56,6 +56,11 @@ def write_frame(path: Path, frame: Frame) -> None:
         raise InputError(f"{path}: cannot write images as '{path.suffix}'; use .jpg or .png")
     with atomic_path(path) as temporary:
         Image.fromarray(frame).save(temporary, quality=_JPEG_QUALITY)
+
+
+def _is_cut_to_eight_bits(image: Image.Image) -> bool:
+    """Whether Pillow drops the lower half of 16-bit colours without a word."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 @contextmanager
