@@ -112,9 +112,10 @@ def _video(file: CocoFile, index: int, pictures: Path) -> Video:
 
 def _painted(crowds: list[Mask], masks: dict[int, Mask], size: tuple[int, int]) -> IdMap:
     """Draw crowds first, then objects, the largest first."""
-    ids = np.zeros(size, np.uint8)
+    # transposed as the masks are in memory, several times faster
+    ids = np.zeros(size[::-1], np.uint8)
     for mask in crowds:
-        ids[mask] = VOID
-    for id_, mask in sorted(masks.items(), key=lambda item: -int(item[1].sum())):
-        ids[mask] = id_
-    return ids
+        np.copyto(ids, np.uint8(VOID), where=mask.T)
+    for id_, mask in sorted(masks.items(), key=lambda item: -np.count_nonzero(item[1].T)):
+        np.copyto(ids, np.uint8(id_), where=mask.T)
+    return np.ascontiguousarray(ids.T)

@@ -7,6 +7,7 @@ masks that its tool makes).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,10 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
     if isinstance(segmentation, list):
         if not segmentation:
             raise ValueError("no polygon")
-        mask = np.zeros((height, width), np.bool_)
+        columns = np.zeros((width, height), np.bool_)
         for polygon in segmentation:
-            mask |= fill_polygon(polygon, height, width)
-        return mask
+            columns |= fill_polygon(polygon, height, width).T
+        return columns.T
     if not isinstance(segmentation, dict):
         raise ValueError("neither polygons nor run lengths")
     if segmentation.get("size") != [height, width]:
@@ -126,8 +127,15 @@ def fill_runs(counts: Any, height: int, width: int) -> Mask:
         raise ValueError("run lengths that are no whole numbers")
     if sum(counts) != height * width:
         raise ValueError(f"run lengths of {sum(counts)} pixels for an image of {height * width}")
-    inside = np.arange(len(counts)) % 2 == 1
-    return np.repeat(inside, counts).reshape(width, height).T
+    return _filled(list(accumulate(counts)), height, width)
+
+
+def _filled(edges: list[int], height: int, width: int) -> Mask:
+    """Return the mask that begins and ends in turn at these places, counted down the columns."""
+    columns = np.zeros(height * width, np.bool_)
+    for start, end in zip(edges[::2], edges[1::2], strict=False):
+        columns[start:end] = True
+    return columns.reshape(width, height).T
 
 
 def fill_polygon(polygon: Any, height: int, width: int) -> Mask:
@@ -151,15 +159,8 @@ def fill_polygon(polygon: Any, height: int, width: int) -> Mask:
     points = np.asarray(polygon, np.float64).reshape(-1, 2)
     columns, rows = _crossings(np.trunc(_FINENESS * points + 0.5).astype(np.int64), width)
     rows = np.clip((rows - _MIDDLE + _FINENESS - 1) // _FINENESS, 0, height)
-    mask = np.zeros((height, width), np.bool_)
-    if not len(columns):
-        return mask
-    first, last = int(columns.min()), int(columns.max()) + 1
-    # a row more takes the changes below the image
-    places = (columns - first) * (height + 1) + rows
-    changes = np.bincount(places, minlength=(last - first) * (height + 1)).reshape(-1, height + 1)
-    mask[:, first:last] = np.cumsum(changes, axis=1)[:, :height].T % 2 == 1
-    return mask
+    # a closed outline crosses a column an even number of times, so that no pair spans two columns
+    return _filled(np.sort(columns * height + rows).tolist(), height, width)
 
 
 def _crossings(points: NDArray[np.int64], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
