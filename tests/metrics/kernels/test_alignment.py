@@ -6,29 +6,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.metrics.kernels.released import released_path_of
-from vosbench.metrics.kernels import alignment
-from vosbench.metrics.kernels.alignment import (
-    ROUGH_ERROR,
-    ROUGH_SCALE,
-    Costs,
-    Workspace,
-    cheapest_paths,
-    released_path,
-)
+from vosbench.metrics.kernels import path_totals
+from vosbench.metrics.kernels.alignment import ROUGH_ERROR, Costs, batch_size, cheapest_paths, released_path
+from vosbench.metrics.kernels.path_totals import Workspace, units_of_one
 
 
 def costs_of(cost, seed=0):
     """The costs of a matrix, the rough ones as wrong as they may be."""
     error = np.random.default_rng(seed).uniform(-ROUGH_ERROR, ROUGH_ERROR, cost.shape)
-    rough = ((cost + error) * ROUGH_SCALE).astype(np.float32)
-    return Costs(rough, lambda cells: cost[cells[:, 0], cells[:, 1]], Workspace())
+    rough = np.rint((cost + error) * units_of_one(cost.shape)).clip(0).astype(np.uint32)
+    return Costs(rough, lambda cells: cost[cells[:, 0], cells[:, 1]])
+
+
+def places(path, cost, first=(0, 0)):
+    """Cells of a path in the matrix that begins with a cell."""
+    return [tuple(cell) for cell in ((path.cells - first) % cost.shape).tolist()]
 
 
 def path_through(cost, first=(0, 0)):
     """The released path in the matrix that begins with a cell."""
-    costs = costs_of(cost)
-    path = released_path(costs, first, cheapest_paths(costs, first))
-    return [tuple(cell) for cell in ((path - first) % cost.shape).tolist()]
+    costs, workspace = costs_of(cost), Workspace()
+    (found,) = cheapest_paths([costs], [first], workspace)
+    path = released_path(costs, first, found, workspace)
+    assert path.costs.tolist() == cost[path.cells[:, 0], path.cells[:, 1]].tolist()
+    return places(path, cost, first)
 
 
 # few distinct costs: most searches have many cheapest paths
@@ -59,18 +60,52 @@ def test_any_cell_may_come_first(case, row, column):
 
 @settings(max_examples=60, deadline=None)
 @given(few)
-def test_blocks_of_rows_make_no_difference(case):
+def test_blocks_of_anti_diagonals_make_no_difference(case):
     cost = matrix(*case)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alignment, "_BLOCK", 3 * (cost.shape[1] + 1))
+        patch.setattr(path_totals, "BATCH", 3 * (len(cost) + 1))
         assert path_through(cost) == released_path_of(cost)
+        first = len(cost) // 2, cost.shape[1] // 3
+        turned = np.roll(cost, (-first[0], -first[1]), axis=(0, 1))
+        assert path_through(cost, first) == released_path_of(turned)
+
+
+@settings(max_examples=60, deadline=None)
+@given(few)
+def test_longer_totals_make_no_difference(case):
+    cost = matrix(*case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(path_totals, "_LEAST_BITS", 32)
+        assert path_through(cost) == released_path_of(cost)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(few, min_size=2, max_size=5))
+def test_matrices_of_any_shape_are_searched_together(cases):
+    matrices = [matrix(*case) for case in cases]
+    firsts = [(len(cost) // 2, cost.shape[1] // 3) for cost in matrices]
+    workspace = Workspace()
+    costs = [costs_of(cost) for cost in matrices]
+    together = cheapest_paths(costs, firsts, workspace)
+    for cost, first, item, found in zip(matrices, firsts, costs, together, strict=True):
+        path = released_path(item, first, found, workspace)
+        turned = np.roll(cost, (-first[0], -first[1]), axis=(0, 1))
+        assert places(path, cost, first) == released_path_of(turned)
+
+
+def test_batches_fit_in_memory():
+    assert batch_size((30, 30)) > batch_size((1000, 1000)) > 1
+    assert batch_size((20000, 20000)) == 1
+    for n in (30, 300, 1000):
+        assert batch_size((n, n)) * (n + 1) * (2 * n + 1) <= path_totals.BATCH
 
 
 @settings(max_examples=60, deadline=None)
 @given(few)
 def test_all_paths_found_are_monotone_and_cost_the_same(case):
     cost = matrix(*case)
-    paths = cheapest_paths(costs_of(cost)).paths
+    (found,) = cheapest_paths([costs_of(cost)], [(0, 0)], Workspace())
+    paths = [path.cells for path in found.paths]
     sums = set()
     for path in paths:
         assert path[0].tolist() == [len(cost) - 1, cost.shape[1] - 1]
@@ -91,5 +126,6 @@ def test_of_equal_paths_the_one_the_heap_meets_first_is_taken():
 def test_too_many_equal_paths_are_not_all_listed():
     # every monotone path is free
     cost = np.zeros((12, 12))
-    assert not cheapest_paths(costs_of(cost)).complete
+    (found,) = cheapest_paths([costs_of(cost)], [(0, 0)], Workspace())
+    assert not found.complete
     assert path_through(cost) == released_path_of(cost)

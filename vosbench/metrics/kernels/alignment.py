@@ -1,86 +1,79 @@
 """The cheapest correspondence of two closed contours: monotone paths through their cost matrix.
 
-A step goes right, down or diagonally and costs the cell it enters; the first cell is free. The matrix is
-a torus: any cell may come first.
-
-Most cells are far from any cheapest path. Rough costs of all cells find the few that may lie on one, and
-exact costs of these decide, in the very sums that a search through all exact costs would make.
+What a path costs: see `path_totals`. Most cells are far from any cheapest path. Rough costs of all cells
+find the few that may lie on one, and exact costs of these decide, in the very sums that a search through all
+exact costs would make.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.metrics.kernels.heap_order import first_ways
-
-Cell = tuple[int, int]
-"""Row and column of a matrix."""
-
-Cells = NDArray[np.int64]
-"""(n, 2) int64 rows and columns."""
-
-ROUGH_SCALE = 1 << 24
-"""Rough costs are in parts of one of this many, so that integers hold their sums."""
+from vosbench.metrics.kernels.path_totals import (
+    BATCH,
+    Batch,
+    Block,
+    Cell,
+    Cells,
+    Grid,
+    Totals,
+    Units,
+    Workspace,
+    units_of_one,
+)
 
 ROUGH_ERROR = 1.2e-6
-"""How far a rough cost may be from the exact one, before scaling."""
+"""How far a rough cost may be from the exact one, before it becomes an integer."""
 
-_FAR = 1 << 60
-_BLOCK = 1 << 20  # cells whose totals are in memory at a time
 _PART = 1 << 11  # cells whose exact costs are computed at a time
 _MOST_PATHS = 64
-
-
-class Workspace:
-    """Memory that one search leaves to the next: to get it anew takes longer than to fill it."""
-
-    def __init__(self) -> None:
-        self._space = np.empty(0, dtype=np.int64)
-
-    def take(self, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Two (height, width) int64 arrays of any content."""
-        size = height * width
-        if self._space.size < 2 * size:
-            self._space = np.empty(2 * size, dtype=np.int64)
-        first, second = self._space[:size], self._space[size : 2 * size]
-        return first.reshape(height, width), second.reshape(height, width)
+_AT_ONCE = 1 << 13  # totals in one operation that make it worth while
 
 
 class Costs(NamedTuple):
     """What a search knows.
 
     Attributes:
-        rough: (n1, n2) float32, within `ROUGH_ERROR` of the exact costs times `ROUGH_SCALE`.
+        rough: (n1, n2) within `ROUGH_ERROR` and half a unit of the exact costs.
         exact: gives the exact costs of (n, 2) cells as (n,) float64, none negative.
-        workspace: for the totals.
     """
 
-    rough: NDArray[np.float32]
+    rough: Units
     exact: Callable[[Cells], NDArray[np.float64]]
-    workspace: Workspace
+
+
+class Path(NamedTuple):
+    """A path from the last cell to the first.
+
+    Attributes:
+        cells: (n, 2).
+        costs: (n,) float64 exact costs of the cells.
+    """
+
+    cells: Cells
+    costs: NDArray[np.float64]
 
 
 class Cheapest(NamedTuple):
     """Cheapest paths: of exactly the same cost, in float64 sums from the first cell.
 
     Attributes:
-        paths: each from the last cell to the first.
+        paths: at least one.
         complete: whether there are no others.
     """
 
-    paths: list[Cells]
+    paths: list[Path]
     complete: bool
 
 
 class _Candidates(NamedTuple):
-    """Cells that may lie on a cheapest path.
-
-    Cells are numbered row by row, with one more column on the left: the first is number 1.
+    """Numbers of cells that may lie on a cheapest path.
 
     Attributes:
         route: a path, from the last cell to the first.
@@ -93,29 +86,47 @@ class _Candidates(NamedTuple):
     rivals: list[tuple[int, int]]
 
 
-def cheapest_paths(costs: Costs, first: Cell = (0, 0)) -> Cheapest:
-    """Find the cheapest paths from a cell of the torus to the one diagonally before it.
+def batch_size(shape: tuple[int, int]) -> int:
+    """How many matrices of at most some rows and columns are searched at once in bounded memory."""
+    enough = -(-_AT_ONCE // (shape[0] + 1))
+    return max(1, min(enough, BATCH // ((shape[0] + 1) * (sum(shape) + 1))))
+
+
+def cheapest_paths(costs: Sequence[Costs], firsts: Sequence[Cell], workspace: Workspace) -> list[Cheapest]:
+    """Find the cheapest paths from a cell of a torus to the one diagonally before it.
 
     Args:
-        costs: of the cells.
-        first: the first cell.
+        costs: of the cells, one per torus; see `batch_size` for how many.
+        firsts: the first cell of each.
+        workspace: for the totals.
 
     Returns:
-        At least one path.
+        One item per torus.
     """
-    shape = costs.rough.shape
-    width = shape[1] + 1
-    found = _candidates(costs, first)
+    batch = Batch([item.rough for item in costs], firsts)
+    found = [_Candidates([grid.goal], set(), []) for grid in batch.grids]
+    pending: list[list[tuple[int, int]]] = [[] for _ in found]
+    for block in batch.blocks_from_last(workspace):
+        for index, (grid, candidates) in enumerate(zip(batch.grids, found, strict=True)):
+            budget = 2 * _path_error(grid.shape)
+            pending[index] = _follow(candidates, pending[index], block, index, grid, budget)
+    return [_decide(*item) for item in zip(found, costs, batch.grids, strict=True)]
+
+
+def _decide(found: _Candidates, costs: Costs, grid: Grid) -> Cheapest:
+    """Let exact costs decide between candidates."""
     numbers = [*reversed(found.route), *sorted(found.detours)]
-    cells = _cells(numbers, first, shape)
+    cells = grid.cells(numbers)
     exact = costs.exact(cells)
-    if _is_unrivalled(found, numbers, exact, width):
-        return Cheapest([cells[: len(found.route)][::-1]], complete=True)
-    paths, complete = _list_paths(dict(zip(numbers, exact.tolist(), strict=True)), found.route[0], width)
-    return Cheapest([_cells(path, first, shape) for path in paths], complete)
+    if _is_unrivalled(found, numbers, exact, grid):
+        length = len(found.route)
+        return Cheapest([Path(cells[:length][::-1], exact[:length][::-1])], complete=True)
+    cost = dict(zip(numbers, exact.tolist(), strict=True))
+    paths, complete = _list_paths(cost, grid)
+    return Cheapest([Path(grid.cells(path), np.array([cost[n] for n in path])) for path in paths], complete)
 
 
-def released_path(costs: Costs, first: Cell, known: Cheapest) -> Cells:
+def released_path(costs: Costs, first: Cell, known: Cheapest, workspace: Workspace) -> Path:
     """Of several cheapest paths, find the one that the released code takes.
 
     It takes what Dijkstra's algorithm finds first, so its heap decides: see `heap_order.first_ways`.
@@ -125,170 +136,124 @@ def released_path(costs: Costs, first: Cell, known: Cheapest) -> Cells:
         costs: of the cells.
         first: the first cell.
         known: what `cheapest_paths` found.
+        workspace: for the totals.
 
     Returns:
-        The path from the last cell to the first.
+        The path.
     """
     shape = costs.rough.shape
-    n1, width = shape[0], shape[1] + 1
+    width = shape[1] + 1
     path = known.paths[0]
     if known.complete and len(known.paths) == 1:
         return path
     shared = 0
     if known.complete:
-        together = zip(*(other.tolist() for other in known.paths), strict=False)
+        together = zip(*(other.cells.tolist() for other in known.paths), strict=False)
         shared = next(i for i, (cell, *others) in enumerate(together) if others.count(cell) < len(others)) - 1
-    rows, columns = ((path[shared] - first) % shape).tolist()
+    rows, columns = ((path.cells[shared] - first) % shape).tolist()
     goal = rows * width + columns + 1
-    limit = float(np.cumsum([0.0, *costs.exact(path)[shared + 1 : -1][::-1]])[-1])
-    near = int(limit * ROUGH_SCALE) + _path_error(shape)
-    entered = np.full(n1 * width, np.inf)
-    for base, totals in _blocks_from_last(costs, first):
-        numbers = np.flatnonzero(totals[width:] <= near) + (base + width)
-        for part in np.split(numbers, range(_PART, len(numbers), _PART)):
-            entered[part] = costs.exact(_cells(part, first, shape))
-    ways = first_ways(entered, goal, width, limit)
+    limit = float(np.cumsum([0.0, *path.costs[shared + 1 : -1][::-1]])[-1])
+    ways = first_ways(_costs_within(limit, costs, first, workspace), goal, width, limit)
     steps = (0, 1, width, width + 1)
-    numbers_back = [goal]
-    while numbers_back[-1] != 1:
-        numbers_back.append(numbers_back[-1] - steps[ways[numbers_back[-1]]])
-    return np.concatenate([path[:shared], _cells(numbers_back, first, shape)])
+    back = [goal]
+    while back[-1] != 1:
+        back.append(back[-1] - steps[ways[back[-1]]])
+    rows_back, columns_back = np.divmod(back, width)
+    cells = (np.stack([rows_back, columns_back - 1], axis=1) + first) % np.array(shape)
+    return Path(
+        np.concatenate([path.cells[:shared], cells]),
+        np.concatenate([path.costs[:shared], costs.exact(cells)]),
+    )
 
 
-def _cells(numbers: list[int] | NDArray[np.int64], first: Cell, shape: tuple[int, ...]) -> Cells:
-    """Cells of the torus, given their numbers as seen from the first."""
-    rows, columns = np.divmod(np.asarray(numbers), shape[1] + 1)
-    cells: Cells = np.stack([rows + first[0], columns - 1 + first[1]], axis=1) % np.array(shape)
-    return cells
+def _costs_within(limit: float, costs: Costs, first: Cell, workspace: Workspace) -> NDArray[np.float64]:
+    """Exact costs of the cells whose total may be within a limit; infinite elsewhere.
+
+    Cells are in the order of rows as seen from the first, with one more column on the left.
+    """
+    n1, n2 = costs.rough.shape
+    batch = Batch([costs.rough], [first])
+    near = int(limit * units_of_one((n1, n2))) + _path_error((n1, n2))
+    entered = np.full(n1 * (n2 + 1), np.inf)
+    for block in batch.blocks_from_last(workspace):
+        numbers = np.flatnonzero(block.totals[0][block.stop :] <= near) + (block.base + block.stop)
+        rows, columns = batch.grids[0].places(numbers).T
+        inside = (rows >= 0) & (rows < n1) & (columns >= 0) & (columns < n2)
+        numbers, here = numbers[inside], (rows * (n2 + 1) + columns + 1)[inside]
+        for start in range(0, len(numbers), _PART):
+            part = slice(start, start + _PART)
+            entered[here[part]] = costs.exact(batch.grids[0].cells(numbers[part]))
+    return entered
 
 
-def _path_error(shape: tuple[int, ...]) -> int:
-    """How far a rough total may be from the exact one, rounding included."""
-    return int((ROUGH_ERROR * ROUGH_SCALE + 1) * sum(shape))
+def _path_error(shape: tuple[int, int]) -> int:
+    """How far a rough total may be from the exact one, in units."""
+    return math.ceil((ROUGH_ERROR * units_of_one(shape) + 0.5) * sum(shape))
 
 
-def _candidates(costs: Costs, first: Cell) -> _Candidates:
-    """Follow the cheapest rough path back, and every way that costs hardly more.
+def _follow(
+    found: _Candidates,
+    pending: list[tuple[int, int]],
+    block: Block,
+    index: int,
+    grid: Grid,
+    budget: int,
+) -> list[tuple[int, int]]:
+    """Follow the cheapest rough path back through a block, and every way that costs hardly more.
 
     Where exact costs make another path the cheapest, rough costs make it dearer by twice the error of
     a path at most.
     """
-    n1, n2 = costs.rough.shape
-    budget = 2 * _path_error((n1, n2))
-    found = _Candidates([n1 * (n2 + 1) - 1], set(), [])
-    pending: list[tuple[int, int]] = []
-    for base, totals in _blocks_from_last(costs, first):
-        start = len(found.route) - 1
-        _extend(found.route, totals.data, base, n2 + 1)
-        pending = _explore(found, start, pending, totals, base, n2 + 1, budget)
-    return found
+    totals = block.totals[index]
+    start = len(found.route) - 1
+    _extend(found.route, totals.data, block, grid)
+    return _explore(found, start, pending, totals, block, grid, budget)
 
 
-def _blocks_from_last(costs: Costs, first: Cell) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Rough totals, in blocks of rows from the last to the first.
-
-    Yields:
-        The number of the first element, and flat totals: of the row before the block, then of its rows. They
-        are valid until the next.
-    """
-    n1, n2 = costs.rough.shape
-    height = max(1, min(n1, _BLOCK // (n2 + 1)))
-    totals, sums = costs.workspace.take(height + 1, n2 + 1)
-    before = np.full(n2 + 1, _FAR)
-    before[0] = 0  # the way into the first cell
-    starts = list(range(0, n1, height))
-    borders = []
-    for start in starts:
-        borders.append(before)
-        block = _fill(totals, sums, costs.rough, first, start, before)
-        before = block[-1].copy()
-    for start, before in zip(reversed(starts), reversed(borders), strict=True):
-        if start != starts[-1]:
-            block = _fill(totals, sums, costs.rough, first, start, before)
-        yield (start - 1) * (n2 + 1), block.reshape(-1)
-
-
-def _fill(
-    totals: NDArray[np.int64],
-    sums: NDArray[np.int64],
-    rough: NDArray[np.float32],
-    first: Cell,
-    start: int,
-    before: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Rough totals of some rows, below those of the row before them.
-
-    Within a row a path only goes right. So the least total of a cell is the sum of its row so far and the
-    least, over the cells up to it, of the total on the way in minus the sum before it.
-    """
-    n1, n2 = rough.shape
-    row, column = (start + first[0]) % n1, first[1]
-    count = min(len(totals) - 1, n1 - start)
-    totals, sums = totals[: count + 1], sums[:count]
-    unturned = min(count, n1 - row)
-    for to, rows in ((sums[:unturned], rough[row : row + unturned]), (sums[unturned:], rough)):
-        to[:, 1 : n2 - column + 1] = rows[: len(to), column:]
-        to[:, n2 - column + 1 :] = rows[: len(to), :column]
-    sums[:, 0] = 0
-    if start == 0:
-        sums[0, 1] = 0
-    np.cumsum(sums, axis=1, out=sums)
-    totals[0] = before
-    totals[1:, 0] = _FAR
-    way_in = np.empty(n2, dtype=np.int64)
-    for above_left, above, here, sum_before, sum_here in zip(
-        totals[:-1, :-1], totals[:-1, 1:], totals[1:, 1:], sums[:, :-1], sums[:, 1:], strict=True
-    ):
-        np.minimum(above, above_left, out=way_in)
-        np.subtract(way_in, sum_before, out=way_in)
-        np.fmin.accumulate(way_in, out=here)  # the same as minimum for integers, in half the time
-        np.add(here, sum_here, out=here)
-    return totals
-
-
-def _extend(route: list[int], totals: memoryview, base: int, width: int) -> None:
-    """Follow a route back to the row before a block, or to the first cell."""
-    at = route[-1] - base
-    last = max(1 - base, width - 1)
+def _extend(route: list[int], totals: memoryview, block: Block, grid: Grid) -> None:
+    """Follow a route back to the anti-diagonals before a block, or to the first cell."""
+    right, down, across = grid.steps
+    at = route[-1] - block.base
+    last = max(grid.start - block.base, block.stop - 1)
     while at > last:
-        left, above, diagonal = totals[at - 1], totals[at - width], totals[at - width - 1]
+        left, above, diagonal = totals[at - right], totals[at - down], totals[at - across]
         if diagonal <= left and diagonal <= above:
-            at -= width + 1
+            at -= across
         elif left < above:
-            at -= 1
+            at -= right
         else:
-            at -= width
-        route.append(at + base)
+            at -= down
+        route.append(at + block.base)
 
 
 def _explore(
     found: _Candidates,
     start: int,
     pending: list[tuple[int, int]],
-    totals: NDArray[np.int64],
-    base: int,
-    width: int,
+    totals: Totals,
+    block: Block,
+    grid: Grid,
     budget: int,
 ) -> list[tuple[int, int]]:
     """Add the cells of a block on ways back that cost hardly more than the route.
 
     Args:
-        found: what to add to; its route reaches back to the row before the block.
+        found: what to add to; its route reaches back to the anti-diagonals before the block.
         start: index in the route of the first cell that may be in the block.
         pending: cells on such ways in the block, and how much more they cost.
-        totals: of the block.
-        base: number of the first of them.
-        width: of a row.
+        totals: of the matrix.
+        block: that they are from.
+        grid: numbers of the cells.
         budget: how much more a way may cost.
 
     Returns:
-        Such cells in the row before the block.
+        Such cells in the anti-diagonals before the block.
     """
-    steps = (1, width, width + 1)
+    steps, base = grid.steps, block.base
     route = found.route[start:]
     here = set(route)
     inside = np.array(route[:-1], dtype=np.int64) - base
-    ways = totals[inside[:, None] - steps]
+    ways = totals[inside[:, None] - steps].astype(np.int64)
     rises = ways - ways.min(1, keepdims=True)
     for index, choice in np.argwhere(rises <= budget).tolist():
         cell, way = route[index], route[index] - steps[choice]
@@ -302,14 +267,14 @@ def _explore(
     leaving = []
     while pending:
         cell, cost = pending.pop()
-        if cell in here or cost >= spent.get(cell, _FAR):
+        if cell in here or cost >= spent.get(cell, math.inf):
             continue
         spent[cell] = cost
-        found.detours.add(cell)
         at = cell - base
-        if at < width:
+        if at < block.stop:
             leaving.append((cell, cost))
             continue
+        found.detours.add(cell)
         values = [data[at - step] for step in steps]
         cost -= min(values)
         pending += [
@@ -318,16 +283,16 @@ def _explore(
     return leaving
 
 
-def _is_unrivalled(found: _Candidates, numbers: list[int], costs: NDArray[np.float64], width: int) -> bool:
+def _is_unrivalled(found: _Candidates, numbers: list[int], costs: NDArray[np.float64], grid: Grid) -> bool:
     """Whether the route is strictly cheaper than every other way to any of its cells, in exact sums.
 
     Args:
         found: the candidates.
         numbers: the route from its first cell, then the detours in order.
         costs: exact costs of these.
-        width: of a row.
+        grid: numbers of the cells.
     """
-    steps = (1, width, width + 1)
+    steps = grid.steps
     length = len(found.route)
     totals = np.cumsum([0.0, *costs[1:length]]).tolist()
     total = dict(zip(numbers, totals, strict=False))
@@ -339,21 +304,21 @@ def _is_unrivalled(found: _Candidates, numbers: list[int], costs: NDArray[np.flo
     return all(total[way] > before[cell] for cell, way in found.rivals)
 
 
-def _list_paths(cost: dict[int, float], goal: int, width: int) -> tuple[list[list[int]], bool]:
+def _list_paths(cost: dict[int, float], grid: Grid) -> tuple[list[list[int]], bool]:
     """Cheapest paths among some cells, and whether there are no others."""
-    steps = (1, width, width + 1)
-    total = {1: 0.0}
+    steps = grid.steps
+    total = {grid.start: 0.0}
     ways: dict[int, list[int]] = {}
     for cell in sorted(cost)[1:]:
         known = [total.get(cell - step, math.inf) for step in steps]
         lowest = min(known)
         total[cell] = lowest + cost[cell]
         ways[cell] = [cell - step for step, value in zip(steps, known, strict=True) if value == lowest]
-    parts = [[goal]]
+    parts = [[grid.goal]]
     paths: list[list[int]] = []
     while parts and len(paths) < _MOST_PATHS:
         path = parts.pop()
-        while path[-1] != 1:
+        while path[-1] != grid.start:
             onward, *others = ways[path[-1]]
             parts += [[*path, other] for other in others]
             path.append(onward)

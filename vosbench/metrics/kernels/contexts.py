@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.metrics.kernels.alignment import ROUGH_SCALE, Cells
+from vosbench.metrics.kernels.path_totals import Cells, Units, units_of_one
 
 Points = NDArray[np.float64]
 """(n, 2) float64 points of a curve, x and y in pixels."""
@@ -27,7 +27,8 @@ _RINGS = len(RADIUS_EDGES) + 1
 _SECTORS = ANGLE_BINS + 1  # from minus to plus half a turn, both included
 _BLOCK = 1 << 14  # elements of an array that stays in the cache
 _PAIRS = 1 << 18  # pairs of points that are counted at a time
-_ROWS = 8
+_ROWS = 16  # of rough costs that are computed at a time
+_CELLS = 224  # whose exact costs are computed at a time, in the cache
 
 
 def shape_contexts(points: Points) -> Histograms:
@@ -169,20 +170,32 @@ def matching_cost(first: Histograms, second: Histograms, cells: Cells) -> NDArra
     Returns:
         (m,) float64 in [0, 1].
     """
-    a = np.ascontiguousarray(first[cells[:, 0]].T)
-    b = np.ascontiguousarray(second[cells[:, 1]].T)
-    terms = a - b
-    terms *= terms
-    a += b
-    a += _EPS
-    terms /= a
-    # one bin after the other: the order of a sum is part of its value
-    cost: NDArray[np.float64] = np.cumsum(terms, axis=0, out=terms)[-1] / 2
+    cost = np.empty(len(cells))
+    for start in range(0, len(cells), _CELLS):
+        part = slice(start, start + _CELLS)
+        a = np.ascontiguousarray(first[cells[part, 0]].T)
+        b = np.ascontiguousarray(second[cells[part, 1]].T)
+        terms = a - b
+        terms *= terms
+        a += b
+        a += _EPS
+        terms /= a
+        cost[part] = _sum_in_order(terms)
+    cost /= 2
     return cost
 
 
-def rough_costs(first: Histograms, second: Histograms) -> NDArray[np.float32]:
-    """Return the chi-squared distance of every pair of histograms in single precision.
+def _sum_in_order(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the rows, one after the other: the order of a sum is part of its value."""
+    if terms.shape[1] == 1:  # numpy would pair the terms of a single column
+        single: NDArray[np.float64] = np.cumsum(terms, axis=0)[-1]
+        return single
+    total: NDArray[np.float64] = np.add.reduce(terms, axis=0)
+    return total
+
+
+def rough_costs(first: Histograms, second: Histograms) -> Units:
+    """Return the chi-squared distance of every pair of histograms, computed in single precision.
 
     As (a - b)^2 / (a + b) = a + b - 4 / (1 / a + 1 / b) and rows sum to 1, only bins count that are filled
     on both sides. Their sum is at most a half, so every addition is off by 2^-26 at most. Added up in two
@@ -193,7 +206,7 @@ def rough_costs(first: Histograms, second: Histograms) -> NDArray[np.float32]:
         second: (n2, k) rows of sum 1.
 
     Returns:
-        (n1, n2) float32, in parts of 1 / `ROUGH_SCALE`.
+        (n1, n2) uint32, in the units of the shape.
     """
     n1, n2 = len(first), len(second)
     with np.errstate(divide="ignore"):
@@ -201,8 +214,9 @@ def rough_costs(first: Histograms, second: Histograms) -> NDArray[np.float32]:
         y = np.reciprocal(second.T, dtype=np.float32)[:, None, :]
     filled = np.logical_or.reduceat(first > 0, np.arange(0, n1, _ROWS), axis=0) & second.any(0)
     space = np.empty(first.shape[1] * _ROWS * n2, dtype=np.float32)
-    cost = np.empty((n1, n2), dtype=np.float32)
-    one = np.float32(1)
+    space_of_sums = np.empty((2, _ROWS, n2), dtype=np.float32)
+    units = np.empty((n1, n2), dtype=np.uint32)
+    one, scale = np.float32(1), np.float32(units_of_one((n1, n2)))
     for start, used in zip(range(0, n1, _ROWS), filled, strict=True):
         rows = slice(start, min(start + _ROWS, n1))
         bins = np.flatnonzero(used)
@@ -210,8 +224,13 @@ def rough_costs(first: Histograms, second: Histograms) -> NDArray[np.float32]:
         terms = space[: math.prod(shape)].reshape(shape)
         np.add(x[bins, rows], y[bins], out=terms)
         np.divide(one, terms, out=terms)
-        np.add.reduce(terms[: len(bins) // 2], axis=0, out=cost[rows])
-        cost[rows] += np.add.reduce(terms[len(bins) // 2 :], axis=0)
-    cost *= np.float32(-2 * ROUGH_SCALE)
-    cost += np.float32(ROUGH_SCALE)
-    return cost
+        cost, half = space_of_sums[:, : shape[1]]
+        np.add.reduce(terms[: len(bins) // 2], axis=0, out=cost)
+        np.add.reduce(terms[len(bins) // 2 :], axis=0, out=half)
+        cost += half
+        cost *= -2 * scale
+        cost += scale
+        np.rint(cost, out=cost)
+        np.maximum(cost, 0, out=cost)
+        units[rows] = cost
+    return units

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.metrics.kernels.alignment import Cell, Cells, Costs, Workspace, cheapest_paths, released_path
+from vosbench.metrics.kernels.alignment import Costs, Path, batch_size, cheapest_paths, released_path
 from vosbench.metrics.kernels.contexts import Histograms, matching_cost, rough_costs, shape_contexts
 from vosbench.metrics.kernels.contours import Curve, most_vertices, simplify, trace
+from vosbench.metrics.kernels.path_totals import Cell, Workspace
 
 POINT_SPACING = 3.0  # pixels between contour points, at most
 _SAME = 1e-14  # the same mean, added up in another order
@@ -34,12 +36,13 @@ class PairValues:
     same is taken (`alignment.cheapest_path`). On 40 sequences with released values this leaves no
     difference beyond rounding.
 
-    Attributes:
-        values: one float in [0, 1] per pair so far; NaN where a mask yields no polygon.
+    Pairs are compared several at a time, as many as fit in bounded memory.
     """
 
     def __init__(self) -> None:
-        self.values: list[float] = []
+        self._values: list[float] = []
+        self._pending: list[_Pair] = []
+        self._shape = (0, 0)
         self._mask: NDArray[np.bool_] | None = None
         self._contexts: Histograms | None = None
         self._workspace = Workspace()
@@ -50,12 +53,52 @@ class PairValues:
             self._mask, self._contexts = mask.copy(), _describe(mask)
             return
         before = self._contexts
-        if not np.array_equal(mask, self._mask):
-            self._mask, self._contexts = mask.copy(), _describe(mask)
-        if before is None or self._contexts is None:
-            self.values.append(math.nan)
-        else:
-            self.values.append(_pair_value(before, self._contexts, self._workspace))
+        if np.array_equal(mask, self._mask):
+            # every point corresponds to itself
+            self._values.append(math.nan if before is None else 0.0)
+            return
+        self._mask, self._contexts = mask.copy(), _describe(mask)
+        self._values.append(math.nan)
+        if before is not None and self._contexts is not None:
+            self._compare(_Pair(len(self._values) - 1, before, self._contexts))
+
+    @property
+    def values(self) -> list[float]:
+        """One float in [0, 1] per pair so far; NaN where a mask yields no polygon."""
+        self._flush()
+        return self._values
+
+    def _compare(self, pair: _Pair) -> None:
+        """Have a pair wait for others of its kind."""
+        n1, n2 = len(pair.first), len(pair.second)
+        shape = max(self._shape[0], n1), max(self._shape[1], n2)
+        if len(self._pending) >= batch_size(shape):
+            self._flush()
+            shape = n1, n2
+        self._pending.append(pair)
+        self._shape = shape
+
+    def _flush(self) -> None:
+        """Compute the values of the pairs that wait."""
+        if self._pending:
+            values = _pair_values(self._pending, self._workspace)
+            for pair, value in zip(self._pending, values, strict=True):
+                self._values[pair.place] = value
+        self._pending, self._shape = [], (0, 0)
+
+
+class _Pair(NamedTuple):
+    """Two curves to compare.
+
+    Attributes:
+        place: of their value.
+        first: the shape contexts of the first.
+        second: of the second.
+    """
+
+    place: int
+    first: Histograms
+    second: Histograms
 
 
 def _describe(mask: NDArray[np.bool_]) -> Histograms | None:
@@ -107,47 +150,53 @@ def upsample(polygon: Curve) -> Curve:
     return np.concatenate([points.swapaxes(0, 1)[used], corners[-1:]]).astype(np.float64)
 
 
-def _pair_value(first: Histograms, second: Histograms, workspace: Workspace) -> float:
-    """Mean cost of the one-to-one correspondence between two curves."""
-    if first is second:
-        return 0.0  # every point corresponds to itself
-    costs = Costs(rough_costs(first, second), partial(matching_cost, first, second), workspace)
+def _pair_values(pairs: list[_Pair], workspace: Workspace) -> list[float]:
+    """Mean cost of the one-to-one correspondence between the two curves of each pair."""
+    costs = [
+        Costs(rough_costs(first, second), partial(matching_cost, first, second)) for _, first, second in pairs
+    ]
     # the curves start anywhere: align once, then again from the surest correspondence
-    row, column = _of_path(costs, (0, 0), _surest)
-    after = (int(row) + 1) % len(first), (int(column) + 1) % len(second)
-    (value,) = _of_path(costs, after, _mean_of_bijection)
-    return value
+    surest = _of_paths(costs, [(0, 0)] * len(costs), _surest, workspace)
+    after = [
+        ((int(row) + 1) % len(first), (int(column) + 1) % len(second))
+        for (row, column), (_, first, second) in zip(surest, pairs, strict=True)
+    ]
+    return [value for (value,) in _of_paths(costs, after, _mean_of_bijection, workspace)]
 
 
-def _of_path(
-    costs: Costs, first: Cell, measure: Callable[[Cells, NDArray[np.float64]], tuple[float, ...]]
-) -> tuple[float, ...]:
-    """Return what a path measures, given its cells and their costs, from the last to the first.
+def _of_paths(
+    costs: list[Costs],
+    firsts: list[Cell],
+    measure: Callable[[Path], tuple[float, ...]],
+    workspace: Workspace,
+) -> list[tuple[float, ...]]:
+    """Return what the released path through each matrix measures.
 
     Mostly all cheapest paths measure the same; only where they do not, the slow choice between them is made.
     """
-    found = cheapest_paths(costs, first)
-    measured = [measure(path, costs.exact(path)) for path in found.paths]
-    if found.complete and np.ptp(np.array(measured), axis=0).max() <= _SAME:
-        return measured[0]
-    path = released_path(costs, first, found)
-    return measure(path, costs.exact(path))
+    measures = []
+    for item, first, found in zip(costs, firsts, cheapest_paths(costs, firsts, workspace), strict=True):
+        measured = [measure(path) for path in found.paths]
+        if not found.complete or np.ptp(np.array(measured), axis=0).max() > _SAME:
+            measured = [measure(released_path(item, first, found, workspace))]
+        measures.append(measured[0])
+    return measures
 
 
-def _surest(path: Cells, costs: NDArray[np.float64]) -> tuple[float, ...]:
+def _surest(path: Path) -> tuple[float, ...]:
     """Row and column of the first cell of least cost; the one that is free does not count."""
-    row, column = path[costs[:-1].argmin()].tolist()
+    row, column = path.cells[path.costs[:-1].argmin()].tolist()
     return row, column
 
 
-def _mean_of_bijection(path: Cells, costs: NDArray[np.float64]) -> tuple[float, ...]:
+def _mean_of_bijection(path: Path) -> tuple[float, ...]:
     """Keep the cheapest cell of every row, of these the cheapest of every column; average their cost.
 
     Of equal costs the first in the path stays for a row, the smallest row for a column.
     """
     of_row: dict[int, float] = {}
     column_of: dict[int, int] = {}
-    for (row, column), cost in zip(path.tolist(), costs.tolist(), strict=True):
+    for (row, column), cost in zip(path.cells.tolist(), path.costs.tolist(), strict=True):
         if cost < of_row.get(row, math.inf):
             of_row[row], column_of[row] = cost, column
     of_column: dict[int, float] = {}
