@@ -295,6 +295,11 @@ def test_targets_take_classes_and_miss_none():
     assert detection_targets(squares(), table)[0]["labels"].tolist() == [5, 1]
 
 
+def test_targets_need_masks():
+    with pytest.raises(ValueError, match="without masks there are no targets"):
+        detection_collate([ClipDataset([video()], ClipSettings(masks="none"))[0]])
+
+
 def test_an_empty_frame_says_that_nothing_is_there():
     assert detection_targets(torch.zeros(1, 4, 4, dtype=torch.uint8))[0]["labelled"].item()
 

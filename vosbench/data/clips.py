@@ -181,7 +181,7 @@ class ClipDataset(Dataset[Item]):
 
 
 class _Reader:
-    """Reads what one clip needs, every frame once."""
+    """Reads what one clip needs, every frame once; frames are kept as read only while flow may need them."""
 
     def __init__(
         self, video: Video, place: int, settings: ClipSettings, kept: dict[Hashable, Tensor] | None
@@ -194,16 +194,22 @@ class _Reader:
 
     def frames(self, shown: Sequence[int]) -> Tensor:
         """Return (T, 3, h, w) uint8."""
-        read = {index: self._once(("frame", index), self._frame, index) for index in dict.fromkeys(shown)}
-        first = read[shown[0]]
-        for index, frame in read.items():
-            if frame.shape != first.shape:
+        rows = torch.empty(0, dtype=torch.uint8)
+        for step, index in enumerate(shown):
+            if step and index == shown[step - 1]:
+                rows[step] = rows[step - 1]
+                continue
+            frame = self._once(("frame", index), self._frame, index)
+            if not step:
+                rows = frame.new_empty((len(shown), *frame.shape))
+            if frame.shape != rows.shape[1:]:
                 raise InputError(
                     f"video {self._video.name}: frame {self._video.frame_names[index]} is {_size(frame)}, "
-                    f"frame {self._video.frame_names[shown[0]]} is {_size(first)}; a video has one size"
+                    f"frame {self._video.frame_names[shown[0]]} is {_size(rows[0])}; a video has one size"
                 )
-        # rows of pixels are copied as they were decoded: turning them into planes takes longer
-        return torch.stack([read[index] for index in shown]).permute(0, 3, 1, 2)
+            rows[step] = frame
+        # pixels stay as they were decoded: turning them into planes takes longer than copying them
+        return rows.permute(0, 3, 1, 2)
 
     def masks(self, shown: Sequence[int], frames: Tensor) -> Tensor:
         """Return (T, h, w) uint8, 255 where nothing is known; none at all if none are read."""
@@ -243,6 +249,8 @@ class _Reader:
         return self._kept[key]
 
     def _read(self, index: int) -> Frame:
+        if not self._settings.flow:
+            return self._video.frames[index]
         if index not in self._raw:
             self._raw[index] = self._video.frames[index]
         return self._raw[index]

@@ -52,7 +52,12 @@ def detection_collate(items: Sequence[Mapping[str, Tensor]]) -> dict[str, Any]:
         A dict: ``frames``, ``flow``, ... as lists with a tensor per clip; ``targets``: per clip a list
         with a target per frame, see `detection_targets`. A detector of single pictures takes
         ``[frame for clip in frames for frame in clip]`` and its targets flattened alike.
+
+    Raises:
+        ValueError: a clip without masks, or an object without a class.
     """
+    if any("masks" not in item for item in items):
+        raise ValueError("without masks there are no targets: read the masks of the clips")
     batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0] if key != "masks"}
     batch["targets"] = [detection_targets(item["masks"], item.get("classes")) for item in items]
     return batch

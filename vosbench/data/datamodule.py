@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import cv2
 import pytorch_lightning as pl
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -16,7 +15,7 @@ from vosbench.data.clips import ClipDataset, ClipSettings, Item
 from vosbench.data.collate import detection_collate, pad_collate
 from vosbench.data.mixing import Concatenated, EpochSampler, Mixing, Order, Pool, Uneven
 from vosbench.data.transforms import Augmentation
-from vosbench.data.transport import SlotCollate
+from vosbench.data.transport import SlotCollate, start_worker
 from vosbench.data.video import Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.estimators import FlowEstimator
@@ -153,7 +152,7 @@ class ClipDataModule(pl.LightningDataModule):
             pin_memory=loading.pin_memory,
             prefetch_factor=loading.prefetch if loading.workers else None,
             persistent_workers=loading.workers > 0,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             # readers hold functions, which a process started afresh could not be given
             multiprocessing_context="fork" if loading.workers else None,
         )
@@ -186,11 +185,6 @@ class _Stock:
     @property
     def item_bytes(self) -> int:
         return max(dataset.item_bytes for dataset in self._datasets)
-
-
-def _start_worker(_worker: int) -> None:
-    # workers share the cores among themselves; OpenCV's threads do not survive a fork
-    cv2.setNumThreads(0)
 
 
 @dataclass(frozen=True)

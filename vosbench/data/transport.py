@@ -1,18 +1,20 @@
-"""Batches from worker processes without a new piece of shared memory for each.
+"""Worker processes that keep their memory, and batches from them without new shared memory for each.
 
-Pages of fresh shared memory are handed out by the system one by one, which takes as long as decoding the
+Pages of fresh memory are handed out by the system one by one, which may take longer than decoding the
 pictures that are put there. Here workers write into slots that stay, and the main process gives a slot
 back when nothing refers to the batch any more; without a free slot a batch travels as usual.
 """
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +27,19 @@ Empty = Callable[[Sequence[int], torch.dtype], Tensor]
 Collate = Callable[[Sequence[Mapping[str, Tensor]], Empty], dict[str, Tensor]]
 
 _ALIGNED = 64
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Options of glibc's mallopt."""
+_KEPT_BYTES = 2**30
+
+
+def start_worker(_worker: int = 0) -> None:
+    """Prepare a process for reading clips: it keeps memory that pictures needed for those that follow."""
+    # workers share the cores among themselves; OpenCV's threads do not survive a fork
+    cv2.setNumThreads(0)
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tune is not None:
+        tune(_MMAP_THRESHOLD, _KEPT_BYTES)
+        tune(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 class _Place(NamedTuple):
