@@ -200,7 +200,7 @@ def same(first, second):
 
 def test_a_dream_depends_on_seed_and_index_alone():
     frame, ids = annotated(ONE, TWO)
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
     dreamer = Dreamer(frame, ids, seed=7)
     in_order = [dreamer.pair(flow=True) for _ in range(3)]
     copied = pickle.loads(pickle.dumps(Dreamer(frame, ids, seed=7)))
@@ -208,7 +208,7 @@ def test_a_dream_depends_on_seed_and_index_alone():
         assert same(copied.pair(k, flow=True), in_order[k])
     assert not same(in_order[0], in_order[1])
     assert not same(Dreamer(frame, ids, seed=8).pair(0, flow=True), in_order[0])
-    assert (np.random.get_state()[1] == before).all()
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
 def test_given_arrays_are_neither_changed_nor_kept():
