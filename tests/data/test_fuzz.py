@@ -396,6 +396,9 @@ def test_a_file_that_is_cut_off_is_refused_or_lost_nothing(name, sound):
     path, content, value = sound(name)
     step = 1 + len(content) // (20 if name in SLOW else 30)
     ends = sorted({*range(0, len(content), step), *range(max(len(content) - 12, 0), len(content))})
+    if name == "pfm_big_endian":
+        # flow that lost a third is a sound file of two channels
+        ends = [end for end in ends if end != len(content) - 4 * HEIGHT * WIDTH]
     for end in ends:
         cut = outcome(name, path, content[:end])
         if FORMATS[name].whole or FORMATS[name].checked:

@@ -67,9 +67,30 @@ def test_other_formats_are_not_opened_whatever_the_suffix_says(tmp_path):
 
 @pytest.mark.parametrize("read", [read_frame, image_size])
 def test_a_picture_larger_than_any_video_is_refused_by_its_header(tmp_path, read):
-    (tmp_path / "a.ppm").write_bytes(b"P6\n9000 9000\n255\n" + bytes(100))
+    (tmp_path / "a.ppm").write_bytes(b"P6\n9000 9000\n255\n" + bytes(10_000))
     with pytest.raises(InputError, match=r"a\.ppm: 9000x9000 pixels; is the file damaged"):
         read(tmp_path / "a.ppm")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.bmp"])
+def test_a_black_frame_of_full_size_is_read(tmp_path, name):
+    options = {"compression": "tiff_lzw"} if name == "a.tif" else {}
+    Image.new("RGB", (1920, 1080)).save(tmp_path / name, **options)
+    assert read_frame(tmp_path / name).shape == (1080, 1920, 3)
+    Image.new("1", (1920, 1080)).save(tmp_path / "one_bit.png", optimize=True)
+    assert read_frame(tmp_path / "one_bit.png").shape == (1080, 1920, 3)
+
+
+def test_a_tiff_without_its_last_strips_is_refused(tmp_path):
+    Image.new("RGB", (5, 6)).save(tmp_path / "a.tif")
+    content = (tmp_path / "a.tif").read_bytes()
+    # tag 257, the height, becomes 60; the only strip has 6 rows
+    changed = content.replace(struct.pack("<HHIHH", 257, 3, 1, 6, 0), struct.pack("<HHIHH", 257, 3, 1, 60, 0))
+    changed = changed.replace(struct.pack("<HHII", 257, 4, 1, 6), struct.pack("<HHII", 257, 4, 1, 60))
+    assert changed != content
+    (tmp_path / "a.tif").write_bytes(changed)
+    with pytest.raises(InputError, match=r"a\.tif: not a readable image"):
+        read_frame(tmp_path / "a.tif")
 
 
 def test_a_chunk_that_claims_gigabytes_takes_none(tmp_path):

@@ -20,6 +20,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", "
 _JPEG_QUALITY = 95
 _MOST_PIXELS = 2**26
 """Twice 8K video."""
+# A picture of one colour: deflate packs 1032 bytes, or 8256 pixels of one bit, into one; JPEG fewer.
+_MOST_PER_BYTE = 10_000
 # Pillow tries every format it knows otherwise, whatever the suffix, and starts programs for some.
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP")
 
@@ -58,6 +60,22 @@ def write_frame(path: Path, frame: Frame) -> None:
         Image.fromarray(frame).save(temporary, quality=_JPEG_QUALITY)
 
 
+def _most_pixels(path: Path, kind: str | None) -> int:
+    """Return how many pixels a file may claim: no more than its bytes can hold, as far as that is known."""
+    if kind == "WEBP":
+        return _MOST_PIXELS
+    return min(_MOST_PIXELS, _MOST_PER_BYTE * path.stat().st_size)
+
+
+def _is_covered(image: Image.Image) -> bool:
+    """Whether the strips of a TIFF, or whatever parts there are, reach the edges of the image."""
+    ends = [tile[1] for tile in getattr(image, "tile", ()) if tile[1] is not None]
+    if not ends:
+        return True
+    right, bottom = max(end[2] for end in ends), max(end[3] for end in ends)
+    return bool(right >= image.width and bottom >= image.height)
+
+
 def _is_cut_to_eight_bits(image: Image.Image) -> bool:
     """Whether Pillow drops the lower half of 16-bit colours without a word."""
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
@@ -78,8 +96,10 @@ def opened_image(path: Path, *, pixels: bool = True) -> Iterator[Image.Image]:
         # From memory: asking a file for the length that a damaged chunk claims takes that much of it.
         source = io.BytesIO(path.read_bytes()) if pixels else path
         with Image.open(source, formats=_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
+            if image.width * image.height > _most_pixels(path, image.format):
                 raise InputError(f"{path}: {image.width}x{image.height} pixels; is the file damaged?")
+            if pixels and not _is_covered(image):
+                raise ValueError("parts of it are missing")
             yield image
     except InputError:
         raise
