@@ -80,7 +80,7 @@ def test_a_large_rectangle_keeps_its_corners():
     mask = np.zeros((40, 40), bool)
     mask[10:30, 5:35] = True
     (contour,) = trace(mask)
-    assert simplify(contour).tolist() == [[5, 10], [35, 10], [35, 30], [5, 30], [5, 10]]
+    assert simplify([contour])[0].tolist() == [[5, 10], [35, 10], [35, 30], [5, 30], [5, 10]]
 
 
 def test_steps_of_one_pixel_are_smoothed_away():
@@ -88,7 +88,7 @@ def test_steps_of_one_pixel_are_smoothed_away():
     (contour,) = trace(x + y < 50)
     # the staircase becomes one straight edge; its first and last step may stay
     assert len(contour.curve) == 201
-    assert len(simplify(contour)) <= 6
+    assert len(simplify([contour])[0]) <= 6
 
 
 def slow_simplification(points, tolerance):
@@ -126,6 +126,15 @@ def test_simplification_equals_that_of_one_point_after_the_other(mask):
         points = 2 * (contour.curve[::-1] if contour.backwards else contour.curve)
         for tolerance in (0.1, 3.0):
             points = slow_simplification(points, tolerance)
-        simple = simplify(contour)
+        simple = simplify([contour])[0]
         assert simple.tolist() == ((points[::-1] if contour.backwards else points) / 2).tolist()
         assert len(simple) <= most_vertices(contour)
+
+
+def test_contours_simplified_together_are_those_simplified_alone():
+    rng = np.random.default_rng(5)
+    contours = [contour for size in (2, 3, 9, 30) for contour in trace(rng.random((size, size)) > 0.4)]
+    assert len(contours) > 20
+    together = simplify(contours)
+    assert [curve.tolist() for curve in together] == [simplify([item])[0].tolist() for item in contours]
+    assert simplify([]) == []

@@ -80,6 +80,22 @@ def test_pairs_have_the_value_of_a_search_through_all_costs(seed):
     assert pairs.values == pytest.approx(expected, rel=1e-12)
 
 
+def test_values_do_not_depend_on_when_they_are_read():
+    rng = np.random.default_rng(3)
+    masks = ndimage.gaussian_filter(rng.random((20, 60, 60)), (0.4, 4, 4)) > 0.5
+    masks[[4, 11]] = False
+    masks[[5, 12]] = masks[[4, 13]]
+    masks[9] = masks[8]
+    once, often = PairValues(), PairValues()
+    for count, mask in enumerate(masks):
+        once.add(mask)
+        often.add(mask)
+        assert len(often.values) == count
+    assert np.array_equal(once.values, often.values, equal_nan=True)
+    assert once.values[8] == 0.0
+    assert np.flatnonzero(np.isnan(once.values)).tolist() == [3, 4, 5, 10, 11]
+
+
 def test_a_moving_shape_is_stable_and_a_changing_one_is_not():
     video = np.stack([disk(80, 30, 30, 20), disk(80, 42, 37, 20), np.zeros((80, 80), bool)])
     video[2, 20:60, 30:70] = True

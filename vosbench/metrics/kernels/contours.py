@@ -8,7 +8,7 @@ its values; they are conventions, not consequences of a definition.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -182,22 +182,25 @@ def _loops(junction: int, unused: dict[int, list[int]], pieces: list[Piece]) -> 
             return
 
 
-def simplify(contour: Contour) -> Curve:
-    """Drop the points of a contour that its shape does not need.
+def simplify(contours: Sequence[Contour]) -> list[Curve]:
+    """Drop the points of contours that their shapes do not need.
 
     Two passes of a radial filter and Douglas-Peucker, with `TOLERANCES`. The direction of the walk
     decides between equal distances; the result has the orientation of the contour again.
 
     Args:
-        contour: as from `trace`.
+        contours: as from `trace`; several at once take less time than one after the other.
 
     Returns:
-        Closed curve of some of the points, in their order, the start corner first and last.
+        Closed curves of some of the points, in their order, the start corner first and last.
     """
-    points = 2 * (contour.curve[::-1] if contour.backwards else contour.curve)
+    curves = [2 * (curve[::-1] if backwards else curve) for curve, backwards in contours]
     for tolerance in TOLERANCES:
-        points = _douglas_peucker(_radial_filter(points, tolerance), tolerance)
-    return (points[::-1] if contour.backwards else points) / 2
+        curves = _douglas_peucker([_radial_filter(curve, tolerance) for curve in curves], tolerance)
+    return [
+        (curve[::-1] if contour.backwards else curve) / 2
+        for curve, contour in zip(curves, contours, strict=True)
+    ]
 
 
 def most_vertices(contour: Contour) -> int:
@@ -222,23 +225,29 @@ def _radial_filter(points: Curve, tolerance: float) -> Curve:
     return points[[*kept, len(points) - 1]]
 
 
-def _douglas_peucker(points: Curve, tolerance: float) -> Curve:
+def _douglas_peucker(curves: list[Curve], tolerance: float) -> list[Curve]:
     """Keep the farthest point of every segment until none is farther than `tolerance`.
 
     All segments of one depth are treated at once. Among equal distances the last point wins.
     """
-    places = np.ascontiguousarray(points).view(np.complex128)[:, 0]
+    if not curves:
+        return []
+    points = np.concatenate(curves)
+    places = points.view(np.complex128)[:, 0]
+    lengths = np.array([len(curve) for curve in curves])
+    last = np.cumsum(lengths) - 1
+    first = last - lengths + 1
     kept = np.zeros(len(points), dtype=bool)
-    kept[[0, -1]] = True
+    kept[first] = kept[last] = True
     # the points that are still inside a segment, and of which
-    inner = np.arange(1, len(points) - 1)
-    segment = np.zeros(len(inner), dtype=np.intp)
-    starts, ends = places[:1], places[-1:]
+    inner = np.flatnonzero(~kept)
+    filled = lengths > 2
+    segment = np.repeat(np.arange(np.count_nonzero(filled)), lengths[filled] - 2)
+    starts, ends = places[first[filled]], places[last[filled]]
     while inner.size:
         here = places[inner]
         distance = _squared_distance(here, starts, ends, segment)
-        first = np.searchsorted(segment, np.arange(len(starts)))
-        farthest = np.maximum.reduceat(distance, first)
+        farthest = np.maximum.reduceat(distance, np.searchsorted(segment, np.arange(len(starts))))
         at_most = np.flatnonzero(distance == farthest[segment])
         winner = np.empty(len(starts), dtype=np.intp)
         winner[segment[at_most]] = at_most  # the last one stays
@@ -255,7 +264,7 @@ def _douglas_peucker(points: Curve, tolerance: float) -> Curve:
         middle = here[winner[parent]]
         starts, ends = np.where(second, middle, starts[parent]), np.where(second, ends[parent], middle)
         inner, segment = inner[left], np.cumsum(new) - 1
-    return points[kept]
+    return [curve[here] for curve, here in zip(curves, np.split(kept, last[:-1] + 1), strict=True)]
 
 
 def _squared_distance(

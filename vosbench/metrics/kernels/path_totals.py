@@ -24,7 +24,7 @@ Totals = NDArray[np.unsignedinteger[Any]]
 Units = NDArray[np.uint32]
 """(n1, n2) uint32 costs in parts of one, see `units_of_one`; integers, so that sums are exact."""
 
-BATCH = 1 << 23
+BATCH = 1 << 22
 """Totals that are in memory at a time."""
 
 _MOST_BITS = 24  # of a cost of one

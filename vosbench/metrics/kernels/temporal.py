@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vosbench.metrics.kernels.alignment import Costs, Path, batch_size, cheapest_paths, released_path
 from vosbench.metrics.kernels.contexts import Histograms, matching_cost, rough_costs, shape_contexts
-from vosbench.metrics.kernels.contours import Curve, most_vertices, simplify, trace
+from vosbench.metrics.kernels.contours import Contour, Curve, most_vertices, simplify, trace
 from vosbench.metrics.kernels.path_totals import Cell, Workspace
 
 POINT_SPACING = 3.0  # pixels between contour points, at most
@@ -21,6 +21,8 @@ T_SCALE = 5.0
 """Factor between the mean pair value of a video and its published T; of the released toolkit."""
 
 _MIN_POINTS = 4
+_MASKS = 8  # whose contours are simplified at once,
+_CONTOURS = 1 << 12  # or fewer masks of this many contours
 
 
 class PairValues:
@@ -41,32 +43,50 @@ class PairValues:
 
     def __init__(self) -> None:
         self._values: list[float] = []
+        self._mask: NDArray[np.bool_] | None = None
+        self._traced: list[list[Contour] | None] = []
+        self._described = -1
+        self._contexts: Histograms | None = None
         self._pending: list[_Pair] = []
         self._shape = (0, 0)
-        self._mask: NDArray[np.bool_] | None = None
-        self._contexts: Histograms | None = None
         self._workspace = Workspace()
 
     def add(self, mask: NDArray[np.bool_]) -> None:
         """Take the next (H, W) bool mask."""
-        if self._mask is None:
-            self._mask, self._contexts = mask.copy(), _describe(mask)
-            return
-        before = self._contexts
-        if np.array_equal(mask, self._mask):
-            # every point corresponds to itself
-            self._values.append(math.nan if before is None else 0.0)
-            return
-        self._mask, self._contexts = mask.copy(), _describe(mask)
-        self._values.append(math.nan)
-        if before is not None and self._contexts is not None:
-            self._compare(_Pair(len(self._values) - 1, before, self._contexts))
+        if self._mask is not None:
+            self._values.append(math.nan)
+        if self._mask is not None and np.array_equal(mask, self._mask):
+            self._traced.append(None)
+        else:
+            self._mask = mask.copy()
+            self._traced.append(trace(mask))
+        contours = sum(len(item) for item in self._traced if item is not None)
+        if len(self._traced) >= _MASKS or contours >= _CONTOURS:
+            self._describe()
 
     @property
     def values(self) -> list[float]:
         """One float in [0, 1] per pair so far; NaN where a mask yields no polygon."""
+        self._describe()
         self._flush()
         return self._values
+
+    def _describe(self) -> None:
+        """Turn the traced masks into curves, and these into pairs."""
+        polygons = iter(_dominant_polygons([item for item in self._traced if item is not None]))
+        for contours in self._traced:
+            before = self._contexts
+            if contours is not None:
+                polygon = next(polygons)
+                self._contexts = None if polygon is None else shape_contexts(upsample(polygon))
+            place, self._described = self._described, self._described + 1
+            if place < 0 or before is None or self._contexts is None:
+                continue
+            if contours is None:
+                self._values[place] = 0.0  # every point corresponds to itself
+            else:
+                self._compare(_Pair(place, before, self._contexts))
+        self._traced = []
 
     def _compare(self, pair: _Pair) -> None:
         """Have a pair wait for others of its kind."""
@@ -101,12 +121,6 @@ class _Pair(NamedTuple):
     second: Histograms
 
 
-def _describe(mask: NDArray[np.bool_]) -> Histograms | None:
-    """Shape contexts of the polygon of a mask; None when it has none."""
-    polygon = dominant_polygon(mask)
-    return None if polygon is None else shape_contexts(upsample(polygon))
-
-
 def dominant_polygon(mask: NDArray[np.bool_]) -> Curve | None:
     """Return the simplified contour with most vertices, the last of equals; a hole may win.
 
@@ -116,13 +130,32 @@ def dominant_polygon(mask: NDArray[np.bool_]) -> Curve | None:
     Returns:
         Closed polygon of at least four stored points, or None.
     """
-    contours = trace(mask)
+    return _dominant_polygons([trace(mask)])[0]
+
+
+def _dominant_polygons(traced: list[list[Contour]]) -> list[Curve | None]:
+    """Simplified contour with most vertices of each mask; a mask without gives None."""
+    orders = [
+        sorted(range(len(contours)), key=lambda i: len(contours[i].curve), reverse=True)
+        for contours in traced
+    ]
+    # the longest of all masks at once; mostly no other can win
+    filled = [i for i, order in enumerate(orders) if order]
+    longest = dict(zip(filled, simplify([traced[i][orders[i][0]] for i in filled]), strict=True))
+    return [
+        _with_most_vertices(contours, order, longest[i]) if order else None
+        for i, (contours, order) in enumerate(zip(traced, orders, strict=True))
+    ]
+
+
+def _with_most_vertices(contours: list[Contour], order: list[int], longest: Curve) -> Curve | None:
+    """Of contours in an order, the longest first and simplified, find the one with most vertices."""
     best, rank = None, (_MIN_POINTS, -1)
-    for index in sorted(range(len(contours)), key=lambda i: len(contours[i].curve), reverse=True):
+    for index in order:
         # no shorter contour can win either
         if most_vertices(contours[index]) < rank[0]:
             break
-        polygon = simplify(contours[index])
+        polygon = longest if index == order[0] else simplify([contours[index]])[0]
         if (len(polygon), index) > rank:
             best, rank = polygon, (len(polygon), index)
     return best
