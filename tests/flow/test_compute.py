@@ -165,6 +165,16 @@ def test_wrong_choices_are_explained(tmp_path, videos, options, message):
         compute(videos, Difference(), tmp_path, **options)
 
 
+def test_flow_in_files_is_not_computed(tmp_path):
+    with pytest.raises(InputError, match="in files already"):
+        compute([make_video()], Precomputed(tmp_path), tmp_path / "out")
+
+
+def test_the_dot_of_a_format_may_be_left_out(tmp_path):
+    compute([make_video()], Difference(), tmp_path, fmt="png")
+    assert (tmp_path / "cat/00000.png").is_file()
+
+
 def test_flow_too_large_for_the_format_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cat/00000\.png: flow of 512 pixels or more.*write \.flo"):
         compute([make_video()], Difference(gain=100.0), tmp_path, fmt=".png")

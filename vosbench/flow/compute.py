@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from vosbench.data.formats.kitti import read_kitti, write_kitti
 from vosbench.data.video import FlowField, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.cache import attach_flow
-from vosbench.flow.estimators import FlowEstimator
+from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.flow.flow_files import SUFFIXES
 from vosbench.flow.provenance import FILE, describe, frame_digest, read_provenance, write_provenance
 
@@ -24,8 +24,8 @@ FORMATS = (".flo", ".png")
 
 
 def compute(
-    videos: Sequence[Video],
-    estimator: FlowEstimator,
+    videos: Iterable[Video],
+    estimator: FlowEstimator | Precomputed,
     out: Path,
     progress: Progress | None = None,
     fmt: str = ".flo",
@@ -50,16 +50,20 @@ def compute(
         `out`.
 
     Raises:
-        InputError: unknown format, a folder with flow of something else, frames that cannot be read,
-            flow beyond the range of ``".png"``, or the disk is full.
+        InputError: unknown format, precomputed flow as the estimator, two videos of one name, a folder
+            with flow of something else, frames that cannot be read, flow beyond the range of
+            ``".png"``, or the disk is full.
     """
+    if isinstance(estimator, Precomputed):
+        raise InputError("precomputed flow is in files already; choose an estimator that computes it")
+    fmt = fmt if fmt.startswith(".") else f".{fmt}"
     if fmt not in FORMATS:
         raise unknown_name("format of flow files", fmt, FORMATS)
-    names = [video.name for video in videos]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"two videos are called {twice}; their flow cannot share a folder")
+    seen: set[str] = set()
     for video in videos:
+        if video.name in seen:
+            raise InputError(f"two videos are called {video.name}; their flow cannot share a folder")
+        seen.add(video.name)
         folder = out / video.name
         try:
             _compute_sequence(video, estimator, folder, progress, fmt, cache)
