@@ -1,3 +1,4 @@
+import multiprocessing
 from collections import Counter
 from dataclasses import replace
 from typing import ClassVar
@@ -190,6 +191,15 @@ def test_a_batch_too_large_for_its_slot_arrives_all_the_same():
     assert batch["masks"].unique().tolist() == sorted({batch["start"].item(), batch["start"].item() + 1})
 
 
+def test_without_memory_for_slots_batches_travel_as_usual(monkeypatch):
+    def refuse(*_):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("vosbench.data.transport.mmap.mmap", refuse)
+    module = clip_module(1, Dice())
+    assert levels(module.train_dataloader()) == levels(clip_module(0, Dice()).train_dataloader())
+
+
 def test_all_entries_travel_through_slots_unchanged():
     settings = ClipSettings(2, flow=(None,))
     for ours, theirs in zip(
@@ -318,3 +328,38 @@ def test_a_whole_epoch_of_each_miniature(name, stage, tmp_path_factory):
             )
             assert lengths == {settings.length}
         assert sum(seen.values()) == len(seen) == len(clips)
+
+
+def shard(rank, address, queue):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    try:
+        module = clip_module(1, videos=3, batch_size=2)
+        seen = {
+            name: [
+                clip
+                for batch in loader
+                for clip in zip(batch["video"].tolist(), batch["start"].tolist(), strict=True)
+            ]
+            for name, loader in (("train", module.train_dataloader()), ("val", module.val_dataloader()))
+        }
+        queue.put((rank, seen))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_share_an_epoch(tmp_path):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    address = (tmp_path / "meeting").as_uri()
+    processes = [context.Process(target=shard, args=(rank, address, queue)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    found = dict(queue.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join(60)
+    trained = found[0]["train"] + found[1]["train"]
+    assert len(found[0]["train"]) == len(found[1]["train"]) == 4
+    assert len(set(trained)) == 8
+    assert sorted(found[0]["val"] + found[1]["val"]) == [(0, 0), (0, 1), (0, 2)]

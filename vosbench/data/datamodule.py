@@ -69,7 +69,7 @@ class Loading:
         uneven: what happens to training clips that fill no batch, see `Order.uneven`.
         collate: ``"clips"``: `pad_collate`; ``"detection"``: `detection_collate`.
         workers: processes that read; 0 reads in the main process.
-        prefetch: batches that each of them prepares ahead.
+        prefetch: batches that each of them prepares ahead; it keeps the memory of two more.
         pin_memory: put batches where a GPU fetches them from without waiting.
         seed: of order and random changes.
 
@@ -165,7 +165,11 @@ class ClipDataModule(pl.LightningDataModule):
             return pad_collate
         # prepared ahead, being used, and about to be used
         slots = loading.prefetch + 2
-        return SlotCollate(pad_collate, loading.workers, slots, _ROOM * batch_size * stock.item_bytes)
+        try:
+            return SlotCollate(pad_collate, loading.workers, slots, _ROOM * batch_size * stock.item_bytes)
+        except OSError:
+            # more than the system lets a process reserve: batches travel as usual, a little slower
+            return pad_collate
 
 
 class _Stock:
