@@ -66,7 +66,7 @@ def compare(*words):
 
 def test_help_names_every_command():
     shown = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
-    for name in ("fit", "predict", "score", "compare", "doctor", "leaderboard", "data", "weights"):
+    for name in ("fit", "predict", "score", "compare", "doctor", "leaderboard", "data", "flow", "weights"):
         assert re.search(rf"^  {name} ", shown, re.MULTILINE)
 
 
@@ -177,7 +177,53 @@ def test_data_list_says_what_is_there(run, root):
     assert re.search(r"ft3d .* no", out)
 
 
+def test_flow_is_computed_into_files_that_compare_reads(run, root):
+    status, out, _ = run("flow", "compute", "davis16", "--estimator", "dis:fast", "--out", "flow")
+    assert (status, out) == (0, "flow\n")
+    assert len(list(Path("flow/dog").glob("*.flo"))) == 4
+    status, _, _ = run(
+        "compare", "--models", "flow_threshold", "--workers", 1, "--metrics", "j", "--flow", "flow"
+    )
+    assert status == 0
+
+
+def test_verify_names_the_damage_and_ends_with_1(run, root):
+    status, out, err = run("data", "verify", "davis16")
+    assert status == 1
+    # a folder of three sequences is no whole DAVIS 2016
+    assert "20" in out
+    (root / "davis16/Annotations/480p/dog/00002.png").unlink()
+    status, out, err = run("data", "verify", "davis16")
+    assert (status, "dog/00002.png: missing" in out) == (1, True)
+    assert "davis16 val: 2 damaged or missing files" in err
+
+
+def test_prepare_counts_what_it_drops(run):
+    from vosbench.data.mini import write_mini
+
+    write_mini("ilsvrc_vid", Path("data"), scenes=1)
+    words = ("data", "prepare", "fusionseg_vid", "--appearance", "centre_box", "--limit", 1)
+    status, out, _ = run(*words)
+    assert status == 0
+    counts = dict(line.split() for line in out.splitlines())
+    dropped = sum(int(counts[f"dropped_{why}"]) for why in ("overlap", "fill", "contrast"))
+    assert int(counts["boxes"]) == int(counts["kept"]) + dropped > 0
+    assert Path("data/fusionseg_vid/report.json").is_file()
+
+
 class TestMistakes:
+    def test_appearance_that_needs_flow(self, refuse):
+        words = ("data", "prepare", "fusionseg_vid", "--appearance", "flow_threshold")
+        Path("data/ilsvrc_vid").mkdir(parents=True)
+        assert "vosbench: " in refuse(*words)
+
+    def test_flow_of_files_cannot_be_computed(self, refuse, root):
+        Path("flow").mkdir()
+        assert "nothing to compute" in refuse("flow", "compute", "davis16", "--estimator", "flow")
+
+    def test_a_data_set_that_must_be_asked_for(self, refuse):
+        assert "registration" in refuse("data", "download", "ytvos")
+
     def test_unknown_command(self, refuse):
         assert "Did you mean 'score'" in refuse("scroe")
 

@@ -1,16 +1,21 @@
-"""The commands about data sets: ``data list``, ``download``, ``verify`` and ``mini``."""
+"""The commands about data sets: ``data list``, ``download``, ``verify``, ``mini``, ``prepare``."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vosbench.cli.options import DataRoot, Split
+from vosbench.cli.options import DataRoot, Device, Flow, Split
 from vosbench.cli.terminal import make_table, print_table, progress_bar
+from vosbench.errors import InputError
 
-app = typer.Typer(help="Data sets: list, download, verify, render miniatures.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from vosbench.data.bootstrap import Segmenter
+
+app = typer.Typer(help="Data sets: list, download, verify, prepare, render miniatures.", no_args_is_help=True)
 
 
 @app.command("mini")
@@ -93,3 +98,53 @@ def data_verify(
         sys.stdout.write(f"{item}\n")
     sys.stderr.write(f"verify: {name} {split}: {len(damage) or 'no'} damaged or missing files\n")
     raise typer.Exit(1 if damage else 0)
+
+
+@app.command("prepare")
+def data_prepare(
+    name: Annotated[Literal["fusionseg_vid"], typer.Argument(help="Data set that is made from another.")],
+    appearance: Annotated[
+        str, typer.Option(help="Who guesses masks: a method that needs no flow, or a folder of its masks.")
+    ],
+    split: Annotated[str, typer.Option(help="Part of ilsvrc_vid.")] = "train",
+    data_root: DataRoot = None,
+    flow: Flow = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first videos.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Make FusionSeg's pseudo masks of ImageNet-VID: boxes, guessed masks, flow; counts what it drops."""
+    from vosbench.data.bootstrap import flow_source, prepare
+    from vosbench.data.catalogue import open_dataset
+    from vosbench.data.roots import cache_root
+    from vosbench.data.roots import data_root as find
+    from vosbench.flow.estimators import build_estimator, parse_flow
+
+    kind, settings = parse_flow(flow or "dis")
+    estimator = build_estimator(kind, **settings)
+    root = find(data_root)
+    videos = open_dataset("ilsvrc_vid", root, split)[:limit]
+    segmenter, identity = _appearance(appearance, device)
+    with progress_bar(f"preparing {name}") as progress:
+        report = prepare(
+            videos,
+            segmenter,
+            flow_source(estimator, cache_root()),
+            root,
+            progress=lambda done, total: progress(done, total, videos[done - 1].name),
+            provenance={"appearance": identity, "flow": {"estimator": kind, **estimator.settings}},
+        )
+    for key, value in vars(report).items():
+        sys.stdout.write(f"{key:<18}{value}\n")
+
+
+def _appearance(choice: str, device: str) -> tuple[Segmenter, dict[str, Any]]:
+    """Return who guesses masks, and what determines the guesses."""
+    from vosbench.data.bootstrap import MaskFolder, of_method
+    from vosbench.models.zoo import load_method, move_to
+
+    if Path(choice).is_dir():
+        return MaskFolder(Path(choice)), {"folder": choice}
+    method, weights = load_method(choice)
+    if method.needs_flow:
+        raise InputError(f"--appearance {choice}: needs flow; name a method that looks at frames alone")
+    return of_method(move_to(method, device).segment), weights
