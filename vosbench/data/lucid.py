@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vosbench.data.lucid_inpaint import Filling, fill
 from vosbench.data.lucid_layers import Layer, cut_out, paste
-from vosbench.data.lucid_scene import Path, Scene, plan
+from vosbench.data.lucid_scene import Course, Scene, plan
 from vosbench.data.lucid_warp import (
     Affine,
     Points,
@@ -289,7 +289,7 @@ class Dreamer:
         picture, labels = _seen(stage.picture, stage.labels, camera)
         owners = np.zeros_like(labels)
         for k in scene.moved:
-            paste(picture, labels, owners, stage.layers[k], scene.paths[k].warp(time), k + 1)
+            paste(picture, labels, owners, stage.layers[k], scene.courses[k].warp(time), k + 1)
         return picture, labels, owners
 
     def _flow(self, scene: Scene, owners: NDArray[np.uint8], now: float, then: float) -> FlowField:
@@ -304,7 +304,7 @@ class Dreamer:
                 continue
             x, y, box_width, box_height = cv2.boundingRect(seen.astype(np.uint8))
             window = Window(y, x, box_height, box_width)
-            own = displacement(_carry(scene.paths[k], now, then), window, knot_step(window))
+            own = displacement(_carry(scene.courses[k], now, then), window, knot_step(window))
             part = seen[window.slices]
             field[window.slices][part] = own[part]
         return np.ascontiguousarray(field.transpose(2, 0, 1))
@@ -329,7 +329,7 @@ def _seen(picture: Frame, labels: IdMap, camera: Affine) -> tuple[Frame, IdMap]:
     return np.asarray(moved), np.asarray(ids)
 
 
-def _carry(path: Path, now: float, then: float) -> Callable[[Points], Points]:
+def _carry(course: Course, now: float, then: float) -> Callable[[Points], Points]:
     """Return the motion of image points of an object from one time to another."""
-    first, second = path.warp(now), path.warp(then)
+    first, second = course.warp(now), course.warp(then)
     return lambda points: second.to_image(first.to_source(points))

@@ -18,6 +18,8 @@ _LEVELS = 3
 _ROUNDS = (6, 4, 3)
 """Searches and repaintings per level, coarse to fine."""
 
+_GUESS_TRUST = 0.05
+_FADING = 1.5
 _RIM = 3
 _LARGEST_STEP = 48.0
 """Grey levels; a larger difference at the border is another thing, not another light."""
@@ -141,6 +143,12 @@ class _Search:
         self._sound[:, :radius] = self._sound[:, -radius:] = False
         self.possible = bool(self._sound.any())
         self._targets = np.argwhere(touched)
+        # Guesses count less the farther they are from what is known (Wexler et al.): a first guess is
+        # smooth, and would be matched with any smooth place.
+        depth = np.asarray(cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3))
+        trust = np.where(hole, _GUESS_TRUST * _FADING**-depth, 1).astype(np.float32)
+        weights = _windows(trust[..., None])[self._targets[:, 0], self._targets[:, 1]]
+        self._weights = np.tile(weights.reshape(len(self._targets), -1), 3)
 
     def run(self, start: NDArray[np.int64] | None, rounds: int) -> NDArray[np.int64]:
         """Return (h, w, 2) offsets (rows, columns), zero where no patch touches the hole."""
@@ -171,12 +179,12 @@ class _Search:
         width = self._hole.shape[1]
         targets = self._targets
         own = patches[targets[:, 0] * width + targets[:, 1]]
-        best = _distance(own, patches[wanted[:, 0] * width + wanted[:, 1]])
+        best = _distance(own, patches[wanted[:, 0] * width + wanted[:, 1]], self._weights)
 
         def consider(candidate: NDArray[np.int64]) -> None:
             chosen = np.flatnonzero(self._valid(candidate))
             place = candidate[chosen]
-            cost = _distance(own[chosen], patches[place[:, 0] * width + place[:, 1]])
+            cost = _distance(own[chosen], patches[place[:, 0] * width + place[:, 1]], self._weights[chosen])
             better = cost < best[chosen]
             best[chosen[better]] = cost[better]
             wanted[chosen[better]] = place[better]
@@ -195,10 +203,7 @@ class _Search:
 
     def _patches(self) -> NDArray[np.float32]:
         """(h * w, 147) float32, the patch around every pixel, borders repeated."""
-        radius = _PATCH // 2
-        padded = np.pad(self.picture, ((radius, radius), (radius, radius), (0, 0)), "edge")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH, _PATCH), axis=(0, 1))
-        return windows.reshape(self._hole.size, -1)
+        return _windows(self.picture).reshape(self._hole.size, -1)
 
     def _repaint(self, wanted: NDArray[np.int64]) -> None:
         """Every pixel of the hole becomes the mean of what the patches over it say."""
@@ -218,9 +223,18 @@ class _Search:
         self.picture[self._hole] = (total / np.maximum(count, 1))[self._hole]
 
 
-def _distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+def _windows(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, c, 7, 7), the patch around every pixel, borders repeated."""
+    radius = _PATCH // 2
+    padded = np.pad(picture, ((radius, radius), (radius, radius), (0, 0)), "edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (_PATCH, _PATCH), axis=(0, 1))
+
+
+def _distance(
+    first: NDArray[np.float32], second: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
     difference = first - second
-    return np.asarray(np.einsum("ij,ij->i", difference, difference))
+    return np.asarray(np.einsum("ij,ij,ij->i", difference, difference, weights))
 
 
 def _copied(

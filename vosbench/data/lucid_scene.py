@@ -57,7 +57,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class Path:
+class Course:
     """Where an object is over time.
 
     Attributes:
@@ -89,7 +89,7 @@ class Scene:
     Attributes:
         moved: indices of the moved objects, the farthest first.
         removed: indices of those that are taken away.
-        paths: index of a moved object -> its path.
+        courses: index of a moved object -> its course.
         view: source to image of the background at time 0.
         motion: of the camera.
         mirrored: whether the background is mirrored before anything else.
@@ -98,7 +98,7 @@ class Scene:
 
     moved: tuple[int, ...]
     removed: tuple[int, ...]
-    paths: dict[int, Path]
+    courses: dict[int, Course]
     view: Affine
     motion: Motion
     mirrored: bool
@@ -111,7 +111,7 @@ class Scene:
 
     def rests(self, time: float) -> bool:
         """Return whether everything is where it was in the given frame."""
-        warps = [Warp(self.camera(time)), *(path.warp(time) for path in self.paths.values())]
+        warps = [Warp(self.camera(time)), *(course.warp(time) for course in self.courses.values())]
         return all(warp.spline is None and np.array_equal(warp.affine, still()) for warp in warps)
 
 
@@ -138,9 +138,9 @@ def plan(
     tone = _tone(settings, settings.illumination, rng)
     view, places = _placed(layers, order, size, settings, rng)
     motion_of_objects = rng.integers(3)
-    paths = {k: _path(layers[k], places[k], size, settings, motion_of_objects != 2, rng) for k in order}
+    courses = {k: _course(layers[k], places[k], size, settings, motion_of_objects != 2, rng) for k in order}
     motion = _camera_motion(size, settings, motion_of_objects != 1, rng)
-    return Scene(order, removed, paths, view, motion, mirrored, background_tone, tone)
+    return Scene(order, removed, courses, view, motion, mirrored, background_tone, tone)
 
 
 def _tone(settings: LucidSettings, probability: float, rng: np.random.Generator) -> Tone:
@@ -241,14 +241,14 @@ def _inside(points: Points, size: tuple[int, ...]) -> NDArray[np.bool_]:
     return np.asarray((x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1))
 
 
-def _path(
+def _course(
     layer: Layer,
     place: Affine,
     size: tuple[int, ...],
     settings: LucidSettings,
     moves: bool,
     rng: np.random.Generator,
-) -> Path:
+) -> Course:
     box = np.array([layer.box.width, layer.box.height])
     centre = transform(place, layer.centre[None])[0]
     shift = rng.uniform(-1, 1, 2) * settings.step_shift * box
@@ -257,14 +257,14 @@ def _path(
     bend, last_bend = _bends(layer, settings, moves, rng)
     rest = Motion(centre, np.zeros(2), 0.0, 1.0)
     for motion in (Motion(centre, shift, degrees, scale), Motion(centre, -shift, -degrees, scale)):
-        path = Path(place, motion, bend, last_bend)
-        if moves and all(_seen(layer, path, time, size) >= settings.min_visible for time in _CHECKED_TIMES):
-            return path
-    return Path(place, rest, bend, last_bend)
+        course = Course(place, motion, bend, last_bend)
+        if moves and all(_seen(layer, course, time, size) >= settings.min_visible for time in _CHECKED_TIMES):
+            return course
+    return Course(place, rest, bend, last_bend)
 
 
-def _seen(layer: Layer, path: Path, time: float, size: tuple[int, ...]) -> float:
-    return float(_inside(transform(path.warp(time).affine, layer.samples), size).mean())
+def _seen(layer: Layer, course: Course, time: float, size: tuple[int, ...]) -> float:
+    return float(_inside(transform(course.warp(time).affine, layer.samples), size).mean())
 
 
 def _zoom(bounds: Range, rng: np.random.Generator) -> float:
