@@ -20,6 +20,8 @@ _ROUNDS = (6, 4, 3)
 
 _GUESS_TRUST = 0.05
 _FADING = 1.5
+"""A guessed pixel counts `_GUESS_TRUST` of a known one, and so many times less for every pixel farther in."""
+
 _RIM = 3
 _LARGEST_STEP = 48.0
 """Grey levels; a larger difference at the border is another thing, not another light."""
