@@ -263,23 +263,28 @@ def _explore(
             found.rivals.append((cell, way))
         pending.append((way, int(rises[index, choice])))
     data = totals.data
+    right, down, across = steps
     spent: dict[int, int] = {}
     leaving = []
     while pending:
         cell, cost = pending.pop()
         if cell in here or cost >= spent.get(cell, math.inf):
             continue
-        spent[cell] = cost
         at = cell - base
         if at < block.stop:
             leaving.append((cell, cost))
             continue
-        found.detours.add(cell)
-        values = [data[at - step] for step in steps]
-        cost -= min(values)
-        pending += [
-            (cell - step, cost + v) for step, v in zip(steps, values, strict=True) if cost + v <= budget
-        ]
+        spent[cell] = cost
+        left, above, diagonal = data[at - right], data[at - down], data[at - across]
+        cost -= min(left, above, diagonal)
+        most = budget - cost
+        if left <= most:
+            pending.append((cell - right, cost + left))
+        if above <= most:
+            pending.append((cell - down, cost + above))
+        if diagonal <= most:
+            pending.append((cell - across, cost + diagonal))
+    found.detours.update(spent)
     return leaving
 
 
@@ -292,14 +297,21 @@ def _is_unrivalled(found: _Candidates, numbers: list[int], costs: NDArray[np.flo
         costs: exact costs of these.
         grid: numbers of the cells.
     """
-    steps = grid.steps
+    right, down, across = grid.steps
+    far, none = math.inf, -1.0
     length = len(found.route)
     totals = np.cumsum([0.0, *costs[1:length]]).tolist()
     total = dict(zip(numbers, totals, strict=False))
     before = dict(zip(numbers[1:length], totals, strict=False))
     for number, cost in zip(numbers[length:], costs[length:].tolist(), strict=True):
-        total[number] = here = min(total.get(number - step, math.inf) for step in steps) + cost
-        if any(here <= before.get(number + step, -1.0) for step in steps):
+        ways = total.get(number - right, far), total.get(number - down, far), total.get(number - across, far)
+        total[number] = here = min(ways) + cost
+        after = (
+            before.get(number + right, none),
+            before.get(number + down, none),
+            before.get(number + across, none),
+        )
+        if here <= max(after):
             return False
     return all(total[way] > before[cell] for cell, way in found.rivals)
 
