@@ -22,7 +22,7 @@ T_SCALE = 5.0
 
 _MIN_POINTS = 4
 _MASKS = 8  # whose contours are simplified at once,
-_CONTOURS = 1 << 12  # or fewer masks of this many contours
+_CONTOURS = 1 << 10  # or fewer masks of this many contours
 
 
 class PairValues:
