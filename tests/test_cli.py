@@ -191,7 +191,7 @@ def test_verify_names_the_damage_and_ends_with_1(run, root):
     status, out, err = run("data", "verify", "davis16")
     assert status == 1
     # a folder of three sequences is no whole DAVIS 2016
-    assert "20" in out
+    assert re.search(r"\b3\b.*\b20\b|\b20\b.*\b3\b", out)
     (root / "davis16/Annotations/480p/dog/00002.png").unlink()
     status, out, err = run("data", "verify", "davis16")
     assert (status, "dog/00002.png: missing" in out) == (1, True)
@@ -214,8 +214,7 @@ def test_prepare_counts_what_it_drops(run):
 class TestMistakes:
     def test_appearance_that_needs_flow(self, refuse):
         words = ("data", "prepare", "fusionseg_vid", "--appearance", "flow_threshold")
-        Path("data/ilsvrc_vid").mkdir(parents=True)
-        assert "vosbench: " in refuse(*words)
+        assert "flow_threshold: needs flow; name a method that looks at frames alone" in refuse(*words)
 
     def test_flow_of_files_cannot_be_computed(self, refuse, root):
         Path("flow").mkdir()

@@ -121,9 +121,9 @@ def data_prepare(
 
     kind, settings = parse_flow(flow or "dis")
     estimator = build_estimator(kind, **settings)
+    segmenter, identity = _appearance(appearance, device)
     root = find(data_root)
     videos = open_dataset("ilsvrc_vid", root, split)[:limit]
-    segmenter, identity = _appearance(appearance, device)
     with progress_bar(f"preparing {name}") as progress:
         report = prepare(
             videos,
