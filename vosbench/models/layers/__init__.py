@@ -1,0 +1,1 @@
+"""Network layers shared by the methods; they know nothing of data, training or files."""
