@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vosbench.data.video import IdMap, Segmentation, Video
 
 Task = Literal["unsupervised", "semi-supervised"]
 Size = Literal["full", "tiny"]
+
+ShowMap = Callable[[int, str, NDArray[np.float32]], None]
+"""Called with the index of a frame, a title such as ``"reset 3"``, and a map, (h, w) float32 in 0..1."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Which maps inside a method somebody wants to see.
+
+    Attributes:
+        maps: names among the method's `inspectable`.
+        channels: of maps that have many; maps that are one picture ignore them.
+        show: takes each map, of any size and in any order; those of a frame come before its ids do.
+            A title shown again for the same frame, by a later window, replaces the earlier map.
+    """
+
+    maps: tuple[str, ...]
+    channels: tuple[int, ...]
+    show: ShowMap
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A method that can show maps from its inside while it segments.
+
+    Attributes:
+        inspectable: name -> what the map shows; constant.
+        inspection: what to show in the next segmentation; None for nothing.
+    """
+
+    inspectable: Mapping[str, str]
+    inspection: Inspection | None
 
 
 @runtime_checkable
