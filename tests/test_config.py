@@ -16,12 +16,12 @@ def test_defaults_are_the_papers_first_stage():
 
 def test_overrides_reach_every_level():
     config = compose_fit(
-        ["size=tiny", "model.input=rgb", "recipe.A.optimizer.lr=1", "recipe.A.crop=[64, 96]"]
+        ["size=tiny", "model.input=rgb", "recipe.A.optimizer.lr=1", "recipe.A.augment.crop=[64, 96]"]
     )
     assert config.size == "tiny"
     assert config.model["input"] == "rgb"
     assert config.recipe["A"].optimizer.lr == 1.0
-    assert config.recipe["A"].crop == [64, 96]
+    assert config.recipe["A"].augment.crop == [64, 96]
 
 
 def test_trainer_takes_any_argument_of_lightning():
@@ -55,7 +55,7 @@ def test_load_stage_is_the_packaged_recipe():
         ("trainer.maxsteps=2", "did you mean max_steps"),
         ("recipe.A.epochs=two", "recipe.A.epochs: .*'two'.*Integer"),
         ("seed=1.5", "seed: .*Integer"),
-        ("recipe.A.augment.mirror=maybe", "recipe.A.augment.mirror: .*bool"),
+        ("recipe.A.augment.mirror=maybe", "recipe.A.augment.mirror: .*Float"),
         ("seed", "cannot read 'seed': write key=value"),
         ("seed=1,2", "one value"),
         ("~seed", "key=value"),

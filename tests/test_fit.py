@@ -43,7 +43,7 @@ def arguments(tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
     return [
         *("model=mpnet", "size=tiny", "stage=C", "data.scale=1.0", "workers=0"),
-        *("recipe.C.batch_size=2", "recipe.C.crop=[48,64]", "recipe.C.epochs=2"),
+        *("recipe.C.batch_size=2", "recipe.C.augment.crop=[48,64]", "recipe.C.epochs=2"),
         *("trainer.accelerator=cpu", "trainer.limit_train_batches=1", "trainer.log_every_n_steps=1"),
         *("trainer.enable_progress_bar=false", f"data_root={root}", f"runs={runs}"),
     ]
@@ -56,7 +56,7 @@ def run(arguments):
 
 def test_run_folder_holds_config_checkpoints_and_log(run):
     assert run.name == "000"
-    assert yaml.safe_load((run / "config.yaml").read_text())["recipe"]["C"]["crop"] == [48, 64]
+    assert yaml.safe_load((run / "config.yaml").read_text())["recipe"]["C"]["augment"]["crop"] == [48, 64]
     assert (run / "C/checkpoints/best.ckpt").is_file()
     with (run / "C/logs/version_0/metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -98,7 +98,7 @@ def test_checkpoint_of_a_run_loads_as_a_method(run):
 
 
 def test_missing_data_names_both_ways_out(tmp_path):
-    with pytest.raises(InputError, match=r"no folder .*ft3d.*data_root=DIR.*data=mini"):
+    with pytest.raises(InputError, match=r"no folder .*ft3d.*data_root=DIR.*data.edition=mini"):
         fit(["model=mpnet", f"data_root={tmp_path}", f"runs={tmp_path / 'runs'}"])
     assert not (tmp_path / "runs").exists()
 
@@ -108,12 +108,17 @@ def test_missing_data_names_both_ways_out(tmp_path):
     [
         ("stage=D", "unknown stage of mpnet 'D'"),
         ("logger=cvs", "did you mean csv"),
-        ("recipe.C.crop=[48]", "write crop="),
-        ("recipe.C.batch_size=1", "batch_size"),
+        ("recipe.C.augment.crop=[48]", "write crop="),
+        ("recipe.C.batch_size=0", "batch_size"),
+        ("recipe.C.batch_size=9", "fill no batch of 9"),
+        ("recipe.C.shares=[1,2]", "for 1 data sets"),
+        ("recipe.C.clip.masks=frist", "did you mean first"),
         ("recipe.C.flow=[diss]", "did you mean dis"),
         ("recipe.C.flow=[ground_truth]", "no ground-truth flow"),
         ("recipe.C.optimizer.name=sdg", "did you mean sgd"),
         ("recipe.C.schedule.name=stepp", "did you mean step"),
+        ("recipe.C.clip_gradient=1", "did you mean recipe.C.clip_gradients"),
+        ("run=here resume=auto", "leave resume out"),
         ("trainer.precision=17", "trainer: "),
         ("trainer.accelerator=tpuu", "trainer: "),
         ("resume=nowhere.ckpt", "no file nowhere.ckpt"),
@@ -123,8 +128,33 @@ def test_missing_data_names_both_ways_out(tmp_path):
 )
 def test_mistakes_are_one_line(arguments, override, message):
     with pytest.raises(InputError, match=message) as error:
-        fit([*arguments, override])
+        fit([*arguments, *override.split()])
     assert "\n" not in str(error.value)
+
+
+def test_a_named_run_folder_keeps_what_is_finished_and_goes_on_with_the_rest(arguments, tmp_path):
+    here = [*arguments, f"run={tmp_path / 'here'}"]
+    first = fit([*here, "recipe.C.epochs=1"])
+    written = first / "C/checkpoints/last.ckpt"
+    before = written.read_bytes()
+    assert fit([*here, "recipe.C.epochs=1"]) == first == tmp_path / "here"
+    assert written.read_bytes() == before
+    with pytest.raises(InputError, match=r"here/C was trained with other settings.*run=DIR"):
+        fit(here)
+    # as if the process had been stopped after the first of two epochs
+    (first / "C/finished.yaml").unlink()
+    fit(here)
+    assert torch.load(written, weights_only=True)["epoch"] == 1
+
+
+def test_flow_of_estimators_is_kept_between_runs(arguments, tmp_path, monkeypatch):
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+    once = [*arguments, f"runs={tmp_path}", "recipe.C.epochs=1"]
+    fit(once)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache/flow/dis").rglob("*.npz")}
+    assert kept
+    fit(once)
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
 
 def test_resume_auto_without_a_run_says_so(arguments, tmp_path):

@@ -26,12 +26,23 @@ GROUPS = ("model", "recipe", "data")
 
 @dataclass
 class OptimizerConfig:
-    """Optimiser of a stage: ``sgd`` or ``adamw`` (which reads `momentum` as its first beta)."""
+    """Optimiser of a stage.
+
+    Attributes:
+        name: ``sgd``, ``adam``, ``adamw`` or ``rmsprop``.
+        lr: learning rate.
+        momentum: of ``sgd`` and ``rmsprop``; the first beta of ``adam`` and ``adamw``.
+        weight_decay: share of a weight that joins its gradient; ``adamw`` takes it off the weight.
+        alpha: how slowly ``rmsprop`` forgets squared gradients.
+        eps: added to the root of squared gradients, ``sgd`` has none.
+    """
 
     name: str = "sgd"
     lr: float = 0.003
     momentum: float = 0.9
     weight_decay: float = 0.005
+    alpha: float = 0.99
+    eps: float = 1e-8
 
 
 @dataclass
@@ -39,29 +50,55 @@ class ScheduleConfig:
     """How the learning rate falls.
 
     Attributes:
-        name: ``step`` or ``cosine``.
+        name: ``constant``, ``step``, ``exponential``, ``poly`` or ``cosine``.
         milestones: epochs at which ``step`` multiplies learning rate and weight decay by `gamma`.
-        gamma: factor of ``step``; the share of the learning rate that ``cosine`` ends at.
+        gamma: factor of ``step``, and of the learning rate after every epoch of ``exponential``; the share of
+            the learning rate that ``cosine`` ends at.
+        power: of the share of steps that are left, in ``poly``.
     """
 
-    name: str = "step"
+    name: str = "constant"
     milestones: list[int] = field(default_factory=list)
     gamma: float = 0.1
+    power: float = 0.9
+
+
+@dataclass
+class ClipConfig:
+    """How clips are cut; see `vosbench.data.clips.ClipSettings`, which the keys are those of.
+
+    Attributes:
+        length, stride, masks, flow_beyond, backward, before, repeat: as there.
+        val_stride: frames between the starts of two validation clips.
+        per_video: an epoch takes one random clip of each video instead of all.
+    """
+
+    length: int = 1
+    stride: int = 1
+    val_stride: int = 1
+    masks: str = "all"
+    flow_beyond: bool = False
+    backward: bool = False
+    before: int = 0
+    repeat: bool = False
+    per_video: bool = False
 
 
 @dataclass
 class AugmentConfig:
-    """How often a training clip is mirrored (half of them), re-filmed and degraded.
+    """Random changes of training clips; the keys are those of `vosbench.data.augmentation.ClipTransform`."""
 
-    Attributes:
-        mirror: mirror half of the clips.
-        camera: probability of the flow of another camera: turning, zooming, following or still.
-        degrade: probability of errors such as a flow estimator makes.
-    """
-
-    mirror: bool = True
+    crop: Any = None
+    resize: list[float] = field(default_factory=lambda: [1.0, 1.0])
+    zoom: list[float] = field(default_factory=lambda: [1.0, 1.0])
+    rotate: float = 0.0
+    mirror: float = 0.0
+    reverse: float = 0.0
+    stop: float = 0.0
+    stop_frames: int = 5
     camera: float = 0.0
     degrade: float = 0.0
+    colour: float = 0.0
 
 
 @dataclass
@@ -69,21 +106,35 @@ class StageConfig:
     """One stage of a recipe.
 
     Attributes:
-        data: option of the data group, used unless the user names one.
-        flow: ``ground_truth`` or estimators; with several, every pair comes with each.
+        data: options of the data group, used unless the user names one.
+        mixing: of several data sets: ``none`` takes every clip of all once an epoch, ``shares`` draws from
+            random ones, ``counts`` puts so many of each into a batch.
+        shares: weight of each data set, or its clips per batch; empty: all alike.
+        flow: ``ground_truth``, estimators as ``--flow`` takes them, folders; every clip comes with each.
         epochs: length.
-        batch_size: frame pairs per step and device.
-        crop: (height, width) of the random crop, pixels after scaling.
+        epoch_length: clips of an epoch, on all devices together; null: what the data hold.
+        batch_size: clips per step and device.
+        accumulate: steps whose gradients are summed.
+        clip: how clips are cut.
+        augment: how they are changed.
+        optimizer: what is done with gradients.
+        schedule: how the learning rate falls.
+        clip_gradients: largest absolute value of each gradient; null: any.
     """
 
-    data: str = "ft3d"
-    flow: list[str] = field(default_factory=lambda: ["ground_truth"])
+    data: list[str] = field(default_factory=list)
+    mixing: str = "none"
+    shares: list[float] = field(default_factory=list)
+    flow: list[str] = field(default_factory=list)
     epochs: int = 1
+    epoch_length: int | None = None
     batch_size: int = 1
-    crop: list[int] = field(default_factory=lambda: [232, 424])
+    accumulate: int = 1
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    clip_gradients: float | None = None
 
 
 @dataclass
@@ -94,7 +145,7 @@ class DataConfig:
         name: data set.
         edition: ``official``, or ``mini`` to render it under the cache folder.
         split: what is trained on.
-        val_split: what is validated on.
+        val_split: what is validated on; null: nothing.
         scale: factor on frames and flow.
         in_memory: keep what was read and scaled; for sets of a few thousand small pairs.
         options: further arguments of the reader.
@@ -103,7 +154,7 @@ class DataConfig:
     name: str
     edition: str
     split: str
-    val_split: str
+    val_split: str | None
     scale: float
     in_memory: bool
     options: dict[str, Any]
@@ -119,6 +170,7 @@ class FitConfig:
     size: str
     stage: str | None
     init: str | None
+    run: str | None
     data_root: str | None
     runs: str
     resume: str | None
@@ -145,7 +197,7 @@ def compose_fit(overrides: list[str]) -> FitConfig:
             raise unknown_name(override.key_or_group, str(override.value()), options)
     try:
         base = _compose([_line(override) for override in chosen])
-        known = _leaf_keys(base)
+        known = _leaf_keys(OmegaConf.merge(OmegaConf.structured(FitConfig), base))
         for override in parsed:
             if override not in chosen:
                 _check_key(override.key_or_group, known)
@@ -199,9 +251,9 @@ def _parse(overrides: list[str]) -> list[Override]:
 
 
 def _line(override: Override) -> str:
-    """Return the override as Hydra takes it: trainer arguments need not be in the YAML."""
+    """Return the override as Hydra takes it: these keys need not be in the YAML."""
     key = override.key_or_group
-    prefix = "++" if key.startswith("trainer.") else ""
+    prefix = "++" if key.startswith(("trainer.", "recipe.")) else ""
     return f"{prefix}{key}={override.get_value_element_as_str()}"
 
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from vosbench.config import FitConfig, StageConfig, compose_fit, group_options
-from vosbench.data.roots import cache_root, data_root
+from vosbench.config import DataConfig, FitConfig, StageConfig, compose_fit, group_options
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import write_text
+from vosbench.stage_data import check_data, stage_data
 
 if TYPE_CHECKING:
-    from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+    from pytorch_lightning import LightningModule, Trainer
     from pytorch_lightning.loggers import Logger
-
-    from vosbench.data.datasets.base import Dataset
-    from vosbench.flow.estimators import FlowEstimator
 
 LOGGERS = ("csv", "tensorboard", "wandb")
 CONFIG_FILE = "config.yaml"
@@ -34,7 +31,8 @@ def fit(overrides: list[str]) -> Path:
 
     The run folder holds ``config.yaml`` (every key resolved) and, per stage, a folder with
     ``checkpoints/last.ckpt`` (written after every epoch), ``checkpoints/best.ckpt`` (highest
-    validation IoU) and the logs. A stage starts from the weights the one before ended with.
+    validation IoU, where the data have a validation split), the logs, and ``finished.yaml`` (what the stage
+    was trained with) once it is through. A stage starts from the weights the one before ended with.
 
     Args:
         overrides: ``key=value`` and ``group=option``, e.g. ``["model=mpnet", "size=tiny"]``.
@@ -47,27 +45,62 @@ def fit(overrides: list[str]) -> Path:
     """
     config = compose_fit(overrides)
     names = _stages(config)
-    for stage in names:
-        _check(config, config.recipe[stage])
+    sets = {name: _data_sets(config.recipe[name], overrides) for name in names}
+    _check(config, sets)
     if not _named("model", overrides):
         raise InputError(f"no model named: write model={' or model='.join(group_options('model'))}")
     resumed = _resumed_checkpoint(config)
-    run = resumed.parents[2] if resumed else _next_run(config)
+    run = resumed.parents[2] if resumed else _run_folder(config)
     os.environ[RUN_VARIABLE] = str(run)
 
     weights = Path(config.init) if config.init else None
     if resumed:
         names = names[names.index(resumed.parents[1].name) :]
     try:
-        for stage in names:
-            # a stage brings its own data unless the user chose a set for all
-            if not _named("data", overrides):
-                config = compose_fit([*overrides, f"data={config.recipe[stage].data}"])
-            weights = _fit_stage(config, stage, run / stage, weights, resumed)
+        for name in names:
+            stage = _Stage(config, name, run / name, tuple(sets[name]))
+            weights = _fit_stage(stage, weights, resumed or _interrupted(stage))
             resumed = None
     finally:
         del os.environ[RUN_VARIABLE]
     return run
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One stage of a run: its name, the folder it writes and the data sets it reads."""
+
+    config: FitConfig
+    name: str
+    folder: Path
+    sets: tuple[DataConfig, ...]
+
+    @property
+    def settings(self) -> StageConfig:
+        return self.config.recipe[self.name]
+
+    @property
+    def described(self) -> str:
+        """Everything that the weights of the stage depend on, but the weights it starts from."""
+        config = self.config
+        told = {
+            "model": config.model,
+            "size": config.size,
+            "seed": config.seed,
+            "init": config.init,
+            "trainer": config.trainer,
+            "stage": asdict(self.settings),
+            "data": [asdict(each) for each in self.sets],
+        }
+        return yaml.safe_dump(told, sort_keys=False)
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def finished(self) -> Path:
+        return self.folder / "finished.yaml"
 
 
 def _named(group: str, overrides: list[str]) -> bool:
@@ -84,36 +117,61 @@ def _stages(config: FitConfig) -> list[str]:
     return [stage]
 
 
-def _check(config: FitConfig, stage: StageConfig) -> None:
+def _data_sets(stage: StageConfig, overrides: list[str]) -> list[DataConfig]:
+    """Return the sets of a stage; a stage brings its own unless the user chose one for all."""
+    if _named("data", overrides):
+        return [compose_fit(overrides).data]
+    if not stage.data:
+        raise InputError("the recipe names no data for this stage: write data=NAME")
+    return [compose_fit([*overrides, f"data={name}"]).data for name in stage.data]
+
+
+def _check(config: FitConfig, sets: dict[str, list[DataConfig]]) -> None:
     if config.logger not in LOGGERS:
         raise unknown_name("logger", config.logger, LOGGERS)
-    if len(stage.crop) != 2 or min(stage.crop) < 1:
-        raise InputError(f"crop is {stage.crop}: write crop=[height,width] in pixels")
-    if stage.batch_size < 2:
-        raise InputError("batch_size must be at least 2: batch normalisation compares the pairs of a batch")
-    if config.data.scale <= 0:
-        raise InputError(f"data.scale is {config.data.scale}: it must be above 0")
-    if config.data.edition not in ("official", "mini"):
-        raise unknown_name("data.edition", config.data.edition, ("official", "mini"))
+    if config.run is not None and config.resume is not None:
+        raise InputError("run=DIR continues by itself what is in DIR: leave resume out")
+    for chosen in sets.values():
+        for each in chosen:
+            check_data(each)
 
 
-def _fit_stage(
-    config: FitConfig, name: str, folder: Path, weights: Path | None, resumed: Path | None
-) -> Path:
+def _interrupted(stage: _Stage) -> Path | None:
+    """Return the checkpoint, finished or not, that is already in a run folder which the user named."""
+    if stage.config.run is None or not stage.last.is_file():
+        return None
+    if stage.finished.is_file() and stage.finished.read_text(encoding="utf-8") != stage.described:
+        raise InputError(f"{stage.folder} was trained with other settings: name another folder with run=DIR")
+    return stage.last
+
+
+def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Path:
     import pytorch_lightning as pl
 
+    if resumed and stage.config.run is not None and stage.finished.is_file():
+        return stage.last
+    config = stage.config
     _silence_advertisements()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = _module(config)
-    cast(Any, module).configure_stage(name, config.recipe[name])
+    cast(Any, module).configure_stage(stage.name, stage.settings)
     if weights:
         load_weights(module, weights)
-    data = _data(config, config.recipe[name], needs_flow=bool(cast(Any, module).needs_flow))
-    trainer = _trainer(config, config.recipe[name], folder)
+    needs_flow = bool(cast(Any, module).needs_flow)
+    data = stage_data(config, stage.settings, stage.sets, needs_flow=needs_flow)
+    trainer = _trainer(stage, validates=data.validates)
     if trainer.is_global_zero:
-        write_text(folder.parent / CONFIG_FILE, yaml.safe_dump(asdict(config), sort_keys=False))
+        _write_config(stage)
     trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
-    return folder / "checkpoints" / "last.ckpt"
+    if trainer.is_global_zero and not trainer.interrupted:
+        write_text(stage.finished, stage.described)
+    return stage.last
+
+
+def _write_config(stage: _Stage) -> None:
+    """Write what the user would have to say to get the same run; `data` as the stage in hand reads it."""
+    told = asdict(stage.config) | {"data": [asdict(each) for each in stage.sets]}
+    write_text(stage.folder.parent / CONFIG_FILE, yaml.safe_dump(told, sort_keys=False))
 
 
 def _silence_advertisements() -> None:
@@ -134,18 +192,27 @@ def _module(config: FitConfig) -> LightningModule:
     return build(config.model["name"], config.size, **variant)
 
 
-def _trainer(config: FitConfig, stage: StageConfig, folder: Path) -> Trainer:
+def _trainer(stage: _Stage, *, validates: bool) -> Trainer:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 
-    arguments = {"max_epochs": stage.epochs, **config.trainer}
-    checkpoints = folder / "checkpoints"
+    config, settings = stage.config, stage.settings
+    arguments = {
+        "max_epochs": settings.epochs,
+        "accumulate_grad_batches": settings.accumulate,
+        "gradient_clip_val": settings.clip_gradients,
+        "gradient_clip_algorithm": None if settings.clip_gradients is None else "value",
+        # Lightning shuffles and shards what it samples; here that is the data module's own
+        "use_distributed_sampler": False,
+        **config.trainer,
+    }
+    checkpoints = stage.folder / "checkpoints"
     callbacks: list[Callback] = [
         ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False),
         LearningRateMonitor(),
     ]
-    if arguments.get("limit_val_batches") != 0:
+    if validates:
         best = ModelCheckpoint(
             checkpoints, filename="best", monitor="val/iou", mode="max", enable_version_counter=False
         )
@@ -153,9 +220,9 @@ def _trainer(config: FitConfig, stage: StageConfig, folder: Path) -> Trainer:
     try:
         return Trainer(
             **arguments,
-            logger=_logger(config, folder),
+            logger=_logger(config, stage.folder),
             callbacks=callbacks,
-            default_root_dir=folder,
+            default_root_dir=stage.folder,
             enable_model_summary=False,
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
@@ -178,59 +245,6 @@ def _logger(config: FitConfig, folder: Path) -> Logger:
     )
 
 
-def _data(config: FitConfig, stage: StageConfig, *, needs_flow: bool) -> LightningDataModule:
-    from vosbench.data.datamodule import PairDataModule, PairSettings, TrainTransform
-
-    sources = stage.flow if needs_flow else []
-    if needs_flow and not sources:
-        raise InputError("flow is empty: write e.g. flow=[ground_truth]")
-    height, width = stage.crop
-    return PairDataModule(
-        _open(config, config.data.split),
-        _open(config, config.data.val_split),
-        PairSettings(
-            flow=tuple(_flow_source(name) for name in sources),
-            scale=config.data.scale,
-            in_memory=config.data.in_memory,
-        ),
-        batch_size=stage.batch_size,
-        transform=TrainTransform((height, width), **asdict(stage.augment)),
-        workers=config.workers,
-    )
-
-
-def _flow_source(name: str) -> FlowEstimator | None:
-    from vosbench.flow.estimators import ESTIMATORS, FlowEstimator, build_estimator
-
-    if name == "ground_truth":
-        return None
-    if name not in ESTIMATORS:
-        raise unknown_name("flow", name, ["ground_truth", *ESTIMATORS])
-    estimator = build_estimator(name)
-    if not isinstance(estimator, FlowEstimator):
-        raise InputError(f"flow={name} reads files: training computes flow, choose ground_truth or dis")
-    return estimator
-
-
-def _open(config: FitConfig, split: str) -> Dataset:
-    from vosbench.data import open_dataset
-
-    name = config.data.name
-    if config.data.edition == "mini":
-        from vosbench.data.mini import ensure_mini
-
-        root = cache_root() / "mini"
-        ensure_mini(name, root)
-        return open_dataset(name, root, split, **config.data.options)
-    root = data_root(Path(config.data_root) if config.data_root else None)
-    if not (root / name).is_dir():
-        raise InputError(
-            f"no folder {root / name}: put {name} there in its official layout, point data_root=DIR or "
-            f"VOSBENCH_DATA at the folder that holds it, or train on rendered scenes with data=mini"
-        )
-    return open_dataset(name, root, split, **config.data.options)
-
-
 def load_weights(module: LightningModule, checkpoint: Path) -> None:
     """Copy the weights of a Lightning checkpoint or safetensors file into `module`.
 
@@ -251,9 +265,11 @@ def _runs_folder(config: FitConfig) -> Path:
     return Path(config.runs) / f"{config.model['name']}-{config.size}"
 
 
-def _next_run(config: FitConfig) -> Path:
+def _run_folder(config: FitConfig) -> Path:
     if RUN_VARIABLE in os.environ:
         return Path(os.environ[RUN_VARIABLE])
+    if config.run is not None:
+        return Path(config.run)
     folder = _runs_folder(config)
     numbers = [int(path.name) for path in _runs(folder)]
     return folder / f"{max(numbers, default=-1) + 1:03d}"

@@ -13,12 +13,8 @@ from vosbench.data.augmentation import ClipTransform
 from vosbench.data.clips import ClipDataset, ClipSettings
 from vosbench.data.datamodule import (
     ClipDataModule,
-    FramePairs,
     Loading,
-    PairDataModule,
-    PairSettings,
     Source,
-    TrainTransform,
 )
 from vosbench.data.mini import MINI_NAMES, ensure_mini
 from vosbench.data.video import LazySequence, Video
@@ -51,68 +47,61 @@ def video(name="v", frames=4, annotated=(0, 2, 3), flow=True, reads=None):
     )
 
 
+PAIRS = ClipSettings(length=2, masks="first", flow=(None,))
+
+
 def test_pairs_are_annotated_frames_with_their_successors():
-    pairs = FramePairs([video(), video("w", annotated=(1,))], PairSettings())
+    pairs = ClipDataset([video(), video("w", annotated=(1,))], PAIRS)
     assert len(pairs) == 3
     item = pairs[1]
-    assert item["frames"].shape == (2, 3, 40, 60)
     assert item["frames"][:, 0, 0, 0].tolist() == [2, 3]
-    assert item["mask"].unique().tolist() == [2]
+    assert [mask.unique().tolist() for mask in item["masks"]] == [[2], [255]]
     assert item["flow"].unique().tolist() == [102]
 
 
 def test_several_flows_give_every_pair_several_times():
-    pairs = FramePairs([video(annotated=(0, 1))], PairSettings(flow=(None, Constant())))
-    assert [item["flow"][0, 0, 0].item() for item in (pairs[0], pairs[1], pairs[2], pairs[3])] == [
-        100,
-        1,
-        101,
-        2,
-    ]
-
-
-def test_no_flow_when_none_is_asked_for():
-    assert set(FramePairs([video(flow=False)], PairSettings(flow=()))[0]) == {"frames", "mask"}
+    pairs = ClipDataset([video(annotated=(0, 1))], replace(PAIRS, flow=(None, Constant())))
+    assert [pairs[index]["flow"][0, 0, 0, 0].item() for index in range(4)] == [100, 1, 101, 2]
 
 
 def test_scale_applies_before_the_crop():
-    pairs = FramePairs([video()], PairSettings(scale=0.5), TrainTransform((16, 24), mirror=False))
-    item = pairs[0]
-    assert item["flow"].shape == (2, 16, 24)
-    assert item["flow"].unique().tolist() == [50]
+    pairs = ClipDataset([video()], replace(PAIRS, scale=0.5), ClipTransform(crop=(16, 24)))
+    assert pairs[0]["flow"].shape == (1, 2, 16, 24)
+    assert pairs[0]["flow"].unique().tolist() == [50]
 
 
 def test_in_memory_pairs_are_read_once():
     reads = []
-    pairs = FramePairs([video(reads=reads)], PairSettings(in_memory=True))
+    pairs = ClipDataset([video(reads=reads)], replace(PAIRS, in_memory=True))
     pairs[0], pairs[0]
     assert reads == [0, 1]
 
 
-def test_batches():
-    transform = TrainTransform((32, 48), camera=1.0, degrade=1.0)
-    data = PairDataModule([video()] * 3, [video()], PairSettings(), batch_size=4, transform=transform)
+def test_batches_of_flow_that_looks_estimated():
+    transform = ClipTransform(crop=(32, 48), mirror=0.5, camera=1.0, degrade=1.0)
+    train = Source([video()] * 3, PAIRS, transform)
+    data = ClipDataModule([train], [Source([video()], PAIRS)], Loading(batch_size=4))
+    assert data.validates
     batches = list(data.train_dataloader())
-    assert [len(batch["mask"]) for batch in batches] == [4]
-    assert batches[0]["flow"].shape == (4, 2, 32, 48)
+    assert [batch["flow"].shape for batch in batches] == [(4, 1, 2, 32, 48)]
     assert [batch["flow"].unique().item() for batch in data.val_dataloader()] == [100, 102]
 
 
 def test_mirroring_happens_to_half_of_the_clips():
     torch.manual_seed(0)
-    pairs = FramePairs([video()], PairSettings(), TrainTransform((40, 60)))
-    mirrored = sum(pairs[0]["flow"][0, 0, 0].item() < 0 for _ in range(200))
+    pairs = ClipDataset([video()], PAIRS, ClipTransform(mirror=0.5))
+    mirrored = sum(pairs[0]["flow"][0, 0, 0, 0].item() < 0 for _ in range(200))
     assert 70 < mirrored < 130
 
 
 def test_missing_ground_truth_flow_is_an_error():
     with pytest.raises(InputError, match="video w has no ground-truth flow"):
-        FramePairs([video(), video("w", flow=False)], PairSettings(flow=(Constant(), None)))
+        ClipDataset([video(), video("w", flow=False)], replace(PAIRS, flow=(Constant(), None)))
 
 
 def test_nothing_to_train_on_is_an_error():
     with pytest.raises(InputError, match="none of the 1 videos"):
-        FramePairs([video(annotated=(3,))], PairSettings())
+        ClipDataset([video(annotated=(3,))], PAIRS)
 
 
 class Dice:

@@ -74,8 +74,8 @@ def test_every_input_trains_and_segments(name):
     assert model.needs_flow == (name not in ("rgb", "rgb_pair"))
     batch = {
         "frames": torch.randint(0, 255, (2, 2, 3, 48, 64), dtype=torch.uint8),
-        "flow": torch.randn(2, 2, 48, 64),
-        "mask": torch.randint(0, 2, (2, 48, 64), dtype=torch.uint8),
+        "flow": torch.randn(2, 1, 2, 48, 64),
+        "masks": torch.randint(0, 2, (2, 2, 48, 64), dtype=torch.uint8),
     }
     loss = model.training_step(batch, 0)
     loss.backward()
@@ -87,12 +87,12 @@ def test_every_input_trains_and_segments(name):
 
 def test_void_pixels_do_not_count():
     model = build("mpnet", "tiny").eval()
-    batch = {"frames": torch.zeros(1, 2, 3, 32, 32, dtype=torch.uint8), "flow": torch.randn(1, 2, 32, 32)}
-    mask = torch.zeros(1, 32, 32, dtype=torch.uint8)
-    mask[:, :, 16:] = 255
+    frames, flow = torch.zeros(1, 2, 3, 32, 32, dtype=torch.uint8), torch.randn(1, 1, 2, 32, 32)
+    masks = torch.zeros(1, 2, 32, 32, dtype=torch.uint8)
+    masks[..., 16:] = 255
     with torch.no_grad():
-        logits = model(batch["frames"], batch["flow"])[0, 0]
-        loss = model.training_step(batch | {"mask": mask}, 0)
+        logits = model(frames, flow[:, 0])[0, 0]
+        loss = model.training_step({"frames": frames, "flow": flow, "masks": masks}, 0)
     torch.testing.assert_close(loss, nn.functional.softplus(logits[:, :8]).mean())
 
 

@@ -23,35 +23,6 @@ from vosbench.errors import InputError
 
 
 @dataclass(frozen=True)
-class TrainTransform:
-    """Random crop and augmentation of a training clip for methods that see flow alone.
-
-    Attributes:
-        crop: (height, width), pixels.
-        mirror: mirror half of the clips.
-        camera: probability of another camera: one in five stands still (`stop_camera`), the others
-            move (`move_camera`).
-        degrade: probability of `vosbench.data.transforms.degrade_flow`.
-    """
-
-    crop: tuple[int, int]
-    mirror: bool = True
-    camera: float = 0.0
-    degrade: float = 0.0
-
-    def __call__(self, clip: Clip) -> Clip:
-        """Return a random variant of `clip`."""
-        clip = random_crop(clip, *self.crop)
-        if self.mirror and chance(0.5):
-            clip = mirror(clip)
-        if chance(self.camera):
-            clip = stop_camera(clip) if chance(0.2) else move_camera(clip)
-        if chance(self.degrade):
-            clip = degrade_flow(clip)
-        return clip
-
-
-@dataclass(frozen=True)
 class ClipTransform:
     """Random changes of a training clip, in this order; by default none.
 
@@ -64,6 +35,9 @@ class ClipTransform:
         reverse: probability of playing backwards; a clip with flow needs backward flow.
         stop: probability of `stop_and_go`.
         stop_frames: frames that stand still then.
+        camera: probability of the flow of another camera, for methods that see flow alone: one in five
+            stands still (`stop_camera`), the others move (`move_camera`).
+        degrade: probability of errors such as a flow estimator makes (`degrade_flow`).
         colour: largest change of brightness, contrast and saturation, a share.
 
     Raises:
@@ -78,10 +52,12 @@ class ClipTransform:
     reverse: float = 0.0
     stop: float = 0.0
     stop_frames: int = 5
+    camera: float = 0.0
+    degrade: float = 0.0
     colour: float = 0.0
 
     def __post_init__(self) -> None:
-        for key in ("mirror", "reverse", "stop", "colour"):
+        for key in ("mirror", "reverse", "stop", "camera", "degrade", "colour"):
             if not 0 <= getattr(self, key) <= 1:
                 raise InputError(f"{key} is {getattr(self, key)}: it must be from 0 to 1")
         for key in ("resize", "zoom"):
@@ -102,6 +78,10 @@ class ClipTransform:
             clip = reverse(clip)
         if chance(self.stop):
             clip = stop_and_go(clip, self.stop_frames)
+        if chance(self.camera):
+            clip = stop_camera(clip) if chance(0.2) else move_camera(clip)
+        if chance(self.degrade):
+            clip = degrade_flow(clip)
         if self.colour:
             clip = jitter_colours(clip, self.colour)
         return clip

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from vosbench.data.augmentation import TrainTransform
 from vosbench.data.clips import ClipDataset, ClipSettings, Item
 from vosbench.data.collate import detection_collate, pad_collate
 from vosbench.data.mixing import Concatenated, EpochSampler, Mixing, Order, Pool, Uneven
@@ -18,20 +16,6 @@ from vosbench.data.transforms import Augmentation
 from vosbench.data.transport import SlotCollate, start_worker
 from vosbench.data.video import Video
 from vosbench.errors import InputError, unknown_name
-from vosbench.flow.estimators import FlowEstimator
-
-__all__ = [
-    "Batch",
-    "ClipDataModule",
-    "FramePairs",
-    "Loading",
-    "PairDataModule",
-    "PairSettings",
-    "Source",
-    "TrainTransform",
-]
-
-Batch = dict[str, Tensor]
 
 _COLLATE = ("clips", "detection")
 _ROOM = 2
@@ -122,6 +106,11 @@ class ClipDataModule(pl.LightningDataModule):
         self._train = _Stock(train)
         self._val = _Stock(val) if val else None
 
+    @property
+    def validates(self) -> bool:
+        """Whether there are validation clips."""
+        return self._val is not None
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Return shuffled, mixed, augmented clips."""
         loading = self._loading
@@ -189,107 +178,3 @@ class _Stock:
     @property
     def item_bytes(self) -> int:
         return max(dataset.item_bytes for dataset in self._datasets)
-
-
-@dataclass(frozen=True)
-class PairSettings:
-    """How frame pairs are read.
-
-    Attributes:
-        flow: estimators, None for ground truth; every pair comes once with each. Empty: no flow.
-        scale: factor on frames and flow.
-        in_memory: keep every pair once it was read and scaled.
-    """
-
-    flow: tuple[FlowEstimator | None, ...] = (None,)
-    scale: float = 1.0
-    in_memory: bool = False
-
-
-class FramePairs(Dataset[Batch]):
-    """Every annotated frame with its successor.
-
-    An item is a dict: ``frames`` (2, 3, H, W) uint8, ``mask`` (H, W) uint8 ids of the first frame,
-    ``flow`` (2, H, W) float32 pixels from the first to the second, unless no flow is asked for.
-
-    Args:
-        videos: videos with annotations, and ground-truth flow if that is asked for.
-        settings: how pairs are read.
-        transform: applied to each clip after scaling.
-
-    Raises:
-        InputError: no video has an annotated pair, or ground-truth flow is asked for and missing.
-    """
-
-    def __init__(
-        self, videos: Sequence[Video], settings: PairSettings, transform: Augmentation | None = None
-    ) -> None:
-        self._transform = transform
-        self._clips = ClipDataset(
-            videos,
-            ClipSettings(
-                length=2,
-                masks="first",
-                flow=settings.flow,
-                scale=settings.scale,
-                in_memory=settings.in_memory,
-            ),
-        )
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, index: int) -> Batch:
-        clip = self._clips.clip(index)
-        clip = replace(clip, masks=clip.masks[:1])
-        if self._transform is not None:
-            clip = self._transform(clip)
-        item = {"frames": clip.frames, "mask": clip.masks[0]}
-        if clip.flow is not None:
-            item["flow"] = clip.flow[0]
-        return item
-
-
-class PairDataModule(pl.LightningDataModule):
-    """Frame pairs of a stage.
-
-    Args:
-        train: videos to train on.
-        val: videos to validate on; their pairs are not augmented.
-        settings: how pairs are read.
-        batch_size: pairs per batch.
-        transform: applied to training clips.
-        workers: processes that read.
-    """
-
-    def __init__(
-        self,
-        train: Sequence[Video],
-        val: Sequence[Video],
-        settings: PairSettings,
-        *,
-        batch_size: int,
-        transform: Augmentation | None = None,
-        workers: int = 0,
-    ) -> None:
-        super().__init__()
-        self._batch_size = batch_size
-        self._workers = workers
-        self._train = FramePairs(train, settings, transform)
-        self._val = FramePairs(val, settings)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Return shuffled, augmented pairs."""
-        return DataLoader(
-            self._train,
-            self._batch_size,
-            shuffle=True,
-            # batch normalisation of a last batch of one would fail
-            drop_last=len(self._train) > self._batch_size,
-            num_workers=self._workers,
-            persistent_workers=self._workers > 0,
-        )
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Return whole pairs, one by one since videos may differ in size."""
-        return DataLoader(self._val, 1, num_workers=self._workers, persistent_workers=self._workers > 0)

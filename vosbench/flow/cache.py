@@ -53,30 +53,42 @@ def attach_flow(
         return video
     if isinstance(estimator, Precomputed):
         return replace(video, flow=estimator.read(video))
-    pairs = _Pairs(video, estimator, cache)
+    pairs = _Pairs(video, CachedEstimator(estimator, cache))
     return replace(video, flow=LazySequence(pairs.flow, max(len(video) - 1, 0)))
 
 
-class _Pairs:
-    """Flow of consecutive frames; the last frame is remembered, because the next pair starts with it."""
+class CachedEstimator:
+    """A flow estimator whose fields are kept on disk, for pairs in any order.
 
-    def __init__(self, video: Video, estimator: FlowEstimator, cache: Path | None) -> None:
-        self._frames = video.frames
+    Args:
+        estimator: computes what is not there yet.
+        cache: the cache root; None computes on every call.
+
+    Attributes:
+        name, settings: those of the estimator.
+    """
+
+    def __init__(self, estimator: FlowEstimator, cache: Path | None) -> None:
+        self.name = estimator.name
+        self.settings = estimator.settings
         self._estimator = estimator
         self._cache = cache
-        self._last: tuple[int, Frame, str] | None = None
+        self._last: tuple[Frame, str] | None = None
 
-    def flow(self, index: int) -> FlowField:
-        first, first_digest = self._frame(index)
-        second, second_digest = self._frame(index + 1)
+    def __call__(self, first: Frame, second: Frame) -> FlowField:
+        """Return the (2, H, W) float32 flow in pixels from `first` to `second`, (H, W, 3) uint8 each.
+
+        Raises:
+            InputError: the cache cannot be written.
+        """
         if self._cache is None:
             return _rounded(self._estimator(first, second)).astype(np.float32)
         origin = {
             "format": _FORMAT,
-            "first": first_digest,
-            "second": second_digest,
-            "estimator": self._estimator.name,
-            "settings": dict(self._estimator.settings),
+            "first": self._digest(first),
+            "second": self._digest(second),
+            "estimator": self.name,
+            "settings": dict(self.settings),
         }
         path = _entry(self._cache, origin)
         stored = _read(path, first.shape[:2])
@@ -85,14 +97,29 @@ class _Pairs:
             _write(path, stored, origin)
         return stored.astype(np.float32)
 
-    def _frame(self, index: int) -> tuple[Frame, str]:
+    def _digest(self, frame: Frame) -> str:
+        # the second frame of a pair is the first of the next
         last = self._last
-        if last is not None and last[0] == index:
-            return last[1], last[2]
-        frame = self._frames[index]
-        digest = frame_digest(frame) if self._cache is not None else ""
-        self._last = (index, frame, digest)
-        return frame, digest
+        digest = last[1] if last is not None and last[0] is frame else frame_digest(frame)
+        self._last = (frame, digest)
+        return digest
+
+
+class _Pairs:
+    """Flow of consecutive frames; the last frame is remembered, because the next pair starts with it."""
+
+    def __init__(self, video: Video, estimator: CachedEstimator) -> None:
+        self._frames = video.frames
+        self._estimator = estimator
+        self._last: tuple[int, Frame] | None = None
+
+    def flow(self, index: int) -> FlowField:
+        return self._estimator(self._frame(index), self._frame(index + 1))
+
+    def _frame(self, index: int) -> Frame:
+        if self._last is None or self._last[0] != index:
+            self._last = (index, self._frames[index])
+        return self._last[1]
 
 
 def _entry(cache: Path, origin: dict[str, Any]) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
 from vosbench.config import OptimizerConfig, ScheduleConfig
@@ -46,29 +46,49 @@ def build_optimizer(
     Args:
         parameters: what is trained.
         optimizer: its settings.
-        schedule: its settings; ``step`` advances per epoch, ``cosine`` per step.
-        steps: optimiser steps of the whole stage, for ``cosine``.
+        schedule: its settings; ``step`` and ``exponential`` advance per epoch, the others per step.
+        steps: optimiser steps of the whole stage, for ``poly`` and ``cosine``.
 
     Raises:
         InputError: unknown optimiser or schedule.
     """
     built = _optimizer(parameters, optimizer)
+    if schedule.name == "constant":
+        return {"optimizer": built}
     if schedule.name == "step":
         decay = DecaySchedule(built, lambda epoch: _steps_factor(epoch, schedule))
         return {"optimizer": built, "lr_scheduler": {"scheduler": decay, "interval": "epoch"}}
+    if schedule.name == "exponential":
+        falling = LambdaLR(built, lambda epoch: schedule.gamma**epoch)
+        return {"optimizer": built, "lr_scheduler": {"scheduler": falling, "interval": "epoch"}}
+    if schedule.name == "poly":
+        poly = LambdaLR(built, lambda step: (1 - min(1.0, step / max(1, steps))) ** schedule.power)
+        return {"optimizer": built, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
     if schedule.name == "cosine":
         cosine = LambdaLR(built, lambda step: _cosine_factor(step / max(1, steps), schedule.gamma))
         return {"optimizer": built, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-    raise unknown_name("schedule", schedule.name, ("step", "cosine"))
+    raise unknown_name("schedule", schedule.name, ("constant", "step", "exponential", "poly", "cosine"))
 
 
 def _optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig) -> Optimizer:
+    lr, decay, eps = settings.lr, settings.weight_decay, settings.eps
+    betas = (settings.momentum, 0.999)
     if settings.name == "sgd":
-        return SGD(parameters, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+        return SGD(parameters, lr, momentum=settings.momentum, weight_decay=decay)
+    if settings.name == "adam":
+        return Adam(parameters, lr, betas=betas, eps=eps, weight_decay=decay)
     if settings.name == "adamw":
-        betas = (settings.momentum, 0.999)
-        return AdamW(parameters, settings.lr, betas=betas, weight_decay=settings.weight_decay)
-    raise unknown_name("optimizer", settings.name, ("sgd", "adamw"))
+        return AdamW(parameters, lr, betas=betas, eps=eps, weight_decay=decay)
+    if settings.name == "rmsprop":
+        return RMSprop(
+            parameters,
+            lr,
+            alpha=settings.alpha,
+            eps=eps,
+            momentum=settings.momentum,
+            weight_decay=decay,
+        )
+    raise unknown_name("optimizer", settings.name, ("sgd", "adam", "adamw", "rmsprop"))
 
 
 def _steps_factor(epoch: int, schedule: ScheduleConfig) -> float:

@@ -47,7 +47,7 @@ class MPNet(pl.LightningModule):
 
     task: Task = "unsupervised"
     recipe = "mpnet"
-    stages = ("A", "C")
+    stages = ("A", "B", "C")
 
     def __init__(
         self,
@@ -136,8 +136,8 @@ class MPNet(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the mean binary cross-entropy over the output grid, void pixels left out."""
-        logits = self(batch["frames"], batch.get("flow"))
-        target = F.interpolate(batch["mask"][:, None], logits.shape[-2:], mode="nearest-exact")
+        logits = self(batch["frames"], _first_field(batch))
+        target = F.interpolate(batch["masks"][:, :1], logits.shape[-2:], mode="nearest-exact")
         known = target != VOID
         losses = F.binary_cross_entropy_with_logits(logits, (target > 0).to(logits.dtype), reduction="none")
         loss = (losses * known).sum() / known.sum().clamp(min=1)
@@ -146,8 +146,8 @@ class MPNet(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log the intersection over union of each frame at the size of its mask."""
-        target = batch["mask"]
-        logits = self(batch["frames"], batch.get("flow"))
+        target = batch["masks"][:, 0]
+        logits = self(batch["frames"], _first_field(batch))
         probability = _enlarge(logits.float().sigmoid(), target.shape[-2:])[:, 0]
         iou = _intersection_over_union(probability > self.threshold, target)
         self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(target))
@@ -210,6 +210,10 @@ class MPNet(pl.LightningModule):
         mean = torch.tensor(RGB_MEAN, device=frames.device)[:, None, None]
         std = torch.tensor(RGB_STD, device=frames.device)[:, None, None]
         return (frames.float() / 255 - mean) / std
+
+
+def _first_field(batch: dict[str, Tensor]) -> Tensor | None:
+    return batch["flow"][:, 0] if "flow" in batch else None
 
 
 def _enlarge(probability: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch import nn
+
+from vosbench.config import OptimizerConfig, ScheduleConfig
+from vosbench.errors import InputError
+from vosbench.models.schedule import build_optimizer
+
+
+def rates(schedule, steps, optimizer=None):
+    configured = build_optimizer(
+        [nn.Parameter(torch.zeros(1))], optimizer or OptimizerConfig(lr=1.0), schedule, steps
+    )
+    scheduler = configured["lr_scheduler"]["scheduler"]
+    seen = []
+    for _ in range(steps):
+        seen.append(configured["optimizer"].param_groups[0]["lr"])
+        configured["optimizer"].step()
+        scheduler.step()
+    return seen, configured["lr_scheduler"]["interval"]
+
+
+def test_exponential_falls_after_every_epoch():
+    assert rates(ScheduleConfig("exponential", gamma=0.95), 3) == (
+        pytest.approx([1, 0.95, 0.9025]),
+        "epoch",
+    )
+
+
+def test_poly_ends_at_nothing():
+    seen, interval = rates(ScheduleConfig("poly", power=0.9), 4)
+    assert seen == pytest.approx([1, 0.75**0.9, 0.5**0.9, 0.25**0.9])
+    assert interval == "step"
+
+
+def test_constant_has_no_schedule():
+    assert set(build_optimizer([nn.Parameter(torch.zeros(1))], OptimizerConfig(), ScheduleConfig(), 1)) == {
+        "optimizer"
+    }
+
+
+def test_rmsprop_is_torchs_with_the_given_settings():
+    settings = OptimizerConfig("rmsprop", lr=1e-4, momentum=0.0, weight_decay=0.005, alpha=0.99, eps=1e-8)
+    built = build_optimizer([nn.Parameter(torch.zeros(1))], settings, ScheduleConfig(), 1)["optimizer"]
+    assert isinstance(built, torch.optim.RMSprop)
+    group = built.param_groups[0]
+    assert (group["lr"], group["alpha"], group["eps"], group["momentum"], group["weight_decay"]) == (
+        1e-4,
+        0.99,
+        1e-8,
+        0,
+        0.005,
+    )
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
+def test_every_optimiser_makes_a_step_against_the_gradient(name):
+    weight = nn.Parameter(torch.ones(1))
+    built = build_optimizer([weight], OptimizerConfig(name, lr=0.1), ScheduleConfig(), 1)["optimizer"]
+    weight.grad = torch.ones(1)
+    built.step()
+    assert weight < 1
+
+
+def test_unknown_names():
+    with pytest.raises(InputError, match="did you mean poly"):
+        rates(ScheduleConfig("polly"), 1)
+    with pytest.raises(InputError, match="did you mean rmsprop"):
+        rates(ScheduleConfig(), 1, OptimizerConfig("rmsprob"))

@@ -1,0 +1,200 @@
+"""From a stage's configuration to its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vosbench.config import DataConfig, FitConfig, StageConfig
+from vosbench.data.roots import cache_root, data_root
+from vosbench.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from vosbench.data.augmentation import ClipTransform
+    from vosbench.data.clips import ClipSettings
+    from vosbench.data.datamodule import ClipDataModule, Source
+    from vosbench.data.datasets.base import Dataset
+    from vosbench.data.video import Video
+    from vosbench.flow.estimators import FlowEstimator, Precomputed
+
+GROUND_TRUTH = "ground_truth"
+EDITIONS = ("official", "mini")
+
+
+def stage_data(
+    config: FitConfig, stage: StageConfig, sets: Sequence[DataConfig], *, needs_flow: bool
+) -> ClipDataModule:
+    """Return the batches of a stage.
+
+    Args:
+        config: where data are, how they are loaded.
+        stage: how clips are cut, changed and mixed.
+        sets: the data sets of the stage.
+        needs_flow: whether the method looks at flow; without, none is read.
+
+    Raises:
+        InputError: data are missing, or a value makes no sense.
+    """
+    import torch
+
+    from vosbench.data.datamodule import ClipDataModule, Loading
+
+    if stage.shares and len(stage.shares) != len(sets):
+        raise InputError(f"shares is {stage.shares} for {len(sets)} data sets: write one number for each")
+    flows = _flows(stage) if needs_flow else []
+    transform = _transform(stage)
+    shares = stage.shares or [1.0] * len(sets)
+    train = [
+        source
+        for chosen, share in zip(sets, shares, strict=True)
+        for source in _sources(config, stage, chosen, flows, transform, share)
+    ]
+    val = [source for chosen in sets for source in _val_sources(config, stage, chosen, flows)]
+    loading = Loading(
+        batch_size=stage.batch_size,
+        mixing=stage.mixing,  # type: ignore[arg-type]  # checked by Order
+        epoch_length=stage.epoch_length,
+        workers=config.workers,
+        pin_memory=torch.cuda.is_available(),
+        seed=config.seed,
+    )
+    return ClipDataModule(train, val, loading)
+
+
+def check_data(chosen: DataConfig) -> None:
+    """Refuse a data set's configuration that makes no sense.
+
+    Raises:
+        InputError: which key, and what it takes.
+    """
+    if chosen.scale <= 0:
+        raise InputError(f"data.scale is {chosen.scale}: it must be above 0")
+    if chosen.edition not in EDITIONS:
+        raise unknown_name("data.edition", chosen.edition, EDITIONS)
+
+
+def _flows(stage: StageConfig) -> list[FlowEstimator | Precomputed | None]:
+    """Return where flow comes from; None is ground truth."""
+    from vosbench.flow.cache import CachedEstimator
+    from vosbench.flow.estimators import ESTIMATORS, Precomputed, build_estimator, parse_flow
+
+    if not stage.flow:
+        raise InputError(f"flow is empty: write e.g. flow=[{GROUND_TRUTH}]")
+    flows: list[FlowEstimator | Precomputed | None] = []
+    for text in stage.flow:
+        if text == GROUND_TRUTH:
+            flows.append(None)
+            continue
+        if text.isidentifier() and text not in ESTIMATORS:
+            raise unknown_name("flow", text, [GROUND_TRUTH, *ESTIMATORS])
+        name, settings = parse_flow(text)
+        estimator = build_estimator(name, **settings)
+        fixed = isinstance(estimator, Precomputed)
+        flows.append(estimator if fixed else CachedEstimator(estimator, cache_root()))  # type: ignore[arg-type]
+    return flows
+
+
+def _transform(stage: StageConfig) -> ClipTransform:
+    from vosbench.data.augmentation import ClipTransform
+
+    values = asdict(stage.augment)
+    for key in ("resize", "zoom"):
+        if len(values[key]) != 2:
+            raise InputError(f"{key} is {values[key]}: write {key}=[smallest,largest]")
+    crop = values["crop"]
+    if crop is not None and not isinstance(crop, int | float) and not _is_size(crop):
+        raise InputError(f"crop is {crop}: write crop=[height,width] in pixels, or a share of each side")
+    taken: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return ClipTransform(**taken)
+
+
+def _is_size(crop: object) -> bool:
+    return isinstance(crop, list) and len(crop) == 2 and all(isinstance(side, int) for side in crop)
+
+
+def _settings(stage: StageConfig, chosen: DataConfig) -> ClipSettings:
+    from vosbench.data.clips import ClipSettings
+
+    clip = stage.clip
+    return ClipSettings(
+        length=clip.length,
+        stride=clip.stride,
+        masks=clip.masks,  # type: ignore[arg-type]  # checked there
+        flow_beyond=clip.flow_beyond,
+        backward=clip.backward,
+        before=clip.before,
+        repeat=clip.repeat,
+        scale=chosen.scale,
+        in_memory=chosen.in_memory,
+    )
+
+
+def _sources(
+    config: FitConfig,
+    stage: StageConfig,
+    chosen: DataConfig,
+    flows: Sequence[FlowEstimator | Precomputed | None],
+    transform: ClipTransform | None,
+    share: float,
+) -> list[Source]:
+    from vosbench.data.datamodule import Source
+
+    videos = _open(config, chosen, chosen.split)
+    settings = _settings(stage, chosen)
+    return [
+        Source(seen, replace(settings, flow=flow), transform, share, stage.clip.per_video)
+        for seen, flow in _with_flow(videos, flows)
+    ]
+
+
+def _val_sources(
+    config: FitConfig,
+    stage: StageConfig,
+    chosen: DataConfig,
+    flows: Sequence[FlowEstimator | Precomputed | None],
+) -> list[Source]:
+    from vosbench.data.datamodule import Source
+
+    if chosen.val_split is None or config.trainer.get("limit_val_batches") == 0:
+        return []
+    videos = _open(config, chosen, chosen.val_split)
+    settings = replace(_settings(stage, chosen), stride=stage.clip.val_stride, before=0)
+    return [Source(seen, replace(settings, flow=flow)) for seen, flow in _with_flow(videos, flows)]
+
+
+def _with_flow(
+    videos: Sequence[Video], flows: Sequence[FlowEstimator | Precomputed | None]
+) -> list[tuple[Sequence[Video], tuple[FlowEstimator | None, ...]]]:
+    """Return videos with the flow that clips of them read; files are attached, the rest is asked for."""
+    from vosbench.flow.cache import attach_flow
+    from vosbench.flow.estimators import Precomputed
+
+    if not flows:
+        return [(videos, ())]
+    asked = tuple(flow for flow in flows if not isinstance(flow, Precomputed))
+    seen: list[tuple[Sequence[Video], tuple[FlowEstimator | None, ...]]] = [(videos, asked)] if asked else []
+    files = (flow for flow in flows if isinstance(flow, Precomputed))
+    return seen + [
+        ([attach_flow(video, flow, None, overwrite=True) for video in videos], (None,)) for flow in files
+    ]
+
+
+def _open(config: FitConfig, chosen: DataConfig, split: str) -> Dataset:
+    from vosbench.data import open_dataset
+
+    name = chosen.name
+    if chosen.edition == "mini":
+        from vosbench.data.mini import ensure_mini
+
+        root = cache_root() / "mini"
+        ensure_mini(name, root)
+        return open_dataset(name, root, split, **chosen.options)
+    root = data_root(Path(config.data_root) if config.data_root else None)
+    if not (root / name).is_dir():
+        raise InputError(
+            f"no folder {root / name}: put {name} there in its official layout, point data_root=DIR or "
+            f"VOSBENCH_DATA at the folder that holds it, or train on rendered scenes with data.edition=mini"
+        )
+    return open_dataset(name, root, split, **chosen.options)
