@@ -1,0 +1,1 @@
+"""LVO: two streams with a visual memory."""

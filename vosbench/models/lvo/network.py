@@ -1,0 +1,301 @@
+"""The two streams and the visual memory of LVO (Tokmakov et al., sections 3 and 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vosbench.models.layers.deeplab import DeepLabV2, LargeFOV
+from vosbench.models.layers.recurrent import MEMORIES, ConvMemory, Watch, both_directions
+from vosbench.models.mpnet.network import MotionPatternNet
+
+APPEARANCES = (
+    "deeplab_v2",
+    "deeplab_v1_fc6",
+    "deeplab_v1_fc7",
+    "deeplab_v1_conv5",
+    "cnn2",
+    "rgb",
+    "none",
+)
+DEEPLABS = APPEARANCES[:4]
+MOTIONS = ("mpnet", "none")
+MEMORY_NAMES = ("convgru", "convlstm", "convrnn", "none")
+STAGES = ("appearance", "memory")
+STRIDE = 8
+KERNEL = 7
+CLASSES = 21
+"""Classes of PASCAL VOC, the background included."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Channels, by default the published ones.
+
+    Attributes:
+        motion: first convolution of MP-Net.
+        appearance: first convolution of the DeepLab.
+        blocks: residual blocks of DeepLab-v2's four groups.
+        reduction: of the two 1x1 convolutions; the first is ours, the paper gives the second.
+        memory: state.
+    """
+
+    motion: int = 64
+    appearance: int = 64
+    blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
+    reduction: tuple[int, int] = (256, 128)
+    memory: int = 64
+
+
+TINY = Widths(motion=16, appearance=8, blocks=(1, 1, 2, 1), reduction=(64, 32), memory=16)
+"""[ours] The same topology for a CPU; the 7x7 kernels stay."""
+
+
+class LVONet(nn.Module):
+    """Foreground or not, per pixel of an eighth of the frame, from the frames of a video and their motion.
+
+    `features` shows the two streams frame by frame, `remember` runs the memory over many frames, so that
+    each can be called where it belongs. Streams that are not trained run without gradient and with their
+    batch normalisation as in a test, whatever `train` says.
+
+    Args:
+        appearance: one of `APPEARANCES`.
+        motion: ``"mpnet"`` or ``"none"``.
+        memory: ``"convgru"``, ``"convlstm"``, ``"convrnn"``, or ``"none"``: six convolutions per frame.
+        bidirectional: run the memory in both directions and merge; without memory there is no direction.
+        widths: channels.
+    """
+
+    def __init__(
+        self,
+        appearance: str = "deeplab_v2",
+        motion: str = "mpnet",
+        memory: str = "convgru",
+        bidirectional: bool = True,
+        widths: Widths | None = None,
+    ) -> None:
+        super().__init__()
+        widths = widths or Widths()
+        self.appearance, self.reduction, channels = _appearance(appearance, widths)
+        self.motion = MotionPatternNet(2, widths.motion) if motion == "mpnet" else None
+        channels += self.motion is not None
+        self.in_channels = channels
+        self.memory: ConvMemory | SixConvolutions = (
+            SixConvolutions(channels, widths.memory)
+            if memory == "none"
+            else MEMORIES[memory](channels, widths.memory, kernel=KERNEL)
+        )
+        self.merge = (
+            nn.Conv2d(2 * widths.memory, widths.memory, kernel_size=3, padding=1)
+            if bidirectional and memory != "none"
+            else None
+        )
+        self.classifier = nn.Conv2d(widths.memory, 2, kernel_size=1)
+        for stream in (self.appearance, self.motion):
+            if stream is not None:
+                # makes the convolutions a third faster on CPUs and under mixed precision
+                cast(Any, stream).to(memory_format=torch.channels_last)
+        self._jointly = appearance == "cnn2"
+        self._initialise()
+        self.trained: tuple[str, ...] = ()
+        self.train_stage("memory")
+
+    def train_stage(self, stage: str) -> None:
+        """Let the gradient reach what `stage` trains and nothing else.
+
+        Args:
+            stage: ``"appearance"``, the DeepLab; ``"memory"``, all but the two streams (the two
+                convolutions of ``cnn2`` are trained with it).
+        """
+        trained: tuple[str, ...] = ("reduction", "memory", "merge", "classifier")
+        if stage == "appearance":
+            trained = ("appearance",)
+        elif self._jointly:
+            trained = ("appearance", *trained)
+        self.trained = trained
+        for name, part in self.named_children():
+            part.requires_grad_(name in trained)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> LVONet:
+        """Switch what is trained to training; the rest stays as in a test."""
+        super().train(mode)
+        for name, part in self.named_children():
+            if name not in self.trained:
+                part.eval()
+        return self
+
+    def motion_probability(self, code: Tensor) -> Tensor:
+        """Return MP-Net's probability, (N, 1, h, w), that a pixel moves; (N, 2, H, W) encoded flow."""
+        if self.motion is None:
+            raise ValueError("this network has no motion stream")
+        with torch.no_grad():
+            probability: Tensor = self.motion(code).sigmoid()
+        return probability
+
+    def features(self, frames: Tensor, motion: Tensor | None = None) -> Tensor:
+        """Return what the memory sees of each frame.
+
+        Args:
+            frames: (N, 3, H, W) normalised pixels.
+            motion: (N, 1, any, any) probabilities of the motion stream, None without one.
+
+        Returns:
+            (N, C, h, w), (h, w) = `grid(H, W)`.
+        """
+        size = grid(*frames.shape[-2:])
+        parts = []
+        if self.appearance is not None:
+            with self._gradient_of("appearance"):
+                shown = self.appearance(frames)
+            parts.append(shown if self.reduction is None else self.reduction(shown))
+        if self.motion is not None:
+            if motion is None:
+                raise ValueError("this network needs motion")
+            # corner-aligned, as the appearance map is
+            motion = F.interpolate(motion, size, mode="bilinear", align_corners=True)
+            parts.append(motion.to(frames.dtype))
+        return torch.cat(parts, dim=1)
+
+    def remember(self, x: Tensor, watch: Watch | None = None) -> Tensor:
+        """Return logits of the memory over many frames; its state is zero before the first it looks at.
+
+        Args:
+            x: (B, T, C, h, w), of `features`.
+            watch: called in every step forward in time with its number and the gates, each
+                (B, channels, h, w).
+
+        Returns:
+            (B, T, 2, h, w).
+        """
+        logits: Tensor = self.classifier(self._hidden(x, watch))
+        return _per_video(logits, x)
+
+    def forward(self, frames: Tensor, code: Tensor | None = None) -> Tensor:
+        """Return logits, (B, T, 2, h, w).
+
+        Args:
+            frames: (B, T, 3, H, W) normalised pixels.
+            code: (B, T, 2, any, any) encoded flow, None without motion stream.
+        """
+        motion = None if code is None else self.motion_probability(code.flatten(0, 1))
+        x = self.features(frames.flatten(0, 1), motion)
+        return self.remember(_per_video(x, frames))
+
+    def scores(self, frames: Tensor) -> Tensor:
+        """Return scores of VOC's classes, (N, 21, h, w), of normalised pixels (N, 3, H, W)."""
+        if self.reduction is None:
+            raise ValueError("this network has no DeepLab")
+        result: Tensor = cast(Any, self.appearance).scores(frames)
+        return result
+
+    def _hidden(self, x: Tensor, watch: Watch | None) -> Tensor:
+        """(B, T, C, h, w) -> (B * T, channels, h, w)."""
+        if isinstance(self.memory, SixConvolutions):
+            hidden: Tensor = self.memory(x.flatten(0, 1))
+        elif self.merge is None:
+            hidden = self.memory(x, watch=watch)[0].flatten(0, 1)
+        else:
+            hidden = self.merge(both_directions(self.memory, x, watch=watch).flatten(0, 1))
+        return hidden
+
+    def _gradient_of(self, part: str) -> torch.set_grad_enabled:
+        return torch.set_grad_enabled(torch.is_grad_enabled() and part in self.trained)
+
+    def _initialise(self) -> None:
+        parts: list[nn.Module | None] = [self.reduction, self.merge, self.classifier]
+        parts += [self.appearance] if self._jointly else []
+        parts += [self.memory] if isinstance(self.memory, SixConvolutions) else []
+        for part in parts:
+            if part is not None:
+                part.apply(_xavier)
+
+
+class SixConvolutions(nn.Module):
+    """A stack of 7x7 convolutions with ReLU, as many parameters as the ConvGRU in its place.
+
+    Args:
+        in_channels: channels of the input.
+        channels: of the output. The width between is ours: the one that comes nearest to the
+            ConvGRU's number of parameters, 75 for 129 and 64 channels.
+    """
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        width = _equal_width(in_channels, channels)
+        sides = (in_channels, *[width] * 5, channels)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sides):
+            layers += [nn.Conv2d(before, after, KERNEL, padding=KERNEL // 2), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, channels, h, w) of (N, in_channels, h, w)."""
+        result: Tensor = self.layers(x)
+        return result
+
+
+def grid(height: int, width: int) -> tuple[int, int]:
+    """Return the size of the memory's grid for frames of (height, width): an eighth, rounded ([ours])."""
+    return max(1, round(height / STRIDE)), max(1, round(width / STRIDE))
+
+
+class _ToGrid(nn.Module):
+    """Frames made as small as the grid."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, grid(*x.shape[-2:]), mode="bilinear", antialias=True)
+
+
+def _appearance(name: str, widths: Widths) -> tuple[nn.Module | None, nn.Module | None, int]:
+    """Return stream, reduction head and the channels that the memory gets of them."""
+    if name == "none":
+        return None, None, 0
+    if name == "rgb":
+        return _ToGrid(), None, 3
+    out = widths.reduction[1]
+    if name == "cnn2":
+        convolutions = nn.Conv2d(3, widths.memory, 3, padding=1), nn.Conv2d(widths.memory, out, 3, padding=1)
+        return nn.Sequential(_ToGrid(), convolutions[0], nn.Tanh(), convolutions[1], nn.Tanh()), None, out
+    stream: Any
+    if name == "deeplab_v2":
+        stream = DeepLabV2(width=widths.appearance, blocks=widths.blocks)
+    else:
+        feature = cast(Literal["fc6", "fc7", "conv5"], name.removeprefix("deeplab_v1_"))
+        stream = LargeFOV(feature=feature, width=widths.appearance)
+    inner = widths.reduction[0]
+    reduction = nn.Sequential(
+        nn.Conv2d(stream.channels, inner, kernel_size=1),
+        nn.Tanh(),
+        nn.Conv2d(inner, out, kernel_size=1),
+        nn.Tanh(),
+    )
+    return stream, reduction, out
+
+
+def _per_video(values: Tensor, like: Tensor) -> Tensor:
+    """(B * T, ...) -> (B, T, ...) of `like`."""
+    return values.reshape(*like.shape[:2], *values.shape[1:])
+
+
+def _equal_width(in_channels: int, channels: int) -> int:
+    area = KERNEL * KERNEL
+    wanted = 3 * (area * channels * (in_channels + channels) + channels)
+
+    def miss(width: int) -> int:
+        weights = area * width * (in_channels + 4 * width + channels)
+        return abs(weights + 5 * width + channels - wanted)
+
+    return min(range(1, 8 * channels), key=miss)
+
+
+def _xavier(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
