@@ -13,12 +13,14 @@ from torch.nn import functional as F
 
 from vosbench.config import StageConfig, load_stage
 from vosbench.data.transforms import resize_flow
-from vosbench.data.video import VOID, IdMap, Segmentation, Video
-from vosbench.errors import InputError, unknown_name
+from vosbench.data.video import IdMap, Segmentation, Video
+from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field, zero_mean
 from vosbench.models.base import Size, Task
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
+from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
 from vosbench.models.schedule import build_optimizer
+from vosbench.models.switches import require, require_count, require_share
 
 CHANNELS = {"rgb": 3, "rgb_pair": 6, "flow": 2, "angle_field": 2, "rgb_angle": 5}
 WIDTH = {"full": 64, "tiny": 16}
@@ -60,16 +62,14 @@ class MPNet(pl.LightningModule):
         test_short_side: int | None = None,
     ) -> None:
         super().__init__()
-        _require("size", size, tuple(WIDTH))
-        _require("input", input, tuple(CHANNELS))
-        _require("decoder_units", decoder_units, (1, 2, 3, 4))
-        _require("angle", angle, get_args(Angle))
-        _require("encode_then_resize", encode_then_resize, (False, True))
-        if not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
-            raise InputError(f"mpnet: threshold is {threshold!r}, it must be between 0 and 1")
+        require("mpnet", "size", size, tuple(WIDTH))
+        require("mpnet", "input", input, tuple(CHANNELS))
+        require("mpnet", "decoder_units", decoder_units, (1, 2, 3, 4))
+        require("mpnet", "angle", angle, get_args(Angle))
+        require("mpnet", "encode_then_resize", encode_then_resize, (False, True))
+        require_share("mpnet", "threshold", threshold)
         short_side = TEST_SHORT_SIDE[size] if test_short_side is None else test_short_side
-        if not (isinstance(short_side, int) and short_side >= SMALLEST_SIDE):
-            raise InputError(f"mpnet: test_short_side is {short_side!r}, at least {SMALLEST_SIDE} pixels")
+        require_count("mpnet", "test_short_side", short_side, SMALLEST_SIDE, "pixels")
         self.save_hyperparameters()
         self.input = input
         self.angle: Angle = angle
@@ -137,10 +137,10 @@ class MPNet(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the mean binary cross-entropy over the output grid, void pixels left out."""
         logits = self(batch["frames"], _first_field(batch))
-        target = F.interpolate(batch["masks"][:, :1], logits.shape[-2:], mode="nearest-exact")
-        known = target != VOID
-        losses = F.binary_cross_entropy_with_logits(logits, (target > 0).to(logits.dtype), reduction="none")
-        loss = (losses * known).sum() / known.sum().clamp(min=1)
+        target = shrink_masks(batch["masks"][:, 0], logits.shape[-2:])
+        moving = (target > 0).to(logits.dtype)
+        losses = F.binary_cross_entropy_with_logits(logits[:, 0], moving, reduction="none")
+        loss = mean_over_known(losses, target)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
         return loss
 
@@ -148,8 +148,8 @@ class MPNet(pl.LightningModule):
         """Log the intersection over union of each frame at the size of its mask."""
         target = batch["masks"][:, 0]
         logits = self(batch["frames"], _first_field(batch))
-        probability = _enlarge(logits.float().sigmoid(), target.shape[-2:])[:, 0]
-        iou = _intersection_over_union(probability > self.threshold, target)
+        probability = enlarge(logits.float().sigmoid(), target.shape[-2:])[:, 0]
+        iou = frame_iou(probability > self.threshold, target)
         self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(target))
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
@@ -184,7 +184,7 @@ class MPNet(pl.LightningModule):
         height, width = video.frames[0].shape[:2] if flow is None else flow.shape[-2:]
         scale = self.test_short_side / min(height, width)
         code = self._test_code(frames, flow, (round(height * scale), round(width * scale)))
-        return _enlarge(self.network(code).float().sigmoid(), (height, width))[0, 0].cpu().numpy()
+        return enlarge(self.network(code).float().sigmoid(), (height, width))[0, 0].cpu().numpy()
 
     def _frames(self, video: Video, index: int) -> Tensor | None:
         """(1, 2, 3, H, W); the same frame twice where one is enough, None where none is."""
@@ -214,25 +214,3 @@ class MPNet(pl.LightningModule):
 
 def _first_field(batch: dict[str, Tensor]) -> Tensor | None:
     return batch["flow"][:, 0] if "flow" in batch else None
-
-
-def _enlarge(probability: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    return F.interpolate(probability, tuple(size), mode="bilinear", align_corners=False)
-
-
-def _intersection_over_union(predicted: Tensor, target: Tensor) -> Tensor:
-    """(B, H, W) bool and uint8 -> (B,); 1 where both are empty."""
-    known = target != VOID
-    moving = (target > 0) & known
-    predicted = predicted & known
-    union = (predicted | moving).sum(dim=(-2, -1))
-    shared = (predicted & moving).sum(dim=(-2, -1))
-    return torch.where(union == 0, 1.0, shared / union.clamp(min=1))
-
-
-def _require(key: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value in choices and type(value) is type(choices[0]):
-        return
-    if isinstance(value, str) and isinstance(choices[0], str):
-        raise unknown_name(f"mpnet {key}", value, choices)
-    raise InputError(f"mpnet: {key} is {value!r}, choose from {', '.join(map(str, choices))}")
