@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.benchmark.executors import choose_workers, run_tasks
-from vosbench.benchmark.job import Job, Outcome, run_job
+from vosbench.benchmark.job import Contestant, Job, Outcome, run_job
 from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.record import Record
 from vosbench.data.catalogue import CATALOGUE, entry, open_dataset
@@ -21,7 +21,7 @@ from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.estimators import build_estimator
 from vosbench.models.base import Size
-from vosbench.models.zoo import METHOD_NAMES, load_method, move_to
+from vosbench.models.zoo import METHOD_NAMES, accepts, load_method, move_to
 
 Progress = Callable[[int, int, Outcome], None]
 """Called with the number of finished (model, sequence) pairs, of all pairs, and the last outcome."""
@@ -85,6 +85,7 @@ def compare(
     flow_settings: Mapping[str, Any] | None = None,
     metrics: Sequence[str] | None = None,
     size: Size | None = None,
+    settings: Mapping[str, Any] | None = None,
     device: str = "auto",
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -107,6 +108,7 @@ def compare(
         flow_settings: arguments of the estimator's class.
         metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
+        settings: switches to change for inference, in every model that has them.
         device: where networks run, see `vosbench.models.zoo.move_to`.
         cache: keeps flow between runs; None keeps it for one sequence.
         progress: called for every model when a sequence is finished.
@@ -117,7 +119,7 @@ def compare(
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}: give 1 or more sequences")
     build_estimator(flow, **(flow_settings or {}))
-    names, model_notes = _choose_models(models, size, device)
+    chosen, model_notes = _choose_models(models, size, settings or {}, device)
     opened, data_notes = _choose_datasets(datasets, find_data_root(data_root), dry_run)
     opened, metric_notes = _with_metrics(opened, metrics)
     jobs = [
@@ -127,8 +129,7 @@ def compare(
             dataset,
             limit,
             metrics,
-            models=names,
-            size=size,
+            models=chosen,
             device=device,
             flow=flow,
             flow_settings=dict(flow_settings or {}),
@@ -137,7 +138,10 @@ def compare(
             dry_run=dry_run,
         )
     ]
-    outcomes = _run(jobs, choose_workers(workers, len(jobs)), opened, progress)
+    lengths = {(dataset.name, video.name): len(video) for dataset in opened for video in dataset}
+    # The longest first, so that no process is left with a long sequence at the end.
+    order = sorted(range(len(jobs)), key=lambda i: -lengths[jobs[i].dataset, jobs[i].sequence])
+    outcomes = run_jobs(jobs, choose_workers(workers, len(jobs)), progress, order=order)
     result = CompareResult(Path(out), tuple(outcomes), {dataset.label: dataset for dataset in opened})
     notes = (*model_notes, *data_notes, *metric_notes, *_coverage_notes(result.coverage))
     return replace(result, notes=notes)
@@ -163,49 +167,63 @@ def _jobs(dataset: Dataset, limit: int | None, metrics: Sequence[str] | None, **
     ]
 
 
-def _run(
-    jobs: list[Job], workers: int, opened: Sequence[Dataset], progress: Progress | None
+def run_jobs(
+    jobs: Sequence[Job], workers: int, progress: Progress | None, *, order: Sequence[int] | None = None
 ) -> list[Outcome]:
-    order = {(job.dataset, job.sequence): position for position, job in enumerate(jobs)}
-    lengths = {(dataset.name, video.name): len(video) for dataset in opened for video in dataset}
+    """Run jobs in processes and return their outcomes in the order of the jobs.
+
+    Args:
+        jobs: what to run.
+        workers: processes, see `vosbench.benchmark.executors.run_tasks`.
+        progress: called for every model when a sequence is finished.
+        order: the positions of the jobs in the order to start them; that of `jobs` when None.
+    """
     total = sum(len(job.models) for job in jobs)
     done: list[tuple[int, Outcome]] = []
 
-    def finished(result: tuple[Job, list[Outcome]]) -> None:
-        job, outcomes = result
+    def finished(result: tuple[int, list[Outcome]]) -> None:
+        position, outcomes = result
         for outcome in outcomes:
-            done.append((order[job.dataset, job.sequence], outcome))
+            done.append((position, outcome))
             if progress is not None:
                 progress(len(done), total, outcome)
 
-    # The longest first, so that no process is left with a long sequence at the end.
-    longest_first = sorted(jobs, key=lambda job: -lengths[job.dataset, job.sequence])
-    run_tasks(_run_job, longest_first, workers, finished)
+    numbered = [(position, jobs[position]) for position in order or range(len(jobs))]
+    run_tasks(_run_numbered, numbered, workers, finished)
     return [outcome for _, outcome in sorted(done, key=lambda item: item[0])]
 
 
-def _run_job(job: Job) -> tuple[Job, list[Outcome]]:
-    return job, run_job(job)
+def _run_numbered(task: tuple[int, Job]) -> tuple[int, list[Outcome]]:
+    position, job = task
+    return position, run_job(job)
 
 
-def _choose_models(asked: Sequence[str], size: Size | None, device: str) -> tuple[tuple[str, ...], list[str]]:
+def _choose_models(
+    asked: Sequence[str], size: Size | None, settings: Mapping[str, Any], device: str
+) -> tuple[tuple[Contestant, ...], list[str]]:
     if not asked:
         raise InputError("no model named: give names, or all")
     for name in asked:
         if name != "all" and name not in METHOD_NAMES:
             raise unknown_name("model", name, [*METHOD_NAMES, "all"])
+    names = METHOD_NAMES if "all" in asked else tuple(dict.fromkeys(asked))
+    for switch in settings:
+        if not any(accepts(name, switch) for name in names):
+            raise InputError(f"--set {switch}: none of {', '.join(names)} has this switch")
     notes = []
-    chosen: dict[str, None] = {}
-    for name in METHOD_NAMES if "all" in asked else dict.fromkeys(asked):
+    chosen = []
+    for name in names:
+        fitting = {switch: value for switch, value in settings.items() if accepts(name, switch)}
+        contestant = Contestant(name, name, size, settings=fitting)
         try:
-            method, _ = load_method(name, size)
+            method, _ = load_method(name, size, settings=fitting) if fitting else load_method(name, size)
         except InputError as error:
             if name in asked:
                 raise
             notes.append(f"{name} left out: {error}")
             continue
         move_to(method, device)
-        chosen[name] = None
+        chosen.append(contestant)
     if not chosen:
         raise InputError(f"no model can run: {'; '.join(notes)}")
     return tuple(chosen), notes

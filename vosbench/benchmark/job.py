@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,38 @@ from vosbench.models.zoo import load_method, move_to
 State = Literal["computed", "kept", "planned", "failed"]
 
 
+GROUND_TRUTH = "ground_truth"
+"""Flow of a job that the data set brings along, as FlyingThings3D does."""
+
+_LOADED = 16
+"""Methods a process keeps; a suite of full-size networks would not fit into memory as a whole."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A method as it enters a comparison.
+
+    Attributes:
+        method: name of the method.
+        label: what records, masks and tables call it.
+        size: network size, the largest with weights when None.
+        checkpoint: weights to use instead of the zoo's.
+        settings: switches changed for inference, see `vosbench.models.zoo.load_method`.
+    """
+
+    method: str
+    label: str
+    size: Size | None = None
+    checkpoint: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def load(self) -> tuple[Method, dict[str, Any]]:
+        """Return the method and where its weights come from; see `vosbench.models.zoo.load_method`."""
+        if self.checkpoint is None and not self.settings:
+            return load_method(self.method, self.size)
+        return load_method(self.method, self.size, self.checkpoint, self.settings)
+
+
 @dataclass(frozen=True)
 class Job:
     """One sequence and the models to run on it; plain data, so that it can be sent to a process.
@@ -39,16 +72,16 @@ class Job:
     Attributes:
         dataset, root, split, index: where the sequence is.
         sequence: its name.
-        models: method names.
-        size: network size, the largest with weights when None.
+        models: the methods.
         device: where networks run, see `vosbench.models.zoo.move_to`.
         protocol: the rules.
         metrics: letters out of ``j f t``.
-        flow, flow_settings: the flow estimator and the arguments of its class.
+        flow, flow_settings: the flow estimator and the arguments of its class, or `GROUND_TRUTH`.
         cache: where flow is kept; only for the duration of the job when None.
         out: folder of records and masks.
         command: what the user ran.
         dry_run: only say what would be computed.
+        options: of the reader of the data set.
     """
 
     dataset: str
@@ -56,8 +89,7 @@ class Job:
     split: str
     index: int
     sequence: str
-    models: tuple[str, ...]
-    size: Size | None
+    models: tuple[Contestant, ...]
     device: str
     protocol: Protocol
     metrics: tuple[str, ...]
@@ -67,6 +99,7 @@ class Job:
     out: Path
     command: str
     dry_run: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +108,7 @@ class Outcome:
 
     Attributes:
         dataset: label of the data set's edition, e.g. ``"davis16-mini"``.
-        sequence, model: which one.
+        sequence, model: which one; the model by its label.
         state: ``"kept"`` when an equal record was there; ``"planned"`` in a dry run.
         record: the record, when there is one.
         message: why it failed.
@@ -98,14 +131,15 @@ class _Input:
     label: str
     edition: str
     data_hash: str
-    estimator: _TimedEstimator | Precomputed
+    estimator: _TimedEstimator | Precomputed | None
+    """None: the flow the video has."""
 
 
 @dataclass(frozen=True)
 class _Plan:
     """One model on the sequence: what identifies its record, and where that goes."""
 
-    model: str
+    label: str
     method: Method
     config: dict[str, Any]
     weights: dict[str, Any]
@@ -133,7 +167,7 @@ class _TimedEstimator:
 
 def run_job(job: Job) -> list[Outcome]:
     """Run every model of a job that has no equal record yet; one failing does not stop the others."""
-    opened = open_dataset(job.dataset, job.root, job.split)
+    opened = open_dataset(job.dataset, job.root, job.split, **job.options)
     video = opened[job.index]
     try:
         shared = _Input(
@@ -146,10 +180,13 @@ def run_job(job: Job) -> list[Outcome]:
         )
     except Exception as error:  # a damaged frame must not stop the other sequences
         return [
-            Outcome(opened.label, job.sequence, model, "failed", message=_say(error)) for model in job.models
+            Outcome(opened.label, job.sequence, model.label, "failed", message=_say(error))
+            for model in job.models
         ]
+    if shared.estimator is None:
+        return [_run_isolated(shared, model) for model in job.models]
     with _flow_folder(job.cache) as folder:
-        shared = replace(shared, video=attach_flow(video, shared.estimator, folder))
+        shared = replace(shared, video=attach_flow(video, shared.estimator, folder, overwrite=True))
         return [_run_isolated(shared, model) for model in job.models]
 
 
@@ -158,11 +195,11 @@ def masks_path(out: Path, label: str, model: str, sequence: str) -> Path:
     return out / "masks" / label / model / sequence
 
 
-def _run_isolated(shared: _Input, model: str) -> Outcome:
+def _run_isolated(shared: _Input, model: Contestant) -> Outcome:
     try:
         return _run_model(shared, model)
     except Exception as error:  # whatever a model raises is its own result; the others go on
-        return Outcome(shared.label, shared.job.sequence, model, "failed", message=_say(error))
+        return Outcome(shared.label, shared.job.sequence, model.label, "failed", message=_say(error))
 
 
 def _say(error: Exception) -> str:
@@ -170,14 +207,14 @@ def _say(error: Exception) -> str:
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
-def _run_model(shared: _Input, model: str) -> Outcome:
+def _run_model(shared: _Input, model: Contestant) -> Outcome:
     job = shared.job
     plan = _plan(shared, model)
     record = current_record(plan.path, plan.key)
     if record is not None:
-        return Outcome(shared.label, job.sequence, model, "kept", record)
+        return Outcome(shared.label, job.sequence, model.label, "kept", record)
     if job.dry_run:
-        return Outcome(shared.label, job.sequence, model, "planned")
+        return Outcome(shared.label, job.sequence, model.label, "planned")
     # A record of other settings must not stay in the table if this model now fails.
     plan.path.unlink(missing_ok=True)
     seconds: dict[str, float] = {}
@@ -190,26 +227,27 @@ def _run_model(shared: _Input, model: str) -> Outcome:
     scored = time.perf_counter()
     seconds["segment"] = (segmented - started) / len(ids)
     seconds["score"] = (scored - segmented) / len(ids)
-    _save_masks(masks_path(job.out, shared.label, model, job.sequence), shared.video.frame_names, ids)
+    masks = masks_path(job.out, shared.label, model.label, job.sequence)
+    _save_masks(masks, shared.video.frame_names, ids)
     record = _record(shared, plan, score, seconds)
     record.write(plan.path)
-    return Outcome(shared.label, job.sequence, model, "computed", record)
+    return Outcome(shared.label, job.sequence, model.label, "computed", record)
 
 
-@cache
-def _load(model: str, size: Size | None, device: str) -> tuple[Method, dict[str, Any]]:
-    method, weights = load_method(model, size)
+@lru_cache(_LOADED)
+def _load(model: Contestant, device: str) -> tuple[Method, dict[str, Any]]:
+    method, weights = model.load()
     # How they were trained is told once, beside the weights; their hash leads there.
     identity = {key: value for key, value in weights.items() if key != "training"}
     return move_to(method, device), identity
 
 
-def _plan(shared: _Input, model: str) -> _Plan:
+def _plan(shared: _Input, model: Contestant) -> _Plan:
     job = shared.job
-    method, weights = _load(model, job.size, job.device)
+    method, weights = _load(model, job.device)
     flow = _describe_flow(shared) if method.needs_flow else None
     config = {
-        "model": model,
+        "model": model.method,
         "weights": weights,
         "flow": flow,
         "protocol": job.protocol.definition(),
@@ -217,11 +255,13 @@ def _plan(shared: _Input, model: str) -> _Plan:
         "metric_version": METRIC_VERSION,
     }
     key = content_hash({**config, "edition": shared.edition, "data": shared.data_hash})
-    path = record_path(job.out / "records", shared.label, job.protocol.id, model, job.sequence)
-    return _Plan(model, method, config, weights, key, path)
+    path = record_path(job.out / "records", shared.label, job.protocol.id, model.label, job.sequence)
+    return _Plan(model.label, method, config, weights, key, path)
 
 
 def _describe_flow(shared: _Input) -> dict[str, Any]:
+    if shared.estimator is None:
+        return {"estimator": GROUND_TRUTH, "content": _flow_hash(shared.video)}
     described = {"estimator": shared.estimator.name, **shared.estimator.settings}
     if isinstance(shared.estimator, Precomputed):
         # Files of the same name may hold other flow tomorrow.
@@ -229,7 +269,18 @@ def _describe_flow(shared: _Input) -> dict[str, Any]:
     return described
 
 
-def _estimator(job: Job) -> _TimedEstimator | Precomputed:
+def _flow_hash(video: Video) -> str:
+    if video.flow is None:
+        raise InputError(f"{video.name}: there is no ground-truth flow; choose a flow estimator")
+    digest = hashlib.sha256()
+    for pair in video.flow:
+        digest.update(np.ascontiguousarray(pair).data)
+    return digest.hexdigest()
+
+
+def _estimator(job: Job) -> _TimedEstimator | Precomputed | None:
+    if job.flow == GROUND_TRUTH:
+        return None
     estimator = build_estimator(job.flow, **job.flow_settings)
     return estimator if isinstance(estimator, Precomputed) else _TimedEstimator(estimator)
 
@@ -240,7 +291,7 @@ def _compute_flow(shared: _Input) -> dict[str, float]:
     assert video.flow is not None
     for _ in video.flow:
         pass
-    if isinstance(estimator, Precomputed):
+    if estimator is None or isinstance(estimator, Precomputed):
         return {}
     if not estimator.pairs and len(video) > 1:
         # All came from an earlier run's cache: one pair tells what computing it costs here.
@@ -283,7 +334,7 @@ def _save_masks(folder: Path, names: tuple[str, ...], ids: NDArray[np.uint8]) ->
 def _record(shared: _Input, plan: _Plan, score: SequenceScore, seconds: dict[str, float]) -> Record:
     job = shared.job
     return Record(
-        model=plan.model,
+        model=plan.label,
         size=str(plan.weights.get("size", "")),
         dataset=job.dataset,
         edition=shared.edition,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import pickle
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import yaml
+
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import atomic_path, write_text
-from vosbench.models import METHODS, SIZES, build
+from vosbench.models import METHODS, SIZES, build, method_class
 
 if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule
     from torch import Tensor
 
     from vosbench.models.base import Method
@@ -31,7 +36,10 @@ def __getattr__(name: str) -> Any:
 
 
 def load_method(
-    name: str, size: str | None = None, checkpoint: Path | None = None
+    name: str,
+    size: str | None = None,
+    checkpoint: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[Method, dict[str, Any]]:
     """Return a method ready to segment, and where its weights come from.
 
@@ -39,13 +47,17 @@ def load_method(
         name: a network or a baseline.
         size: by default the largest the zoo has weights for; baselines have none.
         checkpoint: a Lightning checkpoint or safetensors file to use instead of the zoo.
+        settings: switches to change for inference, e.g. ``{"threshold": 0.4}``; see `accepts`. A
+            switch that the class lists in ``replaceable`` (switch -> prefix of the names of the
+            weights it loads) puts other weights into that part of the network.
 
     Returns:
         The method and its provenance: ``weights`` (file name, or ``none`` for a baseline),
         ``sha256``, ``size``, ``variant`` and, for the zoo, how it was trained.
 
     Raises:
-        InputError: unknown name or size, no weights in the zoo, a damaged or foreign checkpoint.
+        InputError: unknown name, size or switch, no weights in the zoo, a damaged or foreign
+            checkpoint, a switch that makes another network of it.
     """
     from vosbench.models.baselines import BASELINES
 
@@ -53,9 +65,12 @@ def load_method(
         raise unknown_name("model", name, (*BASELINES, *METHODS))
     if size is not None and size not in SIZES:
         raise unknown_name("size", size, SIZES)
+    changed = dict(settings or {})
     if name in BASELINES:
         if checkpoint is not None:
             raise InputError(f"{name} is a baseline without weights: leave the checkpoint out")
+        if changed:
+            raise InputError(f"{name} is a baseline: it has no switch '{next(iter(changed))}'")
         return BASELINES[name](), {"weights": "none"}
     path = checkpoint or _zoo_file(name, size)
     provenance = {} if checkpoint else _zoo_provenance(path)
@@ -65,13 +80,66 @@ def load_method(
         raise InputError(f"{path}: weights of {described['name']}, not of {name}")
     if size is not None and described["size"] != size:
         raise InputError(f"{path}: weights of size {described['size']}, not {size}")
+    described["variant"] = described["variant"] | changed
     module = build(name, described["size"], **described["variant"])
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(_without_replaced(module, state, changed))
     except RuntimeError:
-        raise InputError(f"{path}: not weights of {name} (size {described['size']})") from None
+        raise InputError(_misfit(path, name, described["size"], changed)) from None
     module.eval()
     return cast("Method", module), provenance | described | {"weights": path.name, "sha256": sha256(path)}
+
+
+def accepts(name: str, switch: str) -> bool:
+    """Return whether a method has a switch that `load_method` may change: an argument of its class."""
+    if name not in METHODS:
+        return False
+    return switch in set(inspect.signature(method_class(name).__init__).parameters) - {"self", "size"}
+
+
+def parse_settings(lines: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that ``KEY=VALUE`` lines mean, values as in YAML.
+
+    Raises:
+        InputError: a line without a key or without ``=``, a key given twice, a value that is no YAML.
+    """
+    settings: dict[str, Any] = {}
+    for line in lines:
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not key:
+            raise InputError(f"--set {line}: write KEY=VALUE, e.g. --set threshold=0.4")
+        if key in settings:
+            raise InputError(f"--set {line}: '{key}' is given twice")
+        try:
+            settings[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--set {line}: cannot read the value '{value}'") from None
+    return settings
+
+
+def _without_replaced(
+    module: LightningModule, state: dict[str, Tensor], changed: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Return the state to load: parts that a switch filled from another file keep what they have."""
+    replaceable: Mapping[str, str] = getattr(module, "replaceable", {})
+    prefixes = tuple(prefix for switch, prefix in replaceable.items() if changed.get(switch) is not None)
+    if not prefixes:
+        return state
+    kept = {key: value for key, value in module.state_dict().items() if key.startswith(prefixes)}
+    return {key: value for key, value in state.items() if not key.startswith(prefixes)} | kept
+
+
+def _misfit(path: Path, name: str, size: str, changed: Mapping[str, Any]) -> str:
+    """Say why weights do not fit: because of a changed switch, if they fit without it."""
+    said = f"{path}: not weights of {name} (size {size})"
+    if not changed:
+        return said
+    try:
+        load_method(name, size, path)
+    except InputError:
+        return said
+    switches = ", ".join(f"{key}={value}" for key, value in changed.items())
+    return f"{path}: its weights do not fit a network with {switches}; train one like that"
 
 
 def move_to(method: Method, device: str) -> Method:
