@@ -6,7 +6,7 @@ from torch import nn
 from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.models import build
-from vosbench.models.base import Method
+from vosbench.models.base import Inspectable, Inspection, Method
 from vosbench.models.mpnet.network import MotionPatternNet
 
 
@@ -140,6 +140,16 @@ def test_segmenting_streams():
     )
     next(masks)
     assert Counting.reads == 1
+
+
+def test_it_shows_the_motion_it_found():
+    model = build("mpnet", "tiny", test_short_side=48)
+    assert isinstance(model, Inspectable)
+    shown = {}
+    model.inspection = Inspection(("motion",), (), lambda t, title, values: shown.update({(t, title): values}))
+    masks = model.segment(video()).stack()
+    assert sorted(shown) == [(0, "motion"), (1, "motion")]
+    assert np.array_equal(shown[1, "motion"] > 0.5, masks[1])
 
 
 def test_flow_of_any_size_of_grid_gives_the_same_mask():

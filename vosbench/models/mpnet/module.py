@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytorch_lightning as pl
@@ -16,7 +16,7 @@ from vosbench.data.transforms import resize_flow
 from vosbench.data.video import IdMap, Segmentation, Video
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field, zero_mean
-from vosbench.models.base import Size, Task
+from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
 from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
 from vosbench.models.schedule import build_optimizer
@@ -48,6 +48,7 @@ class MPNet(pl.LightningModule):
     """
 
     task: Task = "unsupervised"
+    inspectable: ClassVar[Mapping[str, str]] = {"motion": "probability that each pixel moves"}
     recipe = "mpnet"
     stages = ("A", "B", "C")
 
@@ -82,6 +83,7 @@ class MPNet(pl.LightningModule):
         self.network = MotionPatternNet(CHANNELS[input], WIDTH[size], decoder_units).to(
             memory_format=torch.channels_last
         )
+        self.inspection: Inspection | None = None
         self.stage: StageConfig | None = None
 
     def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
@@ -174,7 +176,10 @@ class MPNet(pl.LightningModule):
         mask = np.zeros(video.frames[0].shape[:2], np.uint8)
         for index in range(len(video)):
             if index < pairs:
-                mask = (self.probability(video, index) > self.threshold).astype(np.uint8)
+                probability = self.probability(video, index)
+                mask = (probability > self.threshold).astype(np.uint8)
+                if self.inspection is not None and "motion" in self.inspection.maps:
+                    self.inspection.show(index, "motion", probability)
             yield mask
 
     @torch.inference_mode()
