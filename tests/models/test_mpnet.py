@@ -146,7 +146,8 @@ def test_it_shows_the_motion_it_found():
     model = build("mpnet", "tiny", test_short_side=48)
     assert isinstance(model, Inspectable)
     shown = {}
-    model.inspection = Inspection(("motion",), (), lambda t, title, values: shown.update({(t, title): values}))
+    show = lambda t, title, values: shown.update({(t, title): values})  # noqa: E731
+    model.inspection = Inspection(("motion",), (), show)
     masks = model.segment(video()).stack()
     assert sorted(shown) == [(0, "motion"), (1, "motion")]
     assert np.array_equal(shown[1, "motion"] > 0.5, masks[1])
