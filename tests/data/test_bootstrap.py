@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.data.bootstrap import MaskFolder, Report, flow_source, of_frames, of_method, prepare
+from vosbench.cli.data import _appearance
+from vosbench.data.bootstrap import (
+    MaskFolder,
+    Report,
+    fingerprint,
+    flow_source,
+    of_frames,
+    of_method,
+    prepare,
+)
 from vosbench.data.bootstrap_rules import BootstrapSettings
 from vosbench.data.datasets.fusionseg_vid import FusionSegVid
 from vosbench.data.formats.image import write_frame
 from vosbench.data.formats.png import read_ids, write_ids
+from vosbench.data.locks import claimed
 from vosbench.data.video import Box, Segmentation, Video
 from vosbench.errors import InputError
 from vosbench.flow.estimators import build_estimator
@@ -191,6 +201,29 @@ def test_a_segmenter_of_a_function_or_a_method(tmp_path):
     assert prepare([video()], of_frames(lambda frame: frame[..., 0] >= 0), moving, tmp_path / "f").kept == 0
 
 
+def test_a_changed_file_changes_the_fingerprint_of_its_folder(tmp_path):
+    masks = tmp_path / "masks"
+    write_ids(masks / "clip/000000.png", np.zeros(SIZE, np.uint8))
+    before = fingerprint(masks)
+    assert fingerprint(masks) == before
+    write_ids(masks / "clip/000000.png", np.ones(SIZE, np.uint8))
+    assert fingerprint(masks) != before
+
+
+def test_masks_of_one_method_are_not_taken_for_those_of_another():
+    origins = [_appearance(name, "cpu")[1] for name in ("all_foreground", "centre_box")]
+    assert origins[0] != origins[1]
+
+
+def test_two_runs_at_once_and_a_miniature_are_refused(tmp_path):
+    with claimed(tmp_path, "fusionseg_vid"), pytest.raises(InputError, match="another process is writing it"):
+        prepare([video()], Counting(), moving, tmp_path)
+    (tmp_path / "fusionseg_vid").mkdir()
+    (tmp_path / "fusionseg_vid/MINI.json").write_text("{}")
+    with pytest.raises(InputError, match="fusionseg_vid: holds the miniature edition"):
+        prepare([video()], Counting(), moving, tmp_path)
+
+
 def test_a_folder_of_masks(tmp_path):
     folder = tmp_path / "masks" / "clip"
     ids = np.where(disc(), np.uint8(8), np.uint8(0))
@@ -257,6 +290,7 @@ def test_what_does_not_fit_is_named(tmp_path):
     for name in ("../up", "a/b", "..", ""):
         with pytest.raises(InputError, match="cannot be a file name"):
             prepare([video(name)], Counting(), moving, tmp_path)
-    (tmp_path / "full").write_text("a file where a folder should be")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/fusionseg_vid").write_text("a file where a folder should be")
     with pytest.raises(InputError, match="finished frames are kept"):
         prepare([video()], Counting(), moving, tmp_path / "full")

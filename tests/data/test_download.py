@@ -217,6 +217,20 @@ def test_a_server_that_states_no_length(web, tmp_path):
     assert download(web.source(), tmp_path).read_bytes() == CONTENT
 
 
+def test_a_server_that_sends_without_end_is_stopped(web, tmp_path):
+    web.length = False
+    web.content = CONTENT * 50
+    with pytest.raises(InputError, match="sends more than its 1024000 bytes"):
+        download(web.source(), tmp_path)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made(web, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/below: cannot be made"):
+        download(web.source(), tmp_path / "file/below")
+
+
 def test_a_wrong_checksum_removes_the_file_and_says_so(web, tmp_path):
     with pytest.raises(InputError, match=r"sha256 checksum \w{64} instead of 0{64}; the file was removed"):
         download(web.source(checksum="sha256:" + "0" * 64), tmp_path)

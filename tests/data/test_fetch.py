@@ -8,6 +8,7 @@ import pytest
 from vosbench.data import fetch as module
 from vosbench.data.download import Retries
 from vosbench.data.fetch import fetch
+from vosbench.data.locks import claimed
 from vosbench.data.sources import SOURCES, Source
 from vosbench.errors import InputError
 
@@ -61,6 +62,18 @@ def test_a_second_call_needs_no_server(davis, tmp_path):
     fetch("davis16", davis)
     (tmp_path / "site/davis.zip").unlink()
     fetch("davis16", davis)
+
+
+def test_a_second_process_is_refused_while_the_first_writes(davis):
+    with claimed(davis, "davis16"), pytest.raises(InputError, match="root/davis16: another process is writ"):
+        fetch("davis16", davis)
+    fetch("davis16", davis)
+
+
+def test_a_data_root_that_is_a_file(davis):
+    davis.touch()
+    with pytest.raises(InputError, match="root: cannot be written"):
+        fetch("davis16", davis)
 
 
 def test_archives_can_be_kept(davis):

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,10 @@ TINY = {
     "fusionseg_vid": {"scenes": 1, "frames": 4, "size": (36, 64)},
     "ytvos": {"scenes": 1, "frames": 6, "size": (36, 64)},
 }
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -204,7 +210,7 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 def test_a_root_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file/davis16: cannot write the miniature there"):
+    with pytest.raises(InputError, match="file: cannot be written"):
         write_mini("davis16", tmp_path / "file", **TINY["davis16"])
 
 
@@ -212,7 +218,7 @@ def test_a_clip_too_long_for_its_bodies_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "ATTEMPTS", 3)
     with pytest.raises(InputError, match="in view for 2000 frames: ask for fewer"):
         write_mini("davis16", tmp_path, scenes=1, frames=2000, size=(36, 64))
-    assert not list(tmp_path.iterdir())
+    assert names(tmp_path) == {".locks"}
 
 
 def test_an_interrupted_rendering_leaves_nothing_new(tmp_path, monkeypatch):
@@ -226,7 +232,21 @@ def test_an_interrupted_rendering_leaves_nothing_new(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_mini("davis16", tmp_path, seed=1, **TINY["davis16"])
     assert content(tmp_path / "davis16") == before
-    assert [p.name for p in tmp_path.iterdir()] == ["davis16"]
+    assert names(tmp_path) == {"davis16", ".locks"}
+
+
+def test_processes_that_want_the_same_miniature_render_it_once(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from vosbench.data.mini import ensure_mini;"
+        "folder = ensure_mini('davis16', Path(sys.argv[1]), scenes=2, frames=4, size=(72, 128));"
+        "print((folder / 'MINI.json').stat().st_ino)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    inodes = {process.communicate()[0] for process in running}
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert len(inodes) == 1
+    assert len(open_dataset("davis16", tmp_path)) == 2
 
 
 def test_ensure_renders_only_what_is_missing_or_different(tmp_path, monkeypatch):

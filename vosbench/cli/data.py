@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from vosbench.cli.options import DataRoot, Device, Flow, Split
-from vosbench.cli.terminal import make_table, print_table, progress_bar
+from vosbench.cli.terminal import make_table, print_notes, print_table, progress_bar
 from vosbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,14 +113,17 @@ def data_prepare(
     device: Device = "auto",
 ) -> None:
     """Make FusionSeg's pseudo masks of ImageNet-VID: boxes, guessed masks, flow; counts what it drops."""
-    from vosbench.data.bootstrap import flow_source, prepare
+    from vosbench.data.bootstrap import fingerprint, flow_source, prepare
     from vosbench.data.catalogue import open_dataset
     from vosbench.data.roots import cache_root
     from vosbench.data.roots import data_root as find
-    from vosbench.flow.estimators import build_estimator, parse_flow
+    from vosbench.flow.estimators import Precomputed, build_estimator, parse_flow
 
     kind, settings = parse_flow(flow or "dis")
     estimator = build_estimator(kind, **settings)
+    flow_identity = {"estimator": kind, **estimator.settings}
+    if isinstance(estimator, Precomputed):
+        flow_identity["files"] = fingerprint(Path(estimator.settings["folder"]))
     segmenter, identity = _appearance(appearance, device)
     root = find(data_root)
     videos = open_dataset("ilsvrc_vid", root, split)[:limit]
@@ -131,20 +134,22 @@ def data_prepare(
             flow_source(estimator, cache_root()),
             root,
             progress=lambda done, total: progress(done, total, videos[done - 1].name),
-            provenance={"appearance": identity, "flow": {"estimator": kind, **estimator.settings}},
+            provenance={"appearance": identity, "flow": flow_identity},
         )
     for key, value in vars(report).items():
         sys.stdout.write(f"{key:<18}{value}\n")
+    if not report.kept_frames:
+        print_notes([f"no mask passed the tests, so {name} stays empty; choose another --appearance"])
 
 
 def _appearance(choice: str, device: str) -> tuple[Segmenter, dict[str, Any]]:
     """Return who guesses masks, and what determines the guesses."""
-    from vosbench.data.bootstrap import MaskFolder, of_method
+    from vosbench.data.bootstrap import MaskFolder, fingerprint, of_method
     from vosbench.models.zoo import load_method, move_to
 
     if Path(choice).is_dir():
-        return MaskFolder(Path(choice)), {"folder": choice}
+        return MaskFolder(Path(choice)), {"folder": choice, "files": fingerprint(Path(choice))}
     method, weights = load_method(choice)
     if method.needs_flow:
         raise InputError(f"--appearance {choice}: needs flow; name a method that looks at frames alone")
-    return of_method(move_to(method, device).segment), weights
+    return of_method(move_to(method, device).segment), {"method": choice, **weights}

@@ -98,8 +98,8 @@ def unpack(
     if hidden.exists():
         shutil.rmtree(hidden)
     try:
-        hidden.mkdir(parents=True)
         with _explained(archive, folder):
+            hidden.mkdir(parents=True)
             job = _Unpacking(archive, hidden, limits or Limits(), progress)
             job.run()
             content = _content(archive, hidden, inner)

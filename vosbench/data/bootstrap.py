@@ -22,6 +22,7 @@ from vosbench.data.bootstrap_rules import BootstrapSettings, Counts, Mask, judge
 from vosbench.data.datasets.fusionseg_vid import ANNOTATIONS, NAME, REPORT
 from vosbench.data.formats.mask import read_mask
 from vosbench.data.formats.png import read_ids, read_palette, write_ids
+from vosbench.data.locks import claimed
 from vosbench.data.video import VOID, Box, FlowField, Frame, Segmentation, Video
 from vosbench.errors import InputError
 from vosbench.files import write_text
@@ -92,30 +93,46 @@ def prepare(
         settings: the thresholds.
         progress: called after each video.
         provenance: what determines the output of `segmenter` and `flow`, JSON values, such as the
-            method, the hash of its weights and the settings of the estimator.
+            method, the hash of its weights, the settings of the estimator and the `fingerprint` of
+            folders that are read.
 
     Raises:
         InputError: a name that is no plain file name, a mask or flow of another size than its frame,
-            nothing with boxes, or a file that cannot be written; readers raise it, too.
+            nothing with boxes, the miniature edition or another process is in the way, or a file
+            cannot be written; readers raise it, too.
     """
     chosen = settings or BootstrapSettings()
     folder = root / NAME
+    if (folder / "MINI.json").is_file():
+        raise InputError(f"{folder}: holds the miniature edition; remove it or give another data root")
     origin = {"format": _FORMAT, "settings": asdict(chosen), "provenance": dict(provenance or {})}
     total, frames, kept = Counts(), 0, list[str]()
-    for done, video in enumerate(videos, 1):
-        for name, counts in _video(video, segmenter, flow, folder, chosen, origin):
-            total, frames = total + counts, frames + 1
-            if counts.kept:
-                kept.append(f"{video.name}/{name}")
-        if progress is not None:
-            progress(done, len(videos))
-    if not frames:
-        raise InputError(f"none of the {len(videos)} videos has boxes; unpack the Annotations of ilsvrc_vid")
-    report = Report(frames, len(kept), *total.values)
-    with _writing(folder):
-        write_text(folder / FRAMES, "".join(f"{line}\n" for line in kept))
-        write_text(folder / REPORT, json.dumps({**asdict(report), **origin}, indent=2) + "\n")
+    with claimed(root, NAME):
+        for done, video in enumerate(videos, 1):
+            for name, counts in _video(video, segmenter, flow, folder, chosen, origin):
+                total, frames = total + counts, frames + 1
+                if counts.kept:
+                    kept.append(f"{video.name}/{name}")
+            if progress is not None:
+                progress(done, len(videos))
+        if not frames:
+            raise InputError(
+                f"none of the {len(videos)} videos has boxes; unpack the Annotations of ilsvrc_vid"
+            )
+        report = Report(frames, len(kept), *total.values)
+        with _writing(folder):
+            write_text(folder / FRAMES, "".join(f"{line}\n" for line in kept))
+            write_text(folder / REPORT, json.dumps({**asdict(report), **origin}, indent=2) + "\n")
     return report
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a hash of the names, sizes and times of the files in a folder, at any depth."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+        found = path.stat()
+        digest.update(f"{path.relative_to(folder)}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
 def of_frames(segment: Callable[[Frame], NDArray[Any]]) -> Segmenter:

@@ -100,7 +100,10 @@ def download(
     """
     if urlsplit(source.url).scheme not in ("http", "https"):
         raise InputError(f"{source.url}: not an http or https address")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({_words(error)})") from None
     target = folder / source.filename
     if target.is_file():
         if not problem_of(target, source):
@@ -226,8 +229,9 @@ class _Download:
             if done == 0 and _WEB_PAGE.match(chunk):
                 self.forget()
                 raise self.web_page()
-            file.write(chunk)
             done += len(chunk)
+            self.check_end(done)
+            file.write(chunk)
             if self.progress is not None:
                 self.progress(done, total, self.source.filename)
         if total is not None and done < total:
@@ -238,6 +242,15 @@ class _Download:
             raise InputError(
                 f"{self.source.url}: {state.size} bytes instead of {self.source.size}; the file was replaced "
                 "since its size was noted, so fetch it by hand and compare it with the web page"
+            )
+
+    def check_end(self, done: int) -> None:
+        """Stop a server that states no length and sends without end."""
+        if self.source.size is not None and done > self.source.size:
+            self.forget()
+            raise InputError(
+                f"{self.source.url}: sends more than its {self.source.size} bytes; fetch it by hand and put "
+                f"it at {self.target}"
             )
 
     def check_space(self, start: int, size: int | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from vosbench.data.archives import is_unpacked, unpack
 from vosbench.data.catalogue import CATALOGUE, open_dataset
 from vosbench.data.download import Progress, Retries, download
+from vosbench.data.locks import claimed
 from vosbench.data.sources import Source, sources_of
 from vosbench.errors import InputError
 
@@ -43,7 +44,8 @@ def fetch(
 
     Raises:
         InputError: unknown name, a part that only a person can fetch (nothing is downloaded then), no
-            connection, no space, a wrong or damaged file, or the reader refuses the result.
+            connection, no space, a wrong or damaged file, another process at it, or the reader refuses the
+            result.
     """
     if name in _MADE:
         raise InputError(
@@ -56,14 +58,15 @@ def fetch(
     for source in sources:
         if source.manual is not None and not _done(source, folder):
             _ask(name, source, folder, archives)
-    for source in sources:
-        if not _done(source, folder):
-            _bring(source, folder, archives, progress, retries)
-    if name in CATALOGUE:
-        open_dataset(name, root)
-    if not keep_archives:
+    with claimed(root, name):
         for source in sources:
-            (archives / source.filename).unlink(missing_ok=True)
+            if not _done(source, folder):
+                _bring(source, folder, archives, progress, retries)
+        if name in CATALOGUE:
+            open_dataset(name, root)
+        if not keep_archives:
+            for source in sources:
+                (archives / source.filename).unlink(missing_ok=True)
     return folder
 
 

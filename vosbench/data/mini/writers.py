@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from vosbench.data.locks import claimed
 from vosbench.data.mini.coco import CocoMini
 from vosbench.data.mini.davis16 import Davis16Mini
 from vosbench.data.mini.davis17 import Davis17Mini
@@ -103,23 +104,23 @@ def write_mini(
     settings = _settings(name, seed=seed, scenes=scenes, size=size, frames=frames, **options)
     folder = Path(root) / name
     _refuse_foreign(folder)
-    try:
+    with claimed(Path(root), name, wait=True):
         _write(name, settings, folder, workers)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write the miniature there ({error.strerror or error})") from error
     return folder
 
 
 def _write(name: str, settings: MiniSettings, folder: Path, workers: int) -> None:
-    with whole_folder(folder) as new:
-        _render(settings, new, workers)
-        text = json.dumps(_description(name, settings), indent=2)
-        write_text(new / MARKER, text + "\n")
-        _refuse_foreign(folder)
+    try:
+        with whole_folder(folder) as new:
+            _render(settings, new, workers)
+            write_text(new / MARKER, _marker(name, settings))
+            _refuse_foreign(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write the miniature there ({error.strerror or error})") from error
 
 
 def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> Path:
-    """Render a miniature edition unless the same one is already there.
+    """Render a miniature edition unless the same one is already there or being made by another process.
 
     Args:
         name: one of `MINI_NAMES`.
@@ -133,13 +134,21 @@ def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> 
     Raises:
         InputError: as `write_mini`.
     """
-    folder = Path(root) / name
-    wanted = _description(name, _settings(name, **settings))
+    folder, chosen = Path(root) / name, _settings(name, **settings)
     _refuse_foreign(folder)
+    if not _is_there(name, chosen, folder):
+        with claimed(Path(root), name, wait=True):
+            if not _is_there(name, chosen, folder):
+                _write(name, chosen, folder, workers)
+    return folder
+
+
+def _is_there(name: str, settings: MiniSettings, folder: Path) -> bool:
     marker = folder / MARKER
-    if marker.is_file() and marker.read_text(encoding="utf-8") == json.dumps(wanted, indent=2) + "\n":
-        return folder
-    return write_mini(name, root, workers=workers, **settings)
+    try:
+        return marker.read_text(encoding="utf-8", errors="replace") == _marker(name, settings)
+    except OSError:
+        return False
 
 
 def _settings(name: str, **given: Any) -> MiniSettings:
@@ -164,8 +173,9 @@ def _check_numbers(name: str, chosen: dict[str, Any]) -> None:
         raise InputError(f"mini {name}: size {height}x{width} is too small, at least 16x16")
 
 
-def _description(name: str, settings: MiniSettings) -> dict[str, Any]:
-    return {"note": NOTE, "dataset": name, "generator": GENERATOR, "settings": asdict(settings)}
+def _marker(name: str, settings: MiniSettings) -> str:
+    described = {"note": NOTE, "dataset": name, "generator": GENERATOR, "settings": asdict(settings)}
+    return json.dumps(described, indent=2) + "\n"
 
 
 def _refuse_foreign(folder: Path) -> None:
