@@ -1,0 +1,39 @@
+"""How pixels are scaled for networks with published weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Convention = Literal["caffe", "torchvision"]
+CONVENTIONS: tuple[Convention, ...] = ("caffe", "torchvision")
+
+_CAFFE_MEAN = (104.008, 116.669, 122.675)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalise(frames: Tensor, convention: Convention) -> Tensor:
+    """Scale RGB frames for a network.
+
+    Args:
+        frames: (..., 3, H, W) RGB, 0..255, uint8 or floating.
+        convention: ``"caffe"``: BGR, 0..255, minus DeepLab's mean (104.008, 116.669, 122.675), for the
+            weights released with DeepLab; ``"torchvision"``: RGB, 0..1, minus mean and over standard
+            deviation of ImageNet, for torchvision's.
+
+    Returns:
+        The same shape, float32 for uint8, otherwise the type of `frames`.
+    """
+    pixels = frames if frames.is_floating_point() else frames.float()
+    if convention == "caffe":
+        return pixels.flip(-3) - _column(_CAFFE_MEAN, pixels)
+    if convention == "torchvision":
+        return (pixels / 255 - _column(_IMAGENET_MEAN, pixels)) / _column(_IMAGENET_STD, pixels)
+    raise ValueError(f"unknown convention {convention!r}; choose from {', '.join(CONVENTIONS)}")
+
+
+def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
