@@ -13,12 +13,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vosbench.models.layers.fast_convolution import convolve
+from vosbench.models.layers.fast_convolution import convolve, prepare
 
 Watch = Callable[[int, Mapping[str, Tensor]], None]
 """Called in every step with its number and the gates, each (B, channels, H, W)."""
 
 State = tuple[Tensor, ...]
+Step = Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]
+"""From the projected inputs of a frame and the state to the next state and the gates."""
 
 
 class ConvMemory(nn.Module):
@@ -90,23 +92,23 @@ class ConvMemory(nn.Module):
         self, inputs: list[Tensor], state: Tensor | State | None = None, watch: Watch | None = None
     ) -> tuple[Tensor, State]:
         """Run over projected inputs, one (B, gates * channels, H, W) per step; return as `forward`."""
-        batch, _, height, width = inputs[0].shape
-        shape = (batch, self.channels, height, width)
         if state is None:
-            state = tuple(self.hidden.weight.new_zeros(shape) for _ in range(self.states))
+            # like: in the inputs' order of values in memory
+            like, dtype = inputs[0][:, : self.channels], self.hidden.weight.dtype
+            state = tuple(torch.zeros_like(like, dtype=dtype) for _ in range(self.states))
         elif isinstance(state, Tensor):
             state = (state,)
         outputs = []
-        step = self._stepper()
+        step = self._stepper(state[0])
         for t, projected in enumerate(inputs):
             state, gates = step(projected, state)
             outputs.append(state[0])
             if watch is not None:
                 watch(t, gates)
-        return torch.stack(outputs, dim=1), state
+        return _stack(outputs), state
 
-    def _stepper(self) -> Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]:
-        """Return a function of a step's projected inputs and the state; weights are prepared here, once."""
+    def _stepper(self, h: Tensor) -> Step:
+        """Return a function that makes a step; kernels are prepared here, once, for states like h."""
         raise AssertionError("subclasses say what a step does")
 
     def _normed(self, values: Tensor, *gates: str) -> Tensor:
@@ -148,16 +150,17 @@ class ConvGRU(ConvMemory):
         elif reset_bias:
             raise ValueError("reset_bias needs bias=True")
 
-    def _stepper(self) -> Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]:
+    def _stepper(self, h: Tensor) -> Step:
         split = 2 * self.channels
-        both_weights, candidate_weight = self.hidden.weight[:split], self.hidden.weight[split:]
+        for_both = prepare(h, self.hidden.weight[:split])
+        for_candidate = prepare(h, self.hidden.weight[split:])
 
         def step(projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
             (h,) = state
             # in place is safe for gradients: neither the convolution nor the sum needs its result
-            both = convolve(h, both_weights).add_(projected[:, :split])
+            both = for_both(h).add_(projected[:, :split])
             reset, update = self._normed(both, "reset", "update").sigmoid_().chunk(2, dim=1)
-            candidate = convolve(reset * h, candidate_weight).add_(projected[:, split:])
+            candidate = for_candidate(reset * h).add_(projected[:, split:])
             candidate = self._normed(candidate, "candidate").tanh_()
             h = torch.lerp(h, candidate.to(h.dtype), update.to(h.dtype))
             return (h,), {"reset": reset, "update": update}
@@ -171,12 +174,12 @@ class ConvLSTM(ConvMemory):
     gates = ("input", "forget", "output", "candidate")
     states = 2
 
-    def _stepper(self) -> Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]:
-        weight = self.hidden.weight
+    def _stepper(self, h: Tensor) -> Step:
+        convolution = prepare(h, self.hidden.weight)
 
         def step(projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
             h, cell = state
-            values = self._normed(convolve(h, weight).add_(projected), *self.gates)
+            values = self._normed(convolution(h).add_(projected), *self.gates)
             *opened, candidate = values.chunk(4, dim=1)
             gates = {gate: value.sigmoid() for gate, value in zip(self.gates, opened, strict=False)}
             cell = gates["forget"] * cell + gates["input"] * candidate.tanh()
@@ -190,14 +193,21 @@ class ConvRNN(ConvMemory):
 
     gates = ("candidate",)
 
-    def _stepper(self) -> Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]:
-        weight = self.hidden.weight
+    def _stepper(self, h: Tensor) -> Step:
+        convolution = prepare(h, self.hidden.weight)
 
         def step(projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
-            value = convolve(state[0], weight).add_(projected)
+            value = convolution(state[0]).add_(projected)
             return (self._normed(value, "candidate").tanh().to(state[0].dtype),), {}
 
         return step
+
+
+def _stack(frames: list[Tensor]) -> Tensor:
+    """(B, C, H, W) each to (B, T, C, H, W) without changing the order of values in memory."""
+    if frames[0].is_contiguous():
+        return torch.stack(frames, dim=1)
+    return torch.stack([frame.permute(0, 2, 3, 1) for frame in frames], dim=1).permute(0, 1, 4, 2, 3)
 
 
 def both_directions(memory: ConvMemory, x: Tensor, *, watch: Watch | None = None) -> Tensor:

@@ -1,0 +1,140 @@
+"""Large kernels in fewer multiplications give what the library's convolution gives."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vosbench.models.layers import fast_convolution
+from vosbench.models.layers.fast_convolution import Tiling, best_tiling, convolve, matrices, pays, prepare
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """The transform for every kernel and size, also in double precision."""
+    monkeypatch.setattr(fast_convolution, "pays", lambda x, weight: True)
+
+
+def close(found, expected, tolerance=1e-5):
+    assert found.shape == expected.shape
+    assert float((found - expected).detach().abs().max()) <= tolerance * float(expected.detach().abs().max())
+
+
+@pytest.mark.parametrize(("length", "kernel"), [(8, 7), (9, 5), (16, 7), (21, 7), (36, 7), (12, 1), (7, 7)])
+def test_the_matrices_correlate(length, kernel):
+    analysis, factors, synthesis = matrices(length, kernel)
+    tiling = Tiling(kernel, length, 0, length)
+    assert len(analysis) == len(factors) == synthesis.shape[1] == tiling.products
+    data, taps = torch.randn(length, dtype=torch.float64), torch.randn(kernel, dtype=torch.float64)
+    found = synthesis @ ((analysis @ data) * (factors @ taps))
+    expected = F.conv1d(data[None, None], taps[None, None])[0, 0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("inputs", [1, 6, 7, 10, 11, 60])
+@pytest.mark.parametrize("padding", [3, 4])
+def test_tiles_cover_all_outputs_once(inputs, padding):
+    tiling = Tiling(kernel=7, length=16, padding=padding, inputs=inputs)
+    written = [row for tile in range(tiling.tiles) for row in range(tiling.outputs)[tiling.written(tile)]]
+    assert written == list(range(tiling.outputs))
+    for tile in range(tiling.tiles):
+        rows, inside = tiling.read(tile)
+        assert rows.stop - rows.start == inside.stop - inside.start >= 0
+        # all real rows under a kernel of the tile are read
+        first = tiling.written(tile).start - padding
+        last = tiling.written(tile).stop - 1 - padding + 6
+        assert rows.start <= max(first, 0)
+        assert rows.stop >= min(last + 1, inputs)
+
+
+def test_longer_tiles_are_chosen_for_more_pixels():
+    one, many = (best_tiling(7, 3, 60, frames * 107) for frames in (1, 14))
+    assert one.length <= many.length
+    # seven products per row in the direct way
+    assert many.products * many.tiles < 2 * 60 < one.products * one.tiles * 2 < 7 * 60
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize(
+    ("shape", "kernel", "padding"),
+    [
+        ((2, 3, 60, 107), (7, 7), None),
+        ((1, 4, 33, 17), (5, 5), None),
+        ((3, 2, 3, 2), (7, 7), None),
+        ((1, 1, 1, 1), (7, 7), None),
+        ((2, 3, 19, 23), (7, 3), (3, 1)),
+        ((2, 3, 19, 23), (5, 7), (0, 0)),
+        ((1, 3, 20, 9), (6, 4), (5, 2)),
+    ],
+)
+def test_values_and_gradients_are_those_of_the_library(shape, kernel, padding):
+    x = torch.randn(shape, requires_grad=True)
+    weight = torch.randn(5, shape[1], *kernel, requires_grad=True)
+    bias = torch.randn(5, requires_grad=True)
+    found = convolve(x, weight, bias, padding)
+    expected = F.conv2d(x, weight, bias, padding=padding or (kernel[0] // 2, kernel[1] // 2))
+    close(found, expected)
+    upstream = torch.randn_like(expected)
+    pairs = zip(
+        *(torch.autograd.grad(y, (x, weight, bias), upstream) for y in (found, expected)), strict=True
+    )
+    for gradient, other in pairs:
+        close(gradient, other)
+
+
+@pytest.mark.usefixtures("always")
+def test_gradients_in_double_precision():
+    x, weight, bias = (
+        torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        for shape in [(2, 2, 9, 4), (3, 2, 5, 5), (3,)]
+    )
+    assert torch.autograd.gradcheck(convolve, (x, weight, bias))
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("kernel", [5, 7])
+def test_double_precision_is_exact_to_its_last_digits(kernel):
+    x, weight = torch.randn(1, 8, 40, 30).double(), torch.randn(8, 8, kernel, kernel).double()
+    close(convolve(x, weight), F.conv2d(x, weight, padding=kernel // 2), 1e-14)
+
+
+def test_memory_is_bounded_by_doing_some_images_at_a_time(monkeypatch):
+    x, weight = torch.randn(5, 16, 40, 30), torch.randn(16, 16, 7, 7)
+    assert pays(x, weight)
+    monkeypatch.setattr(fast_convolution, "CHUNK_BYTES", 2**20)
+    sizes = []
+    some = fast_convolution._Transformed._some
+    monkeypatch.setattr(
+        fast_convolution._Transformed,
+        "_some",
+        lambda self, part, width: sizes.append(len(part)) or some(self, part, width),
+    )
+    close(convolve(x, weight), F.conv2d(x, weight, padding=3))
+    assert len(sizes) > 1
+    assert sum(sizes) == 5
+
+
+def test_a_prepared_kernel_serves_many_inputs_of_a_size():
+    x, weight = torch.randn(3, 16, 40, 30), torch.randn(16, 16, 7, 7)
+    prepared = prepare(x, weight)
+    close(prepared(x[:1]), F.conv2d(x[:1], weight, padding=3))
+    close(prepared(2 * x), F.conv2d(2 * x, weight, padding=3))
+    with pytest.raises(ValueError, match="prepared for 40 rows, got 20"):
+        prepared(x[:, :, :20])
+
+
+def test_where_the_transform_pays():
+    x, weight = torch.zeros(1, 64, 60, 107), torch.zeros(64, 64, 7, 7)
+    assert pays(x, weight)
+    assert pays(x, weight[..., :5, :5])
+    assert not pays(x, weight[..., :3, :3])
+    assert not pays(x[:, :1], weight[:, :1])
+    assert not pays(x[:, :, :8], weight)
+    assert not pays(x.double(), weight.double())
+    assert not pays(x.to("meta"), weight.to("meta"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not pays(x, weight)
