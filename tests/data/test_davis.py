@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from vosbench.data import Video, open_dataset
 from vosbench.data.formats.image import write_frame
 from vosbench.data.formats.png import write_ids
+from vosbench.data.verify import verify
 from vosbench.errors import InputError
 
 
@@ -98,8 +100,24 @@ def test_mask_of_another_size_names_both_files(root):
 
 
 def test_unknown_split_offers_those_there(root):
-    with pytest.raises(InputError, match=r"unknown split of davis16 'vall': did you mean .*val"):
+    with pytest.raises(InputError, match=r"unknown split of davis16 in .* 'vall': did you mean .*val"):
         open_dataset("davis16", root, split="vall")
+
+
+def test_a_lost_list_is_no_unknown_split(root):
+    (root / "davis16/ImageSets/480p/val.txt").unlink()
+    with pytest.raises(InputError, match=r"480p/val\.txt: missing, it lists split 'val'; copy it again or"):
+        open_dataset("davis16", root)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGB", "RGBA", "1", "P"])
+def test_masks_with_channels_are_read_by_what_is_not_black(root, mode):
+    path = root / "davis16/Annotations/480p/cat/00001.png"
+    wanted = np.zeros((4, 6), np.uint8)
+    wanted[1:3, 2:5] = 1
+    Image.fromarray(wanted * 255).convert(mode).save(path)
+    assert (open_dataset("davis16", root)[0].annotations[1] == wanted).all()
+    assert not [damage for damage in verify("davis16", root) if damage.path == path]
 
 
 def test_without_lists_only_all_can_be_opened(root):
@@ -161,7 +179,22 @@ def test_no_data_root(tmp_path):
 
 def test_folder_without_the_layout(tmp_path):
     (tmp_path / "davis16").mkdir()
-    with pytest.raises(InputError, match="no folder 'JPEGImages' in it"):
+    with pytest.raises(InputError, match=r"no folder 'JPEGImages' in it.*; it is empty; 'vosbench data list"):
+        open_dataset("davis16", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        ("DAVIS/JPEGImages/480p", "move what is in .*davis16/DAVIS one level up"),
+        ("jpegimages/480p", "rename .*davis16/jpegimages to 'JPEGImages'"),
+        ("DAVIS-data.zip", "unpack DAVIS-data.zip there"),
+        ("frames", "it has frames; 'vosbench data list davis16' tells the layout"),
+    ],
+)
+def test_what_is_wrong_with_the_layout_is_said(tmp_path, make, advice):
+    (tmp_path / "davis16" / make).mkdir(parents=True)
+    with pytest.raises(InputError, match=advice):
         open_dataset("davis16", tmp_path)
 
 

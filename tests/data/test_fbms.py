@@ -6,6 +6,8 @@ from vosbench.data import open_dataset
 from vosbench.data.formats.fbms import Definition, LabelledFrame, write_definition
 from vosbench.data.formats.image import write_frame
 from vosbench.data.formats.pnm import write_pnm
+from vosbench.data.mini import write_mini
+from vosbench.data.verify import verify
 from vosbench.errors import InputError
 
 COLOURS = {0: (255, 255, 255), 1: (0, 255, 255), 2: (255, 0, 255)}
@@ -41,6 +43,15 @@ def root(tmp_path):
         Definition((0, 255), 2, (LabelledFrame(1, "cars1_02.pgm", "cars1_02.ppm"),)),
     )
     return tmp_path
+
+
+def test_probabilities_are_not_taken_for_labels_where_the_definition_is_lost(tmp_path):
+    folder = write_mini("fbms", tmp_path, scenes=1, frames=6, size=(36, 64))
+    lost = next(folder.glob("Testset/*/GroundTruth/*Def.dat"))
+    lost.unlink()
+    with pytest.raises(InputError, match=r"GroundTruth: no definition file \*Def\.dat and no label maps"):
+        open_dataset("fbms", tmp_path)
+    assert [damage.path for damage in verify("fbms", tmp_path)] == [lost]
 
 
 def test_regions_of_sparse_frames_whose_numbers_do_not_start_at_zero(root):

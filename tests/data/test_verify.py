@@ -241,6 +241,24 @@ def test_data_sets_without_a_listing_are_read_as_their_reader_does(copy):
     assert {str(paths[0].relative_to(folder)), str(paths[1].relative_to(folder))} == set(found(folder))
 
 
+def test_boxes_are_read_and_missed_where_other_frames_have_them(copy):
+    folder = copy("ilsvrc_vid")
+    notes = files(folder, "Annotations/VID/train/*/*/*.xml")
+    cut(notes[1])
+    notes[2].unlink()
+    damage = found(folder)
+    assert len(damage) == 2
+    assert str(notes[1].relative_to(folder)) in damage
+    assert "frame 000002 has no boxes" in damage["."]
+
+
+def test_a_lost_list_is_named(copy):
+    for name, path in (("davis16", "ImageSets/480p/val.txt"), ("davis17", "ImageSets/2017/val.txt")):
+        folder = copy(name)
+        (folder / path).unlink()
+        assert list(found(folder)) == [path]
+
+
 def test_an_official_edition_must_be_complete(copy):
     folder = copy("davis16")
     (folder / "MINI.json").unlink()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vosbench.data.formats.fbms import read_labels
 from vosbench.data.formats.pfm import read_pfm
-from vosbench.data.formats.png import decode_ids
+from vosbench.data.formats.png import decode_ids, read_header
 from vosbench.data.formats.pnm import read_pnm
 from vosbench.errors import InputError
 
@@ -62,6 +62,16 @@ def ids_size(path: Path) -> tuple[int, int]:
     height, width = decode_ids(content, path).shape
     _check_png_end(path, content)
     return height, width
+
+
+def mask_size(path: Path) -> tuple[int, int]:
+    """Decode a PNG whose foreground is what is not black and return (height, width).
+
+    Raises:
+        InputError: missing, empty, damaged or truncated, or no such PNG.
+    """
+    read_size(path)
+    return ids_size(path) if read_header(path).has_levels else picture_size(path)
 
 
 def _check_png_end(path: Path, content: bytes) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vosbench.data.datasets.base import dataset_folder
-from vosbench.data.datasets.folders import find_dataset, last_number, subfolders
-from vosbench.data.file_checks import ids_size, labels_size, map_size, picture_size
+from vosbench.data.datasets.folders import find_dataset, last_number, no_list, subfolders
+from vosbench.data.file_checks import ids_size, labels_size, map_size, mask_size, picture_size
 from vosbench.data.formats.camera import read_cameras
 from vosbench.data.formats.fbms import read_definition
 from vosbench.data.inventory import Check, Inventory
@@ -35,10 +35,11 @@ def davis16(root: Path, split: str) -> Inventory:
         ]
     else:
         stock = Inventory(path)
-        pairs = list(_listed_pairs(folder, path, split, stock))
+        pairs = list(_listed_pairs(folder, path, stock))
     sequences: dict[str, list[str]] = {}
     for frame, mask in pairs:
-        stock.pair(frame.parent.name, frame, mask)
+        group = frame.parent.name
+        stock.checks += [Check(frame, picture_size, group), Check(mask, mask_size, group)]
         sequences.setdefault(frame.parent.name, []).append(frame.stem)
     for name, stems in sequences.items():
         stock.gaps(frames / name, stems, ".jpg", first=0)
@@ -46,8 +47,8 @@ def davis16(root: Path, split: str) -> Inventory:
     return stock
 
 
-def _listed_pairs(folder: Path, path: Path, split: str, stock: Inventory) -> Iterator[tuple[Path, Path]]:
-    for number, line in enumerate(_list(path, split, "davis16").splitlines(), start=1):
+def _listed_pairs(folder: Path, path: Path, stock: Inventory) -> Iterator[tuple[Path, Path]]:
+    for number, line in enumerate(_list(path, "davis16").splitlines(), start=1):
         fields = line.split()
         if len(fields) == 2:
             yield folder / fields[0].lstrip("/"), folder / fields[1].lstrip("/")
@@ -55,11 +56,11 @@ def _listed_pairs(folder: Path, path: Path, split: str, stock: Inventory) -> Ite
             stock.lacks(path, f"line {number} is no frame and its mask: '{line.strip()[:60]}'")
 
 
-def _list(path: Path, split: str, name: str) -> str:
+def _list(path: Path, name: str) -> str:
     if path.is_file():
         return path.read_text(encoding="utf-8", errors="replace")
     there = [item.stem for item in path.parent.glob("*.txt")] if path.parent.is_dir() else []
-    raise unknown_name(f"split of {name} in {path.parent}", split, {"all", *there})
+    raise no_list(name, path, {"all", *there})
 
 
 def _stems(folder: Path, *suffixes: str) -> set[str]:
@@ -76,7 +77,7 @@ def davis17(root: Path, split: str) -> Inventory:
     frames = folder / "JPEGImages/480p"
     path = folder / "ImageSets/2017" / f"{split}.txt"
     if path.is_file() or (split not in SHIPPED and split != "all"):
-        names = tuple(_list(path, split, "davis17").split())
+        names = tuple(_list(path, "davis17").split())
     else:
         names = tuple(subfolders(frames)) if split == "all" else shipped_split(SHIPPED[split])
     stock = Inventory(path if path.is_file() else frames)
@@ -219,10 +220,10 @@ def _fbms_sequence(stock: Inventory, folder: Path) -> None:
     stock.checks += [Check(path, picture_size, folder.name) for path in frames]
     stock.frames += len(frames)
     definitions = sorted(truth.glob("*[Dd]ef.dat")) if truth.is_dir() else []
-    maps = stock.images(truth, (".png", ".pgm"))
     if not frames:
         stock.lacks(folder, "missing: a sequence without frames")
     if not definitions:
+        maps = stock.images(truth, (".png",) if stock.images(truth, (".ppm",)) else (".png", ".pgm"))
         if not maps:
             stock.lacks(truth / f"{folder.name}Def.dat", "missing: the definition of the ground truth")
         stock.checks += [Check(path, labels_size, folder.name) for path in maps]

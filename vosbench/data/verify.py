@@ -223,9 +223,16 @@ def _read(dataset: Dataset, index: int) -> _Found:
 
     labelled: list[int] = []
     attempt(lambda: labelled.extend(video.annotations))
+    boxed = sorted(video.boxes)
+    if boxed:
+        without = [video.frame_names[index] for index in range(len(video.frames)) if index not in video.boxes]
+        damage += [
+            Damage(folder, f"{video.name}: frame {name} has no boxes, others have") for name in without
+        ]
     for values, keys in (
         (video.frames, range(len(video.frames))),
         (video.annotations, labelled),
+        (video.boxes, boxed),
         (video.flow or (), range(len(video.flow or ()))),
     ):
         for key in keys:

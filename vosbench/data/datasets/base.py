@@ -11,6 +11,8 @@ from vosbench.errors import InputError
 
 Edition = Literal["official", "mini"]
 
+_ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz"})
+
 
 class Dataset(Sequence[Video]):
     """The videos of one split, opened and checked.
@@ -70,14 +72,30 @@ def dataset_folder(root: Path, name: str, marker: str) -> Path:
         return folder
     if folder.is_dir():
         raise InputError(
-            f"{folder}: no folder '{marker}' in it, so this is not {name} in its official layout"
+            f"{folder}: no folder '{marker}' in it, so this is not {name} in its official layout; "
+            f"{mending(folder, name, marker)}"
         )
     raise InputError(f"{name}: no folder {folder}; {_advice(root, name, marker)}")
 
 
+def mending(folder: Path, name: str, marker: str) -> str:
+    """Say what to do with a folder of the data set `name` that does not hold `marker`."""
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in entries:
+        if (path / marker).is_dir():
+            return f"move what is in {path} one level up"
+        if path.name.lower() == marker.lower() and path.is_dir():
+            return f"rename {path} to '{marker}'"
+    archive = next((path.name for path in entries if path.suffix in _ARCHIVES), None)
+    if archive is not None:
+        return f"unpack {archive} there"
+    found = "it is empty" if not entries else f"it has {', '.join(path.name for path in entries[:3])}"
+    return f"{found}; 'vosbench data list {name}' tells the layout and where to get it"
+
+
 def _advice(root: Path, name: str, marker: str) -> str:
     if not root.is_dir():
-        return "the data root does not exist; give --data-root or set VOSBENCH_DATA"
+        return f"the data root does not exist; give --data-root or set VOSBENCH_DATA, {_get(name)}"
     children = sorted(child for child in root.iterdir() if child.is_dir())
     for candidate in (root.resolve().parent, *children):
         if (candidate / name / marker).is_dir():
@@ -89,4 +107,8 @@ def _advice(root: Path, name: str, marker: str) -> str:
     for candidate in children:
         if (candidate / marker).is_dir():
             return f"{candidate} holds '{marker}': if it is {name}, rename it to '{name}'"
-    return "give the folder that contains it with --data-root or VOSBENCH_DATA"
+    return f"give the folder that contains it with --data-root or VOSBENCH_DATA, {_get(name)}"
+
+
+def _get(name: str) -> str:
+    return f"or get it: 'vosbench data download {name}', a miniature: 'vosbench data mini {name}'"

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_size, subfolders
+from vosbench.data.datasets.folders import check_size, no_list, subfolders
 from vosbench.data.formats.image import image_size, read_frame
-from vosbench.data.formats.png import read_ids
+from vosbench.data.formats.png import read_header, read_ids
 from vosbench.data.video import Frame, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
 
@@ -70,7 +70,7 @@ def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_Pair]:
     if not lists.is_dir():
         raise InputError(f"{lists}: no lists of splits; only split 'all' (every folder) can be opened")
     if not path.is_file():
-        raise unknown_name(f"split of {NAME}", split, ["all", *(item.stem for item in lists.glob("*.txt"))])
+        raise no_list(NAME, path, {"all", *(item.stem for item in lists.glob("*.txt"))})
     return [
         _listed_pair(folder, path, number, line)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
@@ -114,6 +114,14 @@ def _check_files(sequences: dict[str, list[_Pair]]) -> None:
                     )
 
 
+def _levels(path: Path) -> IdMap:
+    """Read a mask (H, W); few official ones have channels, such as that of bear, 00077: grey with alpha."""
+    if read_header(path).has_levels:
+        return read_ids(path)
+    levels: IdMap = read_frame(path).max(axis=2)
+    return levels
+
+
 def _video(name: str, pairs: list[_Pair]) -> Video:
     def frame(index: int) -> Frame:
         return read_frame(pairs[index].frame)
@@ -125,7 +133,7 @@ def _video(name: str, pairs: list[_Pair]) -> Video:
 
     def annotation(index: int) -> IdMap:
         pair = pairs[index]
-        ids = check_size(pair.mask, read_ids(pair.mask), pair.frame, size())
+        ids = check_size(pair.mask, _levels(pair.mask), pair.frame, size())
         foreground: IdMap = (ids != 0).astype(np.uint8)
         return foreground
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_size, frame_index, images, subfolders
+from vosbench.data.datasets.folders import check_size, frame_index, images, no_list, subfolders
 from vosbench.data.formats.image import image_size, read_frame
 from vosbench.data.formats.png import read_ids
 from vosbench.data.splits import shipped_split
@@ -86,7 +86,7 @@ def _sequences(folder: Path, frames: Path, split: str) -> tuple[str, ...]:
         names, source = tuple(subfolders(frames)), str(frames)
     else:
         listed = [item.stem for item in lists.glob("*.txt")] if lists.is_dir() else []
-        raise unknown_name(f"split of {NAME} in {lists}", split, {"all", *SHIPPED, *listed})
+        raise no_list(NAME, path, {"all", *SHIPPED, *listed})
     if not names:
         raise InputError(f"{source}: no sequences")
     present = set(subfolders(frames))

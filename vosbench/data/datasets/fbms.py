@@ -99,7 +99,7 @@ def _official(folder: Path, probabilities: bool) -> Video:
     if len(definitions) > 1:
         raise InputError(f"{truth}: {len(definitions)} definition files *Def.dat, but a sequence has one")
     if not definitions:
-        maps = images(truth, (".png", ".pgm"))
+        maps = _label_maps(truth)
         if maps:
             return _label_video(folder.name, frames, maps)
         raise InputError(
@@ -115,6 +115,11 @@ def _official(folder: Path, probabilities: bool) -> Video:
         return check_size(path, ids, frames[index])
 
     return _video(folder.name, frames, LazyMapping(annotation, labelled))
+
+
+def _label_maps(truth: Path) -> list[Path]:
+    """Return the label maps of a folder without definition; beside PPM, PGM hold probabilities."""
+    return images(truth, (".png",) if images(truth, (".ppm",)) else (".png", ".pgm"))
 
 
 def _frames(folder: Path) -> list[Path]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from vosbench.data.datasets.base import dataset_folder
+from vosbench.data.datasets.base import dataset_folder, mending
 from vosbench.data.formats.image import SUFFIXES, image_size
 from vosbench.data.video import IdMap
-from vosbench.errors import InputError
+from vosbench.errors import InputError, unknown_name
 
+_PUBLISHED = frozenset({"train", "val", "trainval"})
 _DIGITS = re.compile(r"([0-9]+)$")
 
 
@@ -26,9 +27,19 @@ def find_dataset(root: Path, name: str, markers: Sequence[str]) -> Path:
     if folder.is_dir() and len(markers) > 1:
         raise InputError(
             f"{folder}: none of the folders {', '.join(markers)} in it, so this is not {name} in its "
-            "official layout; unpack it again"
+            f"official layout; {mending(folder, name, markers[0])}"
         )
     return dataset_folder(root, name, markers[0])
+
+
+def no_list(name: str, path: Path, choices: Iterable[str]) -> InputError:
+    """Build the error for a split of `name` whose list, the file `path`, is not there."""
+    if path.stem in _PUBLISHED:
+        others = ", ".join(sorted(choices))
+        return InputError(
+            f"{path}: missing, it lists split '{path.stem}'; copy it again or choose from {others}"
+        )
+    return unknown_name(f"split of {name} in {path.parent}", path.stem, choices)
 
 
 def subfolders(parent: Path) -> list[str]:
