@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 
+_HASH = re.compile(r"-([0-9a-f]{8,})$")
 _UNREADABLE = (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError)
 
 
@@ -45,10 +47,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def downloaded(url: str, what: str, instead: str) -> Path:
     """Return the file of torch.hub's cache with this address, downloaded when it is not there yet.
 
-    The first digits of its SHA-256, which are in its name, are compared before it gets there.
+    The first digits of its SHA-256, which torchvision puts into the name, are compared before that.
 
     Args:
-        url: ends in ``-<first digits of the hash>.pth``, as torchvision's do.
+        url: where it is.
         what: what the weights are of, for the message.
         instead: how a file is given instead, for the message.
 
@@ -60,10 +62,10 @@ def downloaded(url: str, what: str, instead: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if path.is_file():
         return path
-    digits = path.stem.rpartition("-")[2] if "-" in path.stem else None
+    hashed = _HASH.search(path.stem)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), digits, progress=False)
+        torch.hub.download_url_to_file(url, str(path), hashed and hashed[1], progress=False)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"{path.name}: {what} weights cannot be downloaded ({_reason(error)}); put the file into "

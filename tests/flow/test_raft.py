@@ -189,7 +189,7 @@ def test_a_cut_file_is_refused(weights, tmp_path, part):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weights": "none.pth"}, r"none\.pth: no such file of RAFT weights"),
+        ({"weights": "none.pth"}, r"none\.pth: no such file of weights"),
         ({"weights": "C_T_V3"}, "unknown weights of raft .*'C_T_V3': did you mean C_T_V"),
         ({"weights": "Raft_Small_Weights.C_T_SKHT_V1"}, "unknown weights of raft"),
         ({"iterations": 0}, "iterations is 0; it must be at least 1"),
@@ -206,13 +206,13 @@ def test_wrong_choices_are_explained(settings, message):
 def hub(tmp_path, monkeypatch):
     """An empty folder of downloads, and no network."""
 
-    def refused(url, **options):
+    def refused(url, *place, **options):
         asked.append(url.rpartition("/")[2])
         raise urllib.error.URLError("no network")
 
     asked = []
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refused)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
     return asked
 
 
@@ -237,7 +237,7 @@ def test_without_a_network_the_file_and_its_place_are_named(hub, capsys, setting
 def test_a_downloaded_file_is_used_again(hub, tmp_path, weights):
     with pytest.raises(InputError):
         RAFT(variant="small")
-    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints").mkdir(exist_ok=True)
     (tmp_path / "checkpoints" / hub[0]).write_bytes(Path(weights).read_bytes())
     assert RAFT(variant="small").settings["weights"] == hub[0]
     assert len(hub) == 1

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import pickle
 import re
 import threading
 from collections.abc import Mapping
@@ -16,6 +12,7 @@ import numpy as np
 
 from vosbench.data.video import FlowField, Frame
 from vosbench.errors import InputError, unknown_name
+from vosbench.tensor_files import downloaded, is_file, read_tensors, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -89,7 +86,7 @@ class RAFT:
         if iterations < 1:
             raise InputError(f"raft: iterations is {iterations}; it must be at least 1")
         self._device = _device(device)
-        path = Path(weights) if _is_file(weights) else _downloaded(weights, variant)
+        path = Path(weights) if is_file(weights) else _downloaded(weights, variant)
         state = read_raft(path)
         found = "large" if any(key.startswith("mask_predictor.") for key in state) else "small"
         if variant not in (None, found):
@@ -100,7 +97,7 @@ class RAFT:
         self.settings: dict[str, Any] = {
             "variant": found,
             "weights": path.name,
-            "sha256": _sha256(path),
+            "sha256": sha256(path),
             "iterations": iterations,
             "device": self._device.type,
             "torch": torch.__version__,
@@ -151,19 +148,7 @@ def read_raft(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: missing, not a PyTorch file of tensors, or not of a RAFT.
     """
-    import torch
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file of RAFT weights")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError):
-        raise InputError(f"{path}: not a PyTorch file of weights that can be read safely") from None
-    if not isinstance(state, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
-    ):
-        raise InputError(f"{path}: not a state dict, which maps the names of layers to tensors")
-    return renamed(state)
+    return renamed(read_tensors(path))
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -208,13 +193,8 @@ def _example(names: list[str]) -> str:
     return f" (e.g. {names[0]})" if names else ""
 
 
-def _is_file(weights: str) -> bool:
-    return Path(weights).is_file() or "/" in weights or Path(weights).suffix in (".pth", ".pt")
-
-
 def _downloaded(name: str, variant: str | None) -> Path:
     """Return the file of torchvision's weights of this name, downloaded when it is not there yet."""
-    import torch
     from torchvision.models import optical_flow
 
     prefix, _, member = name.rpartition(".")
@@ -226,24 +206,7 @@ def _downloaded(name: str, variant: str | None) -> Path:
             known = dict(enum.__members__) | known
     if member not in known:
         raise unknown_name("weights of raft (nor is there such a file)", name, known)
-    url = str(known[member].url)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if path.is_file():
-        return path
-    try:
-        # it announces itself on stderr
-        with contextlib.redirect_stderr(io.StringIO()):
-            torch.hub.load_state_dict_from_url(url, map_location="cpu", progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{path.name}: RAFT weights cannot be downloaded ({_reason(error)}); put the file into "
-            f"{path.parent}, or give a file you have: raft:FILE"
-        ) from None
-    return path
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", error)).replace("\n", " ")[:120]
+    return downloaded(str(known[member].url), "RAFT", "raft:FILE")
 
 
 def _device(name: str) -> Any:
@@ -261,8 +224,3 @@ def _margins(side: int) -> tuple[int, int]:
     """Return how many pixels to add before and after, half on each side."""
     lacking = max(-(-side // _STRIDE) * _STRIDE, _SMALLEST_SIDE) - side
     return lacking // 2, lacking - lacking // 2
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

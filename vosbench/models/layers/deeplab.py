@@ -126,9 +126,9 @@ class DeepLabV2(nn.Module):
     @staticmethod
     def adapt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return weights under the names used here: a ResNet, plain or ``backbone.``, goes to ``body.``."""
-        own = ("body.", "branches.", "prediction.", *DeepLabV2.spare)
+        of_resnet = ("conv1.", "bn1.", "layer")
         plain = ResNet.adapt(state)
-        return {key if key.startswith(own) else f"body.{key}": value for key, value in plain.items()}
+        return {f"body.{key}" if key.startswith(of_resnet) else key: value for key, value in plain.items()}
 
 
 def _vgg16(width: int) -> Iterator[nn.Module]:
