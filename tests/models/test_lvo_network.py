@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from vosbench.models.layers.deeplab import grid
 from vosbench.models.layers.recurrent import ConvGRU
-from vosbench.models.lvo.network import APPEARANCES, TINY, LVONet, Widths, grid
+from vosbench.models.lvo.network import APPEARANCES, TINY, LVONet, Widths
 
 SMALL = Widths(motion=4, appearance=4, blocks=(1, 1, 1, 1), reduction=(8, 6), memory=4)
 
@@ -257,6 +258,15 @@ def test_the_appearance_stage_trains_the_deeplab_alone():
     network.train_stage("appearance")
     assert {n.split(".")[0] for n, p in network.named_parameters() if p.requires_grad} == {"appearance"}
     assert network.scores(torch.randn(2, 3, 33, 41)).shape == (2, 21, 4, 5)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_batch_normalisation_of_the_appearance_stage(frozen):
+    network = LVONet(widths=SMALL)
+    network.train_stage("appearance", frozen_norm=frozen)
+    norms = [m for m in network.train().appearance.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms
+    assert {norm.training for norm in norms} == {not frozen}
 
 
 def test_xavier_outside_the_recurrence():

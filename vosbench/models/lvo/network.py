@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vosbench.models.layers.deeplab import DeepLabV2, LargeFOV
+from vosbench.models.layers.deeplab import DeepLabV2, Feature, LargeFOV, grid
+from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.recurrent import MEMORIES, ConvMemory, Watch, both_directions
 from vosbench.models.mpnet.network import MotionPatternNet
 
@@ -27,10 +28,7 @@ DEEPLABS = APPEARANCES[:4]
 MOTIONS = ("mpnet", "none")
 MEMORY_NAMES = ("convgru", "convlstm", "convrnn", "none")
 STAGES = ("appearance", "memory")
-STRIDE = 8
 KERNEL = 7
-CLASSES = 21
-"""Classes of PASCAL VOC, the background included."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ class LVONet(nn.Module):
         memory: ``"convgru"``, ``"convlstm"``, ``"convrnn"``, or ``"none"``: six convolutions per frame.
         bidirectional: run the memory in both directions and merge; without memory there is no direction.
         widths: channels.
+        convention: of the weights that DeepLab-v2 may be given, see `DeepLabV2`.
     """
 
     def __init__(
@@ -78,10 +77,11 @@ class LVONet(nn.Module):
         memory: str = "convgru",
         bidirectional: bool = True,
         widths: Widths | None = None,
+        convention: Convention = "torchvision",
     ) -> None:
         super().__init__()
         widths = widths or Widths()
-        self.appearance, self.reduction, channels = _appearance(appearance, widths)
+        self.appearance, self.reduction, channels = _appearance(appearance, widths, convention)
         self.motion = MotionPatternNet(2, widths.motion) if motion == "mpnet" else None
         channels += self.motion is not None
         self.in_channels = channels
@@ -103,14 +103,16 @@ class LVONet(nn.Module):
         self._jointly = appearance == "cnn2"
         self._initialise()
         self.trained: tuple[str, ...] = ()
+        self._frozen_norm = True
         self.train_stage("memory")
 
-    def train_stage(self, stage: str) -> None:
+    def train_stage(self, stage: str, *, frozen_norm: bool = True) -> None:
         """Let the gradient reach what `stage` trains and nothing else.
 
         Args:
             stage: ``"appearance"``, the DeepLab; ``"memory"``, all but the two streams (the two
                 convolutions of ``cnn2`` are trained with it).
+            frozen_norm: keep the statistics of batch normalisation where the DeepLab is trained too.
         """
         trained: tuple[str, ...] = ("reduction", "memory", "merge", "classifier")
         if stage == "appearance":
@@ -118,6 +120,7 @@ class LVONet(nn.Module):
         elif self._jointly:
             trained = ("appearance", *trained)
         self.trained = trained
+        self._frozen_norm = frozen_norm
         for name, part in self.named_children():
             part.requires_grad_(name in trained)
         self.train(self.training)
@@ -128,6 +131,10 @@ class LVONet(nn.Module):
         for name, part in self.named_children():
             if name not in self.trained:
                 part.eval()
+            elif self._frozen_norm:
+                for layer in part.modules():
+                    if isinstance(layer, nn.BatchNorm2d):
+                        layer.eval()
         return self
 
     def motion_probability(self, code: Tensor) -> Tensor:
@@ -240,11 +247,6 @@ class SixConvolutions(nn.Module):
         return result
 
 
-def grid(height: int, width: int) -> tuple[int, int]:
-    """Return the size of the memory's grid for frames of (height, width): an eighth, rounded ([ours])."""
-    return max(1, round(height / STRIDE)), max(1, round(width / STRIDE))
-
-
 class _ToGrid(nn.Module):
     """Frames made as small as the grid."""
 
@@ -252,7 +254,9 @@ class _ToGrid(nn.Module):
         return F.interpolate(x, grid(*x.shape[-2:]), mode="bilinear", antialias=True)
 
 
-def _appearance(name: str, widths: Widths) -> tuple[nn.Module | None, nn.Module | None, int]:
+def _appearance(
+    name: str, widths: Widths, convention: Convention
+) -> tuple[nn.Module | None, nn.Module | None, int]:
     """Return stream, reduction head and the channels that the memory gets of them."""
     if name == "none":
         return None, None, 0
@@ -262,12 +266,11 @@ def _appearance(name: str, widths: Widths) -> tuple[nn.Module | None, nn.Module 
     if name == "cnn2":
         convolutions = nn.Conv2d(3, widths.memory, 3, padding=1), nn.Conv2d(widths.memory, out, 3, padding=1)
         return nn.Sequential(_ToGrid(), convolutions[0], nn.Tanh(), convolutions[1], nn.Tanh()), None, out
-    stream: Any
+    stream: DeepLabV2 | LargeFOV
     if name == "deeplab_v2":
-        stream = DeepLabV2(width=widths.appearance, blocks=widths.blocks)
+        stream = DeepLabV2(widths.appearance, widths.blocks, convention)
     else:
-        feature = cast(Literal["fc6", "fc7", "conv5"], name.removeprefix("deeplab_v1_"))
-        stream = LargeFOV(feature=feature, width=widths.appearance)
+        stream = LargeFOV(cast(Feature, name.removeprefix("deeplab_v1_")), widths.appearance)
     inner = widths.reduction[0]
     reduction = nn.Sequential(
         nn.Conv2d(stream.channels, inner, kernel_size=1),

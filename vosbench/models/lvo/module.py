@@ -1,0 +1,348 @@
+"""LVO: training and inference around `LVONet`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, get_args
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from vosbench.config import StageConfig, load_stage
+from vosbench.data.video import VOID, IdMap, Segmentation, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.flow.encodings import Angle
+from vosbench.inference.crf import parse_crf, refine, require_crf
+from vosbench.inference.windows import STEP, WINDOW, stream_windows
+from vosbench.models.base import Inspection, Size, Task
+from vosbench.models.layers.deeplab import CLASSES
+from vosbench.models.layers.preprocessing import Convention, normalise
+from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.lvo.network import (
+    APPEARANCES,
+    DEEPLABS,
+    MEMORY_NAMES,
+    MOTIONS,
+    STAGES,
+    TINY,
+    LVONet,
+    Widths,
+)
+from vosbench.models.lvo.streams import (
+    ZOO,
+    field_of_every_frame,
+    load_motion,
+    motion_code,
+)
+from vosbench.models.mpnet.module import TEST_SHORT_SIDE
+from vosbench.models.mpnet.network import SMALLEST_SIDE
+from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
+from vosbench.models.schedule import build_optimizer
+from vosbench.models.switches import require, require_count, require_share
+
+WIDTHS = {"full": Widths(), "tiny": TINY}
+PRETRAINS = ("voc", "imagenet")
+NORMS = ("frozen", "trained")
+_FILES = ("appearance_weights", "motion_weights", "motion_test")
+"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
+
+
+class LVO(pl.LightningModule):
+    """Learning video object segmentation: an appearance and a motion stream, and a memory of what moved.
+
+    Args:
+        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        appearance: ``deeplab_v2``, ``deeplab_v1_fc6``, ``deeplab_v1_fc7``, ``deeplab_v1_conv5``, ``cnn2``,
+            ``rgb`` or ``none``.
+        appearance_pretrain: ``voc``: stage ``appearance`` fine-tunes the DeepLab on PASCAL VOC;
+            ``imagenet``: it keeps its classification weights.
+        appearance_weights: what training starts from: a name of torchvision's, a file, or None for
+            random weights.
+        appearance_norm: batch normalisation while the DeepLab is fine-tuned, ``frozen`` or ``trained``;
+            None: frozen, trained when tiny.
+        convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as those
+            released with DeepLab do.
+        motion: ``mpnet`` or ``none``.
+        motion_weights: what training starts from: ``zoo`` (the MP-Net of this size that comes with the
+            package), a checkpoint, or ``random``.
+        motion_test: the same for inference alone, in place of the motion weights of the checkpoint
+            (table 5); None keeps those.
+        motion_short_side: shorter side of the flow that MP-Net sees, pixels; None for its test size.
+        angle: encoding of flow that the motion weights were trained with.
+        memory: ``convgru``, ``convlstm``, ``convrnn`` or ``none``.
+        bidirectional: run the memory in both directions.
+        threshold: probability above which a pixel is foreground.
+        crf: refine the probability of each frame by a dense CRF (extra ``crf``); false, true, or
+            settings, see `vosbench.inference.crf.CrfSettings`.
+        window: frames of a window of a long video.
+        step: frames from one window to the next.
+
+    Raises:
+        InputError: a value outside its choices, or neither of the two streams.
+    """
+
+    task: Task = "unsupervised"
+    recipe = "lvo"
+    stages = STAGES
+    inspectable: ClassVar[Mapping[str, str]] = {
+        "gates": "gates of the memory, forward in time: 'reset' and 'update' of chosen channels of a ConvGRU",
+        "motion": "what the motion stream holds for moving",
+    }
+
+    replaceable: ClassVar[Mapping[str, str]] = {"motion_test": "network.motion."}
+
+    def __init__(
+        self,
+        size: Size = "full",
+        appearance: str = "deeplab_v2",
+        appearance_pretrain: str = "voc",
+        appearance_weights: str | None = None,
+        appearance_norm: str | None = None,
+        convention: Convention = "torchvision",
+        motion: str = "mpnet",
+        motion_weights: str = ZOO,
+        motion_test: str | None = None,
+        motion_short_side: int | None = None,
+        angle: Angle = "unsigned",
+        memory: str = "convgru",
+        bidirectional: bool = True,
+        threshold: float = 0.5,
+        crf: bool | Mapping[str, Any] = False,
+        window: int = WINDOW,
+        step: int = STEP,
+    ) -> None:
+        super().__init__()
+        require("lvo", "size", size, tuple(WIDTHS))
+        require("lvo", "appearance", appearance, APPEARANCES)
+        require("lvo", "appearance_pretrain", appearance_pretrain, PRETRAINS)
+        require("lvo", "convention", convention, get_args(Convention))
+        require("lvo", "motion", motion, MOTIONS)
+        require("lvo", "angle", angle, get_args(Angle))
+        require("lvo", "memory", memory, MEMORY_NAMES)
+        require("lvo", "bidirectional", bidirectional, (False, True))
+        if appearance_norm is not None:
+            require("lvo", "appearance_norm", appearance_norm, NORMS)
+        if appearance_weights is not None and appearance not in DEEPLABS:
+            raise InputError(f"lvo: appearance={appearance} has no weights to load, leave appearance_weights")
+        if appearance == motion == "none":
+            raise InputError("lvo: appearance and motion are both none, the memory would see nothing")
+        short_side = TEST_SHORT_SIDE[size] if motion_short_side is None else motion_short_side
+        require_share("lvo", "threshold", threshold)
+        require_count("lvo", "motion_short_side", short_side, SMALLEST_SIDE, "pixels")
+        require_count("lvo", "window", window)
+        require_count("lvo", "step", step)
+        if step > window:
+            raise InputError(f"lvo: step is {step}, at most the window of {window}, or frames are left out")
+        self.save_hyperparameters()
+        self.angle: Angle = angle
+        self.convention: Convention = convention
+        self.threshold = threshold
+        self.motion_short_side = short_side
+        self.crf = parse_crf(crf)
+        self.window, self.step = window, step
+        self.needs_flow = motion != "none"
+        self.inspection: Inspection | None = None
+        self.network = LVONet(appearance, motion, memory, bidirectional, WIDTHS[size], convention)
+        if self.network.motion is not None and motion_test is not None:
+            load_motion(self.network.motion, motion_test, size, angle)
+        self.class_iou = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
+        self.stage: StageConfig | None = None
+        self.stage_name = "memory"
+
+    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
+        """Load the streams' weights, choose what is trained and what `configure_optimizers` sets up.
+
+        Args:
+            name: a stage of the recipe.
+            settings: its settings, by default those of the packaged recipe.
+
+        Raises:
+            InputError: the recipe has no such stage, the variant has nothing to train in it, or weights
+                are missing or of something else.
+        """
+        if name not in STAGES:
+            raise unknown_name("stage of lvo", name, STAGES)
+        keys = self.hparams
+        if name == "appearance" and (
+            keys["appearance"] not in DEEPLABS or keys["appearance_pretrain"] != "voc"
+        ):
+            raise InputError(
+                f"lvo: with appearance={keys['appearance']} and appearance_pretrain="
+                f"{keys['appearance_pretrain']} nothing is fine-tuned on VOC, write stage=memory"
+            )
+        self.stage = settings or load_stage(self.recipe, name)
+        self.stage_name = name
+        self.needs_flow = keys["motion"] != "none" and name == "memory"
+        if self.network.appearance is not None and keys["appearance_weights"] is not None:
+            load_pretrained(self.network.appearance, keys["appearance_weights"])
+        if self.network.motion is not None:
+            load_motion(self.network.motion, keys["motion_weights"], keys["size"], self.angle)
+        norm = keys["appearance_norm"] or ("trained" if keys["size"] == "tiny" else "frozen")
+        self.network.train_stage(name, frozen_norm=norm == "frozen")
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and schedule of the stage, for what it trains."""
+        stage = self.stage or load_stage(self.recipe, self.stage_name)
+        attached = self._trainer is not None
+        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return build_optimizer(trained, stage.optimizer, stage.schedule, steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write into the checkpoint which network it is of."""
+        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
+        checkpoint["vosbench"] = {"name": "lvo", "size": self.hparams["size"], "variant": variant}
+
+    def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
+        """Return logits of background and foreground, (B, T, 2, h, w), h and w an eighth of H and W.
+
+        Args:
+            frames: (B, T, 3, H, W) RGB in 0..255.
+            flow: (B, T, 2, H, W) pixels to the next frame, or (B, T-1, 2, H, W): the last frame then
+                keeps the field before it; None without motion stream.
+        """
+        code = None
+        if self.network.motion is not None and flow is not None:
+            fields = field_of_every_frame(flow, frames.shape[1])
+            flat = motion_code(fields.flatten(0, 1), self.motion_short_side, self.angle)
+            code = flat.reshape(*fields.shape[:2], *flat.shape[1:])
+        logits: Tensor = self.network(normalise(frames, self.convention), code)
+        return logits
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over frames and the eighth grid, void pixels left out.
+
+        Of two classes, background and foreground; in stage ``appearance`` of those of VOC.
+        """
+        scores, target = self._scores(batch)
+        target = shrink_masks(target, scores.shape[-2:])
+        losses = F.cross_entropy(scores.float(), target.long(), ignore_index=VOID, reduction="none")
+        loss = mean_over_known(losses, target)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log the intersection over union at the size of the masks.
+
+        Of the foreground, the mean over frames; in stage ``appearance`` the mean over classes.
+        """
+        scores, target = self._scores(batch)
+        probability = enlarge(scores.float().softmax(dim=1), target.shape[-2:])
+        if self.stage_name == "appearance":
+            self.class_iou(probability.argmax(dim=1), target.long())
+            self.log("val/iou", self.class_iou, prog_bar=True, on_epoch=True, batch_size=len(target))
+            return
+        seen = (target != VOID).flatten(1).any(dim=1)
+        iou = frame_iou(probability[seen, 1] > self.threshold, target[seen])
+        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
+
+    def _scores(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (B * T, classes, h, w) scores and (B * T, H, W) uint8 classes, 255 void."""
+        target = batch["masks"].flatten(0, 1)
+        if self.stage_name == "appearance":
+            return self.network.scores(normalise(batch["frames"].flatten(0, 1), self.convention)), target
+        logits = self(batch["frames"], batch.get("flow"))
+        return logits.flatten(0, 1), torch.where(target == VOID, target, (target > 0).to(target.dtype))
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Segment in windows; in each the memory looks at all frames, in the overlaps they are averaged.
+
+        The last frame, which has no successor, keeps the motion before it.
+
+        Args:
+            video: T frames, with flow unless there is no motion stream.
+            first_mask: not used, the method is unsupervised.
+
+        Raises:
+            InputError: the video has no flow or a single frame and the motion stream needs them, a map
+                to inspect is not there, or the CRF is not installed.
+        """
+        if self.network.motion is not None and video.flow is None:
+            raise InputError(f"video {video.name}: lvo with motion=mpnet needs optical flow")
+        if self.network.motion is not None and len(video) < 2:
+            raise InputError(f"video {video.name} has one frame: lvo with motion=mpnet needs a successor")
+        if self.crf is not None:
+            require_crf()
+        return Segmentation(self._masks(video, self._window_runner()), len(video))
+
+    def _masks(self, video: Video, run: _Run) -> Iterator[IdMap]:
+        self.eval()
+        size = video.frames[0].shape[:2]
+        features = self._features(video)
+        maps = stream_windows(features, len(video), run, window=self.window, step=self.step)
+        for index, grid in enumerate(maps):
+            probability = enlarge(torch.from_numpy(grid)[None, None], size)[0, 0].numpy()
+            if self.crf is not None:
+                probability = refine(video.frames[index], probability, self.crf)
+            yield (probability > self.threshold).astype(np.uint8)
+
+    def _features(self, video: Video) -> Iterator[_Seen]:
+        motion = None
+        for index in range(len(video)):
+            if self.network.motion is not None and video.flow is not None and index < len(video) - 1:
+                motion = self._motion(video.flow[index])
+            if motion is not None:
+                self._show(index, "motion", "motion", motion[0, 0])
+            yield _Seen(index, self._seen(video.frames[index], motion))
+
+    @torch.inference_mode()
+    def _motion(self, field: NDArray[np.float32]) -> Tensor:
+        """(2, H, W) pixels -> (1, 1, h, w) probability."""
+        flow = torch.from_numpy(np.array(field, dtype=np.float32))[None].to(self.device)
+        return self.network.motion_probability(motion_code(flow, self.motion_short_side, self.angle))
+
+    @torch.inference_mode()
+    def _seen(self, frame: NDArray[np.uint8], motion: Tensor | None) -> Tensor:
+        """(H, W, 3) -> (C, h, w)."""
+        pixels = torch.from_numpy(np.array(frame)).to(self.device).permute(2, 0, 1)[None]
+        return self.network.features(normalise(pixels, self.convention), motion)[0]
+
+    def _window_runner(self) -> _Run:
+        """Return what runs the memory over a window; gates of a frame are shown by the first that sees it."""
+        inspection = self.inspection
+        gates = inspection is not None and "gates" in inspection.maps
+        if gates and self.hparams["memory"] not in ("convgru", "convlstm"):
+            raise InputError(f"lvo: memory={self.hparams['memory']} has no gates to inspect")
+        channels = WIDTHS[self.hparams["size"]].memory
+        if inspection is not None and gates and not all(0 <= c < channels for c in inspection.channels):
+            raise InputError(f"lvo: channels of gates are 0 to {channels - 1}, not {inspection.channels}")
+        shown = -1
+
+        @torch.inference_mode()
+        def run(window: list[_Seen]) -> NDArray[np.floating]:
+            nonlocal shown
+
+            def watch(step: int, values: Mapping[str, Tensor]) -> None:
+                index = window[step].frame
+                if inspection is None or index <= shown:
+                    return
+                for channel in inspection.channels:
+                    for gate, maps in values.items():
+                        self._show(index, "gates", f"{gate} {channel}", maps[0, channel])
+
+            x = torch.stack([seen.features for seen in window])[None]
+            logits = self.network.remember(x, watch if gates else None)
+            shown = max(shown, window[-1].frame)
+            result: NDArray[np.floating] = logits[0].float().softmax(dim=1)[:, 1].cpu().numpy()
+            return result
+
+        return run
+
+    def _show(self, index: int, name: str, title: str, values: Tensor) -> None:
+        if self.inspection is not None and name in self.inspection.maps:
+            self.inspection.show(index, title, values.float().cpu().numpy())
+
+
+class _Seen(NamedTuple):
+    """What the streams see of a frame; features are (C, h, w)."""
+
+    frame: int
+    features: Tensor
+
+
+_Run = Callable[[list[_Seen]], NDArray[np.floating]]

@@ -1,0 +1,72 @@
+"""What LVO's motion stream is given: encoded flow and the weights of an MP-Net."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vosbench.data.transforms import resize_flow
+from vosbench.errors import InputError
+from vosbench.flow.encodings import Angle, angle_field
+from vosbench.models.base import Size
+from vosbench.models.mpnet.network import MotionPatternNet
+from vosbench.models.zoo import WEIGHTS, read_state
+
+ZOO, RANDOM = "zoo", "random"
+
+
+def motion_code(flow: Tensor, short_side: int, angle: Angle) -> Tensor:
+    """Resize flow, vectors included, and encode it as MP-Net's angle field.
+
+    Args:
+        flow: (N, 2, H, W) pixels.
+        short_side: of the result.
+        angle: see `vosbench.flow.encodings.angle_field`.
+
+    Returns:
+        (N, 2, h, w), the shorter of h and w is `short_side`.
+    """
+    height, width = flow.shape[-2:]
+    scale = short_side / min(height, width)
+    return angle_field(resize_flow(flow, round(height * scale), round(width * scale)), angle)
+
+
+def field_of_every_frame(flow: Tensor, frames: int) -> Tensor:
+    """Return (B, T, 2, H, W) of (B, T-1 or T, 2, H, W): the last frame keeps the field before it ([ours])."""
+    missing = frames - flow.shape[1]
+    return torch.cat([flow, *[flow[:, -1:]] * missing], dim=1)
+
+
+def load_motion(network: MotionPatternNet, weights: str, size: Size, angle: Angle) -> None:
+    """Load the weights of an MP-Net.
+
+    Args:
+        network: what they are for.
+        weights: ``"zoo"``, those that come with the package; ``"random"``, none; or a checkpoint.
+        size: of the network.
+        angle: encoding the weights must have been trained with.
+
+    Raises:
+        InputError: there are no such weights, or they are of something else.
+    """
+    if weights == RANDOM:
+        return
+    path = WEIGHTS / f"mpnet-{size}.safetensors" if weights == ZOO else Path(weights)
+    if weights == ZOO and not path.is_file():
+        raise InputError(
+            f"lvo: no mpnet of size {size} comes with the package: train one (vosbench fit model=mpnet) and "
+            f"write model.motion_weights=CHECKPOINT, or model.motion_weights={RANDOM}"
+        )
+    state, described = read_state(path)
+    wanted = {"name": "mpnet", "size": size, "input": "angle_field", "decoder_units": 4, "angle": angle}
+    found = {**wanted, **described, **described.get("variant", {})}
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise InputError(f"{path}: motion weights with {key}={found[key]}, lvo needs {key}={value}")
+    own = {key.removeprefix("network."): value for key, value in state.items()}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError:
+        raise InputError(f"{path}: not weights of mpnet (size {size})") from None
