@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vosbench.models.layers.preprocessing import Convention
+from vosbench.models.layers.preprocessing import CONVENTIONS, Convention
 from vosbench.models.layers.resnet import RESNET101, Blocks, ResNet
 
 STRIDE = 8
@@ -94,6 +94,8 @@ class DeepLabV2(nn.Module):
         self, width: int = 64, blocks: Blocks = RESNET101, layout: Convention = "torchvision"
     ) -> None:
         super().__init__()
+        if layout not in CONVENTIONS:
+            raise ValueError(f"layout must be 'caffe' or 'torchvision', got {layout!r}")
         caffe = layout == "caffe"
         self.body = ResNet(
             blocks,
