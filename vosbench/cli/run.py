@@ -35,6 +35,16 @@ def predict(
         Path | None, typer.Option(help="Ids of the first frame, for semi-supervised methods.")
     ] = None,
     overlay: Annotated[Path | None, typer.Option(help="Also draw the masks: FILE.mp4 or a folder.")] = None,
+    inspect: Annotated[
+        str | None,
+        typer.Option(help="Also draw maps from inside the method, e.g. gates,motion."),
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Channels of the inspected maps, e.g. 3,12,40; the first three else.")
+    ] = None,
+    inspect_out: Annotated[
+        Path | None, typer.Option(help="Folder for the inspected maps; OUT-inspect by default.")
+    ] = None,
     data_root: DataRoot = None,
     split: Split = None,
     flow: Flow = None,
@@ -43,9 +53,11 @@ def predict(
     """Segment a video file, a folder of frames or a data set."""
     from vosbench.data.roots import cache_root
     from vosbench.flow.estimators import build_estimator, parse_flow
+    from vosbench.inference.inspection import parse_request
     from vosbench.inference.predict import predict as run
     from vosbench.models.zoo import load_method, move_to
 
+    request = parse_request(inspect, channels, inspect_out, out)
     method, _ = load_method(model, size, checkpoint)
     method = move_to(method, device)
     name, settings = parse_flow(flow or "dis")
@@ -58,6 +70,7 @@ def predict(
             split=split,
             first_mask=mask,
             overlay=overlay,
+            inspect=request,
             estimator=None if flow is None else build_estimator(name, **settings),
             cache=cache_root(),
             progress=lambda name, done, total: progress(done, total, name),
@@ -65,6 +78,8 @@ def predict(
     for item in predictions:
         rate = item.frames / item.seconds if item.seconds else math.inf
         sys.stdout.write(f"{item.folder}  {item.frames} masks, {rate:.1f} frames/s\n")
+        if item.panels is not None:
+            sys.stdout.write(f"{item.panels}  {item.frames} panels of {inspect}\n")
 
 
 def compare(
@@ -76,6 +91,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for records, masks and tables.")] = Path("results"),
     size: SizeName = None,
     flow: Flow = None,
+    settings: Settings = None,
     device: Device = "auto",
     metrics: Metrics = None,
     workers: Workers = None,
@@ -87,11 +103,30 @@ def compare(
     ] = None,
     baseline: Annotated[Path, typer.Option(help="Records that --check baseline compares with.")] = BASELINE,
     pictures: Annotated[bool, typer.Option(help="Whether the page shows frames and masks.")] = True,
+    suite: Annotated[
+        Path | None,
+        typer.Option(help="Train and test the rows of a paper's table instead, e.g. benchmarks/ablations/X.yaml."),
+    ] = None,
+    edition: Annotated[
+        Literal["mini", "official"], typer.Option(help="With --suite: rendered test bed, or the real data.")
+    ] = "mini",
+    rows: Annotated[str | None, typer.Option(help="With --suite: only these rows.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="With --suite: seeds, e.g. 0,1,2.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="With --suite: also write the table to this folder of kept results.")
+    ] = None,
 ) -> None:
     """Run methods on data sets, score them, and put measured beside reported numbers."""
+    if suite is not None:
+        alone = {"--models": models != "all", "--datasets": datasets != "all", "--size": size, "--flow": flow}
+        alone |= {"--set": settings, "--metrics": metrics, "--limit": limit, "--check": check}
+        refuse("--suite", alone)
+        run_suite(suite, edition, data_root, out, names(rows), seeds, workers, device, dry_run, results)
+    refuse("compare without --suite", {"--rows": rows, "--seeds": seeds, "--results": results})
     from vosbench.benchmark.compare import compare as run
     from vosbench.data.roots import cache_root
     from vosbench.flow.estimators import parse_flow
+    from vosbench.models.zoo import parse_settings
     from vosbench.report.leaderboard import write_report
 
     name, settings = parse_flow(flow or "dis")
@@ -108,6 +143,7 @@ def compare(
             flow_settings=settings,
             metrics=names(metrics),
             size=size,
+            settings=parse_settings(settings or []),
             device=device,
             cache=cache_root(),
             progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),

@@ -22,6 +22,7 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
+from vosbench.inference.inspection import InspectionRequest, Panels, check_request, inspecting
 from vosbench.inference.overlay import is_video, write_overlay
 from vosbench.models.base import Method
 
@@ -37,13 +38,15 @@ class Prediction:
         sequence: its name.
         folder: holds ``FRAME.png`` for every frame.
         frames: number of frames.
-        seconds: wall time, flow and writing of masks included, overlay not.
+        seconds: wall time, flow and writing of masks and panels included, overlay not.
+        panels: holds ``FRAME.png`` with the maps that were asked for; None when none were.
     """
 
     sequence: str
     folder: Path
     frames: int
     seconds: float
+    panels: Path | None = None
 
 
 def predict(
@@ -55,6 +58,7 @@ def predict(
     split: str | None = None,
     first_mask: Path | None = None,
     overlay: Path | None = None,
+    inspect: InspectionRequest | None = None,
     estimator: FlowEstimator | Precomputed | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -75,6 +79,7 @@ def predict(
             being one object; data sets have their own.
         overlay: also draw the masks over the frames: a video file such as ``seen.mp4`` for a single
             sequence, or a folder that gets ``SEQUENCE/FRAME.jpg``.
+        inspect: also draw maps from the inside of the method.
         estimator: flow for a method that needs it; given, it replaces ground-truth flow. DIS when None.
         cache: the cache root for flow; None keeps nothing.
         progress: told about every frame.
@@ -84,24 +89,29 @@ def predict(
 
     Raises:
         InputError: the source is missing, empty or broken, the mask is missing, not wanted or of another
-            size, or the results would overwrite something that is no result.
+            size, the method has no such map to inspect, or the results would overwrite something that
+            is no result, or each other.
     """
     videos = open_source(source, data_root=data_root, split=split)
     _check_mask(source, method, first_mask)
-    drawings = _drawings(overlay, videos)
-    for video, drawing in zip(videos, drawings, strict=True):
-        _check_target(out / video.name, ".png", source, videos)
-        if drawing is not None:
-            _check_target(drawing, ".jpg", source, videos)
+    if inspect is not None:
+        check_request(method, inspect)
+    targets = _targets(out, overlay, inspect, videos)
+    _check_targets(targets, source, videos)
     done = []
-    for video, drawing in zip(videos, drawings, strict=True):
+    for video, target in zip(videos, targets, strict=True):
         start = time.perf_counter()
-        target = out / video.name
-        _segment_into(target, _with_flow(video, method, estimator, cache), method, first_mask, progress)
-        done.append(Prediction(video.name, target, len(video), time.perf_counter() - start))
-        if drawing is not None:
-            with _writable(drawing):
-                write_overlay(drawing, video, target)
+        with_flow = _with_flow(video, method, estimator, cache)
+        mask = _first_mask(video, method, first_mask)
+        if inspect is None or target.panels is None:
+            _segment_into(target.masks, with_flow, method, mask, progress)
+        else:
+            _inspect_into(target.masks, target.panels, with_flow, method, mask, progress, inspect)
+        seconds = time.perf_counter() - start
+        done.append(Prediction(video.name, target.masks, len(video), seconds, target.panels))
+        if target.overlay is not None:
+            with _writable(target.overlay):
+                write_overlay(target.overlay, video, target.masks)
     return done
 
 
@@ -169,18 +179,55 @@ def _with_flow(
     return attach_flow(video, estimator or DIS(), cache, overwrite=estimator is not None)
 
 
+_Written = Callable[[int, IdMap], None]
+"""Called with the index of a frame and its ids, when these are written."""
+
+
 def _segment_into(
-    target: Path, video: Video, method: Method, first_mask: Path | None, progress: Progress | None
+    target: Path,
+    video: Video,
+    method: Method,
+    mask: IdMap | None,
+    progress: Progress | None,
+    written: _Written | None = None,
 ) -> None:
-    segmentation = method.segment(video, _first_mask(video, method, first_mask))
+    segmentation = method.segment(video, mask)
+    with _filled(target) as folder:
+        for index, (name, ids) in enumerate(zip(video.frame_names, segmentation, strict=True)):
+            with _writable(target):
+                write_ids(folder / f"{name}.png", ids)
+            if written is not None:
+                written(index, ids)
+            if progress is not None:
+                progress(video.name, index + 1, len(video))
+
+
+def _inspect_into(
+    target: Path,
+    pictures: Path,
+    video: Video,
+    method: Method,
+    mask: IdMap | None,
+    progress: Progress | None,
+    request: InspectionRequest,
+) -> None:
+    panels = Panels(video)
+    with inspecting(method, request, panels), _filled(pictures) as folder:
+
+        def draw(index: int, ids: IdMap) -> None:
+            with _writable(pictures):
+                panels.write(folder, index, ids)
+
+        _segment_into(target, video, method, mask, progress, draw)
+
+
+@contextmanager
+def _filled(target: Path) -> Iterator[Path]:
+    """Yield a folder that takes the place of `target` when the block succeeds."""
     with ExitStack() as stack:
         with _writable(target):
             folder = stack.enter_context(whole_folder(target))
-        for index, (name, ids) in enumerate(zip(video.frame_names, segmentation, strict=True), start=1):
-            with _writable(target):
-                write_ids(folder / f"{name}.png", ids)
-            if progress is not None:
-                progress(video.name, index, len(video))
+        yield folder
 
 
 @contextmanager
@@ -191,14 +238,48 @@ def _writable(target: Path) -> Iterator[None]:
         raise InputError(f"{target}: results cannot be written there ({error.strerror or error})") from None
 
 
-def _drawings(overlay: Path | None, videos: Sequence[Video]) -> list[Path | None]:
-    if overlay is None:
-        return [None] * len(videos)
-    if not is_video(overlay):
-        return [overlay / video.name for video in videos]
-    if len(videos) > 1:
-        raise InputError(f"{overlay}: one video file cannot show {len(videos)} sequences; give a folder")
-    return [overlay]
+@dataclass(frozen=True)
+class _Targets:
+    """Where one sequence goes: folders, or for the overlay a video file."""
+
+    masks: Path
+    overlay: Path | None
+    panels: Path | None
+
+
+def _targets(
+    out: Path, overlay: Path | None, inspect: InspectionRequest | None, videos: Sequence[Video]
+) -> list[_Targets]:
+    file = overlay if overlay is not None and is_video(overlay) else None
+    if file is not None and len(videos) > 1:
+        raise InputError(f"{file}: one video file cannot show {len(videos)} sequences; give a folder")
+    return [
+        _Targets(
+            masks=out / video.name,
+            overlay=None if overlay is None else file or overlay / video.name,
+            panels=None if inspect is None else inspect.folder / video.name,
+        )
+        for video in videos
+    ]
+
+
+def _check_targets(targets: Sequence[_Targets], source: str | Path, videos: Sequence[Video]) -> None:
+    places: set[Path] = set()
+    for target in targets:
+        for place, suffix in ((target.masks, ".png"), (target.overlay, ".jpg"), (target.panels, ".png")):
+            if place is None:
+                continue
+            _check_target(place, suffix, source, videos)
+            if place.resolve() in places:
+                raise _colliding(place)
+            places.add(place.resolve())
+    for place in sorted(places):
+        if places.intersection(place.parents):
+            raise _colliding(place)
+
+
+def _colliding(place: Path) -> InputError:
+    return InputError(f"{place}: masks, overlays and panels would replace each other; choose another folder")
 
 
 def _check_target(target: Path, suffix: str, source: str | Path, videos: Sequence[Video]) -> None:
