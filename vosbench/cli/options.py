@@ -22,6 +22,12 @@ Flow = Annotated[
         "FOLDER/SEQUENCE/FRAME.flo; settings follow, e.g. dis:fast or raft:WEIGHTS,iterations=24."
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="KEY=VALUE: a switch of the method at inference, e.g. threshold=0.4; repeatable."
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]
 Metrics = Annotated[
     str | None, typer.Option(help="Some of the protocol's metrics, e.g. j,f; all of them by default.")
