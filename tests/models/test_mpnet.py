@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -142,6 +144,26 @@ def test_segmenting_streams():
     assert Counting.reads == 1
 
 
+def test_a_missing_crf_library_is_said_before_anything_is_segmented(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    with pytest.raises(InputError, match=r"vosbench\[crf\]"):
+        build("mpnet", "tiny", crf=True).segment(video())
+
+
+def test_the_crf_refines_the_probability_of_each_frame(monkeypatch):
+    refined = []
+
+    def refine(frame, probability, settings):
+        refined.append((frame.shape, probability.shape, settings.iterations))
+        return np.ones_like(probability)
+
+    monkeypatch.setattr("vosbench.models.mpnet.module.refine", refine)
+    monkeypatch.setattr("vosbench.models.mpnet.module.require_crf", lambda: None)
+    masks = build("mpnet", "tiny", test_short_side=48, crf={"iterations": 2}).segment(video()).stack()
+    assert masks.all()
+    assert refined == [((64, 96, 3), (64, 96), 2)] * 2
+
+
 def test_it_shows_the_motion_it_found():
     model = build("mpnet", "tiny", test_short_side=48)
     assert isinstance(model, Inspectable)
@@ -192,6 +214,7 @@ def test_missing_flow_and_single_frames_are_errors():
         ({"threshold": 2}, "between 0 and 1"),
         ({"test_short_side": 8}, "at least 32"),
         ({"encode_then_resize": 1}, "choose from False, True"),
+        ({"crf": {"iteration": 3}}, "did you mean iterations"),
     ],
 )
 def test_unknown_switches_and_values(variant, message):

@@ -16,6 +16,7 @@ from vosbench.data.transforms import resize_flow
 from vosbench.data.video import IdMap, Segmentation, Video
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field, zero_mean
+from vosbench.inference.crf import parse_crf, refine, require_crf
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
 from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
@@ -41,6 +42,8 @@ class MPNet(pl.LightningModule):
         encode_then_resize: encode flow at the size of the frames and resize the code by nearest
             neighbour, as the released test code does, rather than resize flow and encode it.
         threshold: probability above which a pixel moves.
+        crf: refine the probability of each frame by a dense CRF (extra ``crf``); false, true, or settings,
+            see `vosbench.inference.crf.CrfSettings`.
         test_short_side: shorter side at inference, pixels; None for that of the size.
 
     Raises:
@@ -60,6 +63,7 @@ class MPNet(pl.LightningModule):
         angle: Angle = "unsigned",
         encode_then_resize: bool = False,
         threshold: float = 0.5,
+        crf: bool | Mapping[str, Any] = False,
         test_short_side: int | None = None,
     ) -> None:
         super().__init__()
@@ -76,6 +80,7 @@ class MPNet(pl.LightningModule):
         self.angle: Angle = angle
         self.encode_then_resize = encode_then_resize
         self.threshold = threshold
+        self.crf = parse_crf(crf)
         self.test_short_side = short_side
         self.needs_flow = input not in ("rgb", "rgb_pair")
         self.needs_pair = input != "rgb"
@@ -162,12 +167,15 @@ class MPNet(pl.LightningModule):
             first_mask: not used, the method is unsupervised.
 
         Raises:
-            InputError: the video has no flow, or a single frame and the input needs a pair.
+            InputError: the video has no flow, or a single frame and the input needs a pair, or the CRF is
+                not installed.
         """
         if self.needs_flow and video.flow is None:
             raise InputError(f"video {video.name}: mpnet with input={self.input} needs optical flow")
         if self.needs_pair and len(video) < 2:
             raise InputError(f"video {video.name} has one frame: mpnet compares a frame with the next")
+        if self.crf is not None:
+            require_crf()
         return Segmentation(self._masks(video), len(video))
 
     def _masks(self, video: Video) -> Iterator[IdMap]:
@@ -177,6 +185,8 @@ class MPNet(pl.LightningModule):
         for index in range(len(video)):
             if index < pairs:
                 probability = self.probability(video, index)
+                if self.crf is not None:
+                    probability = refine(video.frames[index], probability, self.crf)
                 mask = (probability > self.threshold).astype(np.uint8)
                 if self.inspection is not None and "motion" in self.inspection.maps:
                     self.inspection.show(index, "motion", probability)
