@@ -15,11 +15,13 @@ from vosbench.cli.options import (
     Device,
     Flow,
     Metrics,
+    Settings,
     SizeName,
     Split,
     Workers,
     names,
 )
+from vosbench.cli.suite import refuse, run_suite
 from vosbench.cli.terminal import print_notes, progress_bar
 
 
@@ -91,6 +93,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for records, masks and tables.")] = Path("results"),
     size: SizeName = None,
     flow: Flow = None,
+    switches: Settings = None,
     device: Device = "auto",
     metrics: Metrics = None,
     workers: Workers = None,
@@ -102,11 +105,37 @@ def compare(
     ] = None,
     baseline: Annotated[Path, typer.Option(help="Records that --check baseline compares with.")] = BASELINE,
     pictures: Annotated[bool, typer.Option(help="Whether the page shows frames and masks.")] = True,
+    suite: Annotated[
+        Path | None,
+        typer.Option(
+            help="Train and test the rows of a paper's table instead, e.g. benchmarks/ablations/X.yaml."
+        ),
+    ] = None,
+    edition: Annotated[
+        Literal["mini", "official"], typer.Option(help="With --suite: rendered test bed, or the real data.")
+    ] = "mini",
+    rows: Annotated[str | None, typer.Option(help="With --suite: only these rows.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="With --suite: seeds, e.g. 0,1,2.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="With --suite: also write the table to this folder of kept results.")
+    ] = None,
 ) -> None:
     """Run methods on data sets, score them, and put measured beside reported numbers."""
+    if suite is not None:
+        alone: dict[str, object] = {
+            "--models": models != "all",
+            "--datasets": datasets != "all",
+            "--size": size,
+            "--flow": flow,
+        }
+        alone |= {"--set": switches, "--metrics": metrics, "--limit": limit, "--check": check}
+        refuse("--suite", alone)
+        run_suite(suite, edition, data_root, out, names(rows), seeds, workers, device, dry_run, results)
+    refuse("compare without --suite", {"--rows": rows, "--seeds": seeds, "--results": results})
     from vosbench.benchmark.compare import compare as run
     from vosbench.data.roots import cache_root
     from vosbench.flow.estimators import parse_flow
+    from vosbench.models.zoo import parse_settings
     from vosbench.report.leaderboard import write_report
 
     name, settings = parse_flow(flow or "dis")
@@ -123,6 +152,7 @@ def compare(
             flow_settings=settings,
             metrics=names(metrics),
             size=size,
+            settings=parse_settings(switches or []),
             device=device,
             cache=cache_root(),
             progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),

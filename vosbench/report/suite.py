@@ -28,9 +28,9 @@ MINI_WARNING = (
     "with those of the paper, orderings of rows are."
 )
 HOW = (
-    "Cells: mean over seeds, with a 95 % interval from a bootstrap over seeds and sequences; differences of "
-    "two rows are redrawn in pairs. An ordering holds (yes) or does not (no) when its whole interval says so. "
-    "Few seeds and sequences make intervals rough, rather too narrow than too wide."
+    "Cells: mean over seeds, with a 95 % interval from a bootstrap over seeds and sequences; differences "
+    "of two rows are redrawn in pairs. An ordering holds (yes) or does not (no) when its whole interval "
+    "says so. Few seeds and sequences make intervals rough, rather too narrow than too wide."
 )
 SUMMARY = "orderings.md"
 
