@@ -98,7 +98,7 @@ def test_a_frame_without_mask_is_named(root):
 
 def test_a_mask_without_frame_is_named(root):
     (root / "davis17/JPEGImages/480p/judo/00001.jpg").unlink()
-    with pytest.raises(InputError, match=r"judo/00001\.png: davis17 has no frame 00001"):
+    with pytest.raises(InputError, match=r"judo/00001\.png: there is no frame 00001"):
         open_dataset("davis17", root)
 
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_size, no_list, subfolders
-from vosbench.data.formats.image import image_size, read_frame
+from vosbench.data.datasets.folders import masked_video, no_list, subfolders
+from vosbench.data.formats.image import read_frame
 from vosbench.data.formats.png import read_header, read_ids
-from vosbench.data.video import Frame, IdMap, LazyMapping, LazySequence, Video
+from vosbench.data.video import IdMap, Video
 from vosbench.errors import InputError, unknown_name
 
 NAME = "davis16"
@@ -114,32 +114,13 @@ def _check_files(sequences: dict[str, list[_Pair]]) -> None:
                     )
 
 
-def _levels(path: Path) -> IdMap:
+def _foreground(path: Path) -> IdMap:
     """Read a mask (H, W); few official ones have channels, such as that of bear, 00077: grey with alpha."""
-    if read_header(path).has_levels:
-        return read_ids(path)
-    levels: IdMap = read_frame(path).max(axis=2)
-    return levels
+    levels = read_ids(path) if read_header(path).has_levels else read_frame(path).max(axis=2)
+    foreground: IdMap = (levels != 0).astype(np.uint8)
+    return foreground
 
 
 def _video(name: str, pairs: list[_Pair]) -> Video:
-    def frame(index: int) -> Frame:
-        return read_frame(pairs[index].frame)
-
-    @cache
-    def size() -> tuple[int, int]:
-        # the frames of a video have one size: a header per mask would take a tenth of scoring it
-        return image_size(pairs[0].frame)
-
-    def annotation(index: int) -> IdMap:
-        pair = pairs[index]
-        ids = check_size(pair.mask, _levels(pair.mask), pair.frame, size())
-        foreground: IdMap = (ids != 0).astype(np.uint8)
-        return foreground
-
-    return Video(
-        name=name,
-        frames=LazySequence(frame, len(pairs)),
-        frame_names=tuple(pair.frame.stem for pair in pairs),
-        annotations=LazyMapping(annotation, range(len(pairs))),
-    )
+    masks = {index: pair.mask for index, pair in enumerate(pairs)}
+    return masked_video(name, [pair.frame for pair in pairs], masks, read=_foreground)

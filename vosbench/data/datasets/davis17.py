@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_size, frame_index, images, no_list, subfolders
-from vosbench.data.formats.image import image_size, read_frame
-from vosbench.data.formats.png import read_ids
+from vosbench.data.datasets.folders import images, masked_video, masks_of, no_list, subfolders
 from vosbench.data.splits import shipped_split
-from vosbench.data.video import LazyMapping, LazySequence, Video
+from vosbench.data.video import Video
 from vosbench.errors import InputError, unknown_name
 
 NAME = "davis17"
@@ -104,30 +101,12 @@ def _video(frames: Path, masks: Path, *, hidden: bool) -> Video:
     if not paths:
         raise InputError(f"{frames}: sequence without frames; copy it again")
     labelled = _labelled(paths, masks, hidden=hidden)
-
-    @cache
-    def size() -> tuple[int, int]:
-        return image_size(paths[0])
-
-    return Video(
-        name=frames.name,
-        frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
-        frame_names=tuple(path.stem for path in paths),
-        annotations=LazyMapping(
-            lambda index: check_size(labelled[index], read_ids(labelled[index]), paths[index], size()),
-            labelled,
-        ),
-    )
+    return masked_video(frames.name, paths, labelled)
 
 
 def _labelled(paths: list[Path], masks: Path, *, hidden: bool) -> dict[int, Path]:
     """Frame index -> mask, complete or the first alone."""
-    index_of = frame_index(paths)
-    labelled: dict[int, Path] = {}
-    for mask in images(masks, (".png",)):
-        if mask.stem not in index_of:
-            raise InputError(f"{mask}: {NAME} has no frame {mask.stem} in {paths[0].parent}; copy it again")
-        labelled[index_of[mask.stem]] = mask
+    labelled = masks_of(paths, masks, "copy it again")
     if hidden or set(labelled) == {0}:
         return labelled
     for index, path in enumerate(paths):

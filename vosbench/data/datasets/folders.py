@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import dataset_folder, mending
-from vosbench.data.formats.image import SUFFIXES, image_size
-from vosbench.data.video import IdMap
+from vosbench.data.formats.image import SUFFIXES, image_size, read_frame
+from vosbench.data.formats.png import read_ids
+from vosbench.data.video import IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
 
 _PUBLISHED = frozenset({"train", "val", "trainval"})
@@ -93,6 +95,55 @@ def by_number(paths: Iterable[Path]) -> dict[int, Path]:
             raise InputError(f"{path}: has the same number as {found[number].name}; remove one of the two")
         found[number] = path
     return found
+
+
+def masks_of(frames: Sequence[Path], folder: Path, advice: str) -> dict[int, Path]:
+    """Map the index of each frame to the PNG of the same name in `folder`; frames may lack one.
+
+    Raises:
+        InputError: a mask without frame; ends with `advice`.
+    """
+    index_of = frame_index(frames)
+    found: dict[int, Path] = {}
+    for mask in images(folder, (".png",)):
+        if mask.stem not in index_of:
+            raise InputError(f"{mask}: there is no frame {mask.stem} in {frames[0].parent}; {advice}")
+        found[index_of[mask.stem]] = mask
+    return found
+
+
+def masked_video(
+    name: str,
+    frames: Sequence[Path],
+    masks: Mapping[int, Path],
+    categories: Mapping[int, str] | None = None,
+    *,
+    read: Callable[[Path], IdMap] = read_ids,
+) -> Video:
+    """Return a video of pictures and masks of one size, which are read when indexed.
+
+    Args:
+        name: of the video.
+        frames: in order.
+        masks: frame index -> its mask.
+        categories: see `Video`.
+        read: path -> (H, W) uint8 ids.
+    """
+
+    @cache
+    def size() -> tuple[int, int]:
+        # a header per mask would take a tenth of scoring it
+        return image_size(frames[0])
+
+    return Video(
+        name=name,
+        frames=LazySequence(lambda index: read_frame(frames[index]), len(frames)),
+        frame_names=tuple(path.stem for path in frames),
+        annotations=LazyMapping(
+            lambda index: check_size(masks[index], read(masks[index]), frames[index], size()), masks
+        ),
+        categories=categories or {},
+    )
 
 
 def frame_index(paths: Sequence[Path]) -> Mapping[str, int]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_size, images, subfolders
+from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
 from vosbench.data.datasets.ilsvrc_vid import NAME as FRAMES
 from vosbench.data.datasets.ilsvrc_vid import snippets
-from vosbench.data.formats.image import image_size, read_frame
-from vosbench.data.formats.png import read_ids
-from vosbench.data.video import LazyMapping, LazySequence, Video
+from vosbench.data.video import LazySequence, Video
 from vosbench.errors import InputError, unknown_name
 
 NAME = "fusionseg_vid"
@@ -81,25 +78,5 @@ def _video(pictures: Path, masks: Path) -> Video:
     paths = images(pictures, _FRAME_SUFFIXES)
     if not paths:
         raise InputError(f"{pictures}: video without frames; unpack ImageNet-VID again")
-    index_of = {path.stem: index for index, path in enumerate(paths)}
-    labelled: dict[int, Path] = {}
-    for mask in images(masks, (".png",)):
-        if mask.stem not in index_of:
-            raise InputError(
-                f"{mask}: there is no frame {mask.stem} in {pictures}; run vosbench data prepare {NAME}"
-            )
-        labelled[index_of[mask.stem]] = mask
-
-    @cache
-    def size() -> tuple[int, int]:
-        return image_size(paths[0])
-
-    return Video(
-        name=pictures.name,
-        frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
-        frame_names=tuple(path.stem for path in paths),
-        annotations=LazyMapping(
-            lambda index: check_size(labelled[index], read_ids(labelled[index]), paths[index], size()),
-            labelled,
-        ),
-    )
+    labelled = masks_of(paths, masks, f"run vosbench data prepare {NAME}")
+    return masked_video(pictures.name, paths, labelled)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_size, frame_index, images, subfolders
-from vosbench.data.formats.image import image_size, read_frame
+from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
 from vosbench.data.formats.json_file import read_json
-from vosbench.data.formats.png import read_ids
 from vosbench.data.splits import shipped_split
-from vosbench.data.video import LazyMapping, LazySequence, Video
+from vosbench.data.video import Video
 from vosbench.errors import InputError, unknown_name
 
 NAME = "ytvos"
@@ -122,26 +119,7 @@ def _video(frames: Path, masks: Path, categories: dict[int, str]) -> Video:
     paths = images(frames, (".jpg", ".jpeg"))
     if not paths:
         raise InputError(f"{frames}: video without frames; unpack YouTube-VOS again")
-    index_of = frame_index(paths)
-    labelled: dict[int, Path] = {}
-    for mask in images(masks, (".png",)):
-        if mask.stem not in index_of:
-            raise InputError(f"{mask}: there is no frame {mask.stem} in {frames}; unpack YouTube-VOS again")
-        labelled[index_of[mask.stem]] = mask
+    labelled = masks_of(paths, masks, "unpack YouTube-VOS again")
     if not labelled:
         raise InputError(f"{masks}: no masks; unpack the annotations of YouTube-VOS again")
-
-    @cache
-    def size() -> tuple[int, int]:
-        return image_size(paths[0])
-
-    return Video(
-        name=frames.name,
-        frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
-        frame_names=tuple(path.stem for path in paths),
-        annotations=LazyMapping(
-            lambda index: check_size(labelled[index], read_ids(labelled[index]), paths[index], size()),
-            labelled,
-        ),
-        categories=categories,
-    )
+    return masked_video(frames.name, paths, labelled, categories)
