@@ -290,7 +290,7 @@ def server(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
     ) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{running.server_port}/{path.name}"
         monkeypatch.setattr(torchvision.models, "get_weight", lambda _: types.SimpleNamespace(url=url))
         yield types.SimpleNamespace(path=path, asked=asked)
