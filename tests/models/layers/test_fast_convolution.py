@@ -102,27 +102,26 @@ def test_double_precision_is_exact_to_its_last_digits(kernel):
     close(convolve(x, weight), F.conv2d(x, weight, padding=kernel // 2), 1e-14)
 
 
-def test_memory_is_bounded_by_doing_some_images_at_a_time(monkeypatch):
+@pytest.mark.parametrize("grad", [True, False])
+def test_memory_is_bounded_by_doing_some_images_at_a_time(monkeypatch, grad):
     x, weight = torch.randn(5, 16, 40, 30), torch.randn(16, 16, 7, 7)
-    assert pays(x, weight)
-    monkeypatch.setattr(fast_convolution, "CHUNK_BYTES", 2**20)
-    sizes = []
-    some = fast_convolution._Transformed._some
-    monkeypatch.setattr(
-        fast_convolution._Transformed,
-        "_some",
-        lambda self, part, width: sizes.append(len(part)) or some(self, part, width),
-    )
-    close(convolve(x, weight), F.conv2d(x, weight, padding=3))
-    assert len(sizes) > 1
-    assert sum(sizes) == 5
+    monkeypatch.setattr(fast_convolution, "CHUNK_BYTES", 2**21)
+    with torch.set_grad_enabled(grad):
+        prepared = prepare(x, weight)
+        assert 1 < prepared.images < 5
+        close(prepared(x), F.conv2d(x, weight, padding=3))
 
 
 def test_a_prepared_kernel_serves_many_inputs_of_a_size():
     x, weight = torch.randn(3, 16, 40, 30), torch.randn(16, 16, 7, 7)
     prepared = prepare(x, weight)
-    close(prepared(x[:1]), F.conv2d(x[:1], weight, padding=3))
-    close(prepared(2 * x), F.conv2d(2 * x, weight, padding=3))
+    for some in (x[:1], 2 * x):
+        close(prepared(some), F.conv2d(some, weight, padding=3))
+        with torch.no_grad():
+            close(prepared(some), F.conv2d(some, weight, padding=3))
+            # in memory of their own
+            first, second = prepared(some), prepared(3 * some)
+            close(second, 3 * first)
     with pytest.raises(ValueError, match="prepared for 40 rows, got 20"):
         prepared(x[:, :, :20])
 

@@ -33,7 +33,8 @@ LONGEST_TILE = 48
 GROUP_COST = 170
 """Pixels whose products take as long as starting a convolution of one frequency."""
 
-CHUNK_BYTES = 128 * 2**20
+CHUNK_BYTES = 64 * 2**20
+"""Working memory; more images are done in parts."""
 
 Convolution = Callable[[Tensor], Tensor]
 
@@ -63,7 +64,9 @@ def prepare(
 
     Args:
         like: an input, for its size, type and device.
-        weight, bias, padding: as of `convolve`. The result holds what they are now.
+        weight: as for `convolve`; its present values are used ever after.
+        bias: likewise.
+        padding: likewise.
     """
     if padding is None:
         padding = (weight.shape[2] // 2, weight.shape[3] // 2)
@@ -95,8 +98,10 @@ def pays(x: Tensor, weight: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles along one axis: tile i reads inputs from i * step - padding on, `length` of them where there
-    are so many, and gives outputs from i * step on, `step` of them or what is left.
+    """Overlapping tiles along one axis.
+
+    Tile i reads inputs from i * step - padding on, `length` of them, zeros where there are none, and gives
+    outputs from i * step on, `step` of them or what is left.
     """
 
     kernel: int
@@ -106,14 +111,17 @@ class Tiling:
 
     @property
     def step(self) -> int:
+        """Outputs per tile."""
         return self.length - self.kernel + 1
 
     @property
     def outputs(self) -> int:
+        """How many there are."""
         return self.inputs + 2 * self.padding - self.kernel + 1
 
     @property
     def tiles(self) -> int:
+        """How many there are."""
         return ceil(self.outputs / self.step)
 
     @property
@@ -136,8 +144,10 @@ def best_tiling(kernel: int, padding: int, inputs: int, pixels: int) -> Tiling:
     """The tiling with the fewest products.
 
     Args:
-        kernel, padding, inputs: along the axis.
-        pixels: in all of the other axes, images included.
+        kernel: its length along the axis.
+        padding: zeros at either end.
+        inputs: length of the axis.
+        pixels: along all other axes, images included.
     """
 
     def cost(tiling: Tiling) -> int:
@@ -177,46 +187,91 @@ def matrices(length: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _Transformed:
-    """A convolution that transforms columns; images are (N, H, W * channels) inside."""
+    """A convolution that transforms columns; images are (N, H, W * channels) inside.
+
+    Without gradients, working memory is kept from call to call: asking the system for fresh memory can
+    take as long as the work done in it.
+    """
 
     def __init__(self, like: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> None:
         images, _, height, width = like.shape
-        self.padding = padding[1]
-        self.tiling = best_tiling(weight.shape[2], padding[0], height, images * width)
-        self.analysis, factors, self.synthesis = (
-            matrix.to(weight.dtype) for matrix in matrices(self.tiling.length, weight.shape[2])
-        )
         out_channels, in_channels, rows, columns = weight.shape
+        self.padding = padding[1]
+        self.channels = out_channels
+        self.width = width + 2 * padding[1] - columns + 1
+        tiling = best_tiling(rows, padding[0], height, images * width)
+        per_image = tiling.products * tiling.tiles * (width * in_channels + 2 * self.width * out_channels)
+        self.images = max(1, min(images, CHUNK_BYTES // (per_image * like.element_size())))
+        self.tiling = best_tiling(rows, padding[0], height, self.images * width)
+        self.analysis, factors, self.synthesis = (
+            matrix.to(weight.dtype) for matrix in matrices(self.tiling.length, rows)
+        )
         spectrum = factors @ weight.permute(2, 0, 3, 1).reshape(rows, -1)
         spectrum = spectrum.view(-1, out_channels, 1, columns, in_channels)
         self.kernels = [kernel.permute(0, 3, 1, 2) for kernel in spectrum.unbind(0)]
         # the first product is the sum over the tile, of which every row gets 1/length
         self.bias = None if bias is None else bias * self.tiling.length
+        self.workspace: dict[str, Tensor] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         images, _, height, width = x.shape
         if height != self.tiling.inputs:
             raise ValueError(f"prepared for {self.tiling.inputs} rows, got {height}")
-        out_channels, _, _, columns = self.kernels[0].shape
-        x = x.permute(0, 2, 3, 1).reshape(images, height, -1)
-        per_image = self.tiling.products * self.tiling.tiles * (x[0, 0].numel() + 2 * width * out_channels)
-        count = max(1, CHUNK_BYTES // (per_image * x.element_size()))
-        parts = [self._some(part, width) for part in x.split(count)]
-        y = parts[0] if len(parts) == 1 else torch.cat(parts)
-        outputs = width + 2 * self.padding - columns + 1
-        return y.view(images, -1, outputs, out_channels).permute(0, 3, 1, 2)
+        rows = x.permute(0, 2, 3, 1).reshape(images, height, -1)
+        starts = range(0, images, self.images)
+        if torch.is_grad_enabled():
+            parts = [self._recorded(rows[start : start + self.images], width) for start in starts]
+            y = parts[0] if len(parts) == 1 else torch.cat(parts)
+        else:
+            y = x.new_empty(images, self.tiling.outputs, self.width * self.channels)
+            for start in starts:
+                part = slice(start, start + self.images)
+                self._unrecorded(rows[part], width, y[part])
+        return y.view(images, -1, self.width, self.channels).permute(0, 3, 1, 2)
 
-    def _some(self, x: Tensor, width: int) -> Tensor:
+    def _recorded(self, x: Tensor, width: int) -> Tensor:
         """(N, H, W * in_channels) to (N, new H, new W * out_channels)."""
         spectra: Tensor = _Analysis.apply(x, self.analysis, self.tiling)
+        products = torch.stack(self._products(spectra, width))
+        y: Tensor = _Synthesis.apply(products, self.synthesis, self.tiling)
+        return y
+
+    def _unrecorded(self, x: Tensor, width: int, y: Tensor) -> None:
+        spectra = self._kept("spectra", x, x.shape[2])
+        _analyse(x, self.analysis, self.tiling, spectra)
+        products = self._kept("products", x, y.shape[2])
+        torch.stack(self._products(spectra, width), out=products)
+        _synthesise(products, self.synthesis, self.tiling, y)
+
+    def _products(self, spectra: Tensor, width: int) -> list[Tensor]:
+        """The convolutions of all frequencies, each to (N, tiles, new W * out_channels)."""
         images = spectra.view(*spectra.shape[:3], width, -1).permute(0, 1, 4, 2, 3).unbind(0)
         products = []
         for number, (image, kernel) in enumerate(zip(images, self.kernels, strict=True)):
             bias = self.bias if number == 0 else None
             product = F.conv2d(image, kernel, bias, padding=(0, self.padding))
             products.append(product.permute(0, 2, 3, 1).flatten(2))
-        y: Tensor = _Synthesis.apply(torch.stack(products), self.synthesis, self.tiling)
-        return y
+        return products
+
+    def _kept(self, name: str, like: Tensor, values: int) -> Tensor:
+        shape = (self.tiling.products, len(like), self.tiling.tiles, values)
+        if name not in self.workspace or self.workspace[name].shape != shape:
+            self.workspace[name] = like.new_empty(shape)
+        return self.workspace[name]
+
+
+def _analyse(x: Tensor, matrix: Tensor, tiling: Tiling, spectra: Tensor) -> None:
+    for tile in range(tiling.tiles):
+        rows, inside = tiling.read(tile)
+        for image in range(len(x)):
+            torch.mm(matrix[:, inside], x[image, rows], out=spectra[:, image, tile])
+
+
+def _synthesise(products: Tensor, matrix: Tensor, tiling: Tiling, y: Tensor) -> None:
+    for tile in range(tiling.tiles):
+        rows = tiling.written(tile)
+        for image in range(len(y)):
+            torch.mm(matrix[: rows.stop - rows.start], products[:, image, tile], out=y[image, rows])
 
 
 class _Analysis(torch.autograd.Function):
@@ -225,11 +280,8 @@ class _Analysis(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Tensor, tiling: Tiling) -> Tensor:
         ctx.matrix, ctx.tiling = matrix, tiling
-        spectra = x.new_empty(tiling.products, x.shape[0], tiling.tiles, x.shape[2])
-        for tile in range(tiling.tiles):
-            rows, inside = tiling.read(tile)
-            for image in range(x.shape[0]):
-                torch.mm(matrix[:, inside], x[image, rows], out=spectra[:, image, tile])
+        spectra = x.new_empty(tiling.products, len(x), tiling.tiles, x.shape[2])
+        _analyse(x, matrix, tiling, spectra)
         return spectra
 
     @staticmethod
@@ -251,12 +303,8 @@ class _Synthesis(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, products: Tensor, matrix: Tensor, tiling: Tiling) -> Tensor:
         ctx.matrix, ctx.tiling = matrix, tiling
-        _, images, tiles, values = products.shape
-        y = products.new_empty(images, tiling.outputs, values)
-        for tile in range(tiles):
-            rows = tiling.written(tile)
-            for image in range(images):
-                torch.mm(matrix[: rows.stop - rows.start], products[:, image, tile], out=y[image, rows])
+        y = products.new_empty(products.shape[1], tiling.outputs, products.shape[3])
+        _synthesise(products, matrix, tiling, y)
         return y
 
     @staticmethod
@@ -267,8 +315,7 @@ class _Synthesis(torch.autograd.Function):
         found = gradient.new_empty(tiling.products, images, tiling.tiles, values)
         for tile in range(tiling.tiles):
             rows = tiling.written(tile)
+            part = ctx.matrix[: rows.stop - rows.start].T
             for image in range(images):
-                torch.mm(
-                    ctx.matrix[: rows.stop - rows.start].T, gradient[image, rows], out=found[:, image, tile]
-                )
+                torch.mm(part, gradient[image, rows], out=found[:, image, tile])
         return found, None, None

@@ -7,7 +7,7 @@ the class attribute `gates`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import torch
@@ -21,6 +21,9 @@ Watch = Callable[[int, Mapping[str, Tensor]], None]
 State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]
 """From the projected inputs of a frame and the state to the next state and the gates."""
+
+FRAMES_AT_ONCE = 4
+"""Frames whose projected inputs are in memory together, without gradients."""
 
 
 class ConvMemory(nn.Module):
@@ -80,7 +83,7 @@ class ConvMemory(nn.Module):
             (B, T, channels, H, W) the state after every step, and the last state: (B, channels, H, W),
             for `ConvLSTM` a pair of these (output, cell).
         """
-        hidden, last = self.recur(list(self.project(x).unbind(1)), state, watch)
+        hidden, last = self.recur(self._in_parts(x), state, watch)
         return hidden, last if self.states > 1 else last[0]
 
     def project(self, x: Tensor) -> Tensor:
@@ -88,23 +91,36 @@ class ConvMemory(nn.Module):
         gates = convolve(x.flatten(0, 1), self.inputs.weight, self.inputs.bias)
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
+    def _in_parts(self, x: Tensor) -> Iterator[Tensor]:
+        """What `project` gives, frame by frame; without gradients only some frames exist at a time."""
+        count = x.shape[1] if torch.is_grad_enabled() else FRAMES_AT_ONCE
+        convolution = prepare(x[:, :count].flatten(0, 1), self.inputs.weight, self.inputs.bias)
+        for start in range(0, x.shape[1], count):
+            part = x[:, start : start + count]
+            gates = convolution(part.flatten(0, 1))
+            yield from gates.view(*part.shape[:2], *gates.shape[1:]).unbind(1)
+
     def recur(
-        self, inputs: list[Tensor], state: Tensor | State | None = None, watch: Watch | None = None
+        self, inputs: Iterable[Tensor], state: Tensor | State | None = None, watch: Watch | None = None
     ) -> tuple[Tensor, State]:
         """Run over projected inputs, one (B, gates * channels, H, W) per step; return as `forward`."""
-        if state is None:
-            # like: in the inputs' order of values in memory
-            like, dtype = inputs[0][:, : self.channels], self.hidden.weight.dtype
-            state = tuple(torch.zeros_like(like, dtype=dtype) for _ in range(self.states))
-        elif isinstance(state, Tensor):
+        if isinstance(state, Tensor):
             state = (state,)
         outputs = []
-        step = self._stepper(state[0])
+        step: Step | None = None
         for t, projected in enumerate(inputs):
+            if state is None:
+                # like: in the inputs' order of values in memory
+                like, dtype = projected[:, : self.channels], self.hidden.weight.dtype
+                state = tuple(torch.zeros_like(like, dtype=dtype) for _ in range(self.states))
+            if step is None:
+                step = self._stepper(state[0])
             state, gates = step(projected, state)
             outputs.append(state[0])
             if watch is not None:
                 watch(t, gates)
+        if state is None:
+            raise ValueError("a memory needs at least one frame")
         return _stack(outputs), state
 
     def _stepper(self, h: Tensor) -> Step:
