@@ -166,6 +166,7 @@ def test_unpacked_numbers_whose_bytes_look_like_tags(read):
         (b"\x08" + b"\xff" * 11, "does not end"),
         (b"\x08" * 2**20, "more than 262144 fields"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "_",
 )
 def test_what_is_no_sound_model_is_refused_in_one_line(read, content, complaint):
     with pytest.raises(InputError, match=complaint) as raised:
