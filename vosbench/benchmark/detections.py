@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vosbench.benchmark.evaluate import SequenceScore
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.result_files import Tree, few, open_tree
+from vosbench.data.formats.coco_results import detections_by_frame
 from vosbench.data.video import VOID, Video
 from vosbench.errors import InputError
 from vosbench.metrics.kernels.detection import DetectionPool, require_library
-
-Detection = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class DetectionFolder:
                 detections of a frame cannot be used.
         """
         file = f"{video.name}.json"
-        found = self._by_frame(file, video)
+        found = detections_by_frame(self.tree.read(file), self.tree.where(file), video)
         pool = DetectionPool()
         regions = 0
         for index in self.protocol.evaluated(len(video), video.annotations):
@@ -82,23 +79,3 @@ class DetectionFolder:
             except ValueError as error:
                 raise InputError(f"{self.tree.where(file)}: frame {name}: {error}") from None
         return SequenceScore(pool.compute(), objects=regions, evidence=tuple(pool.records))
-
-    def _by_frame(self, file: str, video: Video) -> Mapping[str, list[Detection]]:
-        where = self.tree.where(file)
-        try:
-            content = json.loads(self.tree.read(file))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: not JSON ({error}); write it again") from None
-        if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
-            raise InputError(f"{where}: expected a list of detections in the format of COCO results")
-        known = set(video.frame_names)
-        found: dict[str, list[Detection]] = {}
-        for number, item in enumerate(content, start=1):
-            name = item.get("image_id")
-            if not isinstance(name, str) or name not in known:
-                raise InputError(
-                    f"{where}: detection {number} has image_id {name!r}; give the name of a frame of "
-                    f"{video.name}, as text, e.g. '{video.frame_names[0]}'"
-                )
-            found.setdefault(name, []).append(item)
-        return found

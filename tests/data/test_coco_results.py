@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vosbench.data.formats.coco_results import detections_by_frame
+from vosbench.data.video import Video
+from vosbench.errors import InputError
+
+VIDEO = Video("dog", [np.zeros((4, 6, 3), np.uint8)] * 2, ("00000", "00001"))
+WHERE = Path("found/dog.json")
+
+
+def read(content):
+    return detections_by_frame(json.dumps(content).encode(), WHERE, VIDEO)
+
+
+def test_detections_are_grouped_by_frame_in_the_order_of_the_file():
+    first, second, third = (
+        {"image_id": name, "score": score} for name, score in (("00001", 1), ("00000", 2), ("00001", 3))
+    )
+    assert read([first, second, third]) == {"00001": [first, third], "00000": [second]}
+    assert read([]) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"\xff", b"[" * 100_000])
+def test_rubbish(content):
+    with pytest.raises(InputError, match=r"dog\.json: not JSON"):
+        detections_by_frame(content, WHERE, VIDEO)
+
+
+@pytest.mark.parametrize("content", [{}, 3, None, [[]], [{"image_id": "00000"}, "x"]])
+def test_no_list_of_detections(content):
+    with pytest.raises(InputError, match=r"dog\.json: expected a list of detections"):
+        read(content)
+
+
+@pytest.mark.parametrize("name", [0, None, "00002", ["00000"]])
+def test_frames_are_called_by_their_name(name):
+    with pytest.raises(InputError, match=r"detection 2 has image_id .*of dog, as text, e\.g\. '00000'"):
+        read([{"image_id": "00000"}, {"image_id": name}])
