@@ -6,10 +6,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.data.sources import SOURCES, sources_of
+from vosbench.data.sources import SOURCES, Source, sources_of
 from vosbench.errors import InputError
 
 ALL = [source for sources in SOURCES.values() for source in sources]
+
+
+def test_a_source_prints_what_is_known_of_it():
+    known = Source("http://a.org/b.zip", "b.zip", 7, "md5:1")
+    assert str(known) == "http://a.org/b.zip (7 bytes, md5:1)"
+    assert str(Source("http://a.org/b.zip", "b.zip")) == "http://a.org/b.zip"
+    asked = Source("http://a.org", "b.zip", manual="given out after registration")
+    assert str(asked) == "b.zip from http://a.org (given out after registration)"
 
 
 def test_every_data_set_that_is_not_made_from_another_has_sources():

@@ -44,6 +44,7 @@ def data_list(
     from vosbench.benchmark.protocols import protocols_for
     from vosbench.data.catalogue import CATALOGUE, entry
     from vosbench.data.roots import data_root as find
+    from vosbench.data.sources import SOURCES
 
     root = find(data_root)
     if name is not None:
@@ -51,6 +52,8 @@ def data_list(
             sys.stdout.write(f"{key:<10}{value}\n")
         sys.stdout.write(f"{'folder':<10}{root / name}\n")
         sys.stdout.write(f"{'protocols':<10}{', '.join(protocols_for(name)) or 'none'}\n")
+        for source in SOURCES.get(name, ()):
+            sys.stdout.write(f"{'archive':<10}{source}\n")
         return
     table = make_table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
     for each, known in CATALOGUE.items():

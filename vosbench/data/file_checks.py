@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 from PIL import Image
+from zlib_ng import zlib_ng
 
 from vosbench.data.formats.fbms import read_labels
 from vosbench.data.formats.pfm import read_pfm
@@ -13,6 +14,7 @@ from vosbench.data.formats.png import decode_ids, read_header
 from vosbench.data.formats.pnm import read_pnm
 from vosbench.errors import InputError
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 
 
@@ -48,7 +50,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise InputError(f"{path}: damaged or truncated ({reason})") from None
     if kind == "JPEG" and content.rfind(_END_OF_IMAGE) < content.rfind(_START_OF_SCAN):
         raise InputError(f"{path}: damaged or truncated (no end mark)")
-    _check_png_end(path, content)
+    _check_png(path, content)
     return size
 
 
@@ -60,7 +62,7 @@ def ids_size(path: Path) -> tuple[int, int]:
     """
     content = read_bytes(path)
     height, width = decode_ids(content, path).shape
-    _check_png_end(path, content)
+    _check_png(path, content)
     return height, width
 
 
@@ -74,9 +76,24 @@ def mask_size(path: Path) -> tuple[int, int]:
     return ids_size(path) if read_header(path).has_levels else picture_size(path)
 
 
-def _check_png_end(path: Path, content: bytes) -> None:
-    if content.startswith(b"\x89PNG") and b"IEND" not in content[-64:]:
-        raise InputError(f"{path}: damaged or truncated (no last chunk)")
+def _check_png(path: Path, content: bytes) -> None:
+    """Compare the checksums of all chunks; decoders pass over chunks that they do not need."""
+    if not content.startswith(_PNG):
+        return
+    view, start = memoryview(content), len(_PNG)
+    while start + 12 <= len(content):
+        kind, end = (
+            content[start + 4 : start + 8],
+            start + 12 + int.from_bytes(view[start : start + 4], "big"),
+        )
+        if end > len(content):
+            break
+        if zlib_ng.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            raise InputError(f"{path}: damaged (checksum of chunk {kind!r})")
+        if kind == b"IEND":
+            return
+        start = end
+    raise InputError(f"{path}: damaged or truncated (no last chunk)")
 
 
 def map_size(path: Path) -> tuple[int, int]:
@@ -98,7 +115,7 @@ def labels_size(path: Path) -> tuple[int, int]:
     """
     content = read_bytes(path)
     height, width = read_labels(path).shape
-    _check_png_end(path, content)
+    _check_png(path, content)
     return height, width
 
 

@@ -36,6 +36,12 @@ class Source:
     manual: str | None = None
     inner: str | None = None
 
+    def __str__(self) -> str:
+        known = [] if self.size is None else [f"{self.size} bytes"]
+        known += [words for words in (self.checksum, self.manual) if words is not None]
+        address = self.url if self.manual is None else f"{self.filename} from {self.url}"
+        return f"{address} ({', '.join(known)})" if known else address
+
 
 _DAVIS17 = "https://data.vision.ee.ethz.ch/csergi/share/davis"
 _FBMS = "https://lmb.informatik.uni-freiburg.de/resources/datasets/fbms"

@@ -110,6 +110,8 @@ def verify(
         damage = _too_few(name, root, split, Inventory(root / name, sequences=len(inventory)))
     found = _run(tasks, progress, workers or os.cpu_count() or 1)
     damage += found.damage + _odd_sizes(found.sizes)
+    if name == "fusionseg_vid":
+        damage += _lost_masks(root / name)
     if not damage and isinstance(inventory, Inventory):
         damage += _refused(name, root, split)
     return sorted(set(damage))
@@ -123,6 +125,16 @@ def _inventory(name: str, root: Path, split: str) -> Inventory | Dataset | Damag
         if not (root / name).is_dir() or str(error).startswith("unknown "):
             raise
         return _damage(error, root / name)
+
+
+def _lost_masks(folder: Path) -> list[Damage]:
+    """Masks that `vosbench.data.bootstrap` has listed."""
+    try:
+        kept = (folder / "frames.txt").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return []
+    masks = (folder / "Annotations" / f"{name}.png" for name in kept)
+    return [Damage(path, "missing: frames.txt lists it") for path in masks if not path.is_file()]
 
 
 def _refused(name: str, root: Path, split: str) -> list[Damage]:
