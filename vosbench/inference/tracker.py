@@ -6,10 +6,10 @@ section 3.3, with the details of the code released with it.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -186,14 +186,14 @@ class OverlapTracker:
         # between equal assignments the order of rows and columns decides
         free = sorted(found, key=lambda item: -item.score)
         for gap in sorted(groups):
+            if not free:
+                return
             group = sorted(groups[gap], key=lambda item: (-item.score, item.track))
             shares = overlaps([item.mask for item in group], [item.mask for item in free])
             for row, column in zip(*linear_sum_assignment(shares, maximize=True), strict=True):
                 if shares[row, column] > self.iou_min:
                     free[column].track = group[row].track
             free = [item for item in free if not item.track]
-            if not free:
-                return
 
     def _check_number(self, track: int, t: int, most: int | None) -> None:
         if most is not None and track > most:
@@ -299,7 +299,7 @@ class _Frame:
             detection.mask.rest()
 
 
-def _arrays(given: Detections, where: str, most: int) -> list[NDArray[Any]]:
+def _arrays(given: Sequence[Values], where: str, most: int) -> list[NDArray[Any]]:
     """Masks, scores and, if given, may_start as arrays, checked."""
     if not 2 <= len(given) <= most:
         extra = " and, where wanted, may_start" if most > 2 else ""
@@ -308,9 +308,7 @@ def _arrays(given: Detections, where: str, most: int) -> list[NDArray[Any]]:
     if masks.ndim != 3 or not masks.shape[1] or not masks.shape[2]:
         raise ValueError(f"{where}: masks are (N, H, W), (0, H, W) without detections, not {masks.shape}")
     if masks.dtype != np.bool_:
-        raise ValueError(
-            f"{where}: masks are bool, not {masks.dtype}; compare probabilities with a threshold"
-        )
+        raise ValueError(f"{where}: masks are bool, not {masks.dtype}; give mask > 0.5 or the like")
     for name, values in zip(("scores", "may_start"), (scores, *rest), strict=False):
         if values.shape != masks.shape[:1]:
             raise ValueError(f"{where}: {name} are {values.shape} for {len(masks)} masks")
@@ -330,7 +328,7 @@ def _array(values: Values) -> NDArray[Any]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _require(met: bool, name: str, value: object, wanted: str) -> None:

@@ -1,4 +1,4 @@
-"""Masks cut to their boxes, 64 pixels a word: small enough to keep those of a whole video, quick to overlap."""
+"""Masks cut to their boxes, 64 pixels a word: a video of them fits in memory, and overlaps are quick."""
 
 from __future__ import annotations
 
