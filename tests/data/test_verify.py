@@ -267,6 +267,15 @@ def test_a_flipped_bit_anywhere_in_a_png_is_named(copy, name):
         assert list(damage) == [str(path.relative_to(folder))], place
 
 
+def test_a_resized_frame_of_a_video_with_boxes_is_named(copy):
+    folder = copy("ilsvrc_vid")
+    path = files(folder, "Data/VID/train/*/*/*.JPEG")[1]
+    write_frame(path, np.zeros((24, 32, 3), np.uint8))
+    assert found(folder) == {
+        ".": f"{path.parent.name}: frame 000001 has 32x24 pixels, but the others 240x135"
+    }
+
+
 def test_a_lost_list_is_named(copy):
     for name, path in (("davis16", "ImageSets/480p/val.txt"), ("davis17", "ImageSets/2017/val.txt")):
         folder = copy(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from vosbench.data.catalogue import entry, open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.inventory import Check, Damage, Inventory, Size
 from vosbench.data.listings import LISTINGS
+from vosbench.data.video import Video
 from vosbench.errors import InputError
 
 __all__ = ["Damage", "verify"]
@@ -233,16 +234,20 @@ def _read(dataset: Dataset, index: int) -> _Found:
         except InputError as error:
             damage.append(_damage(error, folder))
 
+    shapes: dict[str, Size] = {}
+
+    def look(index: int) -> None:
+        height, width = video.frames[index].shape[:2]
+        shapes[video.frame_names[index]] = height, width
+
     labelled: list[int] = []
     attempt(lambda: labelled.extend(video.annotations))
     boxed = sorted(video.boxes)
-    if boxed:
-        without = [video.frame_names[index] for index in range(len(video.frames)) if index not in video.boxes]
-        damage += [
-            Damage(folder, f"{video.name}: frame {name} has no boxes, others have") for name in without
-        ]
+    for index in range(len(video.frames)):
+        attempt(partial(look, index))
+    odd = [*_odd_frames(shapes), *_without_boxes(video)]
+    damage += [Damage(folder, f"{video.name}: frame {words}") for words in odd]
     for values, keys in (
-        (video.frames, range(len(video.frames))),
         (video.annotations, labelled),
         (video.boxes, boxed),
         (video.flow or (), range(len(video.flow or ()))),
@@ -250,3 +255,16 @@ def _read(dataset: Dataset, index: int) -> _Found:
         for key in keys:
             attempt(partial(values.__getitem__, key))
     return _Found(damage)
+
+
+def _odd_frames(sizes: Mapping[str, Size]) -> Iterator[str]:
+    for usual, _ in Counter(sizes.values()).most_common(1):
+        for name, size in sizes.items():
+            if size != usual:
+                yield f"{name} has {_words(size)} pixels, but the others {_words(usual)}"
+
+
+def _without_boxes(video: Video) -> Iterator[str]:
+    for index, name in enumerate(video.frame_names if video.boxes else ()):
+        if index not in video.boxes:
+            yield f"{name} has no boxes, but others have"
