@@ -1,12 +1,16 @@
 """Convolutional memories: their formulas step by step, their state, their gates, their sizes."""
 
 import copy
+import os
+import shutil
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vosbench.models.layers import recurrent
+from vosbench.models.layers.fast_convolution import pays
 from vosbench.models.layers.recurrent import MEMORIES, ConvGRU, ConvLSTM, both_directions
 
 
@@ -72,7 +76,8 @@ def seed():
 def test_values_and_gradients_are_those_of_the_formula(kind, kernel, norm):
     memory = MEMORIES[kind](5, 4, kernel, norm=norm)
     plain = copy.deepcopy(memory)
-    x, y = (value.requires_grad_() for value in [torch.randn(2, 4, 5, 9, 11)] for _ in "xy")
+    x = torch.randn(2, 4, 5, 9, 11, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
     found, expected = memory(x)[0], by_the_formula(kind, plain, y)
     close(found, expected)
     with torch.no_grad():
@@ -214,3 +219,59 @@ def test_half_precision_runs_and_keeps_a_full_precision_state(kind):
     assert 0 < float((found - exact).detach().abs().max()) < 0.03
     found.sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in memory.parameters())
+
+
+@pytest.mark.slow
+def test_it_runs_as_one_graph():
+    memory = ConvGRU(16, 16, 5)
+    x = torch.randn(1, 2, 16, 32, 33)
+    with torch.no_grad():
+        compiled = torch.compile(memory, backend="eager", fullgraph=True)
+        close(compiled(x)[0], memory(x)[0])
+
+
+@pytest.mark.slow
+def test_it_compiles(kind):
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("torch.compile needs a C++ compiler")
+    memory = MEMORIES[kind](16, 16, 5)
+    x = torch.randn(1, 2, 16, 32, 33)
+    compiled = torch.compile(memory)
+    found, expected = compiled(x)[0], memory(x)[0]
+    close(found, expected)
+    upstream = torch.randn_like(found)
+    gradients = torch.autograd.grad(found, list(memory.parameters()), upstream)
+    others = torch.autograd.grad(expected, list(memory.parameters()), upstream)
+    for gradient, other in zip(gradients, others, strict=True):
+        close(gradient, other)
+
+
+def test_large_maps_are_exact_too(kind):
+    memory = MEMORIES[kind](17, 16, 7)
+    plain = copy.deepcopy(memory)
+    x = torch.randn(1, 3, 17, 45, 29, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    with torch.no_grad():
+        assert pays(x[:, 0], memory.inputs.weight)
+        close(memory(x)[0], by_the_formula(kind, plain, x))
+    found, expected = memory(x)[0], by_the_formula(kind, plain, y)
+    close(found, expected)
+    upstream = torch.randn_like(found)
+    gradients = torch.autograd.grad(found, [x, *memory.parameters()], upstream)
+    others = torch.autograd.grad(expected, [y, *plain.parameters()], upstream)
+    for gradient, other in zip(gradients, others, strict=True):
+        close(gradient, other)
+
+
+def test_few_frames_at_a_time_are_all_frames(kind, monkeypatch):
+    memory = MEMORIES[kind](3, 4, 5)
+    x = torch.randn(2, 5, 3, 9, 7)
+    with torch.no_grad():
+        expected = memory(x)[0]
+        monkeypatch.setattr(recurrent, "PROJECTED_BYTES", 1)
+        close(memory(x)[0], expected)
+
+
+def test_no_frames_are_no_video(kind):
+    with pytest.raises(ValueError, match="at least one frame"):
+        both_directions(MEMORIES[kind](3, 4, 5), torch.zeros(1, 0, 3, 9, 7))

@@ -1,19 +1,21 @@
 """Convolutional recurrent layers: the visual memory of LVO (Tokmakov et al., section 3.3) and its rivals.
 
-All of them convolve the inputs of all frames in one call; only what depends on the state goes step by
+All of them convolve the inputs of many frames in one call; only what depends on the state goes step by
 step, with the gates of a step in one convolution. Gates are rows of these fused weights, in the order of
-the class attribute `gates`.
+the class attribute `gates`. Large kernels on a CPU: see `vosbench.models.layers.fast_convolution`. A memory
+can be compiled (`torch.compile`); it then uses the library's convolutions.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from vosbench.models.layers.fast_convolution import convolve, prepare
+from vosbench.models.layers.fast_convolution import Convolution, convolve, prepare
 
 Watch = Callable[[int, Mapping[str, Tensor]], None]
 """Called in every step with its number and the gates, each (B, channels, H, W)."""
@@ -22,11 +24,11 @@ State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]
 """From the projected inputs of a frame and the state to the next state and the gates."""
 
-FRAMES_AT_ONCE = 4
-"""Frames whose projected inputs are in memory together, without gradients."""
+PROJECTED_BYTES = 32 * 2**20
+"""Of projected inputs in memory together, without gradients; at least those of one frame."""
 
 
-class ConvMemory(nn.Module):
+class ConvMemory(nn.Module, ABC):
     """What the convolutional recurrent layers share.
 
     Input convolutions carry the bias, convolutions of the state have none: one bias per gate. Weights
@@ -93,12 +95,16 @@ class ConvMemory(nn.Module):
 
     def _in_parts(self, x: Tensor) -> Iterator[Tensor]:
         """What `project` gives, frame by frame; without gradients only some frames exist at a time."""
-        count = x.shape[1] if torch.is_grad_enabled() else FRAMES_AT_ONCE
-        convolution = prepare(x[:, :count].flatten(0, 1), self.inputs.weight, self.inputs.bias)
-        for start in range(0, x.shape[1], count):
-            part = x[:, start : start + count]
-            gates = convolution(part.flatten(0, 1))
-            yield from gates.view(*part.shape[:2], *gates.shape[1:]).unbind(1)
+        count = x.shape[1]
+        if not torch.is_grad_enabled():
+            frame = len(x) * len(self.inputs.weight) * x.shape[3] * x.shape[4] * x.element_size()
+            count = min(count, max(1, PROJECTED_BYTES // frame))
+        convolution: Convolution | None = None
+        for part in x.split(count, dim=1):  # type: ignore[no-untyped-call]
+            images = part.flatten(0, 1)
+            convolution = convolution or prepare(images, self.inputs.weight, self.inputs.bias)
+            gates = convolution(images)
+            yield from gates.reshape(*part.shape[:2], *gates.shape[1:]).unbind(1)
 
     def recur(
         self, inputs: Iterable[Tensor], state: Tensor | State | None = None, watch: Watch | None = None
@@ -123,9 +129,9 @@ class ConvMemory(nn.Module):
             raise ValueError("a memory needs at least one frame")
         return _stack(outputs), state
 
+    @abstractmethod
     def _stepper(self, h: Tensor) -> Step:
         """Return a function that makes a step; kernels are prepared here, once, for states like h."""
-        raise AssertionError("subclasses say what a step does")
 
     def _normed(self, values: Tensor, *gates: str) -> Tensor:
         """Normalise the sums of neighbouring gates, (B, len(gates) * channels, H, W), each on its own."""
@@ -143,7 +149,11 @@ class ConvGRU(ConvMemory):
     z = sigmoid(Wxz x + Whz h + bz), r = sigmoid(Wxr x + Whr h + br), c = tanh(Wxc x + Whc (r h) + bc).
 
     Args:
-        in_channels, channels, kernel, bias, norm: as in `ConvMemory`.
+        in_channels: as in `ConvMemory`, like all but the last.
+        channels: likewise.
+        kernel: likewise.
+        bias: likewise.
+        norm: likewise.
         reset_bias: start of br; the release has an option to start it at 1.
     """
 
