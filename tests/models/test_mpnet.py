@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from vosbench.data.video import Video
@@ -111,6 +112,13 @@ class LeftwardMotion(nn.Module):
         return code[:, :1] - torch.pi / 2
 
 
+class Everywhere(nn.Module):
+    """A network that finds motion of probability 0.6 everywhere."""
+
+    def forward(self, code):
+        return torch.full_like(code[:, :1], 0.6).logit()
+
+
 def test_last_frame_keeps_the_mask_before_it():
     model = build("mpnet", "tiny", test_short_side=64)
     model.network = LeftwardMotion()
@@ -162,6 +170,24 @@ def test_the_crf_refines_the_probability_of_each_frame(monkeypatch):
     masks = build("mpnet", "tiny", test_short_side=48, crf={"iterations": 2}).segment(video()).stack()
     assert masks.all()
     assert refined == [((64, 96, 3), (64, 96), 2)] * 2
+
+
+def test_objectness_halves_motion_where_nothing_looks_like_an_object(tmp_path):
+    folder = tmp_path / "v"
+    folder.mkdir()
+    left = np.zeros((64, 96), np.uint8)
+    left[:, :48] = 255
+    for name in video().frame_names:
+        Image.fromarray(left).save(folder / f"{name}.png")
+    model = build("mpnet", "tiny", test_short_side=64, threshold=0.4, objectness=str(tmp_path))
+    model.network = Everywhere()
+    masks = model.segment(video()).stack()
+    # 0.6 (0.5 + 1) on the left, 0.6 (0.5 + 0) on the right
+    assert masks[:, :, :48].all()
+    assert not masks[:, :, 48:].any()
+    checkpoint = {}
+    model.on_save_checkpoint(checkpoint)
+    assert "objectness" not in checkpoint["vosbench"]["variant"]
 
 
 def test_it_shows_the_motion_it_found():

@@ -50,6 +50,7 @@ def predict(
     data_root: DataRoot = None,
     split: Split = None,
     flow: Flow = None,
+    switches: Settings = None,
     device: Device = "auto",
 ) -> None:
     """Segment a video file, a folder of frames or a data set."""
@@ -57,10 +58,10 @@ def predict(
     from vosbench.flow.estimators import build_estimator, parse_flow
     from vosbench.inference.inspection import parse_request
     from vosbench.inference.predict import predict as run
-    from vosbench.models.zoo import load_method, move_to
+    from vosbench.models.zoo import load_method, move_to, parse_settings
 
     request = parse_request(inspect, channels, inspect_out, out)
-    method, _ = load_method(model, size, checkpoint)
+    method, _ = load_method(model, size, checkpoint, parse_settings(switches or []))
     method = move_to(method, device)
     name, settings = parse_flow(flow or "dis")
     with progress_bar("predicting") as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from vosbench.data.video import IdMap, Segmentation, Video
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field, zero_mean
 from vosbench.inference.crf import parse_crf, refine, require_crf
+from vosbench.inference.objectness import ObjectnessMaps, reweight
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
 from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
@@ -29,6 +31,9 @@ TEST_SHORT_SIDE = {"full": 232, "tiny": 144}
 # mean and standard deviation of ImageNet, the usual normalisation of 8-bit RGB
 RGB_MEAN = (0.485, 0.456, 0.406)
 RGB_STD = (0.229, 0.224, 0.225)
+
+_NOT_OF_THE_NETWORK = ("size", "objectness")
+"""Keys that a checkpoint does not repeat among its switches: what it says elsewhere, and folders."""
 
 
 class MPNet(pl.LightningModule):
@@ -44,6 +49,8 @@ class MPNet(pl.LightningModule):
         threshold: probability above which a pixel moves.
         crf: refine the probability of each frame by a dense CRF (extra ``crf``); false, true, or settings,
             see `vosbench.inference.crf.CrfSettings`.
+        objectness: folder of objectness maps or proposals, see `vosbench.inference.objectness`: motion counts
+            half where nothing looks like an object (MP-Net-F; the rule is unverified). None: off.
         test_short_side: shorter side at inference, pixels; None for that of the size.
 
     Raises:
@@ -64,6 +71,7 @@ class MPNet(pl.LightningModule):
         encode_then_resize: bool = False,
         threshold: float = 0.5,
         crf: bool | Mapping[str, Any] = False,
+        objectness: str | None = None,
         test_short_side: int | None = None,
     ) -> None:
         super().__init__()
@@ -81,6 +89,7 @@ class MPNet(pl.LightningModule):
         self.encode_then_resize = encode_then_resize
         self.threshold = threshold
         self.crf = parse_crf(crf)
+        self.objectness = None if objectness is None else ObjectnessMaps(Path(objectness))
         self.test_short_side = short_side
         self.needs_flow = input not in ("rgb", "rgb_pair")
         self.needs_pair = input != "rgb"
@@ -112,7 +121,7 @@ class MPNet(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of."""
-        variant = {key: value for key, value in self.hparams.items() if key != "size"}
+        variant = {key: value for key, value in self.hparams.items() if key not in _NOT_OF_THE_NETWORK}
         checkpoint["vosbench"] = {"name": "mpnet", "size": self.hparams["size"], "variant": variant}
 
     def encode(self, frames: Tensor | None, flow: Tensor | None) -> Tensor:
@@ -182,9 +191,12 @@ class MPNet(pl.LightningModule):
         self.eval()
         pairs = len(video) - 1 if self.needs_pair else len(video)
         mask = np.zeros(video.frames[0].shape[:2], np.uint8)
+        objectness = None if self.objectness is None else self.objectness.of(video)
         for index in range(len(video)):
             if index < pairs:
                 probability = self.probability(video, index)
+                if objectness is not None:
+                    probability = reweight(probability, objectness[index])
                 if self.crf is not None:
                     probability = refine(video.frames[index], probability, self.crf)
                 mask = (probability > self.threshold).astype(np.uint8)
