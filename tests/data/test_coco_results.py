@@ -1,8 +1,11 @@
+import contextlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vosbench.data.formats.coco_results import detections_by_frame
 from vosbench.data.video import Video
@@ -40,3 +43,15 @@ def test_no_list_of_detections(content):
 def test_frames_are_called_by_their_name(name):
     with pytest.raises(InputError, match=r"detection 2 has image_id .*of dog, as text, e\.g\. '00000'"):
         read([{"image_id": "00000"}, {"image_id": name}])
+
+
+@given(st.data())
+def test_damage_is_named_or_harmless(data):
+    sound = json.dumps([{"image_id": "00001", "score": 0.5}, {"image_id": "00000", "score": 1}]).encode()
+    start = data.draw(st.integers(0, len(sound)))
+    end = data.draw(st.integers(start, len(sound)))
+    damaged = sound[:start] + data.draw(st.binary(max_size=8)) + sound[end:]
+    found = {}
+    with contextlib.suppress(InputError):
+        found = detections_by_frame(damaged, WHERE, VIDEO)
+    assert set(found) <= set(VIDEO.frame_names)
