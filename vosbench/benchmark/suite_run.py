@@ -117,7 +117,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
     opened = {} if options.dry_run else {column.name: open_column(column, root) for column in columns}
 
     def trained(done: int, total: int, last: TrainOutcome) -> None:
-        if progress is not None:
+        if progress is not None and not options.dry_run:
             progress(done, total, f"{last.task.training} seed {last.task.seed}: {last.state}")
 
     workers = choose_workers(options.workers, max(1, len(plan.tasks)))
