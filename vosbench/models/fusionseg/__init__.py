@@ -1,0 +1,1 @@
+"""FusionSeg: an appearance and a motion stream, fused pixel by pixel."""
