@@ -71,7 +71,7 @@ def prepare(
     if padding is None:
         padding = (weight.shape[2] // 2, weight.shape[3] // 2)
     if pays(like, weight):
-        return _Transformed(like, weight, bias, padding)
+        return Transformed(like, weight, bias, padding)
 
     def direct(x: Tensor) -> Tensor:
         return F.conv2d(x, weight, bias, padding=padding)
@@ -186,7 +186,7 @@ def matrices(length: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
     return first, second, third
 
 
-class _Transformed:
+class Transformed:
     """A convolution that transforms columns; images are (N, H, W * channels) inside.
 
     Without gradients, working memory is kept from call to call: asking the system for fresh memory can
@@ -214,6 +214,7 @@ class _Transformed:
         self.workspace: dict[str, Tensor] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Convolve (N, in_channels, H, W), H and W as prepared for; N may differ."""
         images, _, height, width = x.shape
         if height != self.tiling.inputs:
             raise ValueError(f"prepared for {self.tiling.inputs} rows, got {height}")

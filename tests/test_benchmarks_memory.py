@@ -1,0 +1,125 @@
+"""The pieces of the memory benchmark: that all programs compute the same, and what its report says."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vosbench.models.layers.recurrent import ConvGRU
+
+SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
+
+
+@pytest.fixture(scope="module")
+def speed():
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SPEED)
+        yield importlib.import_module("memory")
+    for name in {"memory", "memory_programs", "loader", "metrics", "tables"} - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def example():
+    torch.manual_seed(0)
+    memory = ConvGRU(17, 16, 7)
+    torch.nn.init.normal_(memory.inputs.bias)
+    return memory, torch.randn(1, 3, 17, 40, 27)
+
+
+def test_all_programs_compute_the_same(speed, example):
+    gaps = speed.differences(*example)
+    assert set(gaps) == {"vosbench", "direct", "fused"}
+    assert all(gap <= speed.AGREE for found in gaps.values() for gap in found.values())
+    # the transform is not the library's convolution to the last bit: it really was at work
+    assert gaps["vosbench"] != gaps["direct"]
+
+
+def test_other_weights_are_noticed(speed, example, monkeypatch):
+    def contestant(program, memory):
+        module = speed_contestant(program, memory)
+        if program == "naive":
+            torch.nn.init.zeros_(module.hidden[2].weight)
+        return module
+
+    speed_contestant = speed.contestant
+    monkeypatch.setattr(speed, "contestant", contestant)
+    gaps = speed.differences(*example)
+    assert all(found["states"] > 1e-3 for found in gaps.values())
+
+
+def test_operations_are_those_of_the_formula_without_the_transform(speed):
+    memory, x = speed.example(frames=2)
+    with speed.library_only():
+        assert 7 * speed.operations(memory, x) == speed.direct_operations(speed.INFERENCE)
+    assert 2 < speed.direct_operations(speed.INFERENCE) / (7 * speed.operations(memory, x)) < 4
+    assert speed.direct_operations(speed.INFERENCE) == pytest.approx(326e9, rel=0.01)
+
+
+def test_every_task_runs(speed, example):
+    memory, x = example
+    for name in speed.TASKS:
+        shapes = {
+            tuple(speed.task(name, program, speed.contestant(program, memory), x)().shape)
+            for program in speed.PROGRAMS
+        }
+        assert shapes == {(1, 3, 32 if name == speed.BOTH else 16, 40, 27)}
+
+
+def report(speed, ours):
+    runs, seconds = [], {"vosbench": ours, "direct": 1.8, "fused": 1.9, "naive": 2.0}
+    for name in speed.TASKS:
+        for round_, factor in ((1, 1.0), (2, 3.0), (3, 2.0)):
+            for program, value in seconds.items():
+                run = {"task": name, "program": program, "threads": 2, "round": round_}
+                runs.append({**run, "seconds": value * factor, "frames": 14})
+    return {
+        "runs": runs,
+        "limits": [
+            {"what": "convolution", "round": 1, "threads": 2, "rate": 300e9},
+            {"what": "product", "round": 1, "threads": 2, "rate": 200e9},
+            {"what": "convolution", "round": 1, "threads": 1, "rate": 900e9},
+        ],
+        "peaks": {name: dict.fromkeys(seconds, 123.4) for name in speed.TASKS},
+        "operations": 150e9,
+        "differences": {"vosbench": {"states": 1e-6, "gradients": 2e-6}},
+        "machine": {
+            "processor": "P",
+            "cores": 2,
+            "system": "S",
+            "load_before": 0.1,
+            "load_after": 0.2,
+            "versions": {"torch": "1"},
+            "commit": "0" * 40,
+            "changed": False,
+            "date": "2026-01-01",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "inference", "training"), [(1.0, "yes", "yes"), (1.25, "no", "yes"), (1.6, "no", "no")]
+)
+def test_the_report_says_which_targets_are_met(speed, seconds, inference, training):
+    text = speed.to_markdown(report(speed, seconds))
+    ratio = f"{2 / seconds:.2f}"
+    assert f"| naive / vosbench, inference | 2 | {ratio} | >= 1.8 | {inference} |" in text
+    assert f"| naive / vosbench, training step | 2 | {ratio} | >= 1.3 | {training} |" in text
+
+
+def test_the_report_counts_what_the_formula_and_what_the_transform_take(speed):
+    text = speed.to_markdown(report(speed, 1.0))
+    # 326 GFLOP in a median of two seconds
+    assert "| inference | vosbench | 2.000 | 163 | 0.54 | 2.00 (2.00 to 2.00) | 123 |" in text
+    assert "Limit: 300 GFLOP/s (convolution)." in text
+    assert "really does 75 GFLOP/s, 0.25 of the limit" in text
+    assert "All agree within 1e-05." in text
+
+
+def test_values_that_differ_are_reported(speed):
+    found = report(speed, 1.0)
+    found["differences"]["vosbench"]["gradients"] = float("nan")
+    assert "vosbench differ by more than 1e-05." in speed.to_markdown(found)
