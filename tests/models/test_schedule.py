@@ -4,7 +4,7 @@ from torch import nn
 
 from vosbench.config import OptimizerConfig, ScheduleConfig
 from vosbench.errors import InputError
-from vosbench.models.schedule import build_optimizer
+from vosbench.models.schedule import ParameterGroup, build_optimizer
 
 
 def rates(schedule, steps, optimizer=None):
@@ -67,3 +67,39 @@ def test_unknown_names():
         rates(ScheduleConfig("polly"), 1)
     with pytest.raises(InputError, match="did you mean rmsprop"):
         rates(ScheduleConfig(), 1, OptimizerConfig("rmsprob"))
+
+
+def test_groups_have_factors_of_their_own_and_one_schedule():
+    body, head, bias = (nn.Parameter(torch.zeros(1)) for _ in range(3))
+    groups = [
+        body,
+        ParameterGroup([head], lr=10),
+        ParameterGroup([bias], lr=20, weight_decay=0),
+        ParameterGroup([]),
+    ]
+    settings = OptimizerConfig(lr=1.0, weight_decay=0.5)
+    configured = build_optimizer(groups, settings, ScheduleConfig("poly", power=1.0), 4)
+    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    found = optimizer.param_groups
+    assert [group["params"] for group in found] == [[body], [head], [bias]]
+    assert [group["lr"] for group in found] == [1, 10, 20]
+    assert [group["weight_decay"] for group in found] == [0.5, 0.5, 0]
+    optimizer.step()
+    scheduler.step()
+    assert [group["lr"] for group in found] == [0.75, 7.5, 15]
+    assert [group["weight_decay"] for group in found] == [0.5, 0.5, 0]
+
+
+def test_the_weight_decay_of_groups_falls_with_step():
+    groups = [ParameterGroup([nn.Parameter(torch.zeros(1))], lr=2, weight_decay=3)]
+    schedule = ScheduleConfig("step", milestones=[1], gamma=0.1)
+    configured = build_optimizer(groups, OptimizerConfig(lr=1.0, weight_decay=0.5), schedule, 4)
+    configured["optimizer"].step()
+    configured["lr_scheduler"]["scheduler"].step()
+    (group,) = configured["optimizer"].param_groups
+    assert (group["lr"], group["weight_decay"]) == pytest.approx((0.2, 0.15))
+
+
+def test_nothing_to_train_is_an_error():
+    with pytest.raises(ValueError, match="empty"):
+        build_optimizer([], OptimizerConfig(), ScheduleConfig(), 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -15,6 +16,21 @@ from vosbench.errors import unknown_name
 
 WARMUP = 0.05
 """Share of a cosine schedule in which the learning rate rises."""
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that are trained faster or slower than the others, or decay otherwise.
+
+    Attributes:
+        parameters: what is trained.
+        lr: factor on the learning rate.
+        weight_decay: factor on the weight decay.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    lr: float = 1.0
+    weight_decay: float = 1.0
 
 
 class DecaySchedule(LambdaLR):
@@ -39,12 +55,15 @@ class DecaySchedule(LambdaLR):
 
 
 def build_optimizer(
-    parameters: Iterable[nn.Parameter], optimizer: OptimizerConfig, schedule: ScheduleConfig, steps: int
+    parameters: Iterable[nn.Parameter | ParameterGroup],
+    optimizer: OptimizerConfig,
+    schedule: ScheduleConfig,
+    steps: int,
 ) -> dict[str, Any]:
     """Return what `configure_optimizers` of a LightningModule returns.
 
     Args:
-        parameters: what is trained.
+        parameters: what is trained; groups have factors of their own, which the schedule leaves alone.
         optimizer: its settings.
         schedule: its settings; ``step`` and ``exponential`` advance per epoch, the others per step.
         steps: optimiser steps of the whole stage, for ``poly`` and ``cosine``.
@@ -52,7 +71,7 @@ def build_optimizer(
     Raises:
         InputError: unknown optimiser or schedule.
     """
-    built = _optimizer(parameters, optimizer)
+    built = _optimizer(_groups(parameters, optimizer), optimizer)
     if schedule.name == "constant":
         return {"optimizer": built}
     if schedule.name == "step":
@@ -70,7 +89,21 @@ def build_optimizer(
     raise unknown_name("schedule", schedule.name, ("constant", "step", "exponential", "poly", "cosine"))
 
 
-def _optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerConfig) -> Optimizer:
+def _groups(
+    parameters: Iterable[nn.Parameter | ParameterGroup], settings: OptimizerConfig
+) -> list[dict[str, Any]]:
+    plain: list[nn.Parameter] = []
+    groups: list[dict[str, Any]] = []
+    for each in parameters:
+        if isinstance(each, nn.Parameter):
+            plain.append(each)
+        elif each.parameters:
+            rates = {"lr": each.lr * settings.lr, "weight_decay": each.weight_decay * settings.weight_decay}
+            groups.append({"params": list(each.parameters), **rates})
+    return [{"params": plain}, *groups] if plain else groups
+
+
+def _optimizer(parameters: list[dict[str, Any]], settings: OptimizerConfig) -> Optimizer:
     lr, decay, eps = settings.lr, settings.weight_decay, settings.eps
     betas = (settings.momentum, 0.999)
     if settings.name == "sgd":
