@@ -11,7 +11,11 @@ from PIL import Image
 from vosbench.benchmark import compare as compare_module
 from vosbench.benchmark import job as job_module
 from vosbench.benchmark.compare import compare
+from vosbench.benchmark.evaluate import METRIC_VERSION
+from vosbench.benchmark.job import Contestant, Job
+from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.record import Record, record_path
+from vosbench.benchmark.store import content_hash
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.video import Segmentation
 from vosbench.errors import InputError
@@ -92,6 +96,71 @@ def test_only_methods_that_need_flow_carry_it(run):
     record = run(models=["centre_box"]).records[0]
     assert record.provenance["flow"] is None
     assert "flow" not in record.seconds_per_frame
+
+
+def test_a_plain_record_is_keyed_by_the_name_of_its_model(run):
+    """Labels, checkpoints and switches of suites must not move the keys of records that are there."""
+    record = next(item for item in run().records if (item.model, item.sequence) == ("centre_box", "dog"))
+    config = {
+        "model": "centre_box",
+        "weights": {"weights": "none"},
+        "flow": None,
+        "protocol": load_protocol(RULES).definition(),
+        "metrics": ["j", "f"],
+        "metric_version": METRIC_VERSION,
+    }
+    assert record.provenance["config"] == config
+    data = {"edition": "official", "data": record.provenance["data_hash"]}
+    assert record.key == content_hash(config | data)
+
+
+def test_switches_change_the_methods_that_have_them_and_their_records(run):
+    small = {"test_short_side": 32}
+    plain = run(models=["mpnet", "centre_box"], limit=1, settings=small)
+    changed = run(models=["mpnet", "centre_box"], limit=1, settings=small | {"threshold": 0.99})
+    assert {item.model: item.state for item in changed.outcomes} == {
+        "mpnet": "computed",
+        "centre_box": "kept",
+    }
+    before, after = (
+        next(item for item in result.records if item.model == "mpnet") for result in (plain, changed)
+    )
+    assert after.provenance["weights"]["variant"]["threshold"] == 0.99
+    assert after.provenance["weights"]["sha256"] == before.provenance["weights"]["sha256"]
+    with pytest.raises(InputError, match="--set treshold: none of mpnet has this switch"):
+        run(models=["mpnet"], settings={"treshold": 0.99})
+    with pytest.raises(InputError, match="do not fit a network with decoder_units=1"):
+        run(models=["mpnet"], settings={"decoder_units": 1})
+
+
+def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path, root):
+    models = tuple(
+        Contestant("mpnet", label, settings={"threshold": threshold, "test_short_side": 32})
+        for label, threshold in (("careful", 0.99), ("careless", 0.01))
+    )
+    job = Job(
+        dataset="davis16",
+        root=root,
+        split="val",
+        index=0,
+        sequence="blackswan",
+        models=models,
+        device="cpu",
+        protocol=load_protocol(RULES),
+        metrics=("j",),
+        flow="dis",
+        flow_settings={},
+        cache=None,
+        out=tmp_path / "out",
+        command="",
+        dry_run=False,
+    )
+    found = job_module.run_job(job)
+    assert [(item.model, item.state) for item in found] == [("careful", "computed"), ("careless", "computed")]
+    for label in ("careful", "careless"):
+        assert record_path(tmp_path / "out/records", "davis16", RULES, label, "blackswan").is_file()
+        assert (tmp_path / "out/masks/davis16" / label / "blackswan/00000.png").is_file()
+    assert [item.state for item in job_module.run_job(job)] == ["kept", "kept"]
 
 
 def test_a_second_run_computes_nothing(tmp_path, run, monkeypatch):

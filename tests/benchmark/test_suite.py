@@ -273,7 +273,7 @@ def test_rows_that_share_a_training_share_its_runs(suite, options, trainer):
     result = run_suite(suite, options(rows=["angle", "strict", "box"]))
     assert result.exit_status == 0
     assert len(trainer.calls) == 2, "one training, two seeds"
-    assert {key: sorted(tested.by_seed) for key, tested in result.tested.items()} == {
+    assert {key: sorted(tested.by_seed) for key, tested in result.cells.items()} == {
         ("angle", "davis16"): [0, 1],
         ("strict", "davis16"): [0, 1],
         ("box", "davis16"): [0],
@@ -287,8 +287,8 @@ def test_rows_that_share_a_training_share_its_runs(suite, options, trainer):
         "strict-seed0",
         "strict-seed1",
     }
-    assert result.tested["box", "davis16"].value.mean == pytest.approx(
-        np.mean(list(result.tested["box", "davis16"].value.by_seed.values()))
+    assert result.cells["box", "davis16"].value.mean == pytest.approx(
+        np.mean(list(result.cells["box", "davis16"].value.by_seed.values()))
     )
 
 
@@ -309,7 +309,7 @@ def test_a_second_run_trains_and_tests_nothing(suite, options, trainer, monkeypa
     assert len(trainer.calls) == calls
     assert {outcome.state for outcome in second.trainings.values()} == {"kept"}
     assert sum(name.endswith(": kept") for name in states) == 2 + 4
-    assert second.tested == first.tested
+    assert second.cells == first.cells
 
 
 def test_a_killed_suite_goes_on_with_the_run_it_was_in(suite, options, trainer):
@@ -350,8 +350,8 @@ def test_a_row_that_fails_stops_only_what_needs_it(suite, options, trainer, monk
         "training angle, seed 1: MemoryError: no room left",
         "training tuned, seed 1: needs angle, which failed: MemoryError: no room left",
     )
-    assert sorted(result.tested["angle", "davis16"].by_seed) == [0]
-    assert result.tested["box", "davis16"].value is not None
+    assert sorted(result.cells["angle", "davis16"].by_seed) == [0]
+    assert result.cells["box", "davis16"].value is not None
 
 
 def test_a_test_that_fails_is_told(suite, options, trainer):
@@ -359,7 +359,7 @@ def test_a_test_that_fails_is_told(suite, options, trainer):
     result = run_suite(broken, options(rows=["strict"], seeds=[0]))
     assert result.exit_status == 1
     assert "its weights do not fit a network with decoder_units=4" in result.failures[0]
-    assert result.tested["strict", "davis16"].value is None
+    assert result.cells["strict", "davis16"].value is None
 
 
 def test_a_dry_run_writes_nothing(tmp_path, suite, options, trainer):
@@ -554,8 +554,8 @@ def test_two_rows_of_a_suite_from_training_to_table(tmp_path):
     options = SuiteOptions(edition="mini", out=tmp_path, rows=["rgb", "angle"], seeds=[0, 1], workers=2)
     result = run_suite(short, options)
     assert result.failures == ()
-    assert {tested.sequences for tested in result.tested.values()} == {10, 12}
+    assert {tested.sequences for tested in result.cells.values()} == {10, 12}
     again = run_suite(short, options)
-    assert again.tested == result.tested
+    assert again.cells == result.cells
     assert "| 1 unit, GT angle field" in markdown(again, {})
     assert suite.rows.keys() == short.rows.keys()

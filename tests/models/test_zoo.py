@@ -116,6 +116,83 @@ def test_baselines_need_no_weights(tmp_path):
         zoo.load_method("centre_box", checkpoint=tmp_path / "a.ckpt")
 
 
+def test_switches_of_inference_are_changed(exported):
+    module, _ = exported
+    method, provenance = zoo.load_method("mpnet", settings={"threshold": 0.7, "test_short_side": 64})
+    assert (method.threshold, method.test_short_side) == (0.7, 64)
+    assert provenance["variant"]["threshold"] == 0.7
+    assert provenance["variant"]["decoder_units"] == 1
+    for name, value in module.state_dict().items():
+        assert torch.equal(method.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"treshold": 0.7}, "unknown key of model mpnet 'treshold': did you mean threshold"),
+        ({"threshold": 7}, "threshold"),
+        ({"decoder_units": 4}, "do not fit a network with decoder_units=4; train one like that"),
+    ],
+)
+def test_switches_that_cannot_be_changed(exported, settings, message):
+    with pytest.raises(InputError) as error:
+        zoo.load_method("mpnet", settings=settings)
+    assert message in str(error.value)
+    with pytest.raises(InputError, match="centre_box is a baseline: it has no switch"):
+        zoo.load_method("centre_box", settings=settings)
+
+
+def test_weights_that_never_fitted_are_not_blamed_on_a_switch(tmp_path):
+    checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    content["state_dict"].popitem()
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=r"not weights of mpnet \(size tiny\)"):
+        zoo.load_method("mpnet", checkpoint=tmp_path / "a.ckpt", settings={"threshold": 0.4})
+
+
+def test_a_switch_may_put_other_weights_into_a_part(exported, monkeypatch):
+    """A class says which switch loads which part; the checkpoint then fills the rest."""
+    module, _ = exported
+    real = zoo.build
+
+    def build(name, size, crf=None, **variant):
+        network = real(name, size, **variant)
+        if crf:
+            for key, value in network.state_dict().items():
+                if key.startswith("network.classifier") or key == part:
+                    value.fill_(7)
+        return network
+
+    part = next(key for key in module.state_dict() if key.endswith("weight"))
+    monkeypatch.setattr(zoo, "build", build)
+    monkeypatch.setattr(type(module), "replaceable", {"crf": part}, raising=False)
+    method, _ = zoo.load_method("mpnet", settings={"crf": "other.ckpt"})
+    assert (method.state_dict()[part] == 7).all()
+    rest = [key for key in module.state_dict() if not key.startswith(part)]
+    assert all(torch.equal(method.state_dict()[key], module.state_dict()[key]) for key in rest)
+
+
+def test_settings_are_read_as_yaml():
+    lines = ["threshold=0.4", "crf=true", "name=a=b", "weights=null", "crop=[1, 2]"]
+    assert zoo.parse_settings(lines) == {
+        "threshold": 0.4,
+        "crf": True,
+        "name": "a=b",
+        "weights": None,
+        "crop": [1, 2],
+    }
+    for line, message in (
+        ("threshold", "write KEY=VALUE"),
+        ("=1", "write KEY=VALUE"),
+        ("a=[", "cannot read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            zoo.parse_settings([line])
+    with pytest.raises(InputError, match="'a' is given twice"):
+        zoo.parse_settings(["a=1", "a=2"])
+
+
 def test_names():
     assert {"mpnet", "centre_box", "flow_threshold", "all_foreground"} <= set(zoo.METHOD_NAMES)
     with pytest.raises(InputError, match="did you mean mpnet"):

@@ -12,7 +12,7 @@ from vosbench.benchmark.executors import choose_workers
 from vosbench.benchmark.job import Job, Outcome
 from vosbench.benchmark.suite import Edition, FlowChoice, Ordering, Row, Suite
 from vosbench.benchmark.suite_statistics import BySeed, SeededDifference, Verdict, seeded_difference
-from vosbench.benchmark.suite_testing import Tested, gather, open_column, plan_tests, read_flows, rule_of
+from vosbench.benchmark.suite_testing import CellResult, gather, open_column, plan_tests, read_flows, rule_of
 from vosbench.benchmark.suite_train import TrainOutcome, plan_trainings, run_trainings
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
@@ -65,7 +65,7 @@ class SuiteResult:
         suite, edition, seeds: what was run.
         folder: where it is written.
         rows: those asked for, without those that the edition cannot have.
-        tested: (row, column) -> what was measured.
+        cells: (row, column) -> what was measured.
         judgements: of the orderings between the rows that were run.
         trainings: (training, seed) -> what became of it.
         failures: one line each.
@@ -77,7 +77,7 @@ class SuiteResult:
     seeds: tuple[int, ...]
     folder: Path
     rows: tuple[Row, ...]
-    tested: Mapping[tuple[str, str], Tested]
+    cells: Mapping[tuple[str, str], CellResult]
     judgements: tuple[Judgement, ...]
     trainings: Mapping[tuple[str, int], TrainOutcome]
     failures: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
         seeds=seeds,
         folder=folder,
         rows=rows,
-        tested=tested,
+        cells=tested,
         judgements=() if options.dry_run else tuple(_judge(suite, rows, tested)),
         trainings=outcomes,
         failures=(*_failed_trainings(outcomes), *_failed_tests(jobs, done)),
@@ -165,7 +165,9 @@ def _tell(progress: Progress | None) -> Callable[[int, int, Outcome], None] | No
     return lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}: {last.state}")
 
 
-def _judge(suite: Suite, rows: Sequence[Row], tested: Mapping[tuple[str, str], Tested]) -> list[Judgement]:
+def _judge(
+    suite: Suite, rows: Sequence[Row], tested: Mapping[tuple[str, str], CellResult]
+) -> list[Judgement]:
     here = {row.name for row in rows}
     return [
         _judge_one(suite, ordering, tested)
@@ -174,7 +176,7 @@ def _judge(suite: Suite, rows: Sequence[Row], tested: Mapping[tuple[str, str], T
     ]
 
 
-def _judge_one(suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str], Tested]) -> Judgement:
+def _judge_one(suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str], CellResult]) -> Judgement:
     column = suite.columns[ordering.column]
     first, second = (
         _seeds_of(suite, name, tested[name, column.name].by_seed, tested[other, column.name].by_seed)

@@ -73,7 +73,7 @@ class SuiteTest:
 
 
 @dataclass(frozen=True)
-class Tested:
+class CellResult:
     """What testing one row in one column gave.
 
     Attributes:
@@ -195,14 +195,14 @@ def _contestants(
 
 def gather(
     tests: Sequence[SuiteTest], jobs: Sequence[Job], outcomes: Sequence[Outcome]
-) -> dict[tuple[str, str], Tested]:
+) -> dict[tuple[str, str], CellResult]:
     """Return (row, column) -> what the records of its jobs say."""
     records: dict[tuple[str, str], list[Record]] = {}
     places = (job.out.name for job in jobs for _ in job.models)
     for place, outcome in zip(places, outcomes, strict=True):
         if outcome.record is not None:
             records.setdefault((place, outcome.model), []).append(outcome.record)
-    return {(test.row.name, test.column.name): _tested(test, records) for test in tests}
+    return {(test.row.name, test.column.name): _cell_result(test, records) for test in tests}
 
 
 def rule_of(column: Column) -> Rule:
@@ -211,14 +211,14 @@ def rule_of(column: Column) -> Rule:
     return lambda names: aggregation(column.metric, names, protocol)
 
 
-def _tested(test: SuiteTest, records: Mapping[tuple[str, str], Sequence[Record]]) -> Tested:
+def _cell_result(test: SuiteTest, records: Mapping[tuple[str, str], Sequence[Record]]) -> CellResult:
     by_seed = {
         seed: _rows(test, records[test.column.name, contestant.label])
         for seed, contestant in test.contestants.items()
         if (test.column.name, contestant.label) in records
     }
     value = seeded_value(by_seed, rule_of(test.column)) if by_seed else None
-    return Tested(value, by_seed, test.length, test.flow)
+    return CellResult(value, by_seed, test.length, test.flow)
 
 
 def _rows(test: SuiteTest, records: Sequence[Record]) -> dict[str, dict[str, float | None]]:

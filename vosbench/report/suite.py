@@ -13,7 +13,7 @@ from vosbench.benchmark.store import environment, now
 from vosbench.benchmark.suite import Column, Ordering, Row, Suite
 from vosbench.benchmark.suite_run import Judgement, SuiteResult
 from vosbench.benchmark.suite_statistics import SeededDifference, SeededValue
-from vosbench.benchmark.suite_testing import Tested
+from vosbench.benchmark.suite_testing import CellResult
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
 from vosbench.files import write_text
@@ -120,10 +120,10 @@ def as_json(result: SuiteResult, published: Published) -> dict[str, Any]:
                 "title": row.title,
                 "columns": {
                     column.name: _cell_json(
-                        result.tested[row.name, column.name], published.get((row.name, column.name))
+                        result.cells[row.name, column.name], published.get((row.name, column.name))
                     )
                     for column in suite.columns_of(row)
-                    if (row.name, column.name) in result.tested
+                    if (row.name, column.name) in result.cells
                 },
             }
             for row in result.rows
@@ -218,7 +218,7 @@ def _values_table(result: SuiteResult, published: Published) -> str:
     for row in result.rows:
         cells = [row.title]
         for column in columns:
-            tested = result.tested.get((row.name, column.name))
+            tested = result.cells.get((row.name, column.name))
             cells += [
                 _cell(column, tested, len(result.seeds), learns=row.training is not None),
                 show(column.metric, published.get((row.name, column.name))),
@@ -232,7 +232,7 @@ def _column_title(column: Column) -> str:
     return f"{column.title or where}, {column.metric} {arrow(column.metric)}"
 
 
-def _cell(column: Column, tested: Tested | None, seeds: int, *, learns: bool) -> str:
+def _cell(column: Column, tested: CellResult | None, seeds: int, *, learns: bool) -> str:
     if tested is None or tested.value is None:
         return ABSENT
     value = tested.value
@@ -262,7 +262,7 @@ def _orderings_table(result: SuiteResult, published: Published) -> str:
 
 def _flow_notes(result: SuiteResult) -> list[str]:
     rows: dict[str, list[str]] = {}
-    for (row, column), tested in result.tested.items():
+    for (row, column), tested in result.cells.items():
         if tested.flow:
             rows.setdefault(f"{column}: {tested.flow}", []).append(row)
     everywhere = len(result.rows)
@@ -272,7 +272,7 @@ def _flow_notes(result: SuiteResult) -> list[str]:
     ]
 
 
-def _cell_json(tested: Tested, published: float | None) -> dict[str, Any]:
+def _cell_json(tested: CellResult, published: float | None) -> dict[str, Any]:
     value = tested.value
     return {
         "mean": None if value is None else _number(value.mean),
