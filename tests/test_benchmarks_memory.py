@@ -69,6 +69,12 @@ def test_every_task_runs(speed, example):
         assert shapes == {(1, 3, 32 if name == speed.BOTH else 16, 40, 27)}
 
 
+def test_a_process_remembers_its_most_memory(speed):
+    before = speed.most_memory()
+    torch.ones(2**26)
+    assert before + 100 < speed.most_memory() < before + 600
+
+
 def report(speed, ours):
     runs, seconds = [], {"vosbench": ours, "direct": 1.8, "fused": 1.9, "naive": 2.0}
     for name in speed.TASKS:

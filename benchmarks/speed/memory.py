@@ -13,11 +13,11 @@ import argparse
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -205,24 +205,31 @@ def measure_threads(threads: int, count: int, memory: ConvGRU, x: Tensor) -> tup
 
 
 def peak(name: str, program: str) -> float:
-    """MiB by which a process grows when it does a task once."""
+    """MiB by which this process grows when it does a task once, above the most it had before."""
     memory, x = example()
     work = task(name, program, contestant(program, memory), x)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = most_memory()
     work()
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return grown / (2**20 if sys.platform == "darwin" else 2**10)
+    return most_memory() - before
+
+
+def most_memory() -> float:
+    """The most resident memory this process has had, MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def peaks() -> dict[str, dict[str, float]]:
-    """Task -> program -> what `peak` says in a process of its own; call it while this process is small."""
-    found: dict[str, dict[str, float]] = {}
-    for name in TASKS:
-        for program in PROGRAMS:
-            command = [sys.executable, str(Path(__file__).resolve()), "--peak", name, program]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-            found.setdefault(name, {})[program] = float(done.stdout)
-    return found
+    """Task -> program -> what `peak` says in a process of its own.
+
+    These are forks: call it before anything is computed here, when there are no threads to lose.
+    """
+    with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        return {name: {program: pool.apply(peak, (name, program)) for program in PROGRAMS} for name in TASKS}
 
 
 def example(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> tuple[ConvGRU, Tensor]:
@@ -358,15 +365,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, _cores()}))
     parser.add_argument("--out", type=Path, default=HERE / "results")
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
     given = _arguments()
-    if given.peak is not None:
-        print(peak(*given.peak))
-        return
     report = measure(given.threads, given.rounds)
     given.out.mkdir(parents=True, exist_ok=True)
     text = to_markdown(report)
