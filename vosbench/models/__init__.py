@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
 
 METHODS: dict[str, str] = {
+    "fusionseg": "vosbench.models.fusionseg.module:FusionSeg",
     "lvo": "vosbench.models.lvo.module:LVO",
     "mpnet": "vosbench.models.mpnet.module:MPNet",
 }

@@ -1,0 +1,135 @@
+"""What FusionSeg's streams are given: pictures of flow, their size, and weights to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vosbench.data.transforms import resize_flow
+from vosbench.data.video import FlowField, Video
+from vosbench.errors import InputError
+from vosbench.flow.encodings import colour_wheel
+from vosbench.models.base import Size
+from vosbench.models.fusionseg.network import Stream, StreamName
+from vosbench.models.layers.preprocessing import Convention
+from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.zoo import read_state
+from vosbench.tensor_files import is_file, read_tensors
+
+RANDOM = "random"
+LEAST = (289, 513)
+"""Height and width that pictures are padded to, as in the released code: a grid of 37 x 65."""
+
+LastFlow = Literal["negated", "repeated"]
+LAST_FLOWS: tuple[LastFlow, ...] = ("negated", "repeated")
+
+
+def every_field(flow: Tensor, frames: int, last: LastFlow) -> Tensor:
+    """Return a field for every frame, (B, T, 2, H, W), of (B, T-1 or T, 2, H, W).
+
+    Args:
+        flow: pixels.
+        frames: T.
+        last: what the last frame is given where it has none: the field before it, ``"negated"`` or
+            ``"repeated"``.
+
+    Raises:
+        InputError: a clip of one frame without flow.
+    """
+    missing = frames - flow.shape[1]
+    if not missing:
+        return flow
+    if not flow.shape[1]:
+        raise InputError("fusionseg: clips of one frame need the flow to the next: set clip.flow_beyond=true")
+    final = flow[:, -1:] if last == "repeated" else -flow[:, -1:]
+    return torch.cat([flow, *[final] * missing], dim=1)
+
+
+def field_of(video: Video, index: int, last: LastFlow) -> FlowField:
+    """Return the flow of one frame, (2, H, W) pixels.
+
+    The released code takes the flow to the frame before for the last one. A video of T frames that
+    comes with T fields has it; most come with T-1, see `every_field`.
+    """
+    assert video.flow is not None
+    if index < len(video.flow):
+        return video.flow[index]
+    before = np.asarray(video.flow[index - 1])
+    return before if last == "repeated" else -before
+
+
+def flow_picture(flow: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Resize flow and paint it with the colour wheel, full saturation at the largest vector of a frame.
+
+    Args:
+        flow: (N, 2, H, W) pixels.
+        size: height and width of the result; None keeps them.
+
+    Returns:
+        (N, 3, H, W) uint8 RGB.
+    """
+    if size is not None and size != tuple(flow.shape[-2:]):
+        flow = resize_flow(flow, *size)
+    return colour_wheel(flow)
+
+
+def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (N, 3, H, W) frames bilinearly without aliasing; floating point unless nothing changes."""
+    if size == tuple(frames.shape[-2:]):
+        return frames
+    return F.interpolate(frames.float(), size, mode="bilinear", antialias=True)
+
+
+def fitted_size(height: int, width: int, longest: int | None) -> tuple[int, int]:
+    """Return height and width made smaller until the longer is at most `longest`; None keeps them."""
+    scale = 1.0 if longest is None else min(1.0, longest / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def padded(frames: Tensor, least: tuple[int, int]) -> Tensor:
+    """Add black at the bottom and at the right of (N, 3, H, W) until it is at least as large as `least`."""
+    height, width = frames.shape[-2:]
+    return F.pad(frames, (0, max(0, least[1] - width), 0, max(0, least[0] - height)))
+
+
+def load_stream(
+    stream: Stream, name: StreamName, weights: str | None, size: Size, convention: Convention
+) -> None:
+    """Load what a stream starts from.
+
+    Args:
+        stream: changed in place.
+        name: which one it is.
+        weights: a name of torchvision; a file with a ResNet or a stream; weights of fusionseg, of which
+            the stream of the same name is taken; ``"random"`` or None, nothing.
+        size: of the network.
+        convention: of the network.
+
+    Raises:
+        InputError: there are no such weights, or they are of something else.
+    """
+    if weights is None or weights == RANDOM:
+        return
+    path = Path(weights)
+    if not is_file(weights) or not any(key.startswith("network.") for key in read_tensors(path)):
+        load_pretrained(stream, weights)
+        return
+    state, described = read_state(path)
+    wanted = {"name": "fusionseg", "size": size, "convention": convention}
+    found = {**wanted, **described, **described.get("variant", {})}
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise InputError(f"{path}: weights with {key}={found[key]}, fusionseg needs {key}={value}")
+    part = f"network.{name}."
+    own = {key.removeprefix(part): value for key, value in state.items() if key.startswith(part)}
+    if not own:
+        raise InputError(f"{path}: has no {name} stream; train it with stage={name}")
+    try:
+        stream.load_state_dict(own)
+    except RuntimeError:
+        raise InputError(f"{path}: not weights of a stream of fusionseg (size {size})") from None

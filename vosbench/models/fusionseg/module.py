@@ -1,0 +1,332 @@
+"""FusionSeg: training and inference around `FusionSegNet`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vosbench.config import StageConfig, load_stage
+from vosbench.data.video import VOID, IdMap, Segmentation, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.models.base import Inspection, Size, Task
+from vosbench.models.fusionseg.inputs import (
+    LAST_FLOWS,
+    LEAST,
+    LastFlow,
+    every_field,
+    field_of,
+    fitted_size,
+    flow_picture,
+    load_stream,
+    padded,
+    resized,
+)
+from vosbench.models.fusionseg.network import (
+    FUSIONS,
+    STREAMS,
+    TINY,
+    VARIANTS,
+    FusionSegNet,
+    StreamName,
+    Widths,
+)
+from vosbench.models.layers.preprocessing import CONVENTIONS, Convention, normalise
+from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
+from vosbench.models.schedule import ParameterGroup, build_optimizer
+from vosbench.models.switches import require, require_count, require_share
+
+WIDTHS = {"full": Widths(), "tiny": TINY}
+NORMS = ("frozen", "trained")
+STAGES = ("appearance", "motion", "joint")
+_FILES = ("appearance_weights", "motion_weights")
+"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
+
+
+class FusionSeg(pl.LightningModule):
+    """FusionSeg: what looks like an object, what moves like one, and a small network that decides.
+
+    Args:
+        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        stream: ``joint``, ``appearance`` (A of the paper) or ``motion`` (M). A single stream can be had of
+            a joint checkpoint, too.
+        fusion: of the joint model, ``paper`` or ``released``.
+        appearance_weights: what training starts from: a name of torchvision's, a file, weights of
+            fusionseg, or ``random``; None is random, too.
+        motion_weights: the same for the motion stream.
+        norm: batch normalisation of both streams, ``frozen`` or ``trained``; None: frozen, trained when tiny.
+        convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as the
+            released ones do.
+        head_lr: factor on the learning rate of the classifiers.
+        fusion_lr: factor on that of the fusion.
+        fusion_bias_lr: factor on that of its biases.
+        longest_side: larger frames are made smaller for inference, pixels; None for any size.
+        pad: add black at the right and at the bottom, to 289 x 513 at least; None: true, false when tiny.
+        last_flow: flow of the last frame where the video comes without the one to the frame before: the
+            field before it, ``negated`` or ``repeated``.
+        threshold: probability above which a pixel is foreground.
+
+    Raises:
+        InputError: a value outside its choices.
+    """
+
+    task: Task = "unsupervised"
+    recipe = "fusionseg"
+    stages = STAGES
+    inspectable: ClassVar[Mapping[str, str]] = {
+        "appearance": "what the appearance stream holds for an object",
+        "motion": "what the motion stream holds for an object",
+        "branches": "chosen channels of the branches of the fusion, each frame's largest value is 1",
+    }
+
+    def __init__(
+        self,
+        size: Size = "full",
+        stream: str = "joint",
+        fusion: str = "paper",
+        appearance_weights: str | None = None,
+        motion_weights: str | None = None,
+        norm: str | None = None,
+        convention: Convention = "torchvision",
+        head_lr: float = 10.0,
+        fusion_lr: float = 10.0,
+        fusion_bias_lr: float = 20.0,
+        longest_side: int | None = 513,
+        pad: bool | None = None,
+        last_flow: LastFlow = "negated",
+        threshold: float = 0.5,
+    ) -> None:
+        super().__init__()
+        require("fusionseg", "size", size, tuple(WIDTHS))
+        require("fusionseg", "stream", stream, VARIANTS)
+        require("fusionseg", "fusion", fusion, FUSIONS)
+        require("fusionseg", "convention", convention, CONVENTIONS)
+        require("fusionseg", "last_flow", last_flow, LAST_FLOWS)
+        require_share("fusionseg", "threshold", threshold)
+        if norm is not None:
+            require("fusionseg", "norm", norm, NORMS)
+        if pad is not None:
+            require("fusionseg", "pad", pad, (False, True))
+        if longest_side is not None:
+            require_count("fusionseg", "longest_side", longest_side, 32, "pixels")
+        factors = {"head_lr": head_lr, "fusion_lr": fusion_lr, "fusion_bias_lr": fusion_bias_lr}
+        for key, factor in factors.items():
+            if not (isinstance(factor, int | float) and factor >= 0):
+                raise InputError(f"fusionseg: {key} is {factor!r}, it must be a number from 0 on")
+        self.save_hyperparameters()
+        self.convention: Convention = convention
+        self.longest_side = longest_side
+        self.pad = size != "tiny" if pad is None else pad
+        self.last_flow: LastFlow = last_flow
+        self.threshold = threshold
+        self.needs_flow = stream != "appearance"
+        self.inspection: Inspection | None = None
+        norm = norm or ("trained" if size == "tiny" else "frozen")
+        self.network = FusionSegNet(stream, fusion, WIDTHS[size], convention, frozen_norm=norm == "frozen")
+        self.stage: StageConfig | None = None
+        self.stage_name = stream
+        self.network.train_stage(stream)
+        cast(Any, self).register_load_state_dict_pre_hook(_leave_out_absent_parts)
+
+    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
+        """Load what the streams start from, choose what is trained and what `configure_optimizers` sets up.
+
+        Args:
+            name: a stage of the recipe.
+            settings: its settings, by default those of the packaged recipe.
+
+        Raises:
+            InputError: the recipe has no such stage, the variant has nothing to train in it, or weights
+                are missing or of something else.
+        """
+        if name not in STAGES:
+            raise unknown_name("stage of fusionseg", name, STAGES)
+        stream = self.hparams["stream"]
+        if stream not in ("joint", name):
+            raise InputError(f"fusionseg: stream={stream} has nothing to train there, write stage={stream}")
+        self.stage = settings or load_stage(self.recipe, name)
+        self.stage_name = name
+        self.needs_flow = name != "appearance"
+        for each, module in self.network.streams.items():
+            load_stream(module, each, self.hparams[f"{each}_weights"], self.hparams["size"], self.convention)
+        self.network.train_stage(name)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and schedule of the stage, for what it trains."""
+        stage = self.stage or load_stage(self.recipe, self.stage_name)
+        attached = self._trainer is not None
+        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
+        return build_optimizer(self._groups(), stage.optimizer, stage.schedule, steps)
+
+    def _groups(self) -> list[nn.Parameter | ParameterGroup]:
+        trained = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
+        factors = self.hparams
+        if self.stage_name == "joint":
+            weights = [p for name, p in trained.items() if name.endswith("weight")]
+            biases = [p for name, p in trained.items() if name.endswith("bias")]
+            return [
+                ParameterGroup(weights, lr=factors["fusion_lr"]),
+                ParameterGroup(biases, lr=factors["fusion_bias_lr"]),
+            ]
+        head = [p for name, p in trained.items() if ".head." in name]
+        body: list[nn.Parameter] = [p for name, p in trained.items() if ".head." not in name]
+        return [*body, ParameterGroup(head, lr=factors["head_lr"])]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write into the checkpoint which network it is of."""
+        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
+        checkpoint["vosbench"] = {"name": "fusionseg", "size": self.hparams["size"], "variant": variant}
+
+    def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
+        """Return logits of background and foreground, (B, T, 2, H, W).
+
+        Args:
+            frames: (B, T, 3, H, W) RGB in 0..255.
+            flow: (B, T-1 or T, 2, H, W) pixels to the next frame; None without motion stream.
+        """
+        pictures = self._pictures(frames, flow)
+        logits: Tensor = self.network(pictures.get("appearance"), pictures.get("motion"))
+        return logits.reshape(*frames.shape[:2], *logits.shape[1:])
+
+    def _pictures(self, frames: Tensor, flow: Tensor | None) -> dict[StreamName, Tensor]:
+        """Return the normalised pixels of each stream that there are data for, (B * T, 3, H, W)."""
+        found: dict[StreamName, Tensor] = {"appearance": normalise(frames.flatten(0, 1), self.convention)}
+        if flow is not None:
+            fields = every_field(flow, frames.shape[1], self.last_flow).flatten(0, 1)
+            found["motion"] = normalise(flow_picture(fields), self.convention)
+        return found
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over frames and pixels, void ones left out.
+
+        Over an eighth of the pixels for a stream, all of them for the fusion.
+        """
+        logits = self._logits(batch, grid=True)
+        target = shrink_masks(_merged(batch["masks"]), logits.shape[-2:])
+        losses = F.cross_entropy(logits.float(), target.long(), ignore_index=VOID, reduction="none")
+        loss = mean_over_known(losses, target)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log the intersection over union of the foreground, the mean over frames that have masks."""
+        probability = self._logits(batch, grid=False).float().softmax(dim=1)[:, 1]
+        target = _merged(batch["masks"])
+        seen = (target != VOID).flatten(1).any(dim=1)
+        iou = frame_iou(probability[seen] > self.threshold, target[seen])
+        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
+
+    def _logits(self, batch: dict[str, Tensor], *, grid: bool) -> Tensor:
+        """Return (B * T, 2, H, W) logits of what the stage trains; of a stream at an eighth, if wanted."""
+        if self.stage_name == "joint":
+            fused: Tensor = self(batch["frames"], batch.get("flow"))
+            return fused.flatten(0, 1)
+        name: StreamName = "motion" if self.stage_name == "motion" else "appearance"
+        pictures = self._pictures(batch["frames"], batch.get("flow") if name == "motion" else None)
+        stream = self.network.streams[name]
+        logits: Tensor = stream.scores(pictures[name]) if grid else stream(pictures[name])
+        return logits
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Segment frame by frame.
+
+        Args:
+            video: T frames, with flow if there is a motion stream: T-1 fields, or T, the last one from
+                the last frame to the one before.
+            first_mask: not used, the method is unsupervised.
+
+        Raises:
+            InputError: the video has no flow and the motion stream needs it, or a map to inspect is not
+                there.
+        """
+        if "motion" in self.network.streams and video.flow is None:
+            raise InputError(f"video {video.name}: fusionseg with its motion stream needs optical flow")
+        if "motion" in self.network.streams and not video.flow:
+            raise InputError(f"video {video.name} has one frame: fusionseg's motion stream compares two")
+        self._check_inspection()
+        return Segmentation(self._masks(video), len(video))
+
+    def _masks(self, video: Video) -> Iterator[IdMap]:
+        self.eval()
+        for index in range(len(video)):
+            yield (self.probability(video, index) > self.threshold).astype(np.uint8)
+
+    @torch.inference_mode()
+    def probability(self, video: Video, index: int) -> NDArray[np.float32]:
+        """Return the probability, (H, W) float32, that each pixel of frame `index` is foreground."""
+        frame = torch.from_numpy(np.array(video.frames[index])).to(self.device).permute(2, 0, 1)[None]
+        height, width = frame.shape[-2:]
+        size = fitted_size(height, width, self.longest_side)
+        logits: dict[StreamName, Tensor] = {}
+        for name in self.network.streams:
+            picture = resized(frame, size) if name == "appearance" else self._flow_picture(video, index, size)
+            if self.pad:
+                picture = padded(picture, LEAST)
+            logits[name] = self.network.logits(name, normalise(picture, self.convention))
+            self._show(index, name, name, _cropped(logits[name].softmax(dim=1), size)[0, 1])
+        found = self._fused(index, list(logits.values()), size)
+        probability = _cropped(found.float().softmax(dim=1)[:, 1:], size)
+        if size != (height, width):
+            probability = enlarge(probability, (height, width))
+        result: NDArray[np.float32] = probability[0, 0].cpu().numpy()
+        return result
+
+    def _flow_picture(self, video: Video, index: int, size: tuple[int, int]) -> Tensor:
+        field = np.array(field_of(video, index, self.last_flow), dtype=np.float32)
+        return flow_picture(torch.from_numpy(field)[None].to(self.device), size)
+
+    def _fused(self, index: int, logits: list[Tensor], size: tuple[int, int]) -> Tensor:
+        fusion = self.network.fusion
+        if fusion is None:
+            return logits[0]
+        if self.inspection is not None and "branches" in self.inspection.maps:
+            parts = [_cropped(part, size)[0] for part in fusion.parts(*logits)]
+            for channel in self.inspection.channels:
+                largest = max(float(part[channel].max()) for part in parts) or 1.0
+                for branch, part in zip(fusion.branches, parts, strict=True):
+                    self._show(index, "branches", f"branch {branch} {channel}", part[channel] / largest)
+        result: Tensor = fusion(*logits)
+        return result
+
+    def _check_inspection(self) -> None:
+        if self.inspection is None:
+            return
+        fusion, stream = self.network.fusion, self.hparams["stream"]
+        for name in self.inspection.maps:
+            if fusion is None and name != stream:
+                raise InputError(f"fusionseg: stream={stream} has nothing to inspect but '{stream}'")
+        if fusion is None or "branches" not in self.inspection.maps:
+            return
+        if not all(0 <= channel < fusion.channels for channel in self.inspection.channels):
+            last, given = fusion.channels - 1, self.inspection.channels
+            raise InputError(f"fusionseg: channels of branches are 0 to {last}, not {given}")
+
+    def _show(self, index: int, name: str, title: str, values: Tensor) -> None:
+        if self.inspection is not None and name in self.inspection.maps:
+            self.inspection.show(index, title, values.float().cpu().numpy())
+
+
+def _merged(masks: Tensor) -> Tensor:
+    """(B, T, H, W) ids -> (B * T, H, W) uint8: any object is foreground, 255 stays void."""
+    flat = masks.flatten(0, 1)
+    return torch.where(flat == VOID, flat, (flat > 0).to(flat.dtype))
+
+
+def _cropped(values: Tensor, size: tuple[int, int]) -> Tensor:
+    return values[..., : size[0], : size[1]]
+
+
+def _leave_out_absent_parts(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Leave the other stream and the fusion of a joint checkpoint out where there is one stream."""
+    network = module.network
+    assert isinstance(network, FusionSegNet)
+    for part in (*STREAMS, "fusion"):
+        if getattr(network, part) is None:
+            for key in [key for key in state if key.startswith(f"{prefix}network.{part}.")]:
+                del state[key]
