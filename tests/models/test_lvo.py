@@ -324,6 +324,18 @@ def test_appearance_weights_of_a_file(tmp_path):
     assert (model.network.appearance.fc6.bias == 3).all()
 
 
+def test_appearance_weights_of_a_run(tmp_path):
+    """Stage appearance is run once; every variant of the memory starts from it."""
+    trained = tiny(appearance="deeplab_v1_fc6", motion="none")
+    weights = checkpoint(tmp_path / "lvo.ckpt", trained)
+    model = tiny(appearance="deeplab_v1_conv5", appearance_weights=weights)
+    model.configure_stage("memory")
+    expected = trained.network.appearance.state_dict()
+    assert all(torch.equal(v, expected[key]) for key, v in model.network.appearance.state_dict().items())
+    with pytest.raises(InputError, match=r"lvo\.ckpt: its lvo has another appearance network"):
+        tiny(appearance="deeplab_v2", appearance_weights=weights).configure_stage("memory")
+
+
 def test_a_checkpoint_holds_all_weights_and_no_paths(tmp_path):
     weights = checkpoint(tmp_path / "mpnet.ckpt", build("mpnet", "tiny"))
     model = tiny(motion_weights=weights, window=5, step=2)

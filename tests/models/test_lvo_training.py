@@ -101,7 +101,7 @@ def test_the_tiny_recipe_runs_through_both_stages(mini, tmp_path):
     write_mini("voc2012", mini, scenes=8)
     run = fit(
         arguments(
-            *(mini, tmp_path, "recipe=lvo_tiny", "stage=all", "data.scale=1.0", "recipe.appearance.epochs=1"),
+            *(mini, tmp_path, "recipe=lvo_tiny", "stage=all", "recipe.appearance.epochs=1"),
             *("recipe.appearance.epoch_length=8", "recipe.memory.epochs=1", "recipe.memory.epoch_length=2"),
             *("recipe.memory.clip.length=3", "recipe.memory.augment.stop_frames=1"),
         )

@@ -22,7 +22,6 @@ from vosbench.inference.windows import STEP, WINDOW, stream_windows
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.layers.deeplab import CLASSES
 from vosbench.models.layers.preprocessing import Convention, normalise
-from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.lvo.network import (
     APPEARANCES,
     DEEPLABS,
@@ -36,6 +35,7 @@ from vosbench.models.lvo.network import (
 from vosbench.models.lvo.streams import (
     ZOO,
     field_of_every_frame,
+    load_appearance,
     load_motion,
     motion_code,
 )
@@ -61,8 +61,8 @@ class LVO(pl.LightningModule):
             ``rgb`` or ``none``.
         appearance_pretrain: ``voc``: stage ``appearance`` fine-tunes the DeepLab on PASCAL VOC;
             ``imagenet``: it keeps its classification weights.
-        appearance_weights: what training starts from: a name of torchvision's, a file, or None for
-            random weights.
+        appearance_weights: what training starts from: a name of torchvision's, a file (also a checkpoint
+            of stage ``appearance``), or None for random weights.
         appearance_norm: batch normalisation while the DeepLab is fine-tuned, ``frozen`` or ``trained``;
             None: frozen, trained when tiny.
         convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as those
@@ -179,7 +179,7 @@ class LVO(pl.LightningModule):
         self.stage_name = name
         self.needs_flow = keys["motion"] != "none" and name == "memory"
         if self.network.appearance is not None and keys["appearance_weights"] is not None:
-            load_pretrained(self.network.appearance, keys["appearance_weights"])
+            load_appearance(self.network.appearance, keys["appearance_weights"])
         if self.network.motion is not None:
             load_motion(self.network.motion, keys["motion_weights"], keys["size"], self.angle)
         norm = keys["appearance_norm"] or ("trained" if keys["size"] == "tiny" else "frozen")

@@ -1,20 +1,23 @@
-"""What LVO's motion stream is given: encoded flow and the weights of an MP-Net."""
+"""What LVO's two streams are given: weights of other networks, and encoded flow."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vosbench.data.transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field
 from vosbench.models.base import Size
+from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.mpnet.network import MotionPatternNet
 from vosbench.models.zoo import WEIGHTS, read_state
+from vosbench.tensor_files import is_file, read_tensors
 
 ZOO, RANDOM = "zoo", "random"
+_APPEARANCE = "network.appearance."
 
 
 def motion_code(flow: Tensor, short_side: int, angle: Angle) -> Tensor:
@@ -37,6 +40,29 @@ def field_of_every_frame(flow: Tensor, frames: int) -> Tensor:
     """Return (B, T, 2, H, W) of (B, T-1 or T, 2, H, W): the last frame keeps the field before it ([ours])."""
     missing = frames - flow.shape[1]
     return torch.cat([flow, *[flow[:, -1:]] * missing], dim=1)
+
+
+def load_appearance(network: nn.Module, weights: str) -> None:
+    """Load weights of a DeepLab: published ones, or those that a run of stage ``appearance`` left.
+
+    Args:
+        network: what they are for.
+        weights: a checkpoint of LVO, or what `load_pretrained` takes.
+
+    Raises:
+        InputError: there are no such weights, or they are of something else.
+    """
+    own = {}
+    if is_file(weights):
+        tensors = read_tensors(Path(weights)).items()
+        own = {key.removeprefix(_APPEARANCE): value for key, value in tensors if key.startswith(_APPEARANCE)}
+    if not own:
+        load_pretrained(network, weights)
+        return
+    try:
+        network.load_state_dict(own)
+    except RuntimeError:
+        raise InputError(f"{weights}: its lvo has another appearance network or size") from None
 
 
 def load_motion(network: MotionPatternNet, weights: str, size: Size, angle: Angle) -> None:
