@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vosbench.models.layers.preprocessing import CONVENTIONS, normalise
+from vosbench.models.layers.preprocessing import SCALINGS, normalise
 
 # one pixel: red 255, green 128, blue 0
 PIXEL = torch.tensor([255, 128, 0], dtype=torch.uint8)[:, None, None]
@@ -14,12 +14,17 @@ def test_caffe_has_blue_first_and_subtracts_a_mean():
     assert normalise(PIXEL, "caffe").flatten().tolist() == pytest.approx(expected, abs=1e-4)
 
 
+def test_detectron_is_caffe_with_a_mean_of_its_own():
+    expected = [0 - 102.9801, 128 - 115.9465, 255 - 122.7717]
+    assert normalise(PIXEL, "detectron").flatten().tolist() == pytest.approx(expected, abs=1e-4)
+
+
 def test_torchvision_has_red_first_and_unit_deviation():
     expected = [(1 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224, (0 - 0.406) / 0.225]
     assert normalise(PIXEL, "torchvision").flatten().tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", SCALINGS)
 @pytest.mark.parametrize("shape", [(3, 4, 5), (2, 3, 4, 5), (2, 6, 3, 4, 5)])
 def test_any_number_of_dimensions_and_either_type(convention, shape):
     frames = torch.randint(0, 256, shape, dtype=torch.uint8)
@@ -33,5 +38,7 @@ def test_any_number_of_dimensions_and_either_type(convention, shape):
 
 
 def test_another_convention_is_a_mistake():
-    with pytest.raises(ValueError, match="unknown convention 'bgr'; choose from caffe, torchvision"):
+    with pytest.raises(
+        ValueError, match="unknown convention 'bgr'; choose from caffe, detectron, torchvision"
+    ):
         normalise(PIXEL, "bgr")

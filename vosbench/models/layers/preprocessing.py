@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 Convention = Literal["caffe", "torchvision"]
 CONVENTIONS: tuple[Convention, ...] = ("caffe", "torchvision")
+"""Of segmentation networks, whose strides and dilations go with it."""
+
+Scaling = Literal["caffe", "detectron", "torchvision"]
+SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
 
 _CAFFE_MEAN = (104.008, 116.669, 122.675)
+_DETECTRON_MEAN = (102.9801, 115.9465, 122.7717)
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def normalise(frames: Tensor, convention: Convention) -> Tensor:
+def normalise(frames: Tensor, convention: Scaling) -> Tensor:
     """Scale RGB frames for a network.
 
     Args:
         frames: (..., 3, H, W) RGB, 0..255, uint8 or floating.
         convention: ``"caffe"``: BGR, 0..255, minus DeepLab's mean (104.008, 116.669, 122.675), for the
-            weights released with DeepLab; ``"torchvision"``: RGB, 0..1, minus mean and over standard
-            deviation of ImageNet, for torchvision's.
+            weights released with DeepLab; ``"detectron"``: the same with the mean of Detectron,
+            (102.9801, 115.9465, 122.7717), for the weights released with that; ``"torchvision"``: RGB,
+            0..1, minus mean and over standard deviation of ImageNet, for torchvision's.
 
     Returns:
         The same shape, float32 for uint8, otherwise the type of `frames`.
@@ -30,9 +36,11 @@ def normalise(frames: Tensor, convention: Convention) -> Tensor:
     pixels = frames if frames.is_floating_point() else frames.float()
     if convention == "caffe":
         return pixels.flip(-3) - _column(_CAFFE_MEAN, pixels)
+    if convention == "detectron":
+        return pixels.flip(-3) - _column(_DETECTRON_MEAN, pixels)
     if convention == "torchvision":
         return (pixels / 255 - _column(_IMAGENET_MEAN, pixels)) / _column(_IMAGENET_STD, pixels)
-    raise ValueError(f"unknown convention {convention!r}; choose from {', '.join(CONVENTIONS)}")
+    raise ValueError(f"unknown convention {convention!r}; choose from {', '.join(SCALINGS)}")
 
 
 def _column(values: tuple[float, ...], like: Tensor) -> Tensor:

@@ -1,0 +1,208 @@
+"""What Mask R-CNN does with features: propose regions, score and fit them, draw their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped]
+from torchvision.models.detection.faster_rcnn import (  # type: ignore[import-untyped]
+    FastRCNNPredictor,
+    TwoMLPHead,
+)
+from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
+from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-untyped]
+    MaskRCNNHeads,
+    MaskRCNNPredictor,
+)
+from torchvision.models.detection.roi_heads import (  # type: ignore[import-untyped]
+    RoIHeads,
+    maskrcnn_inference,
+    maskrcnn_loss,
+)
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # type: ignore[import-untyped]
+from torchvision.ops import MultiScaleRoIAlign  # type: ignore[import-untyped]
+from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
+
+Features = Mapping[str, Tensor]
+"""Level -> (N, C, h, w), finest first; ``"0"`` is a quarter of the picture, ``"pool"`` the coarsest."""
+
+Targets = list[dict[str, Tensor]]
+Found = dict[str, Tensor]
+"""``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,) and ``masks`` (N, 1, M, M) probabilities."""
+
+POOLED = ("0", "1", "2", "3")
+RATIOS = (0.5, 1.0, 2.0)
+CLASS_DEPENDENT = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
+"""Where the tensors are whose shape depends on the number of classes."""
+
+
+@dataclass(frozen=True)
+class HeadWidths:
+    """Channels and sizes of the heads, by default the published ones.
+
+    Attributes:
+        box: of the two fully connected layers.
+        mask: of the four convolutions and the deconvolution.
+        anchors: side of the anchors of each level, pixels.
+        canonical: side, in pixels, of a region that is pooled from the third level.
+        proposals: before and after their suppression in training, then in a test; before is per level.
+    """
+
+    box: int = 1024
+    mask: int = 256
+    anchors: tuple[int, ...] = (32, 64, 128, 256, 512)
+    canonical: int = 224
+    proposals: tuple[int, int, int, int] = (2000, 2000, 1000, 1000)
+
+
+class DetectionHeads(nn.Module):
+    """A region proposal network, a box head and a mask head, named as in torchvision's Mask R-CNN.
+
+    Args:
+        channels: of the features that proposals and boxes come from.
+        mask_channels: of those that masks come from.
+        classes: with background.
+        widths: sizes.
+    """
+
+    def __init__(
+        self, channels: int, mask_channels: int, classes: int, widths: HeadWidths | None = None
+    ) -> None:
+        super().__init__()
+        widths = widths or HeadWidths()
+        anchors = AnchorGenerator(tuple((side,) for side in widths.anchors), (RATIOS,) * len(widths.anchors))
+        before, after, test_before, test_after = widths.proposals
+        self.rpn = RegionProposalNetwork(
+            anchors,
+            RPNHead(channels, len(RATIOS)),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=256,
+            positive_fraction=0.5,
+            pre_nms_top_n={"training": before, "testing": test_before},
+            post_nms_top_n={"training": after, "testing": test_after},
+            nms_thresh=0.7,
+        )
+        self.roi_heads = RegionHeads(
+            _pool(7, widths.canonical),
+            TwoMLPHead(channels * 7**2, widths.box),
+            FastRCNNPredictor(widths.box, classes),
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=512,
+            positive_fraction=0.25,
+            bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
+            score_thresh=0.05,
+            nms_thresh=0.5,
+            detections_per_img=100,
+            mask_roi_pool=_pool(14, widths.canonical),
+            mask_head=MaskRCNNHeads(mask_channels, (widths.mask,) * 4, 1),
+            mask_predictor=MaskRCNNPredictor(widths.mask, widths.mask, classes),
+        )
+
+    def learn(
+        self, images: ImageList, features: Features, mask_features: Features, targets: Targets
+    ) -> dict[str, Tensor]:
+        """Return the five losses by name; all have weight 1.
+
+        Args:
+            images: the padded pictures and their sizes.
+            features: for proposals and boxes.
+            mask_features: for masks.
+            targets: of each picture ``boxes``, ``labels`` and ``masks``, as torchvision has them.
+        """
+        proposals, losses = self.rpn(images, features, targets)
+        named: dict[str, Tensor] = losses
+        return named | self.roi_heads.learn(features, mask_features, proposals, images.image_sizes, targets)
+
+    def find(
+        self, images: ImageList, features: Features, mask_features: Features, least_score: float = 0.0
+    ) -> list[Found]:
+        """Return what is in each picture; detections with scores up to `least_score` are left out.
+
+        Other arguments are as in `learn`.
+        """
+        proposals, _ = self.rpn(images, features)
+        return self.roi_heads.find(features, mask_features, proposals, images.image_sizes, least_score)
+
+
+class RegionHeads(RoIHeads):  # type: ignore[misc]
+    """torchvision's heads, with masks from features of their own, and the box loss of Mask R-CNN (beta 1)."""
+
+    box_beta: ClassVar[float] = 1.0
+
+    def learn(
+        self,
+        features: Features,
+        mask_features: Features,
+        proposals: list[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Targets,
+    ) -> dict[str, Tensor]:
+        """Return the losses of classes, boxes and masks over sampled regions."""
+        sampled, matched, labels, regression = self.select_training_samples(proposals, targets)
+        logits, deltas = self._boxes(features, sampled, sizes)
+        inside = [label > 0 for label in labels]
+        regions = [boxes[chosen] for boxes, chosen in zip(sampled, inside, strict=True)]
+        matches = [numbers[chosen] for numbers, chosen in zip(matched, inside, strict=True)]
+        drawn = self._masks(mask_features, regions, sizes)
+        masks, classes = [target["masks"] for target in targets], [target["labels"] for target in targets]
+        return {
+            "loss_classifier": F.cross_entropy(logits, torch.cat(labels)),
+            "loss_box_reg": self._box_loss(deltas, torch.cat(labels), torch.cat(list(regression))),
+            "loss_mask": maskrcnn_loss(drawn, regions, masks, classes, matches),
+        }
+
+    def find(
+        self,
+        features: Features,
+        mask_features: Features,
+        proposals: list[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        least_score: float,
+    ) -> list[Found]:
+        """Return boxes, labels, scores and masks of each picture."""
+        logits, deltas = self._boxes(features, proposals, sizes)
+        per_picture = zip(*self.postprocess_detections(logits, deltas, proposals, sizes), strict=True)
+        found: list[Found] = []
+        for boxes, scores, labels in per_picture:
+            kept = scores > least_score
+            found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]})
+        drawn = self._masks(mask_features, [each["boxes"] for each in found], sizes)
+        for each, masks in zip(
+            found, maskrcnn_inference(drawn, [each["labels"] for each in found]), strict=True
+        ):
+            each["masks"] = masks
+        return found
+
+    def _boxes(
+        self, features: Features, regions: list[Tensor], sizes: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        pooled = self.box_roi_pool(features, regions, sizes)
+        logits, deltas = self.box_predictor(self.box_head(pooled))
+        return logits.float(), deltas.float()
+
+    def _masks(self, features: Features, regions: list[Tensor], sizes: Sequence[tuple[int, int]]) -> Tensor:
+        pooled = self.mask_roi_pool(features, regions, sizes)
+        logits: Tensor = self.mask_predictor(self.mask_head(pooled))
+        return logits.float()
+
+    def _box_loss(self, deltas: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
+        """Smooth L1 over the deltas of the right class, by the number of all regions."""
+        inside = labels.nonzero()[:, 0]
+        own = deltas.reshape(len(labels), -1, 4)[inside, labels[inside]]
+        total = F.smooth_l1_loss(own, wanted[inside], beta=self.box_beta, reduction="sum")
+        return total / max(1, len(labels))
+
+
+def _pool(side: int, canonical: int) -> Any:
+    pool = MultiScaleRoIAlign(POOLED, output_size=side, sampling_ratio=2, canonical_scale=canonical)
+    # torchvision guesses the scales from the first picture it sees, wrongly when much of it is padding
+    pool.scales = [2.0**-level for level in range(2, 6)]
+    pool.map_levels = initLevelMapper(2, 5, canonical_scale=canonical)
+    return pool

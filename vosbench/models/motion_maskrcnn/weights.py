@@ -1,0 +1,118 @@
+"""What a detector starts from: weights of ImageNet for a body, whole detectors for a stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from vosbench.models.layers.pretrained import Loaded, load_pretrained
+from vosbench.models.motion_maskrcnn.heads import CLASS_DEPENDENT
+from vosbench.models.motion_maskrcnn.network import MotionMaskRCNN, Pyramid, TwoStreams
+
+State = Mapping[str, Tensor]
+
+NETWORK = "network."
+
+_OLD_NAMES = (
+    (r"((?:inner|layer)_blocks\.\d+)\.(weight|bias)", r"\1.0.\2"),
+    (r"rpn\.head\.conv\.(weight|bias)", r"rpn.head.conv.0.0.\1"),
+)
+_OLD_MASK = re.compile(r"(roi_heads\.mask_head\.)mask_fcn(\d)\.(weight|bias)")
+
+
+class AppearanceDetector(nn.Module):
+    """The parts of a network that a detector of what is seen fills: its body and the heads on that."""
+
+    classes: ClassVar[tuple[str, ...]] = CLASS_DEPENDENT
+
+    def __init__(self, network: MotionMaskRCNN) -> None:
+        super().__init__()
+        heads = network.heads("appearance")
+        self.backbone = _body(network, "appearance")
+        self.rpn = heads.rpn
+        self.roi_heads = heads.roi_heads
+
+    @staticmethod
+    def adapt(state: State) -> dict[str, Tensor]:
+        """Return the detector that a file holds, or the one within a joint detector: its static branch."""
+        return _single(state, "appearance")
+
+
+class MotionBody(nn.Module):
+    """The part of a network that a detector of what moves fills: its body. Heads have no place."""
+
+    spare: ClassVar[tuple[str, ...]] = ("rpn.", "roi_heads.")
+
+    def __init__(self, network: MotionMaskRCNN) -> None:
+        super().__init__()
+        self.backbone = _body(network, "motion")
+
+    @staticmethod
+    def adapt(state: State) -> dict[str, Tensor]:
+        """Return the detector that a file holds, or the motion body within a joint detector."""
+        return _single(state, "motion")
+
+
+def load_appearance(network: MotionMaskRCNN, weights: str | Path) -> Loaded:
+    """Fill the appearance body and its heads, of a joint network those of the static branch.
+
+    Args:
+        network: with an appearance body; a joint one with a static branch.
+        weights: a checkpoint of this method, a file of torchvision's Mask R-CNN, or a name of its
+            weights, ``"MaskRCNN_ResNet50_FPN_Weights.COCO_V1"``. Tensors that depend on the number of
+            classes stay as they are when it is another one, and are told in `Loaded.fresh`.
+
+    Raises:
+        InputError: no such weights, or of something else.
+    """
+    return load_pretrained(AppearanceDetector(network), weights)
+
+
+def load_motion(network: MotionMaskRCNN, weights: str | Path) -> Loaded:
+    """Fill the motion body from a checkpoint of this method with stream motion, or a joint one.
+
+    Raises:
+        InputError: no such weights, or of something else.
+    """
+    return load_pretrained(MotionBody(network), weights)
+
+
+def load_bodies(network: MotionMaskRCNN, weights: str | Path) -> list[Loaded]:
+    """Fill the ResNet of each body with weights of classification, such as torchvision's for ImageNet.
+
+    Raises:
+        InputError: no such weights, or of something else.
+    """
+    backbone = network.backbone
+    bodies = (backbone.appearance, backbone.motion) if isinstance(backbone, TwoStreams) else (backbone,)
+    return [load_pretrained(body.body, weights) for body in bodies]
+
+
+def _body(network: MotionMaskRCNN, name: str) -> Pyramid:
+    if isinstance(network.backbone, Pyramid):
+        return network.backbone
+    return network.backbone.appearance if name == "appearance" else network.backbone.motion
+
+
+def _single(state: State, stream: str) -> dict[str, Tensor]:
+    """Return the tensors of one stream under the names of a detector of its own."""
+    named = {_present_name(key.removeprefix(NETWORK)): value for key, value in state.items()}
+    if not any(key.startswith("backbone.motion.") for key in named):
+        return named
+    body = f"backbone.{stream}."
+    own = {key.replace(body, "backbone.", 1): value for key, value in named.items() if key.startswith(body)}
+    if stream == "motion":
+        return own
+    heads = {key.removeprefix("static."): value for key, value in named.items() if key.startswith("static.")}
+    return own | heads
+
+
+def _present_name(name: str) -> str:
+    """Return the name of today's torchvision for one of 2019, which its published files have."""
+    for old, new in _OLD_NAMES:
+        name = re.sub(old + "$", new, name)
+    return _OLD_MASK.sub(lambda found: f"{found[1]}{int(found[2]) - 1}.0.{found[3]}", name)
