@@ -4,7 +4,7 @@ import pytest
 from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.models.base import Method
-from vosbench.models.baselines import BASELINES, AllForeground, CentreBox, FlowThreshold
+from vosbench.models.baselines import BASELINES, AllForeground, CentreBox, FlowSaliency, FlowThreshold
 
 
 def make_video(height=8, width=12, length=3, flow=None):
@@ -12,12 +12,12 @@ def make_video(height=8, width=12, length=3, flow=None):
     return Video("cat", frames, tuple(map(str, range(length))), flow=flow)
 
 
-@pytest.mark.parametrize("name", ["all_foreground", "centre_box", "flow_threshold"])
+@pytest.mark.parametrize("name", ["all_foreground", "centre_box", "flow_saliency", "flow_threshold"])
 def test_each_is_an_unsupervised_method_giving_an_id_map_per_frame(name):
     method = BASELINES[name]()
     assert isinstance(method, Method)
     assert method.task == "unsupervised"
-    assert method.needs_flow == (name == "flow_threshold")
+    assert method.needs_flow == name.startswith("flow_")
     ids = method.segment(make_video(flow=[np.ones((2, 8, 12), np.float32)] * 2)).stack()
     assert ids.shape == (3, 8, 12)
     assert ids.dtype == np.uint8
@@ -66,6 +66,32 @@ def test_flow_threshold_of_one_frame_is_background():
 def test_flow_threshold_without_flow_says_so():
     with pytest.raises(InputError, match="flow_threshold needs the optical flow of cat"):
         FlowThreshold().segment(make_video())
+
+
+def moving_square(height=60, width=80):
+    """A square that moves left before a background that moves right."""
+    inside = np.zeros((height, width), bool)
+    inside[20:44, 30:58] = True
+    flow = np.where(inside, np.float32(-2), np.float32(1.5))
+    return inside, np.stack([flow, np.zeros_like(flow)])
+
+
+def test_flow_saliency_finds_what_moves_unlike_the_border():
+    inside, flow = moving_square()
+    ids = FlowSaliency().segment(make_video(60, 80, 3, [flow, np.zeros_like(flow)])).stack()
+    assert (ids[0] & inside).sum() / (ids[0] | inside).sum() > 0.85
+    assert np.array_equal(ids[1], ids[2])
+
+
+def test_flow_saliency_does_not_depend_on_the_speed():
+    _, flow = moving_square()
+    slow, fast = (FlowSaliency().segment(make_video(60, 80, 2, [flow * factor])).stack() for factor in (1, 8))
+    assert np.array_equal(slow, fast)
+
+
+def test_flow_saliency_without_flow_says_so():
+    with pytest.raises(InputError, match="flow_saliency needs the optical flow of cat"):
+        FlowSaliency().segment(make_video())
 
 
 def test_long_videos_are_streamed():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -49,16 +49,33 @@ class FlowThreshold:
         Raises:
             InputError: the video has no flow.
         """
-        if video.flow is None:
-            raise InputError(
-                f"flow_threshold needs the optical flow of {video.name}; choose a flow estimator"
-            )
-        return Segmentation(_fast_parts(video), len(video))
+        return Segmentation(_per_field(video, "flow_threshold", _fast_part), len(video))
+
+
+class FlowSaliency:
+    """The object is what stands out in the picture of the flow: Flow-Sal of FusionSeg (CVPR 2017).
+
+    Foreground where the saliency of the colour wheel picture exceeds its mean over the frame. The
+    paper's saliency method is cited only; here it is `vosbench.models.saliency` ([ours]). The last
+    frame, which has no forward flow, repeats the mask before it.
+    """
+
+    task: Task = "unsupervised"
+    needs_flow = True
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Return id 1 where the picture of the flow is salient.
+
+        Raises:
+            InputError: the video has no flow.
+        """
+        return Segmentation(_per_field(video, "flow_saliency", _salient_part), len(video))
 
 
 BASELINES: Mapping[str, Callable[[], Method]] = {
     "all_foreground": AllForeground,
     "centre_box": CentreBox,
+    "flow_saliency": FlowSaliency,
     "flow_threshold": FlowThreshold,
 }
 
@@ -74,11 +91,16 @@ def _centre_box(height: int, width: int) -> IdMap:
     return ids
 
 
-def _fast_parts(video: Video) -> Iterator[IdMap]:
-    assert video.flow is not None
+def _per_field(video: Video, name: str, part: Callable[[FlowField], IdMap]) -> Iterator[IdMap]:
+    if video.flow is None:
+        raise InputError(f"{name} needs the optical flow of {video.name}; choose a flow estimator")
+    return _parts(video, video.flow, part)
+
+
+def _parts(video: Video, fields: Sequence[FlowField], part: Callable[[FlowField], IdMap]) -> Iterator[IdMap]:
     ids = np.zeros(_size(video), np.uint8)
-    for flow in video.flow:
-        ids = _fast_part(flow)
+    for flow in fields:
+        ids = part(flow)
         yield ids
     yield ids
 
@@ -86,4 +108,17 @@ def _fast_parts(video: Video) -> Iterator[IdMap]:
 def _fast_part(flow: FlowField) -> IdMap:
     norm = np.hypot(flow[0], flow[1], dtype=np.float64)
     ids: IdMap = (norm > norm.mean() + norm.std()).astype(np.uint8)
+    return ids
+
+
+def _salient_part(flow: FlowField) -> IdMap:
+    # here, so that the other baselines start without them
+    import torch
+
+    from vosbench.flow.encodings import colour_wheel
+    from vosbench.models.saliency import absorption_saliency
+
+    picture = colour_wheel(torch.from_numpy(np.array(flow))).permute(1, 2, 0).numpy()
+    saliency = absorption_saliency(np.ascontiguousarray(picture))
+    ids: IdMap = (saliency > saliency.mean()).astype(np.uint8)
     return ids
