@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +14,13 @@ from vosbench.flow.encodings import colour_wheel
 from vosbench.models import build
 from vosbench.models.base import Inspectable, Inspection, Method
 from vosbench.models.fusionseg.inputs import every_field, fitted_size, flow_picture, padded
+from vosbench.models.fusionseg.module import FusionSeg
 from vosbench.models.fusionseg.network import TINY, Stream
 from vosbench.models.layers.preprocessing import normalise
+from vosbench.models.released import import_state
 from vosbench.models.zoo import load_method
 
+LAYOUTS = Path(__file__).parents[1] / "golden" / "checkpoints"
 STAGES = ("appearance", "motion", "joint")
 
 
@@ -470,6 +476,18 @@ def test_stages_that_a_variant_does_not_have():
 def test_unknown_switches_and_values(variant, message):
     with pytest.raises(InputError, match=message):
         tiny(**variant)
+
+
+def test_released_weights_fit_the_switches_that_are_set_for_them():
+    with torch.device("meta"):
+        model = build("fusionseg", **FusionSeg.released_switches)
+        shapes = {key: value.shape for key, value in model.state_dict().items()}
+    released = {}
+    for part in ("appearance", "motion", "joint_released"):
+        layout = json.loads((LAYOUTS / f"fusionseg_{part}.json").read_text(encoding="utf-8"))
+        blobs = {name: torch.empty(shape, device="meta") for name, shape in layout.items()}
+        released |= import_state("fusionseg", blobs)
+    assert {key: value.shape for key, value in released.items()} == shapes
 
 
 def test_tiny_is_small():

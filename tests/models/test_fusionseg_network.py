@@ -21,9 +21,10 @@ from vosbench.models.fusionseg.network import (
 )
 from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.layers.resnet import FixedBatchNorm2d
-from vosbench.models.released_names import layouts
+from vosbench.models.released import import_state
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "fusionseg"
+LAYOUTS = GOLDEN.parent / "checkpoints"
 
 
 def size(module):
@@ -63,14 +64,10 @@ def fill(name, shape):
 
 
 def fill_as_released(module, kind):
-    """Give a part of the network the goldens' weights under the names of its released file."""
-    layout = next(each for each in layouts("fusionseg") if each.kind == kind)
-    theirs = {ours.removeprefix(layout.part): name for name, ours in layout.names.items()}
-    own = module.state_dict()
-    state = {key: fill(theirs[key], own[key].shape) for key in theirs}
-    missing, unexpected = module.load_state_dict(state, strict=False)
-    assert not unexpected
-    assert all(key.endswith("num_batches_tracked") for key in missing)
+    """Import the weights of a released file whose tensors have the goldens' values."""
+    shapes = json.loads((LAYOUTS / f"fusionseg_{kind}.json").read_text(encoding="utf-8"))
+    state = import_state("fusionseg", {name: fill(name, shape) for name, shape in shapes.items()})
+    module.load_state_dict({name.split(".", 2)[2]: value for name, value in state.items()})
     return module.eval()
 
 
@@ -109,7 +106,7 @@ def test_a_stream_computes_what_the_released_network_does(filled, kind, shape):
 def test_the_released_fusion_computes_what_the_released_network_does():
     golden = np.load(GOLDEN / "fusionseg_joint_released_33x41.npz")
     (wanted,) = (golden[key] for key in golden.files)
-    fusion = fill_as_released(ReleasedFusion(), "fusion")
+    fusion = fill_as_released(ReleasedFusion(), "joint_released")
     with torch.inference_mode():
         found = fusion(picture((1, 2, 33, 41), 0.1), picture((1, 2, 33, 41), 0.9)).numpy()
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
@@ -279,9 +276,9 @@ def test_the_fusion_weights_that_the_authors_trained(part):
         name: torch.tensor(blob["values"]).reshape(blob["shape"])
         for name, blob in json.loads(path.read_text(encoding="utf-8")).items()
     }
-    (layout,) = (each for each in layouts("fusionseg") if each.kind == "fusion")
+    state = import_state("fusionseg", blobs)
     fusion = ReleasedFusion()
-    fusion.load_state_dict({ours.removeprefix(layout.part): blobs[n] for n, ours in layout.names.items()})
+    fusion.load_state_dict({name.split(".", 2)[2]: value for name, value in state.items()})
     agreed = torch.zeros(2, 2, 9, 9)
     agreed[0, 0], agreed[0, 1] = 2, -2
     agreed[1, 0], agreed[1, 1] = -2, 2

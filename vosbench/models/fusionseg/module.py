@@ -79,6 +79,9 @@ class FusionSeg(pl.LightningModule):
     task: Task = "unsupervised"
     recipe = "fusionseg"
     stages = STAGES
+    released_switches: ClassVar[Mapping[str, Any]] = {"convention": "caffe", "fusion": "released"}
+    """What the network is built with for the weights that the authors released."""
+
     inspectable: ClassVar[Mapping[str, str]] = {
         "appearance": "what the appearance stream holds for an object",
         "motion": "what the motion stream holds for an object",
