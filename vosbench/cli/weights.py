@@ -1,12 +1,15 @@
-"""The command ``weights list``."""
+"""The commands under ``weights``."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from vosbench.cli.options import Settings
 from vosbench.cli.terminal import make_table, print_table
 
 app = typer.Typer(help="Trained weights that come with vosbench.", no_args_is_help=True)
@@ -21,6 +24,28 @@ def weights_list() -> None:
     for item in shipped():
         table.add_row(item["name"], item["size"], _trained_on(item["training"]["data"]), item["sha256"])
     print_table(table)
+
+
+@app.command("import")
+def weights_import(
+    name: Annotated[str, typer.Argument(help="Method, e.g. fusionseg.")],
+    files: Annotated[list[Path], typer.Argument(help="Published files: .caffemodel, .pkl, .pth.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; NAME-released.safetensors.")] = None,
+    switches: Settings = None,
+) -> None:
+    """Turn weights that the authors published into a checkpoint, every tensor accounted for."""
+    from vosbench.errors import InputError
+    from vosbench.models.import_weights import complaint, import_weights
+    from vosbench.models.zoo import parse_settings
+
+    target = out or Path(f"{name}-released.safetensors")
+    imported = import_weights(name, files, target, parse_settings(switches or []))
+    for account in imported.accounts:
+        sys.stdout.write("".join(f"{line}\n" for line in account.lines()))
+    if imported.path is None:
+        raise InputError(complaint(imported))
+    told = ", ".join(f"{key}={value}" for key, value in imported.switches.items())
+    sys.stdout.write(f"{target}  {name} with {told or 'its usual switches'}; use it with --checkpoint\n")
 
 
 @app.callback()
