@@ -202,6 +202,26 @@ def test_equal_trainings_share_a_run_and_the_key_follows_what_is_learnt(tmp_path
     assert len(found.waves()[0]) == 2
 
 
+def test_an_edition_that_sets_the_weights_spares_the_training_for_them(tmp_path):
+    changes = {
+        "trainings__lvo": {
+            "model": "lvo",
+            "stage": "memory",
+            "set": {"model.appearance": "none"},
+            "weights": {"motion_weights": "angle"},
+            "mini": {"model.motion_weights": "zoo"},
+        }
+    }
+    suite = parse_suite(content(**changes), "small.yaml")
+    official = plan_trainings(suite, "official", ["lvo"], [0], tmp_path, None)
+    mini = plan_trainings(suite, "mini", ["lvo"], [0], tmp_path, None)
+    assert [name for name, _ in official.tasks] == ["angle", "lvo"]
+    assert [name for name, _ in mini.tasks] == ["lvo"]
+    assert "model.motion_weights=zoo" in mini.tasks["lvo", 0].overrides
+    given = official.tasks["angle", 0].checkpoint
+    assert f"model.motion_weights='{given}'" in official.tasks["lvo", 0].overrides
+
+
 def test_a_key_that_fit_does_not_know_names_the_training(tmp_path):
     suite = parse_suite(content(trainings__angle__set={"model.decoder_unit": 1}), "small.yaml")
     with pytest.raises(

@@ -118,7 +118,8 @@ class Training:
         flow: stage -> flows of the suite that it trains on; stages not named keep those of the recipe.
         init: another training, whose weights this one starts from.
         weights: model switch -> training whose checkpoint it is given.
-        official, mini: further keys of `vosbench fit` in one edition.
+        official, mini: further keys of `vosbench fit` in one edition; they go before all others, so that
+            ``model.motion_weights: zoo`` spares the training in `weights`.
     """
 
     name: str
@@ -131,10 +132,14 @@ class Training:
     official: Mapping[str, Any] = field(default_factory=dict)
     mini: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def needs(self) -> list[str]:
-        """The trainings that come before."""
-        return [*([self.init] if self.init else []), *self.weights.values()]
+    def weights_in(self, edition: Edition) -> dict[str, str]:
+        """Return `weights` without the switches that the edition gives another value."""
+        own = self.official if edition == "official" else self.mini
+        return {switch: name for switch, name in self.weights.items() if f"model.{switch}" not in own}
+
+    def needs(self, edition: Edition) -> list[str]:
+        """Return the trainings that come before."""
+        return [*([self.init] if self.init else []), *self.weights_in(edition).values()]
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,7 @@ class Suite:
         return None if name is None else self.flows[name]
 
 
-def training_order(suite: Suite, wanted: Iterable[str], source: str = "") -> list[str]:
+def training_order(suite: Suite, edition: Edition, wanted: Iterable[str], source: str = "") -> list[str]:
     """Return the trainings in `wanted` and those they need, each after what it needs.
 
     Raises:
@@ -252,7 +257,7 @@ def training_order(suite: Suite, wanted: Iterable[str], source: str = "") -> lis
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
             raise InputError(f"{source or suite.id}: trainings.{name} needs itself")
-        for needed in suite.trainings[name].needs:
+        for needed in suite.trainings[name].needs(edition):
             visit(needed, (*path, name))
         order[name] = None
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -14,6 +14,7 @@ from vosbench.benchmark.protocols import PROTOCOLS
 from vosbench.benchmark.suite import (
     EDITIONS,
     Column,
+    Edition,
     EditionSettings,
     FlowChoice,
     Ordering,
@@ -169,17 +170,22 @@ def _check(suite: Suite, source: str) -> None:
     for kind, where, name, choices in _references(suite):
         if name not in choices:
             raise unknown_name(f"{kind} in {source}: {where}", str(name), choices)
-    for edition, chosen in suite.editions.items():
-        if not chosen.seeds or not all(isinstance(seed, int) for seed in chosen.seeds):
-            raise InputError(f"{source}: editions.{edition}.seeds: expected a list of whole numbers")
     for row in suite.rows.values():
         if (row.training is None) == (row.model is None):
             raise InputError(f"{source}: rows.{row.name}: give either training or model")
+    _check_editions(suite, source)
     for training in suite.trainings.values():
         for keys in (training.set, training.official, training.mini):
             if "data.edition" in keys or "size" in keys:
                 raise InputError(f"{source}: trainings.{training.name}: the edition says size and edition")
-    training_order(suite, suite.trainings, source)
+
+
+def _check_editions(suite: Suite, source: str) -> None:
+    for name, chosen in suite.editions.items():
+        if not chosen.seeds or not all(isinstance(seed, int) for seed in chosen.seeds):
+            raise InputError(f"{source}: editions.{name}.seeds: expected a list of whole numbers")
+    for edition in get_args(Edition):
+        training_order(suite, edition, suite.trainings, source)
 
 
 _Reference = tuple[str, str, Any, Iterable[str]]
@@ -214,7 +220,7 @@ def _references_of_training(suite: Suite, training: Training) -> Iterator[_Refer
     for names in training.flow.values():
         for name in names:
             yield "flow", where, name, suite.flows
-    for name in training.needs:
+    for name in [*([training.init] if training.init else []), *training.weights.values()]:
         yield "training", where, name, suite.trainings
 
 

@@ -6,7 +6,9 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -114,11 +116,11 @@ def plan_trainings(
     """
     plan = TrainPlan()
     families: dict[str, _Family] = {}
-    for name in training_order(suite, trainings):
+    for name in training_order(suite, edition, trainings):
         training = suite.trainings[name]
         families[name] = _family(suite, edition, training, families, runs)
         for seed in seeds:
-            plan.needs[name, seed] = [(needed, seed) for needed in training.needs]
+            plan.needs[name, seed] = [(needed, seed) for needed in training.needs(edition)]
             plan.tasks[name, seed] = _task(training, families[name], seed, families, data_root)
     return plan
 
@@ -163,12 +165,10 @@ def train(task: TrainTask) -> TrainOutcome:
     """Train one task; whatever it raises is its own result."""
     from vosbench import fit
 
-    # one line per device and data loader says nothing about dozens of trainings
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     started = time.monotonic()
     try:
-        fit.fit(list(task.overrides))
+        with _quiet():
+            fit.fit(list(task.overrides))
         if not task.checkpoint.is_file():
             raise InputError(f"no checkpoint {task.checkpoint} after training")
     except InputError as error:
@@ -187,6 +187,25 @@ def train(task: TrainTask) -> TrainOutcome:
     }
     write_text(task.folder / FINISHED, json.dumps(content, indent=1) + "\n")
     return TrainOutcome(task, "trained", seconds)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what Lightning says about devices and data loaders: here it would say it dozens of times."""
+    # importing it sets its level
+    import pytorch_lightning  # noqa: F401
+
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _settled(
@@ -210,12 +229,14 @@ class _Family:
         key: hash over everything that its weights depend on but the seed.
         folder: of its seeds.
         keys: keys of `vosbench fit`.
+        weights: switch -> training whose checkpoint it is given.
         last: name of the last stage.
     """
 
     key: str
     folder: Path
     keys: Mapping[str, Any]
+    weights: Mapping[str, str]
     last: str
 
 
@@ -238,6 +259,7 @@ def _family(
         )
     except InputError as error:
         raise InputError(f"{suite.id}, trainings.{training.name}: {error}") from None
+    weights = training.weights_in(edition)
     described = {
         "model": config.model,
         "size": config.size,
@@ -245,11 +267,11 @@ def _family(
         "data": [asdict(each) for each in chosen],
         "trainer": {key: value for key, value in config.trainer.items() if key not in _NOT_LEARNT},
         "init": before[training.init].key if training.init else None,
-        "weights": {switch: before[name].key for switch, name in training.weights.items()},
+        "weights": {switch: before[name].key for switch, name in weights.items()},
     }
     key = content_hash(described)
     folder = runs / f"{training.model}-{config.size}-{key[:10]}"
-    return _Family(key, folder, keys, stages[-1])
+    return _Family(key, folder, keys, weights, stages[-1])
 
 
 def _task(
@@ -260,7 +282,7 @@ def _task(
 
     folder = family.folder / f"seed{seed}"
     keys = dict(family.keys) | {"seed": seed, "run": folder, "trainer.enable_progress_bar": False}
-    keys |= {f"model.{switch}": checkpoint(name) for switch, name in training.weights.items()}
+    keys |= {f"model.{switch}": checkpoint(name) for switch, name in family.weights.items()}
     keys |= {"init": checkpoint(training.init)} if training.init else {}
     keys |= {"data_root": data_root} if data_root else {}
     return TrainTask(
