@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vosbench.models.layers import fast_convolution
 from vosbench.models.layers.recurrent import ConvGRU
 
 SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
@@ -30,7 +31,8 @@ def example():
     return memory, torch.randn(1, 3, 17, 40, 27)
 
 
-def test_all_programs_compute_the_same(speed, example):
+def test_all_programs_compute_the_same(speed, example, monkeypatch):
+    monkeypatch.setattr(fast_convolution, "pays", lambda x, weight: True)
     gaps = speed.differences(*example)
     assert set(gaps) == {"vosbench", "direct", "fused"}
     assert all(gap <= speed.AGREE for found in gaps.values() for gap in found.values())

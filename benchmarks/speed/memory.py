@@ -311,7 +311,7 @@ def _times(report: Mapping[str, Any], threads: int) -> str:
         + f"\nLimit: {best / 1e9:.0f} GFLOP/s ({what}). GFLOP/s count the operations of the formula; the "
         f"transform does {done / 1e9:.0f} of {direct_operations(INFERENCE) / 1e9:.0f} GFLOP, so for "
         f"inference vosbench really does {done / ours / 1e9:.0f} GFLOP/s, {done / ours / best:.2f} of the "
-        "limit. MiB: how much a process of its own grows by doing the task once, with all threads.\n"
+        "limit. MiB: how much a process of its own grows by doing the task once.\n"
     )
 
 

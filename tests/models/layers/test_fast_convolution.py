@@ -5,7 +5,15 @@ import torch
 from torch.nn import functional as F
 
 from vosbench.models.layers import fast_convolution
-from vosbench.models.layers.fast_convolution import Tiling, best_tiling, convolve, matrices, pays, prepare
+from vosbench.models.layers.fast_convolution import (
+    Tiling,
+    Transformed,
+    best_tiling,
+    convolve,
+    matrices,
+    pays,
+    prepare,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +110,7 @@ def test_double_precision_is_exact_to_its_last_digits(kernel):
     close(convolve(x, weight), F.conv2d(x, weight, padding=kernel // 2), 1e-14)
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("grad", [True, False])
 def test_memory_is_bounded_by_doing_some_images_at_a_time(monkeypatch, grad):
     x, weight = torch.randn(5, 16, 40, 30), torch.randn(16, 16, 7, 7)
@@ -112,6 +121,7 @@ def test_memory_is_bounded_by_doing_some_images_at_a_time(monkeypatch, grad):
         close(prepared(x), F.conv2d(x, weight, padding=3))
 
 
+@pytest.mark.usefixtures("always")
 def test_a_prepared_kernel_serves_many_inputs_of_a_size():
     x, weight = torch.randn(3, 16, 40, 30), torch.randn(16, 16, 7, 7)
     prepared = prepare(x, weight)
@@ -129,11 +139,23 @@ def test_a_prepared_kernel_serves_many_inputs_of_a_size():
 def test_where_the_transform_pays():
     x, weight = torch.zeros(1, 64, 60, 107), torch.zeros(64, 64, 7, 7)
     assert pays(x, weight)
-    assert pays(x, weight[..., :5, :5])
-    assert not pays(x, weight[..., :3, :3])
+    # too small a kernel, too few channels, rows or pixels
+    assert not pays(x, weight[..., :5, :5])
     assert not pays(x[:, :1], weight[:, :1])
-    assert not pays(x[:, :, :8], weight)
+    assert not pays(torch.zeros(1, 64, 8, 1000), weight)
+    assert not pays(x[..., :60], weight)
+    # more channels make up for it
+    assert pays(torch.zeros(1, 128, 60, 107), torch.zeros(128, 128, 5, 5))
+    assert pays(torch.zeros(1, 128, 48, 60), torch.zeros(192, 128, 7, 7))
+    assert not pays(torch.zeros(1, 256, 60, 107), torch.zeros(256, 256, 3, 3))
     assert not pays(x.double(), weight.double())
     assert not pays(x.to("meta"), weight.to("meta"))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not pays(x, weight)
+
+
+def test_it_is_used_where_it_pays_and_nowhere_else():
+    x, weight = torch.randn(1, 64, 60, 107), torch.randn(64, 64, 7, 7)
+    assert isinstance(prepare(x, weight), Transformed)
+    close(convolve(x, weight), F.conv2d(x, weight, padding=3))
+    assert torch.equal(convolve(x[..., :9], weight), F.conv2d(x[..., :9], weight, padding=3))

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vosbench.models.layers import recurrent
-from vosbench.models.layers.fast_convolution import pays
+from vosbench.models.layers import fast_convolution, recurrent
 from vosbench.models.layers.recurrent import MEMORIES, ConvGRU, ConvLSTM, both_directions
 
 
@@ -246,13 +245,13 @@ def test_it_compiles(kind):
         close(gradient, other)
 
 
-def test_large_maps_are_exact_too(kind):
+def test_large_maps_are_exact_too(kind, monkeypatch):
+    monkeypatch.setattr(fast_convolution, "pays", lambda x, weight: True)
     memory = MEMORIES[kind](17, 16, 7)
     plain = copy.deepcopy(memory)
     x = torch.randn(1, 3, 17, 45, 29, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     with torch.no_grad():
-        assert pays(x[:, 0], memory.inputs.weight)
         close(memory(x)[0], by_the_formula(kind, plain, x))
     found, expected = memory(x)[0], by_the_formula(kind, plain, y)
     close(found, expected)
