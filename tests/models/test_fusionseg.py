@@ -17,6 +17,7 @@ from vosbench.models.fusionseg.inputs import every_field, fitted_size, flow_pict
 from vosbench.models.fusionseg.module import FusionSeg
 from vosbench.models.fusionseg.network import TINY, Stream
 from vosbench.models.layers.preprocessing import normalise
+from vosbench.models.pixelwise import frame_iou
 from vosbench.models.released import import_state
 from vosbench.models.zoo import load_method
 
@@ -463,6 +464,8 @@ def test_stages_that_a_variant_does_not_have():
     [
         ({"stream": "appearence"}, "did you mean appearance"),
         ({"fusion": "release"}, "did you mean released"),
+        ({"fusion_start": "randm"}, "did you mean random"),
+        ({"fusion": "released", "fusion_start": "identity"}, "has no identity"),
         ({"norm": "freeze"}, "did you mean frozen"),
         ({"convention": "cafe"}, "did you mean caffe"),
         ({"pad": 1}, "choose from False, True"),
@@ -490,5 +493,58 @@ def test_released_weights_fit_the_switches_that_are_set_for_them():
     assert {key: value.shape for key, value in released.items()} == shapes
 
 
+def test_how_the_fusion_starts():
+    def first(size="tiny", **variant):
+        return build("fusionseg", size, **variant).network.fusion.motion.weight[:, :, 0, 0].tolist()
+
+    identity = [[1, 0], [0, 1]]
+    assert first() == first(fusion_start="identity") == identity
+    assert first(fusion_start="random") != identity
+
+
 def test_tiny_is_small():
     assert sum(parameter.numel() for parameter in tiny().parameters()) < 2_000_000
+
+
+class Says(nn.Module):
+    """A stream that is sure of what it reads off the red of its picture."""
+
+    def __init__(self, sign):
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, picture):
+        margin = 4 * self.sign * torch.tanh(picture[:, 0])
+        return torch.stack([-margin, margin], dim=1)
+
+
+def scene(count, seed):
+    """Pictures of which one stream mistakes what stands still, the other what moves but is no object."""
+    random = torch.Generator().manual_seed(seed)
+    looks, moves = ((torch.rand(count, 1, 1, 8, 8, generator=random) > 0.5) for _ in range(2))
+    looks, moves = (each.repeat_interleave(8, 3).repeat_interleave(8, 4) for each in (looks, moves))
+    frames = 255 * looks.expand(-1, -1, 3, -1, -1).to(torch.uint8)
+    # still parts are white; the fastest ones move to the left, which is cyan: without red
+    flow = torch.cat([torch.where(moves, -5.0, 0.0), torch.zeros(moves.shape)], dim=2)
+    return {"frames": frames, "flow": flow, "masks": (looks & moves)[:, :, 0].to(torch.uint8)}
+
+
+@pytest.mark.parametrize("fusion", ["paper", "released"])
+def test_the_fusion_learns_what_neither_stream_knows(fusion):
+    """An object is what looks like one and moves: each stream alone is right about two thirds of it."""
+    model = tiny(fusion=fusion)
+    model.network.appearance, model.network.motion = Says(1), Says(-1)
+    model.configure_stage("joint", load_stage("fusionseg_tiny", "joint"))
+    optimizer = model.configure_optimizers()["optimizer"]
+    for step in range(100):
+        optimizer.zero_grad()
+        model.training_step(scene(4, step), step).backward()
+        optimizer.step()
+    batch = scene(8, -1)
+    with torch.no_grad():
+        found = model(batch["frames"], batch["flow"])[:, 0].argmax(dim=1)
+    pictures = model._pictures(batch["frames"], batch["flow"])
+    alone = [model.network.logits(name, pictures[name]).argmax(dim=1) for name in ("appearance", "motion")]
+    scores = [frame_iou(each > 0, batch["masks"][:, 0]).mean() for each in (found, *alone)]
+    assert scores[0] > 0.9
+    assert max(scores[1:]) < 0.7

@@ -34,6 +34,7 @@ from vosbench.models.fusionseg.network import (
     TINY,
     VARIANTS,
     FusionSegNet,
+    PaperFusion,
     StreamName,
     Widths,
 )
@@ -44,6 +45,7 @@ from vosbench.models.switches import require, require_count, require_share
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
 NORMS = ("frozen", "trained")
+FUSION_STARTS = ("random", "identity")
 STAGES = ("appearance", "motion", "joint")
 _FILES = ("appearance_weights", "motion_weights")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
@@ -57,13 +59,15 @@ class FusionSeg(pl.LightningModule):
         stream: ``joint``, ``appearance`` (A of the paper) or ``motion`` (M). A single stream can be had of
             a joint checkpoint, too.
         fusion: of the joint model, ``paper`` or ``released``.
+        fusion_start: of the paper's fusion before training, ``random`` or ``identity``; None: random,
+            identity when tiny. The released one starts at random.
         appearance_weights: what training starts from: a name of torchvision's, a file, weights of
             fusionseg, or ``random``; None is random, too.
         motion_weights: the same for the motion stream.
         norm: batch normalisation of both streams, ``frozen`` or ``trained``; None: frozen, trained when tiny.
         convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as the
             released ones do.
-        head_lr: factor on the learning rate of the classifiers.
+        head_lr: factor on the learning rate of the classifiers; None: 10, 1 when tiny.
         fusion_lr: factor on that of the fusion.
         fusion_bias_lr: factor on that of its biases.
         longest_side: larger frames are made smaller for inference, pixels; None for any size.
@@ -93,11 +97,12 @@ class FusionSeg(pl.LightningModule):
         size: Size = "full",
         stream: str = "joint",
         fusion: str = "paper",
+        fusion_start: str | None = None,
         appearance_weights: str | None = None,
         motion_weights: str | None = None,
         norm: str | None = None,
         convention: Convention = "torchvision",
-        head_lr: float = 10.0,
+        head_lr: float | None = None,
         fusion_lr: float = 10.0,
         fusion_bias_lr: float = 20.0,
         longest_side: int | None = 513,
@@ -114,11 +119,16 @@ class FusionSeg(pl.LightningModule):
         require_share("fusionseg", "threshold", threshold)
         if norm is not None:
             require("fusionseg", "norm", norm, NORMS)
+        if fusion_start is not None:
+            require("fusionseg", "fusion_start", fusion_start, FUSION_STARTS)
+        if fusion_start == "identity" and fusion != "paper":
+            raise InputError(f"fusionseg: fusion={fusion} has no identity, leave fusion_start out")
         if pad is not None:
             require("fusionseg", "pad", pad, (False, True))
         if longest_side is not None:
             require_count("fusionseg", "longest_side", longest_side, 32, "pixels")
-        factors = {"head_lr": head_lr, "fusion_lr": fusion_lr, "fusion_bias_lr": fusion_bias_lr}
+        self.head_lr = (1.0 if size == "tiny" else 10.0) if head_lr is None else head_lr
+        factors = {"head_lr": self.head_lr, "fusion_lr": fusion_lr, "fusion_bias_lr": fusion_bias_lr}
         for key, factor in factors.items():
             if not (isinstance(factor, int | float) and factor >= 0):
                 raise InputError(f"fusionseg: {key} is {factor!r}, it must be a number from 0 on")
@@ -132,6 +142,9 @@ class FusionSeg(pl.LightningModule):
         self.inspection: Inspection | None = None
         norm = norm or ("trained" if size == "tiny" else "frozen")
         self.network = FusionSegNet(stream, fusion, WIDTHS[size], convention, frozen_norm=norm == "frozen")
+        start = fusion_start or ("identity" if size == "tiny" else "random")
+        if start == "identity" and isinstance(self.network.fusion, PaperFusion):
+            self.network.fusion.start_as_identity()
         self.stage: StageConfig | None = None
         self.stage_name = stream
         self.network.train_stage(stream)
@@ -169,17 +182,16 @@ class FusionSeg(pl.LightningModule):
 
     def _groups(self) -> list[nn.Parameter | ParameterGroup]:
         trained = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
-        factors = self.hparams
         if self.stage_name == "joint":
             weights = [p for name, p in trained.items() if name.endswith("weight")]
             biases = [p for name, p in trained.items() if name.endswith("bias")]
             return [
-                ParameterGroup(weights, lr=factors["fusion_lr"]),
-                ParameterGroup(biases, lr=factors["fusion_bias_lr"]),
+                ParameterGroup(weights, lr=self.hparams["fusion_lr"]),
+                ParameterGroup(biases, lr=self.hparams["fusion_bias_lr"]),
             ]
         head = [p for name, p in trained.items() if ".head." in name]
         body: list[nn.Parameter] = [p for name, p in trained.items() if ".head." not in name]
-        return [*body, ParameterGroup(head, lr=factors["head_lr"])]
+        return [*body, ParameterGroup(head, lr=self.head_lr)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of."""

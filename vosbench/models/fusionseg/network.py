@@ -119,6 +119,15 @@ class PaperFusion(nn.Module):
         self.product_appearance = nn.Conv2d(CLASSES, CLASSES, kernel_size=1)
         self.product_motion = nn.Conv2d(CLASSES, CLASSES, kernel_size=1)
 
+    def start_as_identity(self) -> PaperFusion:
+        """Let every convolution pass on what it is given, so that no branch is dead before training."""
+        for layer in self.children():
+            assert isinstance(layer, nn.Conv2d)
+            assert layer.bias is not None
+            nn.init.dirac_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        return self
+
     def parts(self, appearance: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the `branches`, (N, 2, H, W) each, none negative, of logits (N, 2, H, W)."""
         together = F.relu(self.product_appearance(appearance)) * F.relu(self.product_motion(motion))
