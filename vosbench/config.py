@@ -50,10 +50,11 @@ class ScheduleConfig:
     """How the learning rate falls.
 
     Attributes:
-        name: ``constant``, ``step``, ``exponential``, ``poly`` or ``cosine``.
-        milestones: epochs at which ``step`` multiplies learning rate and weight decay by `gamma`.
-        gamma: factor of ``step``, and of the learning rate after every epoch of ``exponential``; the share of
-            the learning rate that ``cosine`` ends at.
+        name: ``constant``, ``step``, ``multistep``, ``exponential``, ``poly`` or ``cosine``.
+        milestones: epochs at which ``step`` multiplies learning rate and weight decay by `gamma`, and
+            ``multistep`` the learning rate alone.
+        gamma: factor of ``step`` and ``multistep``, and of the learning rate after every epoch of
+            ``exponential``; the share of the learning rate that ``cosine`` ends at.
         power: of the share of steps that are left, in ``poly``.
     """
 
@@ -71,6 +72,7 @@ class ClipConfig:
         length, stride, masks, flow_beyond, backward, before, repeat: as there.
         val_stride: frames between the starts of two validation clips.
         per_video: an epoch takes one random clip of each video instead of all.
+        classes: tell the class of every object; the data set must name its classes.
     """
 
     length: int = 1
@@ -82,6 +84,7 @@ class ClipConfig:
     before: int = 0
     repeat: bool = False
     per_video: bool = False
+    classes: bool = False
 
 
 @dataclass
@@ -114,6 +117,7 @@ class StageConfig:
         epochs: length.
         epoch_length: clips of an epoch, on all devices together; null: what the data hold.
         batch_size: clips per step and device.
+        collate: ``clips``, padded to one size, or ``detection``, lists with targets of detectors.
         accumulate: steps whose gradients are summed.
         clip: how clips are cut.
         augment: how they are changed.
@@ -129,6 +133,7 @@ class StageConfig:
     epochs: int = 1
     epoch_length: int | None = None
     batch_size: int = 1
+    collate: str = "clips"
     accumulate: int = 1
     clip: ClipConfig = field(default_factory=ClipConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

@@ -56,6 +56,7 @@ def stage_data(
         batch_size=stage.batch_size,
         mixing=stage.mixing,  # type: ignore[arg-type]  # checked by Order
         epoch_length=stage.epoch_length,
+        collate=stage.collate,  # type: ignore[arg-type]  # checked there
         workers=config.workers,
         pin_memory=torch.cuda.is_available(),
         seed=config.seed,
@@ -131,6 +132,15 @@ def _settings(stage: StageConfig, chosen: DataConfig) -> ClipSettings:
     )
 
 
+def _classes(stage: StageConfig, videos: Dataset) -> tuple[str, ...]:
+    if not stage.clip.classes:
+        return ()
+    classes: tuple[str, ...] | None = getattr(videos, "classes", None)
+    if classes is None:
+        raise InputError(f"{videos.name} names no classes: write clip.classes=false, or take coco")
+    return classes
+
+
 def _sources(
     config: FitConfig,
     stage: StageConfig,
@@ -142,7 +152,7 @@ def _sources(
     from vosbench.data.datamodule import Source
 
     videos = _open(config, chosen, chosen.split)
-    settings = _settings(stage, chosen)
+    settings = replace(_settings(stage, chosen), classes=_classes(stage, videos))
     return [
         Source(seen, replace(settings, flow=flow), transform, share, stage.clip.per_video)
         for seen, flow in _with_flow(videos, flows)
@@ -160,7 +170,8 @@ def _val_sources(
     if chosen.val_split is None or config.trainer.get("limit_val_batches") == 0:
         return []
     videos = _open(config, chosen, chosen.val_split)
-    settings = replace(_settings(stage, chosen), stride=stage.clip.val_stride, before=0)
+    classes = _classes(stage, videos)
+    settings = replace(_settings(stage, chosen), stride=stage.clip.val_stride, before=0, classes=classes)
     return [Source(seen, replace(settings, flow=flow)) for seen, flow in _with_flow(videos, flows)]
 
 

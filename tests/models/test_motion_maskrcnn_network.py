@@ -12,7 +12,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from vosbench.errors import InputError
-from vosbench.models.motion_maskrcnn.network import PARTS, TINY, MotionMaskRCNN
+from vosbench.models.motion_maskrcnn.network import PARTS, TINY, MotionMaskRCNNNet
 from vosbench.models.motion_maskrcnn.weights import load_appearance, load_bodies, load_motion
 
 SIZE = (64, 96)
@@ -29,12 +29,12 @@ def trained(module):
 
 def meta(**keys):
     with torch.device("meta"):
-        return MotionMaskRCNN(**keys)
+        return MotionMaskRCNNNet(**keys)
 
 
 def tiny(seed=0, **keys):
     torch.manual_seed(seed)
-    return MotionMaskRCNN(widths=TINY, **keys).eval()
+    return MotionMaskRCNNNet(widths=TINY, **keys).eval()
 
 
 def target(objects=1):
@@ -359,7 +359,7 @@ def test_heads_of_a_class_specific_model_start_what_does_not_depend_on_classes()
 
 def test_weights_of_imagenet_fill_both_bodies(tmp_path):
     torch.save(ResNet(Bottleneck, [1, 1, 1, 1]).state_dict(), tmp_path / "resnet14.pth")
-    network = MotionMaskRCNN(widths=replace(TINY, width=64, norm="frozen"), stride_in="3x3")
+    network = MotionMaskRCNNNet(widths=replace(TINY, width=64, norm="frozen"), stride_in="3x3")
     loaded = load_bodies(network, tmp_path / "resnet14.pth")
     for each in loaded:
         assert not each.fresh

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, str] = {
     "fusionseg": "vosbench.models.fusionseg.module:FusionSeg",
     "lvo": "vosbench.models.lvo.module:LVO",
+    "motion_maskrcnn": "vosbench.models.motion_maskrcnn.module:MotionMaskRCNN",
     "mpnet": "vosbench.models.mpnet.module:MPNet",
 }
 """Network name -> ``"module:class"`` of its LightningModule."""

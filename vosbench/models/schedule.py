@@ -65,7 +65,8 @@ def build_optimizer(
     Args:
         parameters: what is trained; groups have factors of their own, which the schedule leaves alone.
         optimizer: its settings.
-        schedule: its settings; ``step`` and ``exponential`` advance per epoch, the others per step.
+        schedule: its settings; ``step``, ``multistep`` and ``exponential`` advance per epoch, the others
+            per step.
         steps: optimiser steps of the whole stage, for ``poly`` and ``cosine``.
 
     Raises:
@@ -77,6 +78,9 @@ def build_optimizer(
     if schedule.name == "step":
         decay = DecaySchedule(built, lambda epoch: _steps_factor(epoch, schedule))
         return {"optimizer": built, "lr_scheduler": {"scheduler": decay, "interval": "epoch"}}
+    if schedule.name == "multistep":
+        stepping = LambdaLR(built, lambda epoch: _steps_factor(epoch, schedule))
+        return {"optimizer": built, "lr_scheduler": {"scheduler": stepping, "interval": "epoch"}}
     if schedule.name == "exponential":
         falling = LambdaLR(built, lambda epoch: schedule.gamma**epoch)
         return {"optimizer": built, "lr_scheduler": {"scheduler": falling, "interval": "epoch"}}
@@ -86,7 +90,8 @@ def build_optimizer(
     if schedule.name == "cosine":
         cosine = LambdaLR(built, lambda step: _cosine_factor(step / max(1, steps), schedule.gamma))
         return {"optimizer": built, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-    raise unknown_name("schedule", schedule.name, ("constant", "step", "exponential", "poly", "cosine"))
+    known = ("constant", "step", "multistep", "exponential", "poly", "cosine")
+    raise unknown_name("schedule", schedule.name, known)
 
 
 def _groups(

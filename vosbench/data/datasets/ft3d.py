@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +14,7 @@ from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.formats.camera import StereoPose, read_cameras
 from vosbench.data.formats.image import read_frame
 from vosbench.data.formats.pfm import read_pfm
-from vosbench.data.video import FlowField, IdMap, LazyMapping, LazySequence, Video
+from vosbench.data.video import VOID, FlowField, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
 
 BASELINE = 1.0
@@ -28,6 +29,9 @@ TOLERANCE = 0.001
 It is one pixel at the official width of 960 and above the rounding of half-precision disparities;
 1 % of the depth would be 10 pixels and calls two in five moving pixels of the miniature static.
 """
+
+SMALLEST = 0.0002
+"""Share of the picture that an object has at least [ours]; 100 pixels at the official size."""
 
 _PASSES = ("cleanpass", "finalpass")
 _VIEWS = ("left", "right")
@@ -45,7 +49,10 @@ class FlyingThings3D(Dataset):
     are left out.
 
     `Video.annotations` has an entry {0, 1} for every frame but the last: 1 where the scene point
-    moves in the world (MP-Net section 6.1, `moving_label`).
+    moves in the world (MP-Net section 6.1, `moving_label`). With `instances` it tells moving objects
+    apart: by ``object_index/TRAIN/A/0000/left/0006.pfm`` where that was unpacked, otherwise regions of
+    moving pixels that touch each other are objects [ours]. Objects of less than a five-thousandth of the
+    picture are void (255), and ids of one frame say nothing about those of the next.
 
     Args:
         root: the data root.
@@ -54,6 +61,7 @@ class FlyingThings3D(Dataset):
         views: which eyes.
         tolerance: displacement that still counts as standing, as a share of the depth.
         focal_960: focal length in pixels at width 960 (450 for scenes made with the 15 mm lens).
+        instances: tell moving objects apart.
 
     Raises:
         InputError: unknown split, pass or view, or files are missing.
@@ -68,6 +76,7 @@ class FlyingThings3D(Dataset):
         views: Sequence[str] = _VIEWS,
         tolerance: float = TOLERANCE,
         focal_960: float = FOCAL_960,
+        instances: bool = False,
     ) -> None:
         if split.lower() not in ("train", "test"):
             raise unknown_name("split of ft3d", split, ("train", "test"))
@@ -77,7 +86,7 @@ class FlyingThings3D(Dataset):
             if view not in _VIEWS:
                 raise unknown_name("view of ft3d", view, _VIEWS)
         folder = dataset_folder(root, "ft3d", f"frames_{pass_}")
-        options = _Options(folder, split.upper(), pass_, tolerance, focal_960)
+        options = _Options(folder, split.upper(), pass_, tolerance, focal_960, instances)
         super().__init__("ft3d", root, split.lower(), _videos(options, views))
 
 
@@ -88,6 +97,7 @@ class _Options:
     pass_: str
     tolerance: float
     focal_960: float
+    instances: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,9 @@ class _Clip:
     def flow(self, name: str) -> Path:
         file = f"OpticalFlowIntoFuture_{name}_{self.view[0].upper()}.pfm"
         return self._place("optical_flow", f"into_future/{self.view}/{file}")
+
+    def objects(self, name: str) -> Path:
+        return self._place("object_index", f"{self.view}/{name}.pfm")
 
     def cameras(self) -> Path:
         return self._place("camera_data", "camera_data.txt")
@@ -168,7 +181,36 @@ def _label(clip: _Clip, name: str, following: str) -> IdMap:
         next_disparity=None if change.is_file() else read_pfm(clip.disparity(following)),
         tolerance=options.tolerance,
     )
-    return moving.astype(np.uint8)
+    if not options.instances:
+        return moving.astype(np.uint8)
+    objects = clip.objects(name)
+    return moving_instances(moving, read_pfm(objects) if objects.is_file() else None)
+
+
+def moving_instances(
+    moving: NDArray[np.bool_], objects: NDArray[np.float32] | None = None, smallest: float = SMALLEST
+) -> IdMap:
+    """Tell moving objects apart.
+
+    Args:
+        moving: (H, W) bool.
+        objects: (H, W) number of the object at each pixel; None: moving pixels that touch each other,
+            also at a corner, are one object.
+        smallest: share of the picture; smaller objects are void.
+
+    Returns:
+        (H, W) uint8: 0 where nothing moves, 1..K, 255 where an object is too small, or beyond the 254th.
+    """
+    if objects is None:
+        _, regions = cv2.connectedComponents(moving.astype(np.uint8), connectivity=8)
+    else:
+        regions = np.where(moving, objects.astype(np.int64) - int(objects.min()) + 1, 0)
+    numbers, places, counts = np.unique(regions, return_inverse=True, return_counts=True)
+    large = (counts >= smallest * moving.size) & (numbers > 0)
+    ids = np.where(large & (large.cumsum() < VOID), large.cumsum(), VOID)
+    ids[numbers == 0] = 0
+    result: IdMap = ids[places].reshape(moving.shape).astype(np.uint8)
+    return result
 
 
 def _pose(path: Path, name: str) -> StereoPose:

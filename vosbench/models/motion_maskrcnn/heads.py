@@ -51,6 +51,7 @@ class HeadWidths:
         anchors: side of the anchors of each level, pixels.
         canonical: side, in pixels, of a region that is pooled from the third level.
         proposals: before and after their suppression in training, then in a test; before is per level.
+        sampled: anchors, and regions, that losses are taken over, of each picture.
     """
 
     box: int = 1024
@@ -58,6 +59,7 @@ class HeadWidths:
     anchors: tuple[int, ...] = (32, 64, 128, 256, 512)
     canonical: int = 224
     proposals: tuple[int, int, int, int] = (2000, 2000, 1000, 1000)
+    sampled: tuple[int, int] = (256, 512)
 
 
 class DetectionHeads(nn.Module):
@@ -68,12 +70,16 @@ class DetectionHeads(nn.Module):
         mask_channels: of those that masks come from.
         classes: with background.
         widths: sizes.
+
+    Attributes:
+        channels: as given.
     """
 
     def __init__(
         self, channels: int, mask_channels: int, classes: int, widths: HeadWidths | None = None
     ) -> None:
         super().__init__()
+        self.channels = channels
         widths = widths or HeadWidths()
         anchors = AnchorGenerator(tuple((side,) for side in widths.anchors), (RATIOS,) * len(widths.anchors))
         before, after, test_before, test_after = widths.proposals
@@ -82,7 +88,7 @@ class DetectionHeads(nn.Module):
             RPNHead(channels, len(RATIOS)),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
-            batch_size_per_image=256,
+            batch_size_per_image=widths.sampled[0],
             positive_fraction=0.5,
             pre_nms_top_n={"training": before, "testing": test_before},
             post_nms_top_n={"training": after, "testing": test_after},
@@ -94,7 +100,7 @@ class DetectionHeads(nn.Module):
             FastRCNNPredictor(widths.box, classes),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
-            batch_size_per_image=512,
+            batch_size_per_image=widths.sampled[1],
             positive_fraction=0.25,
             bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
             score_thresh=0.05,

@@ -69,7 +69,12 @@ TINY = Widths(
     norm="group",
     frozen_stages=0,
     heads=HeadWidths(
-        box=128, mask=32, anchors=(8, 16, 32, 64, 128), canonical=56, proposals=(200, 100, 200, 50)
+        box=128,
+        mask=32,
+        anchors=(8, 16, 32, 64, 128),
+        canonical=56,
+        proposals=(200, 100, 200, 50),
+        sampled=(32, 32),
     ),
     short_side=128,
     long_side=256,
@@ -91,6 +96,7 @@ class Pyramid(nn.Module):
         norm: Norm = group_norm if widths.norm == "group" else partial(FrozenBatchNorm2d, eps=norm_eps)
         self.body = ResNet(widths.blocks, widths.width, stride_in=stride_in, norm=norm)
         self.fpn = FeaturePyramidNetwork(list(self.body.channels), widths.pyramid, LastLevelMaxPool())
+        self.channels = widths.pyramid
         frozen = [self.body.conv1, self.body.bn1] if widths.frozen_stages else []
         frozen += [getattr(self.body, f"layer{number}") for number in range(1, widths.frozen_stages)]
         self._frozen = frozen
@@ -145,7 +151,7 @@ class TwoStreams(nn.Module):
         }
 
 
-class MotionMaskRCNN(DetectionHeads):
+class MotionMaskRCNNNet(DetectionHeads):
     """Mask R-CNN on what is seen, on how it moves, or on both.
 
     Proposals and boxes come from the features of the one body or from the merged ones, masks from the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.motion_maskrcnn.heads import CLASS_DEPENDENT
-from vosbench.models.motion_maskrcnn.network import MotionMaskRCNN, Pyramid, TwoStreams
+from vosbench.models.motion_maskrcnn.network import MotionMaskRCNNNet, Pyramid, TwoStreams
 
 State = Mapping[str, Tensor]
 
@@ -25,13 +26,22 @@ _OLD_MASK = re.compile(r"(roi_heads\.mask_head\.)mask_fcn(\d)\.(weight|bias)")
 
 
 class AppearanceDetector(nn.Module):
-    """The parts of a network that a detector of what is seen fills: its body and the heads on that."""
+    """The parts of a network that a detector of what is seen fills: its body and heads.
+
+    In a joint network these are the heads of its static branch, or its only ones where there is none.
+    """
 
     classes: ClassVar[tuple[str, ...]] = CLASS_DEPENDENT
+    spare: tuple[str, ...] = ()
 
-    def __init__(self, network: MotionMaskRCNN) -> None:
+    def __init__(self, network: MotionMaskRCNNNet) -> None:
         super().__init__()
-        heads = network.heads("appearance")
+        heads = network if network.static is None else network.static
+        if heads.channels != _body(network, "appearance").channels:
+            # heads of concatenated features have other shapes
+            self.spare = MotionBody.spare
+            self.backbone = _body(network, "appearance")
+            return
         self.backbone = _body(network, "appearance")
         self.rpn = heads.rpn
         self.roi_heads = heads.roi_heads
@@ -47,7 +57,7 @@ class MotionBody(nn.Module):
 
     spare: ClassVar[tuple[str, ...]] = ("rpn.", "roi_heads.")
 
-    def __init__(self, network: MotionMaskRCNN) -> None:
+    def __init__(self, network: MotionMaskRCNNNet) -> None:
         super().__init__()
         self.backbone = _body(network, "motion")
 
@@ -57,11 +67,11 @@ class MotionBody(nn.Module):
         return _single(state, "motion")
 
 
-def load_appearance(network: MotionMaskRCNN, weights: str | Path) -> Loaded:
-    """Fill the appearance body and its heads, of a joint network those of the static branch.
+def load_appearance(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded:
+    """Fill the appearance body and heads, see `AppearanceDetector`.
 
     Args:
-        network: with an appearance body; a joint one with a static branch.
+        network: with an appearance body.
         weights: a checkpoint of this method, a file of torchvision's Mask R-CNN, or a name of its
             weights, ``"MaskRCNN_ResNet50_FPN_Weights.COCO_V1"``. Tensors that depend on the number of
             classes stay as they are when it is another one, and are told in `Loaded.fresh`.
@@ -72,7 +82,7 @@ def load_appearance(network: MotionMaskRCNN, weights: str | Path) -> Loaded:
     return load_pretrained(AppearanceDetector(network), weights)
 
 
-def load_motion(network: MotionMaskRCNN, weights: str | Path) -> Loaded:
+def load_motion(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded:
     """Fill the motion body from a checkpoint of this method with stream motion, or a joint one.
 
     Raises:
@@ -81,7 +91,32 @@ def load_motion(network: MotionMaskRCNN, weights: str | Path) -> Loaded:
     return load_pretrained(MotionBody(network), weights)
 
 
-def load_bodies(network: MotionMaskRCNN, weights: str | Path) -> list[Loaded]:
+def load_static(network: MotionMaskRCNNNet, weights: str | Path) -> str:
+    """Fill the static branch, and the appearance body as it was trained with that.
+
+    Args:
+        network: a joint one with a static branch.
+        weights: as for `load_appearance`.
+
+    Returns:
+        The `body_hash` of the appearance body, which has to stay as it is.
+
+    Raises:
+        InputError: no such weights, or of something else.
+    """
+    load_appearance(network, weights)
+    return body_hash(network)
+
+
+def body_hash(network: MotionMaskRCNNNet) -> str:
+    """Return the hash of all numbers of the appearance body."""
+    digest = hashlib.sha256()
+    for value in _body(network, "appearance").state_dict().values():
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_bodies(network: MotionMaskRCNNNet, weights: str | Path) -> list[Loaded]:
     """Fill the ResNet of each body with weights of classification, such as torchvision's for ImageNet.
 
     Raises:
@@ -92,7 +127,7 @@ def load_bodies(network: MotionMaskRCNN, weights: str | Path) -> list[Loaded]:
     return [load_pretrained(body.body, weights) for body in bodies]
 
 
-def _body(network: MotionMaskRCNN, name: str) -> Pyramid:
+def _body(network: MotionMaskRCNNNet, name: str) -> Pyramid:
     if isinstance(network.backbone, Pyramid):
         return network.backbone
     return network.backbone.appearance if name == "appearance" else network.backbone.motion

@@ -1,0 +1,35 @@
+"""What the detector finds in a frame, as the tracker takes it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vosbench.inference.detections import Detections
+from vosbench.inference.tracker import Detections as Tracked
+from vosbench.inference.tracker import merge_static
+from vosbench.models.motion_maskrcnn.heads import Found
+
+MASK_THRESHOLD = 0.5
+
+
+class FrameDetections(NamedTuple):
+    """What moves in a frame, and what there is at all; None where nobody looked for that."""
+
+    moving: Detections
+    static: Detections | None
+
+    def tracked(self, alpha_low: float) -> Tracked:
+        """Return masks and scores of both, without static ones of what moves, see `merge_static`."""
+        moving = self.moving.masks, self.moving.scores
+        if self.static is None:
+            return moving
+        return merge_static(moving, (self.static.masks, self.static.scores), alpha_low=alpha_low)
+
+
+def plain(found: Found) -> Detections:
+    """Return detections as arrays, without their classes."""
+    masks: NDArray[np.bool_] = (found["masks"][:, 0] > MASK_THRESHOLD).cpu().numpy()
+    return Detections(found["boxes"].cpu().numpy(), found["scores"].cpu().numpy(), masks)

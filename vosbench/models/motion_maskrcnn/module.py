@@ -1,0 +1,357 @@
+"""Motion Mask R-CNN: training and inference around `MotionMaskRCNNNet`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from vosbench.config import StageConfig, load_stage
+from vosbench.data.video import IdMap, Segmentation, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.inference.detections import Detections
+from vosbench.inference.tracker import OverlapTracker
+from vosbench.models.base import Inspection, Size, Task
+from vosbench.models.layers.preprocessing import Scaling, normalise
+from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage
+from vosbench.models.motion_maskrcnn.found import MASK_THRESHOLD, FrameDetections, plain
+from vosbench.models.motion_maskrcnn.heads import Targets
+from vosbench.models.motion_maskrcnn.network import (
+    Merge,
+    MergeInit,
+    MotionMaskRCNNNet,
+    Route,
+    Stream,
+)
+from vosbench.models.motion_maskrcnn.options import (
+    FILES,
+    STAGES,
+    STREAM_STAGES,
+    WARMUP,
+    Options,
+    build_network,
+    check,
+)
+from vosbench.models.motion_maskrcnn.training import groups, learned, no_loss, warmup_factor
+from vosbench.models.motion_maskrcnn.weights import (
+    body_hash,
+    load_appearance,
+    load_bodies,
+    load_motion,
+    load_static,
+)
+from vosbench.models.pixelwise import frame_iou
+from vosbench.models.schedule import build_optimizer
+
+_ROUTES: Mapping[str, Route] = {"A": "appearance", "M1": "motion", "M2": "motion"}
+
+
+class MotionMaskRCNN(pl.LightningModule):
+    """Mask R-CNN on frames, on their optical flow, or on both, and a tracker.
+
+    Args:
+        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        stream: ``joint``, ``appearance`` or ``motion``.
+        coco_classes: ``objectness``, one class, or ``class_specific``: stage A and the static branch tell
+            80 classes apart, and their detections are merged afterwards.
+        merge: of the features of both bodies: ``3convs``, ``concat_conv``, ``average`` or ``concat``.
+        merge_init: ``random``, or the stream that ``concat_conv`` copies at first.
+        mask_input: what masks are drawn from: ``rgb`` or ``merged`` features.
+        freeze: what the joint stages leave as it is, of ``appearance``, ``motion`` and ``mask``.
+        convention: pixels and strides as the weights expect them, ``torchvision`` or ``detectron``.
+        norm_eps: of frozen norms; None: 0 for ``detectron``, 1e-5 for ``torchvision``, whose weights of
+            COCO need 0.
+        body_weights: what every body starts from: a name of torchvision's, a file, or None.
+        appearance_weights: the detector of stage A that a joint one starts from, or what stage A starts from:
+            a checkpoint, a file or name of torchvision's, or None.
+        motion_weights: the checkpoint of stage M2 that the joint stages start from, or None.
+        static_objects: the joint network has the static branch, and the tracker sees its detections.
+        static_weights: for inference, a checkpoint of stage A to fill the static branch with; None keeps
+            what the checkpoint has.
+        channel_order: of the flow image, see `FlowImage`, as are the next two.
+        quantise_8bit: whether flow passes through 8 bits.
+        low_magnitude_threshold: pixels.
+        output: ``tracks``, ids of objects, or ``union``: 1 where anything moves.
+        score_threshold: detections with scores above are part of the union.
+        alpha_high, alpha_low, t_inactive, bidirectional: of the tracker, see `OverlapTracker`.
+        warmup: iterations over which the learning rate rises from a third; None: 500, 20 when tiny.
+
+    Raises:
+        InputError: a value outside its choices, or switches that exclude each other.
+    """
+
+    task: Task = "unsupervised"
+    recipe = "motion_maskrcnn"
+    stages = STAGES
+    released_switches: ClassVar[Mapping[str, Any]] = {"convention": "detectron", "static_objects": False}
+    replaceable: ClassVar[Mapping[str, str]] = {"static_weights": "network.static."}
+    inspectable: ClassVar[Mapping[str, str]] = {
+        "moving": "highest score of the moving objects detected at each pixel",
+        "static": "the same of the static branch; with output=tracks",
+    }
+
+    def __init__(
+        self,
+        size: Size = "full",
+        stream: Stream = "joint",
+        coco_classes: str = "objectness",
+        merge: Merge = "3convs",
+        merge_init: MergeInit = "random",
+        mask_input: str = "rgb",
+        freeze: Sequence[str] = ("appearance", "motion", "mask"),
+        convention: Scaling = "torchvision",
+        norm_eps: float | None = None,
+        body_weights: str | None = None,
+        appearance_weights: str | None = None,
+        motion_weights: str | None = None,
+        static_objects: bool = True,
+        static_weights: str | None = None,
+        channel_order: ChannelOrder = "bgr_code",
+        quantise_8bit: bool = True,
+        low_magnitude_threshold: float = 0.0,
+        output: str = "tracks",
+        score_threshold: float = 0.7,
+        alpha_high: float = 0.9,
+        alpha_low: float = 0.7,
+        t_inactive: int = 10,
+        bidirectional: bool = True,
+        warmup: int | None = None,
+    ) -> None:
+        super().__init__()
+        freeze = list(freeze)
+        self.save_hyperparameters()
+        options = Options(dict(self.hparams))
+        check(options)
+        self.options = options
+        self.convention: Scaling = convention
+        self.encode = FlowImage(channel_order, quantise_8bit, low_magnitude_threshold)
+        self.tracker = OverlapTracker(alpha_high, alpha_low, t_inactive, bidirectional)
+        self.warmup = WARMUP[size] if warmup is None else warmup
+        self.needs_flow = stream != "appearance"
+        self.network = build_network(options)
+        self.inspection: Inspection | None = None
+        self.stage: StageConfig | None = None
+        self.stage_name = STREAM_STAGES[stream][0]
+        self.route: Route = "main"
+        self._filled = False
+        self._body_of_static = None if static_weights is None else load_static(self.network, static_weights)
+        self.register_load_state_dict_pre_hook(_leave_out_absent_branch)  # type: ignore[no-untyped-call]
+
+    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
+        """Load what training starts from, choose what is trained and what `configure_optimizers` sets up.
+
+        Args:
+            name: a stage of the recipe.
+            settings: its settings, by default those of the packaged recipe.
+
+        Raises:
+            InputError: the recipe has no such stage, the variant has nothing to train in it, or weights
+                are missing or of something else.
+        """
+        if name not in STAGES:
+            raise unknown_name("stage of motion_maskrcnn", name, STAGES)
+        self.options.check_stage(name)
+        self.stage = settings or load_stage(self.recipe, name)
+        self.stage_name = name
+        self.needs_flow = name != "A"
+        weights = self.hparams
+        if weights["body_weights"] is not None:
+            load_bodies(self.network, weights["body_weights"])
+        if weights["appearance_weights"] is not None:
+            load_appearance(self.network, weights["appearance_weights"])
+        if weights["motion_weights"] is not None:
+            load_motion(self.network, weights["motion_weights"])
+        joint = weights["stream"] == "joint"
+        self.route = _ROUTES.get(name, "main") if joint else "main"
+        self.network.train_route(self.route, weights["freeze"] if joint else ())
+        self._filled = False
+
+    def load_state_dict(self, *arguments: Any, **keys: Any) -> Any:
+        """Load weights; a stage that follows on from these keeps the heads they have."""
+        self._filled = True
+        return super().load_state_dict(*arguments, **keys)
+
+    def on_fit_start(self) -> None:
+        """Start the heads of the joint detector from those of the appearance model."""
+        first = self.stage_name == "J1" or (self.stage_name == "J2" and not self._filled)
+        if first and self.network.static is not None and self.trainer.ckpt_path is None:
+            self.network.start_from_static()
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and schedule of the stage: biases learn twice as fast and do not decay."""
+        stage = self.stage or load_stage(self.recipe, self.stage_name)
+        attached = self._trainer is not None
+        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
+        return build_optimizer(groups(self.network), stage.optimizer, stage.schedule, steps)
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        """Make a step, in the first ones with a lower learning rate."""
+        factor = warmup_factor(self.trainer.global_step, self.warmup)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        # given back, so that schedules of any kind go on from what they know
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write into the checkpoint which network it is of."""
+        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *FILES)}
+        checkpoint["vosbench"] = {
+            "name": "motion_maskrcnn",
+            "size": self.hparams["size"],
+            "variant": variant,
+        }
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Return the sum of the five losses over the frames whose objects are known."""
+        pictures, targets = self._pictures(batch)
+        known = [index for index, target in enumerate(targets) if target["labelled"]]
+        if not known:
+            return no_loss(self.network)
+        heads = self.network.heads(self.route)
+        losses = self.network.losses(
+            [pictures[index] for index in known], [learned(targets[index], heads) for index in known]
+        )
+        total = torch.stack(list(losses.values())).sum()
+        named = {f"train/{name}": value for name, value in losses.items()}
+        self.log_dict(named, batch_size=len(known))
+        self.log("train/loss", total, prog_bar=True, batch_size=len(known))
+        return total
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Log the intersection over union of all that is detected and all that is labelled."""
+        pictures, targets = self._pictures(batch)
+        for picture, target in zip(pictures, targets, strict=True):
+            if not target["labelled"]:
+                continue
+            found = self.network([picture], self.route, self.hparams["score_threshold"])[0]
+            detected = (found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0)
+            iou = frame_iou(detected[None], target["masks"].any(dim=0)[None].to(torch.uint8))
+            self.log("val/iou", iou[0], prog_bar=True, on_epoch=True, sync_dist=True, batch_size=1)
+
+    def _pictures(self, batch: dict[str, Any]) -> tuple[list[Tensor], Targets]:
+        """Return what the stage's network sees of each frame, and its targets."""
+        pictures, targets = [], []
+        for number, frames in enumerate(batch["frames"]):
+            fields = batch["flow"][number] if self.needs_flow else None
+            # frames that lead nowhere are left out
+            for index in range(len(frames) if fields is None else len(fields)):
+                field = None if fields is None else fields[index]
+                pictures.append(self.picture(frames[index], field, self.route))
+                targets.append(batch["targets"][number][index])
+        return pictures, targets
+
+    def picture(self, frame: Tensor, field: Tensor | None, route: Route = "main") -> Tensor:
+        """Return what the network sees of a frame.
+
+        Args:
+            frame: (3, H, W) RGB in 0..255.
+            field: (2, H, W) flow in pixels; None where only the frame is seen.
+            route: which part of the network.
+
+        Returns:
+            (3, H, W), or frame above flow, (6, H, W).
+        """
+        stream = self.hparams["stream"] if route == "main" else route
+        if field is None or stream == "appearance":
+            return normalise(frame, self.convention)
+        code = self.encode(field)
+        return code if stream == "motion" else torch.cat([normalise(frame, self.convention), code])
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Segment frame by frame; a tracker that goes back yields nothing before the last frame was seen.
+
+        The last frame has no flow: what moves in it is not known, what the static branch finds may
+        continue tracks.
+
+        Args:
+            video: T frames, with flow unless the stream is ``appearance``.
+            first_mask: not used, the method is unsupervised.
+
+        Raises:
+            InputError: the video has no flow and the stream needs it, or the static branch is of another
+                appearance body.
+        """
+        self._check_video(video)
+        return Segmentation(self._maps(video), len(video))
+
+    def _maps(self, video: Video) -> Iterator[IdMap]:
+        if self.hparams["output"] == "union":
+            threshold = self.hparams["score_threshold"]
+            yield from (frame.moving.union(threshold) for frame in self.detect(video, threshold))
+            return
+        least = self.tracker.alpha_low
+        frames = self.detect(video, least, static=self.network.static is not None)
+        yield from self.tracker.track(frame.tracked(least) for frame in frames)
+
+    def detect(
+        self, video: Video, least_score: float = 0.0, *, static: bool = False
+    ) -> Iterator[FrameDetections]:
+        """Yield the detections of each frame, best first, with scores above `least_score` and 0.05.
+
+        Args:
+            video: as for `segment`.
+            least_score: what is not above is not looked at any further.
+            static: also ask the static branch.
+
+        Raises:
+            InputError: as for `segment`.
+        """
+        self._check_video(video)
+        self.eval()
+        for index in range(len(video)):
+            frame = self._detected(video, index, least_score, static)
+            self._show(index, "moving", frame.moving)
+            if frame.static is not None:
+                self._show(index, "static", frame.static)
+            yield frame
+
+    @torch.inference_mode()
+    def _detected(self, video: Video, index: int, least_score: float, static: bool) -> FrameDetections:
+        pixels = torch.from_numpy(np.array(video.frames[index])).to(self.device).permute(2, 0, 1)
+        field = None
+        if self.needs_flow:
+            if video.flow is None or index >= len(video) - 1:
+                found = (
+                    self.network([self.picture(pixels, None)], "appearance", least_score) if static else None
+                )
+                return FrameDetections(Detections.none(*pixels.shape[1:]), found and plain(found[0]))
+            field = torch.from_numpy(np.array(video.flow[index], dtype=np.float32)).to(self.device)
+        pictures = [self.picture(pixels, field)]
+        if not static:
+            return FrameDetections(plain(self.network(pictures, "main", least_score)[0]), None)
+        moving, still = self.network.both(pictures, least_score)
+        return FrameDetections(plain(moving[0]), plain(still[0]))
+
+    def _check_video(self, video: Video) -> None:
+        stream = self.hparams["stream"]
+        if self.needs_flow and video.flow is None:
+            raise InputError(f"video {video.name}: motion_maskrcnn with stream={stream} needs optical flow")
+        if self._body_of_static is not None and self._body_of_static != body_hash(self.network):
+            raise InputError(
+                "motion_maskrcnn: static_weights are of another appearance body than the checkpoint; give "
+                "the appearance model that its training started from"
+            )
+        self._body_of_static = None
+
+    def _show(self, index: int, name: str, found: Detections) -> None:
+        if self.inspection is not None and name in self.inspection.maps:
+            self.inspection.show(index, name, found.best())
+
+
+def _leave_out_absent_branch(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Leave the static branch of a checkpoint out where it is not wanted."""
+    network = module.network
+    assert isinstance(network, MotionMaskRCNNNet)
+    if network.stream != "joint" or network.static is not None:
+        return
+    for key in [key for key in state if key.startswith(f"{prefix}network.static.")]:
+        del state[key]

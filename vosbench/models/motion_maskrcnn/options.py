@@ -1,0 +1,136 @@
+"""The switches of Motion Mask R-CNN: what they may be, and the network that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vosbench.errors import InputError, unknown_name
+from vosbench.models.motion_maskrcnn.encoding import ORDERS
+from vosbench.models.motion_maskrcnn.network import (
+    COCO_CLASSES,
+    MASK_INPUTS,
+    MERGE_INITS,
+    MERGES,
+    OBJECT_CLASSES,
+    PARTS,
+    STREAMS,
+    TINY,
+    MotionMaskRCNNNet,
+    Widths,
+)
+from vosbench.models.switches import require, require_count, require_share
+
+NAME = "motion_maskrcnn"
+WIDTHS = {"full": Widths(), "tiny": TINY}
+WARMUP = {"full": 500, "tiny": 20}
+STAGES = ("A", "M1", "M2", "J1", "J2")
+STREAM_STAGES: Mapping[str, tuple[str, ...]] = {
+    "appearance": ("A",),
+    "motion": ("M1", "M2"),
+    "joint": STAGES,
+}
+"""Stream -> the stages that train something of it; a joint network can go through all."""
+
+COCO_CHOICES = ("objectness", "class_specific")
+CONVENTIONS = ("torchvision", "detectron")
+OUTPUTS = ("tracks", "union")
+FILES = ("body_weights", "appearance_weights", "motion_weights", "static_weights")
+"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
+
+_NORM_EPS = {"torchvision": 1e-5, "detectron": 0.0}
+
+
+class Options(dict[str, Any]):
+    """The arguments of the method by name."""
+
+    @property
+    def joint(self) -> bool:
+        """Whether both streams are there."""
+        return bool(self["stream"] == "joint")
+
+    @property
+    def coco_classes(self) -> int:
+        """Classes of stage A and of the static branch, with background."""
+        return COCO_CLASSES if self["coco_classes"] == "class_specific" else OBJECT_CLASSES
+
+    def check_stage(self, name: str) -> None:
+        """Refuse a stage that the variant has nothing to train in, or that would spoil it.
+
+        Raises:
+            InputError: what to write instead.
+        """
+        stages = STREAM_STAGES[self["stream"]]
+        if name not in stages:
+            raise InputError(
+                f"{NAME}: stream={self['stream']} has nothing to train in stage {name}, "
+                f"write stage={' or stage='.join(stages)}"
+            )
+        if not self.joint:
+            return
+        if name in ("A", "M1", "M2") and not self["static_objects"]:
+            raise InputError(
+                f"{NAME}: without static_objects a joint network has no place for the heads of stage A: "
+                "train stream=appearance and stream=motion by themselves"
+            )
+        if name in ("J1", "J2") and self["static_objects"] and "appearance" not in self["freeze"]:
+            raise InputError(
+                f"{NAME}: the static branch needs the appearance body as it is: write "
+                "static_objects=false, or let freeze contain appearance"
+            )
+
+
+def check(options: Options) -> None:
+    """Refuse values outside their choices.
+
+    Raises:
+        InputError: which key, and what it takes.
+    """
+    choices: dict[str, tuple[Any, ...]] = {
+        "size": tuple(WIDTHS),
+        "stream": STREAMS,
+        "coco_classes": COCO_CHOICES,
+        "merge": MERGES,
+        "merge_init": MERGE_INITS,
+        "mask_input": MASK_INPUTS,
+        "convention": CONVENTIONS,
+        "static_objects": (False, True),
+        "channel_order": ORDERS,
+        "quantise_8bit": (False, True),
+        "output": OUTPUTS,
+    }
+    for key, allowed in choices.items():
+        require(NAME, key, options[key], allowed)
+    for part in options["freeze"]:
+        if part not in PARTS:
+            raise unknown_name(f"part of {NAME} to freeze", str(part), PARTS)
+    require_share(NAME, "score_threshold", options["score_threshold"])
+    if options["warmup"] is not None:
+        require_count(NAME, "warmup", options["warmup"], 0, "iterations")
+    for key in ("low_magnitude_threshold", "norm_eps"):
+        value = options[key]
+        if value is not None and not (isinstance(value, int | float) and value >= 0):
+            raise InputError(f"{NAME}: {key} is {value!r}, it must be a number from 0 on")
+    if options["merge_init"] != "random" and options["merge"] != "concat_conv":
+        raise InputError(f"{NAME}: only merge=concat_conv can start as a copy, leave merge_init")
+    branch = options.joint and options["static_objects"]
+    if options["static_weights"] is not None and not branch:
+        raise InputError(f"{NAME}: static_weights need stream=joint and static_objects=true")
+
+
+def build_network(options: Options) -> MotionMaskRCNNNet:
+    """Return the network of these switches, with random weights."""
+    torchvision = options["convention"] == "torchvision"
+    appearance = options["stream"] == "appearance"
+    eps = options["norm_eps"]
+    return MotionMaskRCNNNet(
+        options["stream"],
+        classes=options.coco_classes if appearance else OBJECT_CLASSES,
+        static_classes=options.coco_classes if options["static_objects"] else None,
+        merge=options["merge"],
+        merge_init=options["merge_init"],
+        mask_input=options["mask_input"],
+        widths=WIDTHS[options["size"]],
+        stride_in="3x3" if torchvision else "1x1",
+        norm_eps=_NORM_EPS[options["convention"]] if eps is None else eps,
+    )
