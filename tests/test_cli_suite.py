@@ -1,0 +1,89 @@
+"""`compare --suite` as a user meets it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from vosbench import cli
+from vosbench import fit as fit_module
+from vosbench.errors import InputError
+
+ABLATIONS = Path(__file__).parents[1] / "benchmarks" / "ablations"
+TABLE = ABLATIONS / "mpnet_table1.yaml"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VOSBENCH_DATA", raising=False)
+    monkeypatch.delenv("LDOF", raising=False)
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["vosbench", "compare", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    return command
+
+
+def test_a_dry_run_shows_the_trainings_as_lines_of_fit(run, tmp_path):
+    status, out, err = run("--suite", TABLE, "--rows", "rgb", "--seeds", "0,7", "--dry-run")
+    assert status == 0
+    assert "rgb seed 7: planned\n  vosbench fit model=mpnet size=tiny" in out
+    assert "1 unit, RGB single frame: tested in ft3d, davis16" in out
+    assert "note: LDOF is replaced by dis" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_is_printed_and_kept_and_a_failure_ends_with_1(run, tmp_path, monkeypatch, make_davis):
+    import vosbench.data.mini
+
+    def render(name, home):
+        return make_davis(home, {"cat": 4}) / name
+
+    def fails(overrides):
+        raise InputError("no room left")
+
+    monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render)
+    monkeypatch.setattr(fit_module, "fit", fails)
+    text = TABLE.read_text()
+    start = text.index("  ft3d:\n    {dataset: ft3d")
+    only_davis = text[:start] + text[text.index("  davis16:\n    dataset: davis16") :]
+    only_davis = only_davis.replace("split: trainval", "split: val\n    published_split: trainval")
+    orderings = only_davis.index("orderings:")
+    only_davis = only_davis[:orderings] + "orderings: []\n"
+    (tmp_path / "short.yaml").write_text(only_davis)
+    words = ("--suite", "short.yaml", "--rows", "rgb", "--seeds", "0", "--workers", 1, "--results", "kept")
+    status, out, err = run(*words)
+    assert status == 1
+    assert "| 1 unit, RGB single frame | " in out
+    assert "12.7" in out, "the paper's value"
+    assert "failed: training rgb, seed 0: no room left" in err
+    assert (tmp_path / "results/mpnet_table1-mini/suite.json").is_file()
+    assert (tmp_path / "kept/mpnet_table1-mini.md").read_text() == out
+    assert (tmp_path / "kept/orderings.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--suite", "none.yaml"), "none.yaml: no such file"),
+        (("--suite", TABLE, "--models", "mpnet"), "--suite does not take --models"),
+        (("--suite", TABLE, "--set", "threshold=0.4"), "--suite does not take --set"),
+        (("--suite", TABLE, "--rows", "rbg"), "unknown row of mpnet_table1 'rbg': did you mean rgb"),
+        (("--suite", TABLE, "--seeds", "a"), "--seeds a: write whole numbers separated by commas"),
+        (("--suite", TABLE, "--data-root", "."), "--data-root goes with --edition official"),
+        (("--suite", TABLE, "--edition", "official", "--rows", "rgb"), "set $LDOF to the folder"),
+        (("--rows", "rgb"), "compare without --suite does not take --rows"),
+        (("--set", "threshold", "--models", "mpnet"), "--set threshold: write KEY=VALUE"),
+    ],
+)
+def test_mistakes_are_one_line(run, words, message):
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
