@@ -175,10 +175,11 @@ def _write_config(stage: _Stage) -> None:
 
 
 def _silence_advertisements() -> None:
-    """Leave out what Lightning says about other products and about its own code."""
+    """Leave out what Lightning says about other products, its own code, and parts frozen on purpose."""
     reporter = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     reporter.addFilter(_no_advertisement)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
 
 def _no_advertisement(line: logging.LogRecord) -> bool:
