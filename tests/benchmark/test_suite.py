@@ -378,7 +378,9 @@ def test_a_test_that_fails_is_told(suite, options, trainer):
     broken = parse_suite(content(rows__strict__settings={"decoder_units": 4}), "small.yaml")
     result = run_suite(broken, options(rows=["strict"], seeds=[0]))
     assert result.exit_status == 1
-    assert "its weights do not fit a network with decoder_units=4" in result.failures[0]
+    [failure] = result.failures
+    assert failure.startswith("strict-seed0 in column davis16, cat and 1 more: ")
+    assert "its weights do not fit a network with decoder_units=4" in failure
     assert result.cells["strict", "davis16"].value is None
 
 

@@ -206,12 +206,21 @@ def _failed_trainings(outcomes: Mapping[tuple[str, int], TrainOutcome]) -> list[
 
 
 def _failed_tests(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[str]:
+    """Return one line per contestant, column and reason: what fails usually fails on every sequence."""
     places = (job.out.name for job in jobs for _ in job.models)
+    sequences: dict[tuple[str, str, str], list[str]] = {}
+    for place, outcome in zip(places, outcomes, strict=True):
+        if outcome.state == "failed":
+            reason = (outcome.model, place, outcome.message)
+            sequences.setdefault(reason, []).append(outcome.sequence)
     return [
-        f"{outcome.model} in column {place}, {outcome.sequence}: {outcome.message}"
-        for place, outcome in zip(places, outcomes, strict=True)
-        if outcome.state == "failed"
+        f"{model} in column {place}, {_listed(names)}: {message}"
+        for (model, place, message), names in sequences.items()
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _notes(
