@@ -1,0 +1,1 @@
+"""STCNN: a temporal coherence branch beside a spatial segmentation branch."""

@@ -1,0 +1,60 @@
+"""Where STCNN may find the object: near where it was, by its released code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """Settings of `SpatialGate`, by default the released ones.
+
+    Attributes:
+        reach: diameter of the ellipse by which the last mask grows, pixels.
+        least: a grown mask of so many pixels, or fewer, says nothing.
+        threshold: probability above which a pixel belongs to the mask that the next frame is held against.
+    """
+
+    reach: int = 80
+    least: int = 50
+    threshold: float = 0.4
+
+
+class SpatialGate:
+    """Removes from the probability of each frame what is far from the object in the frame before.
+
+    One gate serves one object of one video; it holds the mask of the last frame and nothing else.
+
+    Args:
+        first: (H, W) mask of the first frame.
+        settings: of the gate.
+    """
+
+    def __init__(self, first: NDArray[Any], settings: GateSettings | None = None) -> None:
+        self.settings = settings or GateSettings()
+        self.previous: NDArray[np.bool_] = first.astype(bool)
+
+    def step(self, probability: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """Return the probability of the next frame, (H, W), gated, and remember where it is high."""
+        result = gate(probability, self.previous, self.settings)
+        self.previous = result > self.settings.threshold
+        return result
+
+
+def gate(
+    probability: NDArray[np.floating[Any]], previous: NDArray[np.bool_], settings: GateSettings
+) -> NDArray[np.floating[Any]]:
+    """Return a probability, (H, W), 0 far from the last mask, (H, W); unchanged where that is empty."""
+    area = grow(previous, settings.reach)
+    return probability * area if area.sum() > settings.least else probability
+
+
+def grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Dilate a mask, (H, W), by an ellipse of `reach` x `reach` pixels."""
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.dilate(mask.astype(np.uint8), ellipse).astype(bool)

@@ -1,0 +1,87 @@
+"""What the branches of STCNN learn from (Xu et al., section 3.3, and the released code)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vosbench.models.pixelwise import mean_over_known
+
+ADVERSARIAL = 0.001
+"""Weight of the adversarial term of the generator."""
+
+
+def discriminator_losses(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Return -log(1 - D) of predicted frames and -log D of real ones, each a mean, from logits (N,)."""
+    return F.softplus(fake).mean(), F.softplus(-real).mean()
+
+
+def generator_loss(predicted: Tensor, target: Tensor, fake: Tensor, weight: float = ADVERSARIAL) -> Tensor:
+    """Return the mean squared error of predicted frames, minus `weight` times the mean of log D.
+
+    Args:
+        predicted: (N, 3, h, w), -1..1.
+        target: the same of the true frames, see `shrink_frames`.
+        fake: (N,) logits of the discriminator for `predicted`.
+        weight: of the second term; the paper's lambda.
+    """
+    return F.mse_loss(predicted.float(), target.float()) + weight * F.softplus(-fake).mean()
+
+
+def shrink_frames(frames: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Resize frames (N, 3, H, W) to the grid of the predicted ones, bilinearly and without aliasing."""
+    return F.interpolate(frames, tuple(size), mode="bilinear", align_corners=False, antialias=True)
+
+
+def side_weight(iteration: int, total: int) -> float:
+    """Return the weight of all maps but the fused one: 1 at first, 0 at the end, linear between."""
+    return max(0.0, 1 - iteration / total)
+
+
+def segmentation_loss(logits: Sequence[Tensor], masks: Tensor, side: float = 1.0) -> Tensor:
+    """Return the binary cross entropy of the fused map, plus `side` times that of every other map.
+
+    Args:
+        logits: maps (N, 1, H, W), the fused one last.
+        masks: (N, H, W) uint8, any object is foreground, 255 counts nowhere.
+        side: 1 in pretraining, `side_weight` in joint training, 0 in online training.
+    """
+    loss = _cross_entropy(logits[-1], masks)
+    if side:
+        for each in logits[:-1]:
+            loss = loss + side * _cross_entropy(each, masks)
+    return loss
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Which of the two adversaries learns in the next step, by the released code.
+
+    Attributes:
+        generator: whether it learns. The joint stage begins without it.
+        discriminator: whether it learns.
+        margin: a discriminator with a loss below rests; a generator against one with a loss above
+            1 - margin does.
+    """
+
+    generator: bool = True
+    discriminator: bool = True
+    margin: float = 0.3
+
+    def after(self, fake: float, real: float) -> Balance:
+        """Return who learns after a step in which the discriminator had these two losses."""
+        discriminator = min(fake, real) >= self.margin
+        generator = max(fake, real) <= 1 - self.margin
+        if not discriminator and not generator:
+            discriminator = generator = True
+        return replace(self, generator=generator, discriminator=discriminator)
+
+
+def _cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    target = (masks > 0).float()
+    losses = F.binary_cross_entropy_with_logits(logits[:, 0].float(), target, reduction="none")
+    return mean_over_known(losses, masks)
