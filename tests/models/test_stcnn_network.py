@@ -6,25 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torchvision.models import inception_v3, resnet101
+from torchvision.models import resnet101
 
-from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.layers.resnet import ResNet
 from vosbench.models.released import translate
 from vosbench.models.stcnn.blocks import TINY, Widths, crop_to, start_as_bilinear
 from vosbench.models.stcnn.discriminator import Discriminator
-from vosbench.models.stcnn.gate import GateSettings, SpatialGate, gate, grow
 from vosbench.models.stcnn.generator import Generator
-from vosbench.models.stcnn.losses import (
-    Balance,
-    discriminator_losses,
-    generator_loss,
-    segmentation_loss,
-    shrink_frames,
-    side_weight,
-)
 from vosbench.models.stcnn.network import STCNNNet
-from vosbench.models.stcnn.past import past_indices, scale_past, stack_past
 from vosbench.models.stcnn.segmentation import Attention, SpatialBranch
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stcnn"
@@ -382,147 +371,6 @@ def test_statistics_of_the_frames_themselves_in_a_test_leave_no_trace():
     batch.train()
     batch.predict(past)
     assert batch.generator.encoder.bn1.num_batches_tracked == 1
-
-
-@pytest.mark.parametrize("width", [None, 8])
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_discriminator_gives_one_logit_per_frame(width, outputs):
-    torch.manual_seed(0)
-    judge = Discriminator(outputs, width=width).eval()
-    frames = torch.rand(2, 3, 30, 41) * 2 - 1
-    with torch.inference_mode():
-        found = judge(frames)
-        assert found.shape == (2,)
-        assert found.isfinite().all()
-        if outputs == 2 and width:
-            torch.testing.assert_close(found.sigmoid(), judge.body(frames).softmax(dim=1)[:, 1])
-
-
-def test_remapping_takes_the_frame_for_one_of_imagenet():
-    torch.manual_seed(0)
-    remapped, plain = Discriminator(remap=True).eval(), Discriminator(remap=False).eval()
-    plain.load_state_dict(remapped.state_dict())
-    frame = torch.rand(1, 3, 80, 96) * 2 - 1
-    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-    deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
-    with torch.inference_mode():
-        wanted = plain((frame * deviation + mean - 0.5) / 0.5)
-        torch.testing.assert_close(remapped(frame), wanted, rtol=1e-3, atol=1e-4)
-
-
-def test_discriminator_starts_from_weights_of_torchvision(tmp_path):
-    published = inception_v3(weights=None, init_weights=False)
-    torch.save(published.state_dict(), tmp_path / "inception.pth")
-    judge = Discriminator()
-    loaded = load_pretrained(judge, tmp_path / "inception.pth")
-    assert loaded.fresh == ("body.fc.weight", "body.fc.bias")
-    assert torch.equal(judge.body.Mixed_7c.branch1x1.conv.weight, published.Mixed_7c.branch1x1.conv.weight)
-
-
-def test_adversarial_losses_by_hand():
-    """D = 0.8 of a predicted frame, 0.9 of a real one."""
-    fake, real = torch.tensor([0.8]).logit(), torch.tensor([0.9]).logit()
-    losses = discriminator_losses(fake, real)
-    assert [each.item() for each in losses] == pytest.approx([-math.log(0.2), -math.log(0.9)])
-    predicted, target = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
-    assert generator_loss(predicted, target, fake).item() == pytest.approx(0.25 - 0.001 * math.log(0.8))
-    assert generator_loss(predicted, target, fake, weight=1).item() == pytest.approx(0.25 - math.log(0.8))
-
-
-def test_target_of_the_predicted_frame():
-    frame = torch.ones(1, 3, 97, 131) * 0.25
-    shrunk = shrink_frames(frame, (25, 33))
-    torch.testing.assert_close(shrunk, torch.full((1, 3, 25, 33), 0.25))
-
-
-def test_segmentation_loss_by_hand():
-    """Cross entropy is log 2 for a logit of 0, log(1 + e^-3) for 3 on the object; void counts nowhere."""
-    masks = torch.tensor([[[1, 2, 255]]], dtype=torch.uint8)
-    side, fused = torch.zeros(1, 1, 1, 3), torch.tensor([[[[3.0, 3.0, -50.0]]]])
-    alone = math.log(1 + math.exp(-3))
-    maps = [side] * 4 + [fused]
-    assert segmentation_loss(maps, masks).item() == pytest.approx(alone + 4 * math.log(2))
-    assert segmentation_loss(maps, masks, side=0.5).item() == pytest.approx(alone + 2 * math.log(2))
-    assert segmentation_loss(maps, masks, side=0).item() == pytest.approx(alone)
-
-
-def test_side_maps_fade_out():
-    assert [side_weight(it, 40) for it in (0, 10, 40, 50)] == [1, 0.75, 0, 0]
-
-
-def test_adversaries_are_kept_in_balance():
-    both = Balance()
-    assert both.after(0.2, 0.5) == Balance(generator=True, discriminator=False)
-    assert both.after(0.5, 0.2) == Balance(generator=True, discriminator=False)
-    assert both.after(0.5, 0.8) == Balance(generator=False, discriminator=True)
-    assert both.after(0.2, 0.8) == both
-    assert Balance(generator=False).after(0.5, 0.5) == both
-    assert both.after(0.3, 0.7) == both
-    assert Balance(margin=0.1).after(0.2, 0.8) == Balance(margin=0.1)
-
-
-@pytest.mark.parametrize(
-    ("t", "delta", "start", "wanted"),
-    [
-        (2, 4, "paper", [0, 0, 0, 1]),
-        (0, 4, "paper", [0, 0, 0, 0]),
-        (4, 4, "paper", [0, 1, 2, 3]),
-        (9, 3, "paper", [6, 7, 8]),
-        (1, 4, "code", [0, 0, 0, 1]),
-        (3, 4, "code", [0, 1, 2, 3]),
-        (4, 4, "code", [0, 1, 2, 3]),
-    ],
-)
-def test_past_frames(t, delta, start, wanted):
-    assert past_indices(t, delta, start) == wanted
-
-
-def test_past_frames_are_stacked_from_the_oldest_on():
-    clip = torch.arange(6.0)[None, :, None, None, None].expand(2, 6, 3, 4, 5)
-    stacked = stack_past(clip, 2)
-    assert stacked.shape == (2, 12, 4, 5)
-    assert stacked[1, ::3, 0, 0].tolist() == [0, 0, 0, 1]
-    assert scale_past(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
-    with pytest.raises(ValueError, match="no frame -1"):
-        past_indices(-1)
-
-
-def test_gate_removes_what_is_far():
-    previous = np.zeros((200, 300), bool)
-    previous[100, 100] = True
-    found = gate(np.full((200, 300), 0.9, np.float32), previous, GateSettings())
-    assert found[100, 100] == found[100, 138] == found[62, 100] == np.float32(0.9)
-    assert found[100, 142] == found[58, 100] == found[130, 135] == 0
-    assert not np.any(found[~grow(previous, 80)])
-    # of an ellipse of 80 pixels, which is about pi 40^2
-    assert abs(np.count_nonzero(found) - math.pi * 40**2) < 150
-
-
-def test_gate_says_nothing_with_50_pixels_and_speaks_with_51():
-    probability = np.full((40, 90), 0.9)
-    for columns, gated in ((10, False), (51, True)):
-        previous = np.zeros((40, 90), bool)
-        # an ellipse of one pixel leaves the mask as it is
-        previous[: 50 // columns if not gated else 1, :columns] = True
-        assert previous.sum() == (51 if gated else 50)
-        found = gate(probability, previous, GateSettings(reach=1))
-        assert bool((found == 0).any()) == gated
-    assert np.array_equal(gate(probability, np.zeros((40, 90), bool), GateSettings()), probability)
-
-
-def test_gate_follows_the_gated_object_of_its_video():
-    first = np.zeros((10, 400), np.uint8)
-    first[:, :10] = 1
-    probability = np.zeros((10, 400), np.float32)
-    probability[:, 30:40], probability[:, 300:310] = 0.41, 0.9
-    follower = SpatialGate(first)
-    found = follower.step(probability)
-    assert found[:, 300:].max() == 0
-    assert np.array_equal(np.flatnonzero(follower.previous[0]), np.arange(30, 40))
-    # lost: nothing is above the threshold, so the frame after is not gated
-    assert follower.step(0.5 * probability).max() < 0.4
-    assert np.array_equal(follower.step(probability), probability)
-    assert SpatialGate(first).step(probability)[:, 300:].max() == 0
 
 
 def test_widths_of_tiny_are_the_published_ones_over_eight():

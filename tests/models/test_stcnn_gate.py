@@ -1,0 +1,74 @@
+"""What STCNN sees of the past: the frames before, and where the object was."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vosbench.models.stcnn.gate import GateSettings, SpatialGate, gate, grow
+from vosbench.models.stcnn.past import past_indices, scale_past, stack_past
+
+
+@pytest.mark.parametrize(
+    ("t", "delta", "start", "wanted"),
+    [
+        (2, 4, "paper", [0, 0, 0, 1]),
+        (0, 4, "paper", [0, 0, 0, 0]),
+        (4, 4, "paper", [0, 1, 2, 3]),
+        (9, 3, "paper", [6, 7, 8]),
+        (1, 4, "code", [0, 0, 0, 1]),
+        (3, 4, "code", [0, 1, 2, 3]),
+        (4, 4, "code", [0, 1, 2, 3]),
+    ],
+)
+def test_past_frames(t, delta, start, wanted):
+    assert past_indices(t, delta, start) == wanted
+
+
+def test_past_frames_are_stacked_from_the_oldest_on():
+    clip = torch.arange(6.0)[None, :, None, None, None].expand(2, 6, 3, 4, 5)
+    stacked = stack_past(clip, 2)
+    assert stacked.shape == (2, 12, 4, 5)
+    assert stacked[1, ::3, 0, 0].tolist() == [0, 0, 0, 1]
+    assert scale_past(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+    with pytest.raises(ValueError, match="no frame -1"):
+        past_indices(-1)
+
+
+def test_gate_removes_what_is_far():
+    previous = np.zeros((200, 300), bool)
+    previous[100, 100] = True
+    found = gate(np.full((200, 300), 0.9, np.float32), previous, GateSettings())
+    assert found[100, 100] == found[100, 138] == found[62, 100] == np.float32(0.9)
+    assert found[100, 142] == found[58, 100] == found[130, 135] == 0
+    assert not np.any(found[~grow(previous, 80)])
+    # of an ellipse of 80 pixels, which is about pi 40^2
+    assert abs(np.count_nonzero(found) - math.pi * 40**2) < 150
+
+
+def test_gate_says_nothing_with_50_pixels_and_speaks_with_51():
+    probability = np.full((40, 90), 0.9)
+    for columns, gated in ((10, False), (51, True)):
+        previous = np.zeros((40, 90), bool)
+        # an ellipse of one pixel leaves the mask as it is
+        previous[: 50 // columns if not gated else 1, :columns] = True
+        assert previous.sum() == (51 if gated else 50)
+        found = gate(probability, previous, GateSettings(reach=1))
+        assert bool((found == 0).any()) == gated
+    assert np.array_equal(gate(probability, np.zeros((40, 90), bool), GateSettings()), probability)
+
+
+def test_gate_follows_the_gated_object_of_its_video():
+    first = np.zeros((10, 400), np.uint8)
+    first[:, :10] = 1
+    probability = np.zeros((10, 400), np.float32)
+    probability[:, 30:40], probability[:, 300:310] = 0.41, 0.9
+    follower = SpatialGate(first)
+    found = follower.step(probability)
+    assert found[:, 300:].max() == 0
+    assert np.array_equal(np.flatnonzero(follower.previous[0]), np.arange(30, 40))
+    # lost: nothing is above the threshold, so the frame after is not gated
+    assert follower.step(0.5 * probability).max() < 0.4
+    assert np.array_equal(follower.step(probability), probability)
+    assert SpatialGate(first).step(probability)[:, 300:].max() == 0
