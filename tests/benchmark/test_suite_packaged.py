@@ -1,0 +1,60 @@
+"""The suites of this project: sound, composable, and run from training to table."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from vosbench.benchmark import suite_testing
+from vosbench.benchmark.suite_file import load_suite
+from vosbench.benchmark.suite_run import SuiteOptions, run_suite
+from vosbench.benchmark.suite_train import plan_trainings
+
+ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"
+
+
+@pytest.mark.parametrize("path", sorted(ABLATIONS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_packaged_suites_are_sound(path, tmp_path, monkeypatch):
+    suite = load_suite(path)
+    assert suite.id == path.stem
+    for name in ("LDOF", "EPICFLOW", "FLOWNET2"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for column in suite.columns.values():
+        assert column.metric in {"J_mean", "iou_mean", "F_mean", "T_mean", "f_measure"}
+    for edition in suite.editions:
+        suite_testing.read_flows(suite, list(suite.rows.values()), edition) if edition == "mini" else None
+        for training in suite.trainings.values():
+            for names in training.flow.values():
+                assert all(suite.flows[name].text(edition) for name in names)
+    assert len(suite.editions["mini"].seeds) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edition", ["mini", "official"])
+@pytest.mark.parametrize("path", sorted(ABLATIONS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_training_of_the_packaged_suites_can_be_composed(path, edition, tmp_path, monkeypatch):
+    for name in ("LDOF", "EPICFLOW", "FLOWNET2"):
+        monkeypatch.setenv(name, str(tmp_path))
+    suite = load_suite(path)
+    found = plan_trainings(suite, edition, suite.trainings, [0], tmp_path, tmp_path)
+    assert len(found.tasks) == len(suite.trainings)
+    for task in found.tasks.values():
+        assert shlex.join(task.overrides)
+
+
+@pytest.mark.slow
+def test_two_rows_of_a_suite_from_training_to_table(tmp_path):
+    from vosbench.report.suite import markdown
+
+    suite = load_suite(ABLATIONS / "mpnet_table1.yaml")
+    text = (ABLATIONS / "mpnet_table1.yaml").read_text().replace("recipe.A.epochs: 45", "recipe.A.epochs: 1")
+    (tmp_path / "short.yaml").write_text(text)
+    short = load_suite(tmp_path / "short.yaml")
+    options = SuiteOptions(edition="mini", out=tmp_path, rows=["rgb", "angle"], seeds=[0, 1], workers=2)
+    result = run_suite(short, options)
+    assert result.failures == ()
+    assert {tested.sequences for tested in result.cells.values()} == {10, 12}
+    again = run_suite(short, options)
+    assert again.cells == result.cells
+    assert "| 1 unit, GT angle field" in markdown(again, {})
+    assert suite.rows.keys() == short.rows.keys()
