@@ -27,6 +27,17 @@ def test_exponential_falls_after_every_epoch():
     )
 
 
+def test_multistep_leaves_the_weight_decay_alone():
+    schedule = ScheduleConfig("multistep", milestones=[1, 3], gamma=0.1)
+    optimizer = OptimizerConfig(lr=1.0, weight_decay=0.5)
+    assert rates(schedule, 4, optimizer) == (pytest.approx([1, 0.1, 0.1, 0.01]), "epoch")
+    built = build_optimizer([nn.Parameter(torch.zeros(1))], optimizer, schedule, 4)
+    for _ in range(3):
+        built["optimizer"].step()
+        built["lr_scheduler"]["scheduler"].step()
+    assert built["optimizer"].param_groups[0]["weight_decay"] == 0.5
+
+
 def test_poly_ends_at_nothing():
     seen, interval = rates(ScheduleConfig("poly", power=0.9), 4)
     assert seen == pytest.approx([1, 0.75**0.9, 0.5**0.9, 0.25**0.9])

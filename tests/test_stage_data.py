@@ -1,0 +1,70 @@
+"""Batches of detectors, as a stage's configuration asks for them."""
+
+import pytest
+import torch
+
+from vosbench.config import compose_fit
+from vosbench.data.mini import write_mini
+from vosbench.errors import InputError
+from vosbench.stage_data import stage_data
+
+
+SHORT = ("workers=0", "recipe.A.epoch_length=8", "recipe.J2.epoch_length=8")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_mini("coco", root, scenes=2, size=(48, 64))
+    write_mini("davis17", root, scenes=1, frames=3, size=(48, 64))
+    return root
+
+
+def batches(root, *overrides):
+    config = compose_fit(["model=motion_maskrcnn", "size=tiny", f"data_root={root}", *SHORT, *overrides])
+    name = next(line for line in overrides if line.startswith("data=")).removeprefix("data=")
+    stage = config.recipe["A" if name == "coco" else "J2"]
+    return stage_data(config, stage, [config.data], needs_flow=name != "coco")
+
+
+def test_targets_have_the_classes_of_the_data_set(root):
+    data = batches(root, "data=coco")
+    batch = next(iter(data.train_dataloader()))
+    assert [frames.shape[:2] for frames in batch["frames"]] == [(1, 3), (1, 3)]
+    labels = torch.cat([target["labels"] for (target,) in batch["targets"]])
+    assert labels.min() >= 1
+    assert len(labels.unique()) > 1
+    (target,) = next(iter(data.val_dataloader()))["targets"][0]
+    assert set(target) == {"boxes", "labels", "masks", "ids", "labelled"}
+
+
+def test_without_classes_all_are_one(root):
+    batch = next(iter(batches(root, "data=coco", "recipe.A.clip.classes=false").train_dataloader()))
+    assert all((target["labels"] == 1).all() for (target,) in batch["targets"])
+
+
+def test_a_frame_comes_with_the_flow_to_the_next_and_the_last_frame_not_at_all(root):
+    data = batches(root, "data=davis16_instances")
+    batch = next(iter(data.train_dataloader()))
+    assert all(flow.shape == (1, 2, 48, 64) for flow in batch["flow"])
+    starts = {int(batch["start"][0]) for batch in data.val_dataloader()}
+    assert starts == {0}
+    starts = {int(start) for batch in data.train_dataloader() for start in batch["start"]}
+    assert starts == {0, 1}
+
+
+def test_clips_are_the_usual_batches(root):
+    batch = next(iter(batches(root, "data=coco", "recipe.A.collate=clips").train_dataloader()))
+    assert batch["frames"].shape[:3] == (2, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data=davis16_instances", "recipe.J2.clip.classes=true"], "davis17 names no classes"),
+        (["data=coco", "recipe.A.collate=detections"], "did you mean detection"),
+    ],
+)
+def test_mistakes_are_one_line(root, overrides, message):
+    with pytest.raises(InputError, match=message):
+        batches(root, *overrides)
