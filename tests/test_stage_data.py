@@ -8,7 +8,6 @@ from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
 from vosbench.stage_data import stage_data
 
-
 SHORT = ("workers=0", "recipe.A.epoch_length=8", "recipe.J2.epoch_length=8")
 
 
