@@ -1,7 +1,9 @@
 """Motion Mask R-CNN's network: the counts of the specification, its routes, what is frozen."""
 
 import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from vosbench.errors import InputError
 from vosbench.models.motion_maskrcnn.network import PARTS, TINY, MotionMaskRCNNNet
 from vosbench.models.motion_maskrcnn.weights import load_appearance, load_bodies, load_motion
+from vosbench.models.released import translate
 
 SIZE = (64, 96)
 BOX = (20.0, 10.0, 60.0, 40.0)
@@ -371,3 +374,21 @@ def test_weights_of_something_else_are_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match=r"other\.pth: not weights of AppearanceDetector"):
         load_appearance(tiny(stream="appearance"), tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "numbers"),
+    [
+        ("motion_maskrcnn_single", {"stream": "appearance"}, 43_975_515),
+        ("motion_maskrcnn_single", {"stream": "motion"}, 43_975_515),
+        ("motion_maskrcnn_joint", {}, 73_187_995),
+    ],
+)
+def test_released_weights_fill_every_tensor(file, keys, numbers):
+    layout = json.loads((Path(__file__).parents[1] / f"golden/checkpoints/{file}.json").read_text())
+    released = {name: torch.empty(shape, device="meta") for name, shape in layout.items()}
+    network = {f"network.{name}": value for name, value in meta(**keys).state_dict().items()}
+    state, accounting = translate("motion_maskrcnn", released, network)
+    assert accounting.complete
+    assert accounting.numbers == numbers
+    assert state.keys() == network.keys()
