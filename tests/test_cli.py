@@ -216,6 +216,11 @@ class TestMistakes:
         words = ("data", "prepare", "fusionseg_vid", "--appearance", "flow_threshold")
         assert "flow_threshold: needs flow; name a method that looks at frames alone" in refuse(*words)
 
+    def test_a_folder_of_masks_has_no_switches(self, refuse, root):
+        Path("masks").mkdir()
+        words = ("data", "prepare", "fusionseg_vid", "--appearance", "masks", "--set", "threshold=0.4")
+        assert "takes no checkpoint and no switches" in refuse(*words)
+
     def test_flow_of_files_cannot_be_computed(self, refuse, root):
         Path("flow").mkdir()
         assert "nothing to compute" in refuse("flow", "compute", "davis16", "--estimator", "flow")

@@ -107,6 +107,12 @@ def test_flow_threshold_is_flow_th_of_fusionseg(published):
     assert values(found) == [0.4295]
 
 
+def test_fusionseg_is_its_joint_model_and_its_baselines_keep_their_names(published):
+    for model, value in (("fusionseg", 0.7151), ("flow_saliency", 0.3022)):
+        found = select(published, dataset="davis16", metric="J_mean", model=model, split="val")
+        assert values(found) == [value]
+
+
 def test_other_methods_go_by_their_own_name_without_ablations_or_repetitions(published):
     found = select(published, dataset="davis16", metric="J_mean", model="lvo", split="val")
     # its own paper first; the same number quoted by another paper only once; 0.759 is another version

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vosbench.cli.options import DataRoot, Device, Flow, Split
+from vosbench.cli.options import DataRoot, Device, Flow, Settings, Split
 from vosbench.cli.terminal import make_table, print_notes, print_table, progress_bar
 from vosbench.errors import InputError
 
@@ -109,6 +109,8 @@ def data_prepare(
     appearance: Annotated[
         str, typer.Option(help="Who guesses masks: a method that needs no flow, or a folder of its masks.")
     ],
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights of that method.")] = None,
+    switches: Settings = None,
     split: Annotated[str, typer.Option(help="Part of ilsvrc_vid.")] = "train",
     data_root: DataRoot = None,
     flow: Flow = None,
@@ -127,7 +129,7 @@ def data_prepare(
     flow_identity = {"estimator": kind, **estimator.settings}
     if isinstance(estimator, Precomputed):
         flow_identity["files"] = fingerprint(Path(estimator.settings["folder"]))
-    segmenter, identity = _appearance(appearance, device)
+    segmenter, identity = _appearance(appearance, checkpoint, switches or [], device)
     root = find(data_root)
     videos = open_dataset("ilsvrc_vid", root, split)[:limit]
     with progress_bar(f"preparing {name}") as progress:
@@ -145,14 +147,18 @@ def data_prepare(
         print_notes([f"no mask passed the tests, so {name} stays empty; choose another --appearance"])
 
 
-def _appearance(choice: str, device: str) -> tuple[Segmenter, dict[str, Any]]:
+def _appearance(
+    choice: str, checkpoint: Path | None, switches: list[str], device: str
+) -> tuple[Segmenter, dict[str, Any]]:
     """Return who guesses masks, and what determines the guesses."""
     from vosbench.data.bootstrap import MaskFolder, fingerprint, of_method
-    from vosbench.models.zoo import load_method, move_to
+    from vosbench.models.zoo import load_method, move_to, parse_settings
 
     if Path(choice).is_dir():
+        if checkpoint or switches:
+            raise InputError(f"--appearance {choice}: a folder of masks takes no checkpoint and no switches")
         return MaskFolder(Path(choice)), {"folder": choice, "files": fingerprint(Path(choice))}
-    method, weights = load_method(choice)
+    method, weights = load_method(choice, checkpoint=checkpoint, settings=parse_settings(switches))
     if method.needs_flow:
         raise InputError(f"--appearance {choice}: needs flow; name a method that looks at frames alone")
     return of_method(move_to(method, device).segment), {"method": choice, **weights}

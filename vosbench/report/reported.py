@@ -79,6 +79,8 @@ PUBLISHED_NAMES: dict[str, PublishedName] = {
             "trained_on": "FT3D",
         },
     ),
+    "fusionseg": PublishedName("FusionSeg-Joint", {}),
+    "flow_saliency": PublishedName("Flow-Sal", {}),
     "flow_threshold": PublishedName("Flow-Th", {}),
 }
 """Our name of a method -> the papers'. A method not listed (an added result) goes by its own name."""
