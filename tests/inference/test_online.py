@@ -77,15 +77,19 @@ def test_learning_follows_from_the_seed_alone():
 
 
 def test_random_numbers_go_on_as_if_nothing_had_been_drawn():
-    torch.manual_seed(9)
-    expected = torch.rand(3)
-    torch.manual_seed(9)
-    adapted(network(), learn, seed=4)
-    torch.manual_seed(9)
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
-    adapted(nn.Linear(1, 1), lambda module: np.random.rand(), seed=4)  # noqa: NPY002
-    assert torch.equal(torch.rand(3), expected)
-    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    module = network()
+
+    def draw(copied):
+        torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
+
+    def following():
+        return torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()  # noqa: NPY002
+
+    torch.manual_seed(9), np.random.seed(9), random.seed(9)  # noqa: NPY002
+    expected = following()
+    torch.manual_seed(9), np.random.seed(9), random.seed(9)  # noqa: NPY002
+    adapted(module, draw, seed=4)
+    assert following() == expected
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])

@@ -16,6 +16,7 @@ METHODS: dict[str, str] = {
     "lvo": "vosbench.models.lvo.module:LVO",
     "motion_maskrcnn": "vosbench.models.motion_maskrcnn.module:MotionMaskRCNN",
     "mpnet": "vosbench.models.mpnet.module:MPNet",
+    "stcnn": "vosbench.models.stcnn.module:STCNN",
 }
 """Network name -> ``"module:class"`` of its LightningModule."""
 

@@ -1,0 +1,89 @@
+"""The keys of STCNN: what they may be, and what they are for a size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from vosbench.errors import InputError
+from vosbench.models.stcnn.blocks import TINY, StrideIn, Widths
+from vosbench.models.stcnn.discriminator import OUTPUTS
+from vosbench.models.stcnn.generator import DELTAS
+from vosbench.models.stcnn.network import TCB_NORMS
+from vosbench.models.stcnn.past import STARTS
+from vosbench.models.stcnn.segmentation import TOPDOWNS
+from vosbench.models.switches import require, require_count, require_share
+
+WIDTHS = {"full": Widths(), "tiny": TINY}
+TRAIN_PHASES = ("both", "offline_only", "online_only")
+NORMS = ("frozen", "trained")
+
+BY_SIZE: Mapping[str, dict[str, Any]] = {
+    "full": {
+        "norm": "frozen",
+        "temporal_size": (480, 854),
+        "joint_generator_lr": 1e-8,
+        "online_iterations": 400,
+        "online_images": 100,
+        "online_lr": 1e-4,
+    },
+    "tiny": {
+        "norm": "trained",
+        "temporal_size": None,
+        "joint_generator_lr": 1e-4,
+        "online_iterations": 40,
+        "online_images": 20,
+        "online_lr": 0.01,
+    },
+}
+"""What keys that are None stand for; what they do for ``tiny`` is [ours]."""
+
+
+def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all keys of STCNN, and return those that may be None with the value for the size.
+
+    Raises:
+        InputError: a value outside its choices.
+    """
+    _check(keys)
+    chosen = {
+        key: default if keys[key] is None else keys[key] for key, default in BY_SIZE[keys["size"]].items()
+    }
+    if chosen["temporal_size"] is not None:
+        chosen["temporal_size"] = tuple(chosen["temporal_size"])
+    return chosen
+
+
+def _check(keys: Mapping[str, Any]) -> None:
+    choices: Mapping[str, tuple[Any, ...]] = {
+        "size": tuple(WIDTHS),
+        "train_phase": TRAIN_PHASES,
+        "delta": DELTAS,
+        "start": STARTS,
+        "topdown": TOPDOWNS,
+        "d_outputs": OUTPUTS,
+        "tcb_bn_test_mode": TCB_NORMS,
+        "stride_in": get_args(StrideIn),
+        "norm": (*NORMS, None),
+        **dict.fromkeys(
+            ("tcb", "attention", "lucid", "detach_tcb", "d_remap", "spatial_gate", "released"), (False, True)
+        ),
+    }
+    for key, allowed in choices.items():
+        if keys[key] is not None or None not in allowed:
+            require("stcnn", key, keys[key], tuple(each for each in allowed if each is not None))
+    for key in ("threshold", "gate_threshold", "margin", "online_momentum"):
+        require_share("stcnn", key, keys[key])
+    counts = {"online_iterations": 1, "online_images": 1, "online_seed": 0, "gate_reach": 1, "gate_least": 0}
+    for key, least in counts.items():
+        if keys[key] is not None:
+            require_count("stcnn", key, keys[key], least)
+    for key in (
+        *("adversarial", "discriminator_lr", "joint_generator_lr", "adversary_decay"),
+        *("online_lr", "online_weight_decay"),
+    ):
+        if keys[key] is not None and not (isinstance(keys[key], int | float) and keys[key] >= 0):
+            raise InputError(f"stcnn: {key} is {keys[key]!r}, it must be a number from 0 on")
+    size = keys["temporal_size"]
+    if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
+        raise InputError(f"stcnn: temporal_size is {size}: write temporal_size=[height,width] in pixels")

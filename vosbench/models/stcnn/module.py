@@ -1,0 +1,399 @@
+"""STCNN: training and inference around `STCNNNet`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_stage
+from vosbench.data.video import VOID, IdMap, Segmentation, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.models.base import Inspection, Size, Task
+from vosbench.models.layers.preprocessing import normalise
+from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.pixelwise import enlarge, frame_iou
+from vosbench.models.schedule import build_optimizer
+from vosbench.models.stcnn.blocks import StrideIn
+from vosbench.models.stcnn.discriminator import Discriminator
+from vosbench.models.stcnn.gate import GateSettings
+from vosbench.models.stcnn.generator import DELTA, Prediction
+from vosbench.models.stcnn.keys import WIDTHS, resolved
+from vosbench.models.stcnn.losses import (
+    ADVERSARIAL,
+    Balance,
+    segmentation_loss,
+    shrink_frames,
+    side_weight,
+)
+from vosbench.models.stcnn.network import Output, STCNNNet
+from vosbench.models.stcnn.online import OnlineSettings
+from vosbench.models.stcnn.past import scale_past
+from vosbench.models.stcnn.tracking import Tracker, TrackingSettings
+from vosbench.models.stcnn.training import (
+    bias_groups,
+    check_alternating,
+    generator_objective,
+    merged,
+    split_clip,
+    teach_discriminator,
+)
+
+STAGES = ("temporal", "spatial", "joint")
+LEARNERS = {
+    "temporal": ("generator", "discriminator"),
+    "joint": ("segmentation", "generator", "discriminator"),
+}
+"""Stage -> parts with an optimiser each."""
+
+_FILES = ("encoder_weights", "discriminator_weights")
+"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
+
+
+class STCNN(pl.LightningModule):
+    """A temporal branch that foretells the next frame, and a spatial one that segments it with its help.
+
+    Args:
+        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        tcb: whether there is a temporal coherence branch (table 3).
+        attention: whether coarser maps weigh finer features (table 3).
+        lucid: online training on lucid dreams of the first frame (table 3), or on changes of it alone.
+        train_phase: ``both``; ``offline_only``: no online training; ``online_only``: no stage ``joint``
+            (table 5).
+        online_iterations: steps of online training per object (table 4); None: 400, 40 when tiny.
+        online_images: dreams; None: 100, 20 when tiny.
+        online_lr: learning rate of online training; None: 1e-4, 0.01 when tiny.
+        online_momentum, online_weight_decay: the same.
+        online_seed: of everything random in it.
+        delta: number of past frames, 3 to 6.
+        start: past frames where there are too few, ``paper`` or ``code``, see `past_indices`.
+        topdown: ``resize`` or ``code_crop``, see `SpatialDecoder`.
+        detach_tcb: keep the gradient of the segmentation from the temporal branch.
+        d_remap: the discriminator takes predicted frames for frames of ImageNet, as released.
+        d_outputs: 1 as released, 2 as in the paper.
+        adversarial: weight of the adversarial term of the generator.
+        margin: of the balance between the two, see `Balance`.
+        discriminator_lr: of its Adam.
+        joint_generator_lr: of the generator's Adam in stage ``joint``; None: 1e-8, 1e-4 when tiny.
+        adversary_decay: weight decay of both in stage ``joint``, of the discriminator in ``temporal``.
+        spatial_gate: look for the object near its last place only, by the released code.
+        gate_reach, gate_least, gate_threshold: see `GateSettings`.
+        tcb_bn_test_mode: statistics of the temporal branch in a test, ``stored``, or ``batch`` as released.
+        released: what the released network does and the paper does not say, see `STCNNNet`.
+        stride_in: ``1x1`` as released, ``3x3`` for weights of torchvision.
+        norm: statistics of the spatial branch while it is trained, ``frozen`` or ``trained``; None:
+            frozen, trained when tiny.
+        encoder_weights: what training starts both encoders from: a name of torchvision's, a file, or None
+            for random weights.
+        discriminator_weights: the same for the discriminator.
+        temporal_size: [height, width] to which stage ``temporal`` resizes frames; None: 480 x 854, any
+            when tiny.
+        threshold: probability above which a pixel belongs to an object.
+
+    Raises:
+        InputError: a value outside its choices.
+    """
+
+    task: Task = "semi-supervised"
+    needs_flow = False
+    recipe = "stcnn"
+    stages = STAGES
+    released_switches: ClassVar[Mapping[str, Any]] = {"released": True}
+    """What the network is built with for the weights that the authors released."""
+
+    inspectable: ClassVar[Mapping[str, str]] = {
+        "attention": "where each of the three attention modules looks, from coarse to fine",
+        "predicted": "the frame that the temporal branch foretells, in grey",
+    }
+
+    def __init__(
+        self,
+        size: Size = "full",
+        tcb: bool = True,
+        attention: bool = True,
+        lucid: bool = True,
+        train_phase: str = "both",
+        online_iterations: int | None = None,
+        online_images: int | None = None,
+        online_lr: float | None = None,
+        online_momentum: float = 0.9,
+        online_weight_decay: float = 5e-4,
+        online_seed: int = 0,
+        delta: int = DELTA,
+        start: str = "paper",
+        topdown: str = "resize",
+        detach_tcb: bool = True,
+        d_remap: bool = True,
+        d_outputs: int = 1,
+        adversarial: float = ADVERSARIAL,
+        margin: float = 0.3,
+        discriminator_lr: float = 1e-4,
+        joint_generator_lr: float | None = None,
+        adversary_decay: float = 2e-4,
+        spatial_gate: bool = True,
+        gate_reach: int = 80,
+        gate_least: int = 50,
+        gate_threshold: float = 0.4,
+        tcb_bn_test_mode: str = "stored",
+        released: bool = False,
+        stride_in: StrideIn = "1x1",
+        norm: str | None = None,
+        encoder_weights: str | None = None,
+        discriminator_weights: str | None = None,
+        temporal_size: Sequence[int] | None = None,
+        threshold: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        chosen = resolved(self.hparams)
+        self.norm: str = chosen["norm"]
+        self.temporal_size: tuple[int, int] | None = chosen["temporal_size"]
+        self.joint_generator_lr: float = chosen["joint_generator_lr"]
+        self.threshold = threshold
+        online = OnlineSettings(
+            iterations=chosen["online_iterations"],
+            images=chosen["online_images"],
+            lucid=lucid,
+            lr=chosen["online_lr"],
+            momentum=online_momentum,
+            weight_decay=online_weight_decay,
+            seed=online_seed,
+        )
+        self.tracking = TrackingSettings(
+            online=None if train_phase == "offline_only" else online,
+            gate=GateSettings(gate_reach, gate_least, gate_threshold) if spatial_gate else None,
+            start=start,
+            threshold=threshold,
+        )
+        self.network = STCNNNet(
+            tcb=tcb,
+            attention=attention,
+            delta=delta,
+            topdown=topdown,
+            detach_tcb=detach_tcb,
+            tcb_bn_test_mode=tcb_bn_test_mode,
+            released=released,
+            widths=WIDTHS[size],
+            stride_in=stride_in,
+        )
+        self.discriminator: Discriminator | None = None
+        self.balance = Balance(margin=margin)
+        self.inspection: Inspection | None = None
+        self.stage: StageConfig | None = None
+        self.stage_name = "joint"
+        cast(Any, self).register_load_state_dict_pre_hook(_settle_discriminator)
+
+    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
+        """Load what training starts from, choose what is trained and what `configure_optimizers` sets up.
+
+        Args:
+            name: a stage of the recipe.
+            settings: its settings, by default those of the packaged recipe.
+
+        Raises:
+            InputError: the recipe has no such stage, the variant has nothing to train in it, its settings
+                make no sense, or weights are missing or of something else.
+        """
+        if name not in STAGES:
+            raise unknown_name("stage of stcnn", name, STAGES)
+        keys = self.hparams
+        if name == "temporal" and not keys["tcb"]:
+            raise InputError("stcnn: with tcb=false there is no temporal branch, begin with stage=spatial")
+        if name == "joint" and keys["train_phase"] == "online_only":
+            raise InputError("stcnn: train_phase=online_only ends with stage=spatial, leave joint out")
+        self.stage = settings or load_stage(self.recipe, name)
+        self.stage_name = name
+        self.automatic_optimization = name == "spatial"
+        if name != "spatial":
+            check_alternating(name, self.stage, keys["delta"] + 1 if keys["tcb"] else 1)
+        self.network.load_encoders(keys["encoder_weights"])
+        if keys["tcb"]:
+            judge = Discriminator(
+                keys["d_outputs"], remap=keys["d_remap"], width=WIDTHS[keys["size"]].discriminator
+            )
+            load_pretrained(judge, keys["discriminator_weights"])
+            self.discriminator = judge.requires_grad_(name != "spatial")
+        self.balance = Balance(generator=name != "joint", margin=keys["margin"])
+        self.network.train_stage(name, frozen_norm=self.norm == "frozen")
+
+    @property
+    def _learners(self) -> tuple[str, ...]:
+        return LEARNERS[self.stage_name] if self.hparams["tcb"] else ("segmentation",)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and schedule of stage ``spatial``; of the others an optimiser per part."""
+        stage = self.stage or load_stage(self.recipe, self.stage_name)
+        if self.stage_name == "spatial":
+            attached = self._trainer is not None
+            steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
+            return build_optimizer(bias_groups(self.network), stage.optimizer, stage.schedule, steps)
+        keys = self.hparams
+        rates = {"generator": self.joint_generator_lr, "discriminator": keys["discriminator_lr"]}
+        found = []
+        for place, name in enumerate(self._learners):
+            part = self.discriminator if name == "discriminator" else getattr(self.network, name)
+            settings = stage.optimizer
+            if place:
+                settings = OptimizerConfig("adam", rates[name], 0.9, keys["adversary_decay"])
+            assert isinstance(part, nn.Module)
+            found.append(build_optimizer(part.parameters(), settings, ScheduleConfig(), 1)["optimizer"])
+        return found
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write into the checkpoint which network it is of, and whose turn it is."""
+        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
+        checkpoint["vosbench"] = {"name": "stcnn", "size": self.hparams["size"], "variant": variant}
+        checkpoint["balance"] = [self.balance.generator, self.balance.discriminator]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with those whose turn it was."""
+        generator, discriminator = checkpoint["balance"]
+        self.balance = Balance(generator, discriminator, self.hparams["margin"])
+
+    def forward(self, frames: Tensor) -> Output:
+        """Return logits of the last frame of clips, and how the frames before foretell it.
+
+        Args:
+            frames: (B, T, 3, H, W) RGB in 0..255, T at least 1 + delta; 1 without temporal branch.
+        """
+        past, present = split_clip({"frames": frames}, self.hparams["delta"])
+        output: Output = self.network(
+            past if self.hparams["tcb"] else None, normalise(present, "torchvision")
+        )
+        return output
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor | None:
+        """Return the loss of stage ``spatial``; in the others let every part learn whose turn it is."""
+        if self.stage_name == "spatial":
+            loss = segmentation_loss(self._spatial_logits(batch), merged(batch["masks"][:, -1]))
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
+            return loss
+        self._alternate(batch, batch_idx)
+        return None
+
+    def _alternate(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Let the discriminator learn, then the generator, unless they rest, and the spatial branch.
+
+        A generator that rests learns from nothing, not even the segmentation with ``detach_tcb=false``.
+        """
+        opened = self.optimizers()
+        optimizers: dict[str, Any] = dict(
+            zip(self._learners, opened if isinstance(opened, list) else [opened], strict=True)
+        )
+        size = self.temporal_size if self.stage_name == "temporal" else None
+        past, present = split_clip(batch, self.hparams["delta"], size)
+        turn = [name for name in optimizers if name == "segmentation" or getattr(self.balance, name)]
+        objective = present.new_zeros(())
+        prediction = None
+        if self.discriminator is not None:
+            prediction, part = self._adversaries(past, present, optimizers, turn)
+            objective = objective + part
+        if "segmentation" in turn:
+            features = () if prediction is None else prediction.features
+            logits = self.network.segment(normalise(present, "torchvision"), features)
+            masks = merged(batch["masks"][:, -1])
+            enlarged = [enlarge(each, masks.shape[-2:]) for each in logits]
+            loss = segmentation_loss(enlarged, masks, side_weight(*self._progress(batch_idx)))
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(past))
+            objective = objective + loss
+        learning = [optimizers[name] for name in turn if name != "discriminator"]
+        if learning:
+            for optimizer in learning:
+                optimizer.zero_grad()
+            self.manual_backward(objective)
+            for optimizer in learning:
+                optimizer.step()
+
+    def _adversaries(
+        self, past: Tensor, present: Tensor, optimizers: Mapping[str, Any], turn: Sequence[str]
+    ) -> tuple[Prediction, Tensor]:
+        """Let the discriminator learn, decide whose turn it is next, return the loss of the generator."""
+        judge = self.discriminator
+        assert judge is not None
+        with torch.set_grad_enabled("generator" in turn):
+            prediction = self.network.predict(past)
+        real = shrink_frames(scale_past(present), prediction.frame.shape[-2:])
+        losses = teach_discriminator(
+            judge,
+            prediction.frame,
+            real,
+            self.manual_backward,
+            optimizers["discriminator"] if "discriminator" in turn else None,
+        )
+        # all devices must agree whose turn it is
+        fake, true = self.trainer.strategy.reduce(losses, reduce_op="mean").tolist()
+        self.balance = self.balance.after(fake, true)
+        size = len(past)
+        self.log_dict({"train/d_fake": fake, "train/d_real": true}, batch_size=size)
+        if "generator" not in turn:
+            return prediction, losses.new_zeros(())
+        loss = generator_objective(judge, prediction.frame, real, self.hparams["adversarial"])
+        self.log("train/g_loss", loss, prog_bar=True, batch_size=size)
+        return prediction, loss
+
+    def _progress(self, batch_idx: int) -> tuple[int, int]:
+        done = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        return done, max(1, int(self.trainer.estimated_stepping_batches))
+
+    def _spatial_logits(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Return the maps of the last frames at their size, (B, 1, H, W) each; the past is not seen."""
+        frames = batch["frames"][:, -1]
+        maps = self.network.segment(normalise(frames, "torchvision"))
+        return [enlarge(each, frames.shape[-2:]) for each in maps]
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log the intersection over union of the last frames, the mean over those that have masks.
+
+        Raises:
+            InputError: in stage ``temporal``, which learns nothing of masks.
+        """
+        if self.stage_name == "temporal":
+            raise InputError("stcnn: stage temporal has nothing to validate, write data.val_split=null")
+        spatial = self.stage_name == "spatial"
+        logits = self._spatial_logits(batch) if spatial else self(batch["frames"]).logits
+        target = merged(batch["masks"][:, -1])
+        seen = (target != VOID).flatten(1).any(dim=1)
+        iou = frame_iou(logits[-1][seen, 0].sigmoid() > self.threshold, target[seen])
+        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Learn each object of the first mask, then find it frame by frame.
+
+        Args:
+            video: T frames.
+            first_mask: (H, W) uint8 ids of frame 0; they are the result there.
+
+        Raises:
+            InputError: there is no mask or no object in it, or a map to inspect is not there.
+        """
+        if first_mask is None:
+            raise InputError(f"video {video.name}: stcnn is semi-supervised, it needs the first mask")
+        if not np.isin(first_mask, (0, VOID), invert=True).any():
+            raise InputError(f"video {video.name}: there is no object in the first mask")
+        for name in () if self.inspection is None else self.inspection.maps:
+            switch = {"attention": "attention", "predicted": "tcb"}[name]
+            if not self.hparams[switch]:
+                raise InputError(f"stcnn: with {switch}=false there is no map '{name}' to inspect")
+        tracker = Tracker(self.network, self.tracking, self._show)
+        return Segmentation(tracker.masks(video, first_mask), len(video))
+
+    def _show(self, index: int, name: str, title: str, values: NDArray[np.float32]) -> None:
+        if self.inspection is not None and name in self.inspection.maps:
+            self.inspection.show(index, title, values)
+
+
+def _settle_discriminator(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Leave the discriminator of a checkpoint out where there is none; one that is missing stays as it is."""
+    start = f"{prefix}discriminator."
+    found = [key for key in state if key.startswith(start)]
+    own: nn.Module | None = cast(Any, module).discriminator
+    if own is None:
+        for key in found:
+            del state[key]
+    elif not found:
+        state.update({start + key: value for key, value in own.state_dict().items()})

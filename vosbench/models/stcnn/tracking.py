@@ -1,0 +1,152 @@
+"""Following objects through a video with STCNN (Xu et al., section 3.3, and the released code)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vosbench.data.video import VOID, Frame, IdMap, Video
+from vosbench.models.layers.preprocessing import normalise
+from vosbench.models.pixelwise import enlarge
+from vosbench.models.stcnn.gate import GateSettings, SpatialGate
+from vosbench.models.stcnn.network import STCNNNet
+from vosbench.models.stcnn.online import OnlineSettings, learn_object, object_seed
+from vosbench.models.stcnn.past import past_indices, scale_past
+from vosbench.models.stcnn.segmentation import LEVELS, SpatialBranch
+
+Show = Callable[[int, str, str, NDArray[np.float32]], None]
+"""Takes the index of a frame, the name of a map, its title and the map, (h, w)."""
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """How objects are followed.
+
+    Attributes:
+        online: how each is learned; None: not at all.
+        gate: where it may be; None: anywhere.
+        start: see `past_indices`.
+        threshold: probability above which a pixel belongs to an object.
+    """
+
+    online: OnlineSettings | None = field(default_factory=OnlineSettings)
+    gate: GateSettings | None = field(default_factory=GateSettings)
+    start: str = "paper"
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class _Object:
+    number: int
+    branch: SpatialBranch
+    gate: SpatialGate | None
+
+
+class Tracker:
+    """Follows the objects of a first mask, each with a spatial branch of its own if it is learned.
+
+    The network stays as it is: all that is learned, and the gates, live as long as the iteration over
+    one video's masks.
+
+    Args:
+        network: is switched to test mode when an iteration begins.
+        settings: how.
+        show: told about maps inside.
+    """
+
+    def __init__(self, network: STCNNNet, settings: TrackingSettings, show: Show) -> None:
+        self._network = network
+        self._settings = settings
+        self._show = show
+        self._device = next(network.parameters()).device
+
+    def masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
+        """Yield the ids of every frame; those of frame 0 are the given ones, void left out."""
+        self._network.eval()
+        yield np.where(first_mask == VOID, np.uint8(0), first_mask)
+        if len(video) == 1:
+            return
+        objects = self._learned(video.frames[0], first_mask)
+        frames: dict[int, Frame] = {}
+        for index in range(1, len(video)):
+            numbers = self._past(index)
+            frames = {
+                number: frames[number] if number in frames else np.array(video.frames[number])
+                for number in (*numbers, index)
+            }
+            yield merge(self._probabilities(index, frames, numbers, objects), self._settings.threshold)
+
+    def _learned(self, frame: Frame, first_mask: IdMap) -> list[_Object]:
+        settings = self._settings
+        objects = []
+        for number in (int(each) for each in np.unique(first_mask) if each not in (0, VOID)):
+            branch = self._network.segmentation
+            mask = np.where(first_mask == VOID, first_mask, (first_mask == number).astype(np.uint8))
+            if settings.online is not None:
+                online = replace(settings.online, seed=object_seed(settings.online.seed, number))
+                branch = learn_object(self._network, np.array(frame), mask, online)
+            gate = None if settings.gate is None else SpatialGate(mask == 1, settings.gate)
+            objects.append(_Object(number, branch, gate))
+        return objects
+
+    def _past(self, index: int) -> list[int]:
+        generator = self._network.generator
+        return [] if generator is None else past_indices(index, generator.delta, self._settings.start)
+
+    @torch.inference_mode()
+    def _probabilities(
+        self, index: int, frames: Mapping[int, Frame], numbers: Sequence[int], objects: Sequence[_Object]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Return for every object its probability at every pixel, (H, W)."""
+        features: Sequence[Tensor] = ()
+        if numbers:
+            past = torch.cat([self._pixels(frames[number]) for number in numbers], dim=1)
+            prediction = self._network.predict(scale_past(past))
+            features = prediction.features
+            # tanh, -1..1
+            grey = prediction.frame[0].float().mean(dim=0).add(1).div(2)
+            self._show(index, "predicted", "predicted", grey.cpu().numpy())
+        frame = normalise(self._pixels(frames[index]), "torchvision")
+        found: dict[int, NDArray[np.float32]] = {}
+        # objects that were not learned share the branch, which then need not look twice
+        seen: dict[int, tuple[Tensor, ...]] = {}
+        for each in objects:
+            if id(each.branch) not in seen:
+                seen = {id(each.branch): each.branch(frame, features)}
+            logits = seen[id(each.branch)]
+            self._show_attention(index, each.number, logits)
+            raw: NDArray[np.float32] = (
+                enlarge(logits[-1].float(), frame.shape[-2:]).sigmoid()[0, 0].cpu().numpy()
+            )
+            found[each.number] = raw if each.gate is None else each.gate.step(raw)
+        return found
+
+    def _show_attention(self, index: int, number: int, logits: Sequence[Tensor]) -> None:
+        for level in range(LEVELS):
+            values = logits[level].float().sigmoid()[0, 0].cpu().numpy()
+            self._show(index, "attention", f"attention {level + 1} of object {number}", values)
+
+    def _pixels(self, frame: Frame) -> Tensor:
+        """(H, W, 3) -> (1, 3, H, W), both uint8."""
+        return torch.from_numpy(frame).to(self._device).permute(2, 0, 1)[None]
+
+
+def merge(probabilities: Mapping[int, NDArray[np.floating]], threshold: float) -> IdMap:
+    """Give every pixel to its most probable object, if that is above a threshold.
+
+    Args:
+        probabilities: id -> (H, W), of objects that were looked for one by one; of two that are as
+            probable the first has the pixel.
+        threshold: probability.
+
+    Returns:
+        (H, W) uint8 ids.
+    """
+    numbers = np.array(list(probabilities), np.uint8)
+    stacked = np.stack(list(probabilities.values()))
+    return np.where(stacked.max(axis=0) > threshold, numbers[stacked.argmax(axis=0)], np.uint8(0))

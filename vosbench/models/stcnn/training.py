@@ -1,0 +1,128 @@
+"""How the two branches of STCNN learn together, with several optimisers (Xu et al., section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vosbench.config import StageConfig
+from vosbench.data.video import VOID
+from vosbench.errors import InputError
+from vosbench.models.schedule import ParameterGroup
+from vosbench.models.stcnn.losses import discriminator_losses, generator_loss
+from vosbench.models.stcnn.past import scale_past
+
+Backward = Callable[[Tensor], None]
+BIAS_LR = 2.0
+"""Factor on the learning rate of biases in stage ``spatial``; they do not decay there."""
+
+
+def check_alternating(name: str, stage: StageConfig, frames: int) -> None:
+    """Refuse settings that make no sense where several optimisers take turns.
+
+    Args:
+        name: of the stage.
+        stage: its settings.
+        frames: of a clip.
+
+    Raises:
+        InputError: which key, and what it must be.
+    """
+    if stage.accumulate != 1 or stage.clip_gradients is not None or stage.schedule.name != "constant":
+        raise InputError(
+            f"stcnn: in stage {name} several optimisers take turns: leave accumulate, clip_gradients and "
+            "schedule as they are"
+        )
+    if stage.clip.length < frames:
+        raise InputError(
+            f"stcnn: stage {name} sees {frames} frames, write recipe.{name}.clip.length={frames}"
+        )
+
+
+def bias_groups(module: nn.Module) -> list[nn.Parameter | ParameterGroup]:
+    """Return what is trained of a network, biases by themselves: twice as fast, without decay."""
+    trained = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    biases = [each for name, each in trained.items() if name.endswith("bias")]
+    weights: list[nn.Parameter] = [each for name, each in trained.items() if not name.endswith("bias")]
+    return [*weights, ParameterGroup(biases, lr=BIAS_LR, weight_decay=0.0)]
+
+
+def split_clip(
+    batch: Mapping[str, Tensor], delta: int, size: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return past and present of clips.
+
+    Args:
+        batch: ``frames`` (B, T, 3, H, W) uint8, ``sizes`` (B, 2) of what is not padding.
+        delta: past frames, those right before the last one.
+        size: every clip is resized to it, without its padding; None: all stay as they are.
+
+    Returns:
+        (B, 3 * delta, h, w), -1..1, and the last frame (B, 3, h, w), 0..255.
+    """
+    frames = batch["frames"][:, -delta - 1 :]
+    if size is None:
+        pixels = frames.float()
+    else:
+        pixels = torch.stack(
+            [
+                F.interpolate(
+                    clip[..., :height, :width].float(),
+                    size,
+                    mode="bilinear",
+                    align_corners=False,
+                    antialias=True,
+                )
+                for clip, (height, width) in zip(frames, batch["sizes"].tolist(), strict=True)
+            ]
+        )
+    return scale_past(pixels[:, :-1].flatten(1, 2)), pixels[:, -1]
+
+
+def merged(masks: Tensor) -> Tensor:
+    """Make one foreground of all objects; 255 stays void."""
+    return torch.where(masks == VOID, masks, (masks > 0).to(masks.dtype))
+
+
+def teach_discriminator(
+    judge: nn.Module, predicted: Tensor, real: Tensor, backward: Backward, optimizer: Any | None
+) -> Tensor:
+    """Let the discriminator learn one step, or only look.
+
+    Args:
+        judge: the discriminator.
+        predicted: (N, 3, h, w) frames of the generator, which gets no gradient.
+        real: the true ones.
+        backward: called with the loss.
+        optimizer: of the discriminator; None while it rests.
+
+    Returns:
+        (2,) its losses for predicted and for real frames, before the step.
+    """
+    with torch.set_grad_enabled(optimizer is not None):
+        losses = torch.stack(discriminator_losses(judge(predicted.detach()), judge(real)))
+    if optimizer is not None:
+        optimizer.zero_grad()
+        backward(losses.sum())
+        optimizer.step()
+    return losses.detach()
+
+
+def generator_objective(judge: nn.Module, predicted: Tensor, real: Tensor, weight: float) -> Tensor:
+    """Return the loss of the generator; the discriminator gets no gradient from it."""
+    with _without_gradient(judge):
+        return generator_loss(predicted, real, judge(predicted), weight)
+
+
+@contextmanager
+def _without_gradient(module: nn.Module) -> Iterator[None]:
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
