@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vosbench.benchmark.detecting import detect, detections_path
 from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore, score_sequence, without_nan
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.record import Record, record_path
@@ -210,8 +211,11 @@ def _say(error: Exception) -> str:
 def _run_model(shared: _Input, model: Contestant) -> Outcome:
     job = shared.job
     plan = _plan(shared, model)
+    masks = masks_path(job.out, shared.label, model.label, job.sequence)
+    detects = job.protocol.objects == "detections"
     record = current_record(plan.path, plan.key)
-    if record is not None:
+    # values of single sequences cannot be pooled: a record of detections is worth nothing without them
+    if record is not None and (not detects or detections_path(masks).is_file()):
         return Outcome(shared.label, job.sequence, model.label, "kept", record)
     if job.dry_run:
         return Outcome(shared.label, job.sequence, model.label, "planned")
@@ -220,18 +224,26 @@ def _run_model(shared: _Input, model: Contestant) -> Outcome:
     seconds: dict[str, float] = {}
     if plan.method.needs_flow:
         seconds |= _compute_flow(shared)
+    if detects:
+        file = detections_path(masks)
+        score, spent = detect(model.method, plan.method, shared.video, job.protocol, file)
+    else:
+        score, spent = _segment_and_score(shared, plan.method, masks)
+    record = _record(shared, plan, score, seconds | spent)
+    record.write(plan.path)
+    return Outcome(shared.label, job.sequence, model.label, "computed", record)
+
+
+def _segment_and_score(shared: _Input, method: Method, masks: Path) -> tuple[SequenceScore, dict[str, float]]:
+    """Write the masks; return their score, and step -> seconds per frame."""
+    job = shared.job
     started = time.perf_counter()
-    ids = _segment(plan.method, shared.video)
+    ids = _segment(method, shared.video)
     segmented = time.perf_counter()
     score = score_sequence(ids, shared.video.annotations, job.protocol, job.metrics)
     scored = time.perf_counter()
-    seconds["segment"] = (segmented - started) / len(ids)
-    seconds["score"] = (scored - segmented) / len(ids)
-    masks = masks_path(job.out, shared.label, model.label, job.sequence)
     _save_masks(masks, shared.video.frame_names, ids)
-    record = _record(shared, plan, score, seconds)
-    record.write(plan.path)
-    return Outcome(shared.label, job.sequence, model.label, "computed", record)
+    return score, {"segment": (segmented - started) / len(ids), "score": (scored - segmented) / len(ids)}
 
 
 @lru_cache(_LOADED)

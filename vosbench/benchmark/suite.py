@@ -24,6 +24,8 @@ A suite is a YAML file::
 
 Published values are never written here: `variant` of the row and of the column, together, name the
 entry of ``reported.yaml``.
+
+Columns that differ in the metric only (precision, recall) are one test: sequences are segmented once.
 """
 
 from __future__ import annotations
@@ -86,12 +88,15 @@ class Column:
     Attributes:
         name: how the suite calls it.
         dataset, split, protocol: the sequences and the rules.
-        metric: name of the value, e.g. ``"J_mean"``.
+        metric: name of the value, e.g. ``"J_mean"``; ``"iou_mean/dog"`` counts one class of objects.
         flow: name of a flow of the suite; None for methods that see none.
         title: heading; None for data set, split and metric.
-        variant: parts that all published values of this column have in their variant.
-        published_split: split of the published values, where it is another.
+        variant: parts that all published values of this column have in their variant; None for a column
+            that the paper does not have.
+        published_split, published_dataset: of the published values, where they are others.
         limit: only the first sequences.
+        motion: ``"most"`` or ``"least"``: only the tenth of the frames that moves so, see
+            `vosbench.benchmark.suite_frames`; for protocols that keep values of frames.
     """
 
     name: str
@@ -101,9 +106,21 @@ class Column:
     metric: str
     flow: str | None = None
     title: str | None = None
-    variant: str = ""
+    variant: str | None = ""
     published_split: str | None = None
+    published_dataset: str | None = None
     limit: int | None = None
+    motion: str | None = None
+
+    @property
+    def value(self) -> str:
+        """What records call the metric."""
+        return self.metric.partition("/")[0]
+
+    @property
+    def only(self) -> str | None:
+        """The class of objects that counts; None for all."""
+        return self.metric.partition("/")[2] or None
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,9 @@ class Row:
         training: what it tests; None for a method that learns nothing.
         model: that method.
         variant: parts of the variant of its published values; None for a row the paper does not have.
+        method: the paper's name of this row, where the rows of a table are methods.
+        folds: split -> training that tests the sequences of that split, in place of `training`: what was
+            learnt from one half of the data is tested on the other.
         settings: switches of the method at inference.
         weights: switch -> training whose checkpoint replaces that part at inference.
         flow: column -> flow, where it is not that of the column.
@@ -165,6 +185,8 @@ class Row:
     training: str | None = None
     model: str | None = None
     variant: str | None = ""
+    method: str | None = None
+    folds: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     flow: Mapping[str, str] = field(default_factory=dict)
@@ -175,7 +197,7 @@ class Row:
     @property
     def needs(self) -> list[str]:
         """The trainings it is made of."""
-        return [*([self.training] if self.training else []), *self.weights.values()]
+        return [*([self.training] if self.training else []), *self.folds.values(), *self.weights.values()]
 
 
 @dataclass(frozen=True)
@@ -234,7 +256,12 @@ class Suite:
     @property
     def source(self) -> str:
         """Paper and table as `vosbench.report.reported.Reported.source` has them."""
-        return f"{self.paper}, table {self.table}"
+        section = self.table.removeprefix("text_")
+        return (
+            f"{self.paper}, table {self.table}"
+            if section == self.table
+            else f"{self.paper}, text, section {section}"
+        )
 
     def columns_of(self, row: Row) -> list[Column]:
         """Return the columns a row is measured in."""

@@ -23,6 +23,7 @@ from vosbench.benchmark.suite import (
     Training,
     training_order,
 )
+from vosbench.benchmark.suite_frames import MOTIONS
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError, unknown_name
 from vosbench.models import METHODS, SIZES
@@ -101,7 +102,7 @@ def _section(content: Any, where: str, kind: type, given: Iterable[str] = ()) ->
     return dict(content)
 
 
-_MAPPINGS = ("set", "weights", "official", "mini", "settings", "without")
+_MAPPINGS = ("set", "weights", "official", "mini", "settings", "without", "folds")
 _LISTS = ("seeds", "columns")
 
 
@@ -173,7 +174,16 @@ def _check(suite: Suite, source: str) -> None:
     for row in suite.rows.values():
         if (row.training is None) == (row.model is None):
             raise InputError(f"{source}: rows.{row.name}: give either training or model")
+        if row.folds and row.training is None:
+            raise InputError(f"{source}: rows.{row.name}: folds need a training")
+    for column in suite.columns.values():
+        if column.motion not in (None, *MOTIONS):
+            raise InputError(f"{source}: columns.{column.name}.motion: choose from {', '.join(MOTIONS)}")
     _check_editions(suite, source)
+    _check_trainings(suite, source)
+
+
+def _check_trainings(suite: Suite, source: str) -> None:
     for training in suite.trainings.values():
         for keys in (training.set, training.official, training.mini):
             if "data.edition" in keys or "size" in keys:

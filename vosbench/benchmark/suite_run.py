@@ -12,7 +12,15 @@ from vosbench.benchmark.executors import choose_workers
 from vosbench.benchmark.job import Job, Outcome
 from vosbench.benchmark.suite import Edition, FlowChoice, Ordering, Row, Suite
 from vosbench.benchmark.suite_statistics import BySeed, SeededDifference, Verdict, seeded_difference
-from vosbench.benchmark.suite_testing import CellResult, gather, open_column, plan_tests, read_flows, rule_of
+from vosbench.benchmark.suite_testing import (
+    CellResult,
+    gather,
+    open_column,
+    plan_jobs,
+    plan_tests,
+    read_flows,
+    rule_of,
+)
 from vosbench.benchmark.suite_train import TrainOutcome, plan_trainings, run_trainings
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
@@ -123,9 +131,9 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
     workers = choose_workers(options.workers, max(1, len(plan.tasks)))
     outcomes = run_trainings(plan, workers, dry_run=options.dry_run, progress=trained)
     tests = [] if options.dry_run else plan_tests(suite, rows, seeds, plan, outcomes, opened, flows)
-    jobs = [job for test in tests for job in test.jobs(folder, options.device, options.cache)]
+    jobs = plan_jobs(tests, folder, options.device, options.cache)
     done = run_jobs(jobs, choose_workers(options.workers, max(1, len(jobs))), _tell(progress))
-    tested = gather(tests, jobs, done)
+    tested = gather(tests, jobs, done, options.cache)
     return SuiteResult(
         suite=suite,
         edition=edition,

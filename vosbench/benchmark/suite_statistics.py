@@ -24,10 +24,12 @@ from vosbench.benchmark.statistics import (
     draw_counts,
     resample,
 )
+from vosbench.benchmark.suite_pooled import RESAMPLES as POOLED_RESAMPLES
+from vosbench.benchmark.suite_pooled import Pooled
 
 Verdict = Literal["yes", "no", "unclear"]
 
-Rule = Callable[[Sequence[str]], Aggregation]
+Rule = Callable[[Sequence[str]], Aggregation | Pooled]
 """Names of the sequences -> how their values are brought together."""
 
 BySeed = Mapping[int, Rows]
@@ -92,7 +94,7 @@ def seeded_value(rows: BySeed, rule: Rule) -> SeededValue:
         rule: how sequences are brought together.
     """
     common, chosen = _common([rows], rule)
-    by_seed = {seed: aggregate(each, chosen) for seed, each in common[0].items()}
+    by_seed = {seed: _value(each, chosen) for seed, each in common[0].items()}
     drawn = _draw(common[0], chosen)
     return SeededValue(_mean(by_seed), by_seed, _interval(drawn, _sequences(common)))
 
@@ -116,7 +118,7 @@ def seeded_difference(
         raise ValueError("the two rows have no seed in common")
     (one, other), chosen = _common([{seed: row[seed] for seed in seeds} for row in (first, second)], rule)
     sign = -1.0 if lower_is_better else 1.0
-    by_seed = {seed: sign * (aggregate(one[seed], chosen) - aggregate(other[seed], chosen)) for seed in one}
+    by_seed = {seed: sign * (_value(one[seed], chosen) - _value(other[seed], chosen)) for seed in one}
     drawn = sign * (_draw(one, chosen) - _draw(other, chosen))
     defined = drawn[~np.isnan(drawn)]
     share = float(((defined > 0) + 0.5 * (defined == 0)).mean()) if len(defined) else math.nan
@@ -124,7 +126,7 @@ def seeded_difference(
     return SeededDifference(_mean(by_seed), by_seed, interval, share)
 
 
-def _common(given: Sequence[BySeed], rule: Rule) -> tuple[list[BySeed], Aggregation]:
+def _common(given: Sequence[BySeed], rule: Rule) -> tuple[list[BySeed], Aggregation | Pooled]:
     """Keep the sequences that every seed of every row has."""
     everything = [rows for by_seed in given for rows in by_seed.values()]
     names = [name for name in everything[0] if all(name in rows for rows in everything)]
@@ -134,14 +136,31 @@ def _common(given: Sequence[BySeed], rule: Rule) -> tuple[list[BySeed], Aggregat
     return kept, rule(names)
 
 
-def _draw(by_seed: BySeed, rule: Aggregation) -> Floats:
+def _value(rows: Rows, rule: Aggregation | Pooled) -> float:
+    return rule.value(rows) if isinstance(rule, Pooled) else aggregate(rows, rule)
+
+
+def _draw(by_seed: BySeed, rule: Aggregation | Pooled) -> Floats:
     """Return the mean over seeds of every resample, (R,)."""
-    sequences = draw_counts(_sequences([by_seed]), RESAMPLES) if _sequences([by_seed]) else None
-    if sequences is None:
+    if not _sequences([by_seed]):
         return np.full(RESAMPLES, math.nan)
-    values = np.stack([resample(rows, rule, sequences) for rows in by_seed.values()], axis=1)
-    seeds = draw_counts(len(by_seed), RESAMPLES, _SEEDS_DRAW)
+    values = np.stack(_redrawn(by_seed, rule), axis=1)
+    seeds = draw_counts(len(by_seed), len(values), _SEEDS_DRAW)
     return np.asarray((values * seeds).sum(axis=1) / len(by_seed))
+
+
+def _redrawn(by_seed: BySeed, rule: Aggregation | Pooled) -> list[Floats]:
+    """Return every seed's value of every resample of the sequences, (R,) each."""
+    number = _sequences([by_seed])
+    if not isinstance(rule, Pooled):
+        sequences = draw_counts(number, RESAMPLES)
+        return [resample(rows, rule, sequences) for rows in by_seed.values()]
+    if not all(rule.draws_sequences(rows) for rows in by_seed.values()):
+        # too many frames: the seeds alone are redrawn, and one of them says nothing
+        only = [rule.value(rows) if len(by_seed) > 1 else math.nan for rows in by_seed.values()]
+        return [np.full(POOLED_RESAMPLES, value) for value in only]
+    sequences = draw_counts(number, POOLED_RESAMPLES)
+    return [rule.resample(rows, sequences) for rows in by_seed.values()]
 
 
 def _sequences(given: Sequence[BySeed]) -> int:

@@ -54,6 +54,7 @@ def published_values(
         for row in suite.rows.values()
         if row.variant is not None
         for column in suite.columns_of(row)
+        if column.variant is not None
     }
     for ordering in suite.orderings:
         _check_ordering(suite, ordering, found)
@@ -171,20 +172,20 @@ def summary(results: Path) -> str:
 
 
 def _published(suite: Suite, row: Row, column: Column, entries: Sequence[Reported]) -> float:
-    parts = _parts(row.variant or "") | _parts(column.variant)
-    split = column.published_split or column.split
+    parts = _parts(row.variant or "") | _parts(column.variant or "")
+    split, dataset = column.published_split or column.split, column.published_dataset or column.dataset
+    method = row.method or suite.method
     found = [
         entry.value
         for entry in entries
-        if (entry.method, entry.dataset, entry.split, entry.metric)
-        == (suite.method, column.dataset, split, column.metric)
+        if (entry.method, entry.dataset, entry.split, entry.metric) == (method, dataset, split, column.value)
         and _parts(entry.variant) == parts
     ]
     if len(found) == 1:
         return found[0]
     raise InputError(
-        f"{suite.id}: row {row.name}, column {column.name}: {len(found) or 'no'} values of {suite.method} in "
-        f"{suite.source} on {column.dataset} {split} have the variant '{'; '.join(sorted(parts))}'"
+        f"{suite.id}: row {row.name}, column {column.name}: {len(found) or 'no'} values of {method} in "
+        f"{suite.source} on {dataset} {split} have the variant '{'; '.join(sorted(parts))}'"
     )
 
 
