@@ -71,13 +71,13 @@ class Tracker:
         yield np.where(first_mask == VOID, np.uint8(0), first_mask)
         if len(video) == 1:
             return
-        objects = self._learned(video.frames[0], first_mask)
-        frames: dict[int, Frame] = {}
+        frames: dict[int, Frame] = {0: np.array(video.frames[0])}
+        objects = self._learned(frames[0], first_mask)
         for index in range(1, len(video)):
             numbers = self._past(index)
             frames = {
                 number: frames[number] if number in frames else np.array(video.frames[number])
-                for number in (*numbers, index)
+                for number in {*numbers, index}
             }
             yield merge(self._probabilities(index, frames, numbers, objects), self._settings.threshold)
 
@@ -89,7 +89,7 @@ class Tracker:
             mask = np.where(first_mask == VOID, first_mask, (first_mask == number).astype(np.uint8))
             if settings.online is not None:
                 online = replace(settings.online, seed=object_seed(settings.online.seed, number))
-                branch = learn_object(self._network, np.array(frame), mask, online)
+                branch = learn_object(self._network, frame, mask, online)
             gate = None if settings.gate is None else SpatialGate(mask == 1, settings.gate)
             objects.append(_Object(number, branch, gate))
         return objects
