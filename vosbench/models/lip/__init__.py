@@ -1,0 +1,1 @@
+"""LIP: Mask R-CNN with a convolutional gated recurrent memory (Lyu et al., 2019)."""

@@ -1,0 +1,116 @@
+"""Which detections of a frame are believed, and the map of ids that they make (section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou  # type: ignore[import-untyped]
+
+from vosbench.models.motion_maskrcnn.heads import Found
+
+Order = Literal["continuity_first", "maximum_first"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+MASK_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Constraints on the detections of a frame; numbers are the paper's.
+
+    Attributes:
+        least_score: detections of an id need a higher score.
+        candidates: of an id, at most so many, those with the highest scores.
+        trusted_score: detections of the frame before with a higher score say where their ids are.
+        least_iou: boxes of such ids need at least this intersection over union with that box.
+        order: ``"continuity_first"``, the best of those near where the id was; or ``"maximum_first"``, the
+            best of all, or none where that is too far. The paper does not say.
+    """
+
+    least_score: float = 0.2
+    candidates: int = 10
+    trusted_score: float = 0.4
+    least_iou: float = 0.3
+    order: Order = "continuity_first"
+
+
+def candidates(found: Found, rules: Rules) -> Tensor:
+    """Return the numbers of the detections that are looked at at all, best first.
+
+    Args:
+        found: ``labels`` (N,) and ``scores`` (N,), in any order.
+        rules: `Rules.least_score` and `Rules.candidates`.
+
+    Returns:
+        (M,) int64.
+    """
+    labels, scores = found["labels"], found["scores"]
+    ranked = scores.argsort(descending=True, stable=True)
+    ranked = ranked[scores[ranked] > rules.least_score]
+    same = labels[ranked][:, None] == labels[ranked][None]
+    better = same.tril(-1).sum(dim=1)
+    return ranked[better < rules.candidates]
+
+
+def continuous(found: Found, previous: Found | None, rules: Rules) -> Tensor:
+    """Tell which detections are where their ids were in the frame before, if that is known.
+
+    Args:
+        found: ``boxes`` (N, 4) and ``labels`` (N,).
+        previous: the same with ``scores``, at most one of an id; None before the first frame.
+        rules: `Rules.trusted_score` and `Rules.least_iou`.
+
+    Returns:
+        (N,) bool.
+    """
+    if previous is None:
+        return torch.ones_like(found["labels"], dtype=torch.bool)
+    trusted = previous["scores"] > rules.trusted_score
+    same = found["labels"][:, None] == previous["labels"][trusted][None]
+    far = box_iou(found["boxes"], previous["boxes"][trusted]) < rules.least_iou
+    near: Tensor = ~(same & far).any(dim=1)
+    return near
+
+
+def best_of_each(labels: Tensor) -> Tensor:
+    """Return the number of the first detection of each id, ascending; (N,) ids, best first."""
+    same = labels[:, None] == labels[None]
+    return (~same.tril(-1).any(dim=1)).nonzero()[:, 0]
+
+
+def select(found: Found, previous: Found | None, rules: Rules) -> Tensor:
+    """Return the numbers of the detections that are believed: at most one of each id, best first.
+
+    Args:
+        found: ``boxes`` (N, 4), ``labels`` (N,) and ``scores`` (N,) of a frame.
+        previous: those believed in the frame before, None before the first.
+        rules: constraints.
+
+    Returns:
+        (M,) int64.
+    """
+    kept = candidates(found, rules)
+    near = continuous(found, previous, rules)
+    if rules.order == "continuity_first":
+        kept = kept[near[kept]]
+        return kept[best_of_each(found["labels"][kept])]
+    kept = kept[best_of_each(found["labels"][kept])]
+    return kept[near[kept]]
+
+
+def id_map(found: Found) -> Tensor:
+    """Return (H, W) uint8: the id whose mask covers a pixel, 0 for none.
+
+    Where masks overlap, the id with the higher score wins, [ours]; of equal scores the first one.
+
+    Args:
+        found: ``labels`` (N,) ids to 255, ``scores`` (N,) and ``masks`` (N, 1, H, W) probabilities.
+    """
+    masks = found["masks"][:, 0] > MASK_THRESHOLD
+    result = torch.zeros(masks.shape[1:], dtype=torch.uint8, device=masks.device)
+    for number in found["scores"].argsort(descending=True, stable=True).flip(0):
+        result[masks[number]] = found["labels"][number].to(torch.uint8)
+    return result
