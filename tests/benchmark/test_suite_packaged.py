@@ -6,21 +6,41 @@ from pathlib import Path
 import pytest
 
 from vosbench.benchmark import suite_testing
+from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.suite_file import load_suite
 from vosbench.benchmark.suite_run import SuiteOptions, run_suite
 from vosbench.benchmark.suite_train import plan_trainings
 
 ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"
+FOLDERS = ("LDOF", "EPICFLOW", "FLOWNET2", "LITEFLOWNET", "LIUFLOW")
+"""Environment variables that name folders of flow."""
+
+
+DAVIS16 = {f"{letter}_{kind}" for letter in "JF" for kind in ("mean", "recall", "decay")} | {"T_mean"}
+METRICS = {
+    "davis16-unsupervised": DAVIS16,
+    "davis16-map50": {"map50_det", "map50_seg"},
+    "davis17-proposed": {"precision", "recall", "f_measure"},
+    "fbms-official": {"precision", "recall", "f_measure", "n_objects"},
+    "fbms-proposed": {"precision", "recall", "f_measure"},
+    "fbms-moving": {"precision", "recall", "f_measure", "delta_obj"},
+    "segtrack-iou": {"iou_mean"},
+    "youtube-objects-unsupervised": {"iou_mean"},
+    "ft3d-iou": {"iou_mean"},
+}
+"""What tables show of each protocol."""
 
 
 @pytest.mark.parametrize("path", sorted(ABLATIONS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_packaged_suites_are_sound(path, tmp_path, monkeypatch):
     suite = load_suite(path)
     assert suite.id == path.stem
-    for name in ("LDOF", "EPICFLOW", "FLOWNET2"):
+    for name in FOLDERS:
         monkeypatch.setenv(name, str(tmp_path))
     for column in suite.columns.values():
-        assert column.metric in {"J_mean", "iou_mean", "F_mean", "T_mean", "f_measure"}
+        protocol = load_protocol(column.protocol)
+        assert column.dataset in protocol.datasets
+        assert column.value in METRICS[protocol.id]
     for edition in suite.editions:
         suite_testing.read_flows(suite, list(suite.rows.values()), edition) if edition == "mini" else None
         for training in suite.trainings.values():
@@ -33,7 +53,7 @@ def test_packaged_suites_are_sound(path, tmp_path, monkeypatch):
 @pytest.mark.parametrize("edition", ["mini", "official"])
 @pytest.mark.parametrize("path", sorted(ABLATIONS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_training_of_the_packaged_suites_can_be_composed(path, edition, tmp_path, monkeypatch):
-    for name in ("LDOF", "EPICFLOW", "FLOWNET2"):
+    for name in FOLDERS:
         monkeypatch.setenv(name, str(tmp_path))
     suite = load_suite(path)
     found = plan_trainings(suite, edition, suite.trainings, [0], tmp_path, tmp_path)
