@@ -1,5 +1,8 @@
 """STCNN on videos: what it learns of one, and that nothing of it is left for the next."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +11,12 @@ from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.base import Inspection, Method
+from vosbench.models.released import translate
+from vosbench.models.stcnn.module import STCNN
 from vosbench.models.stcnn.online import OnlineSettings, Pictures, learn_object, object_seed
 from vosbench.models.stcnn.tracking import merge
 
+CHECKPOINTS = Path(__file__).parents[1] / "golden" / "checkpoints"
 HEIGHT, WIDTH = 48, 64
 
 
@@ -314,3 +320,15 @@ def test_published_settings_of_the_full_size():
     assert (online.iterations, online.images, online.lr, online.lucid) == (400, 100, 1e-4, True)
     assert sum(each.numel() for each in module.parameters()) == 129_662_792
     assert (module.norm, module.temporal_size, module.joint_generator_lr) == ("frozen", (480, 854), 1e-8)
+
+
+@pytest.mark.parametrize(("layout", "switches"), [("stcnn_joint", {}), ("stcnn_seg_branch", {"tcb": False})])
+def test_released_files_cover_the_whole_method(layout, switches):
+    """Every tensor has a place, and the discriminator, which was not released, is not asked for."""
+    shapes = json.loads((CHECKPOINTS / f"{layout}.json").read_text(encoding="utf-8"))
+    with torch.device("meta"):
+        released = {name: torch.empty(shape) for name, shape in shapes.items()}
+        wanted = build("stcnn", **STCNN.released_switches, **switches).state_dict()
+    state, accounting = translate("stcnn", released, wanted)
+    assert accounting.complete
+    assert state.keys() == wanted.keys()
