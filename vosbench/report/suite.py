@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.benchmark.evaluate import LOWER_IS_BETTER
+from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.store import environment, now
 from vosbench.benchmark.suite import Column, Ordering, Row, Suite
+from vosbench.benchmark.suite_pooled import LARGEST, RESAMPLES
 from vosbench.benchmark.suite_run import Judgement, SuiteResult
 from vosbench.benchmark.suite_statistics import SeededDifference, SeededValue
 from vosbench.benchmark.suite_testing import CellResult
@@ -31,6 +33,10 @@ HOW = (
     "Cells: mean over seeds, with a 95 % interval from a bootstrap over seeds and sequences; differences "
     "of two rows are redrawn in pairs. An ordering holds (yes) or does not (no) when its whole interval "
     "says so. Few seeds and sequences make intervals rough, rather too narrow than too wide."
+)
+POOLED = (
+    "Average precision is that of the frames of all sequences at once: its intervals are from {resamples} "
+    "redraws of the pool, of seeds alone where it has more than {largest} frames."
 )
 SUMMARY = "orderings.md"
 
@@ -97,7 +103,7 @@ def markdown(result: SuiteResult, published: Published) -> str:
         f"Varied: {suite.varies}.",
         *([f"**{MINI_WARNING}**"] if result.edition == "mini" else []),
         _values_table(result, published),
-        HOW,
+        " ".join([HOW, *_how_pooled(suite)]),
     ]
     if result.judgements:
         parts += ["## Does the paper's ordering hold here?", _orderings_table(result, published)]
@@ -226,6 +232,12 @@ def _values_table(result: SuiteResult, published: Published) -> str:
             ]
         body.append(cells)
     return markdown_table(header, body, "l" + "rr" * len(columns))
+
+
+def _how_pooled(suite: Suite) -> list[str]:
+    if all(load_protocol(column.protocol).average != "pooled" for column in suite.columns.values()):
+        return []
+    return [POOLED.format(resamples=RESAMPLES, largest=LARGEST)]
 
 
 def _column_title(column: Column) -> str:
