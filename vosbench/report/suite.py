@@ -274,14 +274,18 @@ def _orderings_table(result: SuiteResult, published: Published) -> str:
 
 
 def _flow_notes(result: SuiteResult) -> list[str]:
-    rows: dict[str, list[str]] = {}
+    rows: dict[tuple[str, str], list[str]] = {}
     for (row, column), tested in result.cells.items():
         if tested.flow:
-            rows.setdefault(f"{column}: {tested.flow}", []).append(row)
+            rows.setdefault((column, tested.flow), []).append(row)
+    columns: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (column, flow), names in rows.items():
+        columns.setdefault((flow, tuple(names)), []).append(column)
     everywhere = len(result.rows)
     return [
-        f"flow at test, {text}" + ("" if len(names) == everywhere else f" ({', '.join(names)})")
-        for text, names in rows.items()
+        f"flow at test, {', '.join(places)}: {flow}"
+        + ("" if len(names) == everywhere else f" ({', '.join(names)})")
+        for (flow, names), places in columns.items()
     ]
 
 
