@@ -81,7 +81,7 @@ def test_the_first_frame_is_what_was_given():
 def test_online_training_learns_the_object():
     shown, mask, wanted = video(frames=3)
     offline = stcnn(train_phase="offline_only").segment(shown, mask).stack()
-    online = stcnn(online_iterations=60, online_images=10).segment(shown, mask).stack()
+    online = stcnn(online_iterations=60, online_images=10, online_lr=0.01).segment(shown, mask).stack()
 
     def iou(found):
         return np.mean(

@@ -33,7 +33,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "joint_generator_lr": 1e-4,
         "online_iterations": 40,
         "online_images": 20,
-        "online_lr": 0.01,
+        "online_lr": 0.003,
     },
 }
 """What keys that are None stand for; what they do for ``tiny`` is [ours]."""

@@ -67,7 +67,7 @@ class STCNN(pl.LightningModule):
             (table 5).
         online_iterations: steps of online training per object (table 4); None: 400, 40 when tiny.
         online_images: dreams; None: 100, 20 when tiny.
-        online_lr: learning rate of online training; None: 1e-4, 0.01 when tiny.
+        online_lr: learning rate of online training; None: 1e-4, 0.003 when tiny.
         online_momentum, online_weight_decay: the same.
         online_seed: of everything random in it.
         delta: number of past frames, 3 to 6.
