@@ -242,7 +242,8 @@ def _how_pooled(suite: Suite) -> list[str]:
 
 def _column_title(column: Column) -> str:
     where = f"{CATALOGUE[column.dataset].title} {column.split}"
-    return f"{column.title or where}, {column.metric} {arrow(column.metric)}"
+    name = column.value if column.title else column.metric
+    return f"{column.title or where}, {name} {arrow(column.metric)}"
 
 
 def _cell(column: Column, tested: CellResult | None, seeds: int, *, learns: bool) -> str:
