@@ -1,6 +1,7 @@
 import pytest
 
 from vosbench.config import compose_fit, group_options, load_stage
+from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
 
 
@@ -31,12 +32,18 @@ def test_trainer_takes_any_argument_of_lightning():
 
 
 @pytest.mark.parametrize("recipe", group_options("recipe"))
-def test_every_packaged_recipe_and_data_set_composes(recipe):
-    for data in group_options("data"):
-        assert (
-            compose_fit([f"recipe={recipe}", f"data={data}"]).recipe
-            == compose_fit([f"recipe={recipe}"]).recipe
-        )
+def test_every_packaged_recipe_composes_and_names_data_there_are(recipe):
+    config = compose_fit([f"recipe={recipe}"])
+    named = {name for stage in config.recipe.values() for name in stage.data}
+    assert named
+    assert named <= set(group_options("data"))
+
+
+@pytest.mark.parametrize("data", group_options("data"))
+def test_every_packaged_data_set_composes_and_leaves_the_recipe_alone(data):
+    config = compose_fit([f"data={data}"])
+    assert config.data.name in CATALOGUE
+    assert config.recipe == compose_fit([]).recipe
 
 
 def test_load_stage_is_the_packaged_recipe():

@@ -211,7 +211,7 @@ def test_a_changed_file_changes_the_fingerprint_of_its_folder(tmp_path):
 
 
 def test_masks_of_one_method_are_not_taken_for_those_of_another():
-    origins = [_appearance(name, "cpu")[1] for name in ("all_foreground", "centre_box")]
+    origins = [_appearance(name, None, [], "cpu")[1] for name in ("all_foreground", "centre_box")]
     assert origins[0] != origins[1]
 
 
