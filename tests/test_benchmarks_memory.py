@@ -74,7 +74,8 @@ def test_every_task_runs(speed, example):
 def test_a_process_remembers_its_most_memory(speed):
     before = speed.most_memory()
     torch.ones(2**26)
-    assert before + 100 < speed.most_memory() < before + 600
+    # what the process once held counts, so an earlier test may have held more
+    assert max(before, 256) <= speed.most_memory() < before + 600
 
 
 def report(speed, ours):
