@@ -10,6 +10,10 @@ from PIL import Image
 
 HEIGHT, WIDTH = 32, 48
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # every core has its own worker; torch reads this when it is first imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def real_data() -> Callable[[str], Path]:
