@@ -201,7 +201,7 @@ def test_masks_from_rgb_do_not_depend_on_flow(mask_input, same):
     with torch.no_grad():
         for flow in (torch.zeros(3, *SIZE), torch.randn(3, *SIZE)):
             features, mask_features = network.features(torch.cat([frame, flow])[None], "main")
-            logits.append(network.roi_heads._masks(mask_features, boxes, [SIZE]))
+            logits.append(network.roi_heads.mask_logits(mask_features, boxes, [SIZE]))
             assert features["0"].shape == (1, TINY.pyramid, 16, 24)
     assert torch.equal(*logits) == same
 
@@ -238,7 +238,7 @@ def test_the_box_loss_is_linear_from_one_on():
     heads = tiny(stream="appearance").roi_heads
     # background, then an object whose deltas are off by 3 and by 0.5; of its own class only
     deltas = torch.tensor([[9.0] * 8, [9, 9, 9, 9, 3, 0.5, 0, 0]])
-    loss = heads._box_loss(deltas, torch.tensor([0, 1]), torch.zeros(2, 4))
+    loss = heads.box_loss(deltas, torch.tensor([0, 1]), torch.zeros(2, 4))
     assert loss.item() == pytest.approx((2.5 + 0.125) / 2)
 
 

@@ -21,8 +21,8 @@ from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-unty
 from torchvision.models.detection.roi_heads import maskrcnn_inference, maskrcnn_loss  # type: ignore[import-untyped]
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # type: ignore[import-untyped]
 
+from vosbench.models.layers.detection import Features, Found, RegionHeads, Targets, region_pool
 from vosbench.models.lip.widths import Widths
-from vosbench.models.motion_maskrcnn.heads import Features, Found, RegionHeads, Targets, _pool
 
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0)
 AGNOSTIC = 2
@@ -105,7 +105,7 @@ class LIPHeads(nn.Module):
         )
         channels, layers = widths.channels, [widths.channels] * 4
         self.roi_heads = IdHeads(
-            _pool(BOX_SIDE, widths.canonical),
+            region_pool(BOX_SIDE, widths.canonical),
             _Shortcut(
                 *FastRCNNConvFCHead((channels, BOX_SIDE, BOX_SIDE), layers, [widths.hidden], widths.norm)
             ),
@@ -118,7 +118,7 @@ class LIPHeads(nn.Module):
             score_thresh=0.05,
             nms_thresh=0.5,
             detections_per_img=100,
-            mask_roi_pool=_pool(MASK_SIDE, widths.canonical),
+            mask_roi_pool=region_pool(MASK_SIDE, widths.canonical),
             mask_head=_Shortcut(*MaskRCNNHeads(channels, layers, 1, widths.norm)),
             mask_predictor=_mask_predictor(channels, deconv=mask_deconv),
         )
@@ -220,11 +220,11 @@ class IdHeads(RegionHeads):
         objects = [label > 0 for label in labels]
         regions = [boxes[chosen] for boxes, chosen in zip(sampled, objects, strict=True)]
         matches = [numbers[chosen] for numbers, chosen in zip(matched, objects, strict=True)]
-        drawn = self._masks(features, regions, sizes)
+        drawn = self.mask_logits(features, regions, sizes)
         masks, rows = [each["masks"] for each in targets], [self._rows(each["labels"]) for each in targets]
         return {
             "loss_classifier": id_loss(logits.float(), every),
-            "loss_box_reg": self._box_loss(deltas.float(), every, torch.cat(list(wanted))),
+            "loss_box_reg": self.box_loss(deltas.float(), every, torch.cat(list(wanted))),
             "loss_mask": maskrcnn_loss(drawn, regions, masks, rows, matches),
         }
 
@@ -245,7 +245,7 @@ class IdHeads(RegionHeads):
         self, features: Features, found: Sequence[Found], sizes: Sequence[tuple[int, int]]
     ) -> list[Found]:
         """Return what was found in each picture with the probabilities of its masks."""
-        logits = self._masks(features, [each["boxes"] for each in found], sizes)
+        logits = self.mask_logits(features, [each["boxes"] for each in found], sizes)
         masks = maskrcnn_inference(logits, [self._rows(each["labels"]) for each in found])
         return [each | {"masks": own} for each, own in zip(found, masks, strict=True)]
 

@@ -13,10 +13,10 @@ from torchvision.models.detection.transform import (  # type: ignore[import-unty
     resize_boxes,
 )
 
+from vosbench.models.layers.detection import Features, Found, Targets
 from vosbench.models.lip.heads import PLAIN, IdLoss, LIPHeads
 from vosbench.models.lip.pyramid import RECURRENCE, Backbone, Memory, PyramidMemory, State
 from vosbench.models.lip.widths import Widths
-from vosbench.models.motion_maskrcnn.heads import Features, Found, Targets
 
 Stage = Literal["coco", "vos", "online"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
-from vosbench.models.motion_maskrcnn.heads import Found
+from vosbench.models.layers.detection import Found
 
 Order = Literal["continuity_first", "maximum_first"]
 ORDERS: tuple[Order, ...] = get_args(Order)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vosbench.inference.detections import Detections
 from vosbench.inference.tracker import Detections as Tracked
 from vosbench.inference.tracker import merge_static
-from vosbench.models.motion_maskrcnn.heads import Found
+from vosbench.models.layers.detection import Found
 
 MASK_THRESHOLD = 0.5
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,22 +19,13 @@ from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-unty
     MaskRCNNPredictor,
 )
 from torchvision.models.detection.roi_heads import (  # type: ignore[import-untyped]
-    RoIHeads,
     maskrcnn_inference,
     maskrcnn_loss,
 )
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # type: ignore[import-untyped]
-from torchvision.ops import MultiScaleRoIAlign  # type: ignore[import-untyped]
-from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
 
-Features = Mapping[str, Tensor]
-"""Level -> (N, C, h, w), finest first; ``"0"`` is a quarter of the picture, ``"pool"`` the coarsest."""
+from vosbench.models.layers.detection import Features, Found, RegionHeads, Targets, region_pool
 
-Targets = list[dict[str, Tensor]]
-Found = dict[str, Tensor]
-"""``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,) and ``masks`` (N, 1, M, M) probabilities."""
-
-POOLED = ("0", "1", "2", "3")
 RATIOS = (0.5, 1.0, 2.0)
 CLASS_DEPENDENT = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 """Where the tensors are whose shape depends on the number of classes."""
@@ -94,8 +84,8 @@ class DetectionHeads(nn.Module):
             post_nms_top_n={"training": after, "testing": test_after},
             nms_thresh=0.7,
         )
-        self.roi_heads = RegionHeads(
-            _pool(7, widths.canonical),
+        self.roi_heads = ClassHeads(
+            region_pool(7, widths.canonical),
             TwoMLPHead(channels * 7**2, widths.box),
             FastRCNNPredictor(widths.box, classes),
             fg_iou_thresh=0.5,
@@ -106,7 +96,7 @@ class DetectionHeads(nn.Module):
             score_thresh=0.05,
             nms_thresh=0.5,
             detections_per_img=100,
-            mask_roi_pool=_pool(14, widths.canonical),
+            mask_roi_pool=region_pool(14, widths.canonical),
             mask_head=MaskRCNNHeads(mask_channels, (widths.mask,) * 4, 1),
             mask_predictor=MaskRCNNPredictor(widths.mask, widths.mask, classes),
         )
@@ -137,10 +127,8 @@ class DetectionHeads(nn.Module):
         return self.roi_heads.find(features, mask_features, proposals, images.image_sizes, least_score)
 
 
-class RegionHeads(RoIHeads):  # type: ignore[misc]
-    """torchvision's heads, with masks from features of their own, and the box loss of Mask R-CNN (beta 1)."""
-
-    box_beta: ClassVar[float] = 1.0
+class ClassHeads(RegionHeads):
+    """Heads of regions of some classes, with masks from features of their own."""
 
     def learn(
         self,
@@ -156,11 +144,11 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         inside = [label > 0 for label in labels]
         regions = [boxes[chosen] for boxes, chosen in zip(sampled, inside, strict=True)]
         matches = [numbers[chosen] for numbers, chosen in zip(matched, inside, strict=True)]
-        drawn = self._masks(mask_features, regions, sizes)
+        drawn = self.mask_logits(mask_features, regions, sizes)
         masks, classes = [target["masks"] for target in targets], [target["labels"] for target in targets]
         return {
             "loss_classifier": F.cross_entropy(logits, torch.cat(labels)),
-            "loss_box_reg": self._box_loss(deltas, torch.cat(labels), torch.cat(list(regression))),
+            "loss_box_reg": self.box_loss(deltas, torch.cat(labels), torch.cat(list(regression))),
             "loss_mask": maskrcnn_loss(drawn, regions, masks, classes, matches),
         }
 
@@ -179,7 +167,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         for boxes, scores, labels in per_picture:
             kept = scores > least_score
             found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]})
-        drawn = self._masks(mask_features, [each["boxes"] for each in found], sizes)
+        drawn = self.mask_logits(mask_features, [each["boxes"] for each in found], sizes)
         for each, masks in zip(
             found, maskrcnn_inference(drawn, [each["labels"] for each in found]), strict=True
         ):
@@ -192,23 +180,3 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         pooled = self.box_roi_pool(features, regions, sizes)
         logits, deltas = self.box_predictor(self.box_head(pooled))
         return logits.float(), deltas.float()
-
-    def _masks(self, features: Features, regions: list[Tensor], sizes: Sequence[tuple[int, int]]) -> Tensor:
-        pooled = self.mask_roi_pool(features, regions, sizes)
-        logits: Tensor = self.mask_predictor(self.mask_head(pooled))
-        return logits.float()
-
-    def _box_loss(self, deltas: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
-        """Smooth L1 over the deltas of the right class, by the number of all regions."""
-        inside = labels.nonzero()[:, 0]
-        own = deltas.reshape(len(labels), -1, 4)[inside, labels[inside]]
-        total = F.smooth_l1_loss(own, wanted[inside], beta=self.box_beta, reduction="sum")
-        return total / max(1, len(labels))
-
-
-def _pool(side: int, canonical: int) -> Any:
-    pool = MultiScaleRoIAlign(POOLED, output_size=side, sampling_ratio=2, canonical_scale=canonical)
-    # torchvision guesses the scales from the first picture it sees, wrongly when much of it is padding
-    pool.scales = [2.0**-level for level in range(2, 6)]
-    pool.map_levels = initLevelMapper(2, 5, canonical_scale=canonical)
-    return pool

@@ -16,10 +16,10 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.inference.detections import Detections
 from vosbench.inference.tracker import OverlapTracker
 from vosbench.models.base import Inspection, Size, Task
+from vosbench.models.layers.detection import Targets
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage
 from vosbench.models.motion_maskrcnn.found import MASK_THRESHOLD, FrameDetections, plain
-from vosbench.models.motion_maskrcnn.heads import Targets
 from vosbench.models.motion_maskrcnn.network import (
     Merge,
     MergeInit,

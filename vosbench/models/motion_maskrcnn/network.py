@@ -14,8 +14,9 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform  # t
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d  # type: ignore[import-untyped]
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool  # type: ignore[import-untyped]
 
+from vosbench.models.layers.detection import Features, Found, Targets
 from vosbench.models.layers.resnet import RESNET50, Blocks, Norm, ResNet, group_norm
-from vosbench.models.motion_maskrcnn.heads import DetectionHeads, Features, Found, HeadWidths, Targets
+from vosbench.models.motion_maskrcnn.heads import DetectionHeads, HeadWidths
 
 Stream = Literal["appearance", "motion", "joint"]
 Route = Literal["main", "appearance", "motion"]
