@@ -180,7 +180,8 @@ def test_training_on_rendered_scenes_needs_no_download(tmp_path, monkeypatch):
 def test_two_processes_share_a_run_folder(arguments, tmp_path):
     runs = tmp_path / "runs"
     command = [Path(sys.executable).parent / "vosbench", "fit", *arguments[:-1], f"runs={runs}"]
-    command += ["trainer.devices=2", "trainer.strategy=ddp"]
+    # three pairs: one for each device
+    command += ["trainer.devices=2", "trainer.strategy=ddp", "recipe.C.batch_size=1"]
     finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert finished.stdout.splitlines()[-1] == str(runs / "mpnet-tiny/000")
     assert [path.name for path in (runs / "mpnet-tiny").iterdir()] == ["000"]

@@ -5,7 +5,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, DistributedSampler
 
@@ -30,6 +30,7 @@ def samples(pools, order, epoch=0, rank=0, world=1):
 )
 def test_without_mixing_every_sample_comes_once_over_all_devices(sizes, world, batch, epoch, shuffle):
     pools = [Pool([1] * size) for size in sizes]
+    assume(sum(sizes) >= world)
     order = Order(batch, uneven="keep", shuffle=shuffle)
     shards = [samples(pools, order, epoch, rank, world) for rank in range(world)]
     assert sorted(chain(*shards)) == list(range(sum(sizes)))
@@ -218,3 +219,9 @@ def test_concatenated_datasets_are_counted_through():
     joined = Concatenated([Throws(2), Throws(3)])
     assert len(joined) == 5
     assert [joined[Draw(sample, 0)][0] for sample in range(5)] == [0, 1, 0, 1, 2]
+
+
+def test_no_device_is_empty_where_there_are_fewer_samples_than_devices():
+    order = Order(shuffle=False, uneven="keep")
+    drawn = [[draw.sample for draw in EpochSampler([Pool([1, 1])], order, rank, 3)] for rank in range(3)]
+    assert drawn == [[0], [1], [0]]

@@ -62,7 +62,8 @@ class Order:
             None: as many as all pools have groups.
         shuffle: random order; the same order and samples in every epoch otherwise.
         uneven: without mixing, what happens to samples that fill no batch on every device. ``"keep"``:
-            each comes once, some devices have one less. ``"drop"``: they are left out of this epoch.
+            each comes once, some devices have one less; with fewer samples than devices the first come again,
+            as Lightning takes no empty device. ``"drop"``: they are left out of this epoch.
             ``"pad"``: the first come twice until devices have equally many.
         seed: of everything random.
 
@@ -142,7 +143,7 @@ class EpochSampler(DistributedSampler[Draw]):
         if self._order.mixing == "none":
             length = self._units
             if self._order.uneven == "keep":
-                return length
+                return max(length, self.num_replicas)
             if self._order.uneven == "pad":
                 return -(-length // self.num_replicas) * self.num_replicas
         if length < step:
