@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import pickle
@@ -16,6 +15,7 @@ import yaml
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import atomic_path, write_text
 from vosbench.models import METHODS, SIZES, build, method_class
+from vosbench.tensor_files import sha256
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
@@ -224,12 +224,6 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     return _read_checkpoint(path)
-
-
-def sha256(path: Path) -> str:
-    """Return the hash of a file's bytes, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
