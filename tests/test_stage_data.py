@@ -6,7 +6,7 @@ import torch
 from vosbench.config import compose_fit
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
-from vosbench.stage_data import stage_data
+from vosbench.stage_data import check_data, stage_data
 
 SHORT = ("workers=0", "recipe.A.epoch_length=8", "recipe.J2.epoch_length=8")
 
@@ -67,3 +67,29 @@ def test_clips_are_the_usual_batches(root):
 def test_mistakes_are_one_line(root, overrides, message):
     with pytest.raises(InputError, match=message):
         batches(root, *overrides)
+
+
+def test_a_miniature_of_more_scenes_leaves_the_default_one_alone(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path))
+    asked = []
+    monkeypatch.setattr(
+        "vosbench.data.mini.ensure_mini",
+        lambda name, home, scenes: (
+            asked.append((home.name, scenes)) or write_mini(name, home, scenes=1, size=(48, 64))
+        ),
+    )
+    batches(root, "data=coco", "data.edition=mini", "data.scenes=30")
+    batches(root, "data=coco", "data.edition=mini")
+    assert set(asked) == {("mini-30", 30), ("mini", None)}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.scenes=3"], "data.scenes says how much to render: it needs data.edition=mini"),
+        (["data.scenes=0", "data.edition=mini"], "data.scenes is 0"),
+    ],
+)
+def test_what_cannot_be_rendered_is_refused(overrides, message):
+    with pytest.raises(InputError, match=message):
+        check_data(compose_fit(["model=motion_maskrcnn", "data=coco", *overrides]).data)

@@ -149,6 +149,7 @@ class DataConfig:
     Attributes:
         name: data set.
         edition: ``official``, or ``mini`` to render it under the cache folder.
+        scenes: of the miniature, scenes or sequences per split; null: those of the default miniature.
         split: what is trained on.
         val_split: what is validated on; null: nothing.
         scale: factor on frames and flow.
@@ -163,6 +164,7 @@ class DataConfig:
     scale: float
     in_memory: bool
     options: dict[str, Any]
+    scenes: int | None = None
 
 
 @dataclass
@@ -258,7 +260,7 @@ def _parse(overrides: list[str]) -> list[Override]:
 def _line(override: Override) -> str:
     """Return the override as Hydra takes it: these keys need not be in the YAML."""
     key = override.key_or_group
-    prefix = "++" if key.startswith(("trainer.", "recipe.")) else ""
+    prefix = "++" if key.startswith(("trainer.", "recipe.", "data.")) else ""
     return f"{prefix}{key}={override.get_value_element_as_str()}"
 
 

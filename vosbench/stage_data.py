@@ -74,6 +74,12 @@ def check_data(chosen: DataConfig) -> None:
         raise InputError(f"data.scale is {chosen.scale}: it must be above 0")
     if chosen.edition not in EDITIONS:
         raise unknown_name("data.edition", chosen.edition, EDITIONS)
+    if chosen.scenes is None:
+        return
+    if chosen.edition != "mini":
+        raise InputError("data.scenes says how much to render: it needs data.edition=mini")
+    if chosen.scenes < 1:
+        raise InputError(f"data.scenes is {chosen.scenes}: give 1 or more, or null for the default miniature")
 
 
 def _flows(stage: StageConfig) -> list[FlowEstimator | Precomputed | None]:
@@ -199,8 +205,9 @@ def _open(config: FitConfig, chosen: DataConfig, split: str) -> Dataset:
     if chosen.edition == "mini":
         from vosbench.data.mini import ensure_mini
 
-        root = cache_root() / "mini"
-        ensure_mini(name, root)
+        # a miniature of another size must not replace the one that methods are tested on
+        root = cache_root() / ("mini" if chosen.scenes is None else f"mini-{chosen.scenes}")
+        ensure_mini(name, root, scenes=chosen.scenes)
         return open_dataset(name, root, split, **chosen.options)
     root = data_root(Path(config.data_root) if config.data_root else None)
     if not (root / name).is_dir():
