@@ -1,0 +1,142 @@
+"""Make one of the zoo's weights: render a world, train in it, measure, export with provenance.
+
+    python benchmarks/zoo/train.py benchmarks/zoo/fusionseg.yaml [--work zoo-runs] [--out FOLDER]
+
+Killed, it goes on when started again: what is rendered, stages that are finished and epochs of the one in
+hand are kept. No real picture is looked at, and no scene that is trained on is tested on.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from measuring import measure
+
+from vosbench.benchmark.store import environment, now
+from vosbench.data.mini import ensure_mini
+from vosbench.errors import InputError
+from vosbench.files import write_text
+from vosbench.fit import fit
+from vosbench.models.zoo import WEIGHTS, export
+
+SHOWN = "WORK"
+"""Stands for the folder of worlds and runs in commands that are kept."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one of the zoo's weights is made.
+
+    Attributes:
+        model: method.
+        world: ``seed``, and ``sets``: miniature -> its settings, see `vosbench.data.mini.write_mini`.
+        fit: what follows ``vosbench fit model=MODEL``.
+        variant: switches of inference that differ from those of training.
+        note: what a user of the weights should know.
+    """
+
+    model: str
+    world: dict[str, Any]
+    fit: list[str]
+    variant: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def overrides(self, work: Path | str) -> list[str]:
+        """Arguments of ``vosbench fit``."""
+        return [f"model={self.model}", *self.fit, f"data_root={work}/world", f"run={work}/{self.model}"]
+
+
+def read_plan(path: Path) -> Plan:
+    try:
+        plan = Plan(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a plan of the zoo ({error})") from None
+    if plan.world["seed"] == 0:
+        raise InputError(f"{path}: world.seed is 0, the seed of the scenes that are tested on: write another")
+    return plan
+
+
+def render(world: dict[str, Any], folder: Path) -> None:
+    for name, settings in world["sets"].items():
+        print(ensure_mini(name, folder, seed=world["seed"], **settings), flush=True)
+
+
+@contextmanager
+def clocked(path: Path) -> Iterator[None]:
+    """Add the processor time of this block to the number in a file."""
+    before, start = _seconds(path), time.process_time()
+    try:
+        yield
+    finally:
+        write_text(path, f"{before + time.process_time() - start:.0f}\n")
+
+
+def _seconds(path: Path) -> float:
+    return float(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
+
+
+def stages_of(run: Path) -> dict[str, Path]:
+    """Stage -> its last checkpoint, in the order of the recipe."""
+    told = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    found = {name: run / name / "checkpoints" / "last.ckpt" for name in told["recipe"]}
+    return {name: path for name, path in found.items() if path.is_file()}
+
+
+def length(checkpoint: Path) -> dict[str, int]:
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return {"epochs": content["epoch"] + 1, "steps": content["global_step"]}
+
+
+def training(plan: Plan, recipe: Path, stages: dict[str, Path], cpu_seconds: float) -> dict[str, Any]:
+    """Everything needed to make or doubt these weights but what they measure."""
+    lengths = {name: length(checkpoint) for name, checkpoint in stages.items()}
+    return {
+        "command": f"python benchmarks/zoo/train.py benchmarks/zoo/{recipe.name}",
+        "fit": f"vosbench fit {' '.join(plan.overrides(SHOWN))}",
+        "data": {"edition": "mini", **plan.world},
+        "stages": lengths,
+        "steps": sum(each["steps"] for each in lengths.values()),
+        "cpu_seconds": round(cpu_seconds),
+        "device": "cpu",
+        "git": environment()["git"],
+        "machine": f"{platform.machine()}, CPU",
+        "torch": torch.__version__,
+        "exported": now(),
+        "note": plan.note,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("plan", type=Path, help="YAML file")
+    parser.add_argument("--work", type=Path, default=Path("zoo-runs"), help="worlds and runs are made here")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="the weights go here")
+    options = parser.parse_args()
+    plan, work = read_plan(options.plan), options.work.resolve()
+    os.environ["VOSBENCH_CACHE"] = str(work / "cache")
+    environment()  # the commit that this process runs, not one that is made while it trains
+    render(plan.world, work / "world")
+    clock = work / f"{plan.model}.seconds"
+    with clocked(clock):
+        run = fit(plan.overrides(work))
+    stages = stages_of(run)
+    last = list(stages.values())[-1]
+    told = training(plan, options.plan, stages, _seconds(clock))
+    told["measured"] = measure(plan.model, last, plan.variant, work)
+    print(json.dumps(told["measured"], indent=1))
+    print(export(last, told, options.out, variant=plan.variant))
+
+
+if __name__ == "__main__":
+    main()
