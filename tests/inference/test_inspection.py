@@ -10,7 +10,6 @@ from vosbench.data.formats.png import read_ids
 from vosbench.data.video import Segmentation, Video
 from vosbench.errors import InputError
 from vosbench.inference.inspection import (
-    CHANNELS,
     InspectionRequest,
     Panels,
     arrange,
@@ -50,7 +49,7 @@ class Gated:
         for index in range(len(video) if asked else 0):
             if "motion" in asked.maps and index < len(video) - 1:
                 asked.show(index, "motion", np.full((HEIGHT, WIDTH), 0.5, np.float32))
-            for channel in asked.channels if "gates" in asked.maps else ():
+            for channel in asked.channels_of("gates", 8) if "gates" in asked.maps else ():
                 gate = np.zeros((6, 8), np.float32)
                 gate[index, channel] = 1
                 asked.show(index, f"reset {channel}", gate)
@@ -195,7 +194,8 @@ def test_method_is_left_as_it_was(tmp_path, cat):
     predict(cat, method, tmp_path / "out", inspect=request)
     assert method.inspection is None
     with inspecting(method, request, Panels(video())):
-        assert method.inspection.channels == CHANNELS
+        assert method.inspection.channels_of("gates", 8) == (0, 1, 2)
+        assert method.inspection.channels_of("branches", 2) == (0, 1)
     failing = Gated(fails_at=2)
     with pytest.raises(ZeroDivisionError):
         predict(cat, failing, tmp_path / "out", inspect=request)

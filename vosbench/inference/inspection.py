@@ -23,9 +23,6 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.inference.overlay import overlay
 from vosbench.models.base import Inspectable, Inspection, Method
 
-CHANNELS = (0, 1, 2)
-"""Shown where none are chosen."""
-
 LONGEST_SIDE = 480
 """Pixels of the longer side of one picture of a panel; larger frames are reduced to it."""
 
@@ -46,12 +43,12 @@ class InspectionRequest:
     Attributes:
         maps: names of maps, see the method's `inspectable`.
         folder: gets ``SEQUENCE/FRAME.png``.
-        channels: of maps that have many.
+        channels: of maps that have many; None: not chosen.
     """
 
     maps: tuple[str, ...]
     folder: Path
-    channels: tuple[int, ...] = CHANNELS
+    channels: tuple[int, ...] | None = None
 
 
 def beside(out: Path) -> Path:
@@ -70,7 +67,7 @@ def parse_request(
 
     Args:
         inspect: names of maps, separated by commas; None for nothing.
-        channels: whole numbers, separated by commas; `CHANNELS` when None.
+        channels: whole numbers, separated by commas; None: not chosen.
         folder: for the panels; `beside` the masks when None.
         out: folder of the masks.
 
@@ -85,7 +82,7 @@ def parse_request(
     return InspectionRequest(
         maps=tuple(dict.fromkeys(_parts(inspect))),
         folder=beside(out) if folder is None else folder,
-        channels=CHANNELS if channels is None else _numbers(channels),
+        channels=None if channels is None else _numbers(channels),
     )
 
 
@@ -113,7 +110,7 @@ def check_request(method: Method, request: InspectionRequest) -> Inspectable:
     for name in request.maps:
         if name not in method.inspectable:
             raise unknown_name("map to inspect", name, method.inspectable)
-    for channel in request.channels:
+    for channel in request.channels or ():
         if channel < 0:
             raise InputError(f"channel {channel} to inspect: channels count from 0")
     return method

@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.data.video import IdMap, Segmentation, Video
+from vosbench.errors import InputError
 
 Task = Literal["unsupervised", "semi-supervised"]
 Size = Literal["full", "tiny"]
 
 ShowMap = Callable[[int, str, NDArray[np.float32]], None]
 """Called with the index of a frame, a title such as ``"reset 3"``, and a map, (h, w) float32 in 0..1."""
+
+FIRST_CHANNELS = 3
+"""Shown of maps that have many, where none are chosen."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,26 @@ class Inspection:
 
     Attributes:
         maps: names among the method's `inspectable`.
-        channels: of maps that have many; maps that are one picture ignore them.
+        channels: of maps that have many; maps that are one picture ignore them. None: not chosen.
         show: takes each map, of any size and in any order; those of a frame come before its ids do.
             A title shown again for the same frame, by a later window, replaces the earlier map.
     """
 
     maps: tuple[str, ...]
-    channels: tuple[int, ...]
+    channels: tuple[int, ...] | None
     show: ShowMap
+
+    def channels_of(self, maps: str, count: int) -> tuple[int, ...]:
+        """Return which of `count` channels to show; the first three where none are chosen.
+
+        Raises:
+            InputError: a chosen channel is not there.
+        """
+        if self.channels is None:
+            return tuple(range(min(count, FIRST_CHANNELS)))
+        if not all(0 <= channel < count for channel in self.channels):
+            raise InputError(f"channels of {maps} are 0 to {count - 1}, not {self.channels}")
+        return self.channels
 
 
 @runtime_checkable

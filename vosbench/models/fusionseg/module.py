@@ -302,7 +302,7 @@ class FusionSeg(pl.LightningModule):
             return logits[0]
         if self.inspection is not None and "branches" in self.inspection.maps:
             parts = [_cropped(part, size)[0] for part in fusion.parts(*logits)]
-            for channel in self.inspection.channels:
+            for channel in self.inspection.channels_of("branches", fusion.channels):
                 largest = max(float(part[channel].max()) for part in parts) or 1.0
                 for branch, part in zip(fusion.branches, parts, strict=True):
                     self._show(index, "branches", f"branch {branch} {channel}", part[channel] / largest)
@@ -318,9 +318,7 @@ class FusionSeg(pl.LightningModule):
                 raise InputError(f"fusionseg: stream={stream} has nothing to inspect but '{stream}'")
         if fusion is None or "branches" not in self.inspection.maps:
             return
-        if not all(0 <= channel < fusion.channels for channel in self.inspection.channels):
-            last, given = fusion.channels - 1, self.inspection.channels
-            raise InputError(f"fusionseg: channels of branches are 0 to {last}, not {given}")
+        self.inspection.channels_of("branches", fusion.channels)
 
     def _show(self, index: int, name: str, title: str, values: Tensor) -> None:
         if self.inspection is not None and name in self.inspection.maps:

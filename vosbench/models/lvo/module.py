@@ -308,9 +308,8 @@ class LVO(pl.LightningModule):
         gates = inspection is not None and "gates" in inspection.maps
         if gates and self.hparams["memory"] not in ("convgru", "convlstm"):
             raise InputError(f"lvo: memory={self.hparams['memory']} has no gates to inspect")
-        channels = WIDTHS[self.hparams["size"]].memory
-        if inspection is not None and gates and not all(0 <= c < channels for c in inspection.channels):
-            raise InputError(f"lvo: channels of gates are 0 to {channels - 1}, not {inspection.channels}")
+        count = WIDTHS[self.hparams["size"]].memory
+        channels = inspection.channels_of("gates", count) if inspection is not None and gates else ()
         shown = -1
 
         @torch.inference_mode()
@@ -321,7 +320,7 @@ class LVO(pl.LightningModule):
                 index = window[step].frame
                 if inspection is None or index <= shown:
                     return
-                for channel in inspection.channels:
+                for channel in channels:
                     for gate, maps in values.items():
                         self._show(index, "gates", f"{gate} {channel}", maps[0, channel])
 
