@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
 from vosbench.cli.options import DataRoot, DatasetName, Metrics, Sequences, Split, Workers, names
+from vosbench.cli.suite import refuse
 from vosbench.cli.terminal import print_findings, print_scores, progress_bar
 from vosbench.errors import InputError
 
@@ -64,14 +65,52 @@ def score(
 
 
 def doctor(
-    results: Annotated[Path, typer.Argument(help="Folder, or zip, of masks.")],
-    dataset: DatasetName,
+    results: Annotated[
+        Path | None, typer.Argument(help="Folder, or zip, of masks; without it, look at this machine.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Data set of the masks, e.g. davis16.")
+    ] = None,
     split: Split = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol id; the data set's own by default.")] = None,
     data_root: DataRoot = None,
     sequences: Sequences = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Without RESULTS: write what was found to this file, - for stdout."),
+    ] = None,
 ) -> None:
-    """Look for the usual mistakes in result masks, and say how to mend each; status 1 on an error."""
+    """Say what can run on this machine; or look for the usual mistakes in RESULTS. Status 1: found some."""
+    if results is None:
+        options = {"--dataset": dataset, "--split": split, "--protocol": protocol, "--sequences": sequences}
+        refuse("doctor without RESULTS", options)
+        _examine_machine(data_root, json_file)
+    refuse("doctor RESULTS", {"--json": json_file})
+    if dataset is None:
+        raise InputError("which data set are the masks of? write --dataset NAME, e.g. --dataset davis16")
+    _examine_results(results, dataset, split, protocol, data_root, names(sequences))
+
+
+def _examine_machine(data_root: Path | None, json_file: Path | None) -> NoReturn:
+    from vosbench.benchmark.machine import examine
+    from vosbench.cli.machine import print_machine, write_machine
+
+    machine = examine(data_root)
+    if json_file is not None:
+        write_machine(machine, json_file)
+    if str(json_file) != "-":
+        print_machine(machine)
+    raise typer.Exit(1 if machine.problems else 0)
+
+
+def _examine_results(
+    results: Path,
+    dataset: str,
+    split: str | None,
+    protocol: str | None,
+    data_root: Path | None,
+    sequences: list[str] | None,
+) -> NoReturn:
     from vosbench.benchmark.doctor import diagnose
 
     with progress_bar("examining") as progress:
@@ -81,7 +120,7 @@ def doctor(
             split=split,
             protocol=protocol,
             data_root=data_root,
-            sequences=names(sequences),
+            sequences=sequences,
             progress=progress,
         )
     print_findings(findings)

@@ -1,0 +1,145 @@
+"""How ``doctor`` without results shows what this machine can run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vosbench.cli.terminal import make_table, print_notes, print_table
+from vosbench.files import write_text
+
+if TYPE_CHECKING:
+    from vosbench.benchmark.machine import FoundData, Machine, Package, Root, Runnable
+
+_WIDEST = 44
+"""Characters of a column of words, so that a table fits into a narrow terminal."""
+
+
+def write_machine(machine: Machine, file: Path) -> None:
+    """Write everything that was found as JSON; to stdout when `file` is ``-``."""
+    text = json.dumps(asdict(machine), indent=1, default=str) + "\n"
+    if str(file) == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(file, text)
+
+
+def print_machine(machine: Machine) -> None:
+    """Print tables of what there is, then what is broken."""
+    sys.stdout.write(f"vosbench {machine.vosbench} on {machine.system}\n")
+    _print_packages(machine)
+    _print_devices(machine)
+    _print_root(machine.root)
+    _print_caches(machine)
+    _print_weights(machine)
+    _print_methods(machine.methods)
+    print_notes(_notes(machine))
+    for problem in machine.problems:
+        sys.stdout.write(f"broken: {problem}\n")
+    sys.stdout.write(f"doctor: {len(machine.problems) or 'nothing'} broken\n")
+
+
+def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.markup import escape
+
+    table = make_table(title, columns)
+    for column in table.columns:
+        column.max_width, column.overflow = _WIDEST, "fold"
+    for row in rows:
+        # square brackets are markup to rich: vosbench[crf] would lose its extra
+        table.add_row(*map(escape, row))
+    print_table(table)
+
+
+def _print_packages(machine: Machine) -> None:
+    # local: vosbench.benchmark.machine is imported by whoever has a Machine
+    from vosbench.benchmark.machine import pip_line
+
+    rows = [(each.name, each.installed or "-", each.needed, _fit(each)) for each in _all(machine)]
+    _print("packages", ["package", "installed", "needed", ""], rows)
+    extras = [
+        (
+            name,
+            ", ".join(f"{each.name} {each.installed or '-'}" for each in packages),
+            "installed" if all(each.fits for each in packages) else pip_line(name),
+        )
+        for name, packages in machine.extras.items()
+    ]
+    _print("extras", ["extra", "packages", ""], extras)
+
+
+def _all(machine: Machine) -> list[Package]:
+    return [machine.python, *machine.packages]
+
+
+def _fit(package: Package) -> str:
+    return "ok" if package.fits else "missing" if package.installed is None else "too old"
+
+
+def _print_devices(machine: Machine) -> None:
+    rows = [
+        (
+            each.name,
+            each.model,
+            "" if each.memory is None else f"{each.memory / 2**30:.0f} GiB",
+            "broken" if each.trouble else "ok",
+        )
+        for each in machine.devices
+    ]
+    _print("devices", ["device", "model", "memory", "computes"], rows)
+
+
+def _print_root(root: Root) -> None:
+    sys.stdout.write(f"data root: {root.path} ({root.source})\n")
+    if not root.exists:
+        sys.stdout.write("  there is no such folder; compare --datasets all runs on miniatures\n\n")
+        return
+    rows = [(each.label, each.kind, _state(each), each.detail) for each in root.found]
+    _print("data sets", ["data set", "for", "", "at a glance"], rows)
+    if root.others:
+        sys.stdout.write(f"other folders there: {', '.join(root.others)}\n\n")
+
+
+def _state(found: FoundData) -> str:
+    return "ok" if found.complete else "incomplete"
+
+
+def _print_caches(machine: Machine) -> None:
+    for each in machine.caches:
+        more = "" if each.counted else "more than "
+        size = f"{more}{each.files} files, {each.size / 2**20:.1f} MiB"
+        sys.stdout.write(f"cache of {each.name}: {each.path} ({size})\n")
+    sys.stdout.write("\n")
+
+
+def _print_weights(machine: Machine) -> None:
+    rows = [
+        (each.file, each.trained_on or "-", "broken" if each.trouble else "ok") for each in machine.weights
+    ]
+    _print("weights", ["file", "trained on", "hash, loads"], rows)
+
+
+def _print_methods(methods: Sequence[Runnable]) -> None:
+    rows = [
+        (
+            f"{each.method} ({', '.join(each.sizes)})" if each.sizes else each.method,
+            each.task or "-",
+            "yes" if each.needs_flow else "",
+            ", ".join(each.datasets) or "-",
+        )
+        for each in methods
+    ]
+    _print("what can run now", ["method", "task", "flow", "on"], rows)
+
+
+def _notes(machine: Machine) -> list[str]:
+    notes = [f"{each.method}: {each.hint}" for each in machine.methods if each.hint]
+    if machine.root.found:
+        notes.append("at a glance only: 'vosbench data verify NAME' reads every file of a data set")
+    if not machine.packages:
+        notes.append("vosbench is not installed, only found: which versions it needs is not known")
+    return notes
