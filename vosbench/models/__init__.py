@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, str] = {
     "fusionseg": "vosbench.models.fusionseg.module:FusionSeg",
+    "lip": "vosbench.models.lip.module:LIP",
     "lvo": "vosbench.models.lvo.module:LVO",
     "motion_maskrcnn": "vosbench.models.motion_maskrcnn.module:MotionMaskRCNN",
     "mpnet": "vosbench.models.mpnet.module:MPNet",

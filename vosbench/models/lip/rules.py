@@ -28,6 +28,7 @@ class Rules:
         least_iou: boxes of such ids need at least this intersection over union with that box.
         order: ``"continuity_first"``, the best of those near where the id was; or ``"maximum_first"``, the
             best of all, or none where that is too far. The paper does not say.
+        one_maximum: of each id one detection is believed; otherwise all that are near.
     """
 
     least_score: float = 0.2
@@ -35,6 +36,7 @@ class Rules:
     trusted_score: float = 0.4
     least_iou: float = 0.3
     order: Order = "continuity_first"
+    one_maximum: bool = True
 
 
 def candidates(found: Found, rules: Rules) -> Tensor:
@@ -82,7 +84,7 @@ def best_of_each(labels: Tensor) -> Tensor:
 
 
 def select(found: Found, previous: Found | None, rules: Rules) -> Tensor:
-    """Return the numbers of the detections that are believed: at most one of each id, best first.
+    """Return the numbers of the detections that are believed, best first.
 
     Args:
         found: ``boxes`` (N, 4), ``labels`` (N,) and ``scores`` (N,) of a frame.
@@ -94,6 +96,8 @@ def select(found: Found, previous: Found | None, rules: Rules) -> Tensor:
     """
     kept = candidates(found, rules)
     near = continuous(found, previous, rules)
+    if not rules.one_maximum:
+        return kept[near[kept]]
     if rules.order == "continuity_first":
         kept = kept[near[kept]]
         return kept[best_of_each(found["labels"][kept])]

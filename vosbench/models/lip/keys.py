@@ -1,0 +1,93 @@
+"""The keys of LIP: what they may be, and what they are for a size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vosbench.errors import InputError
+from vosbench.models.lip.pyramid import MEMORIES
+from vosbench.models.lip.rules import ORDERS
+from vosbench.models.lip.widths import TINY, Widths
+from vosbench.models.switches import require, require_count, require_share
+
+NAME = "lip"
+WIDTHS = {"full": Widths(), "tiny": TINY}
+CONVENTIONS = ("detectron", "torchvision")
+SWITCHES = (
+    *("bottom_up", "shortcut", "gru_on_p6", "mask_deconv"),
+    *("online", "one_maximum", "location_continuity", "inference_id_tuning"),
+)
+
+_COUNTS: Mapping[str, tuple[int, str]] = {
+    "ids": (1, ""),
+    "vos_ids": (1, ""),
+    "test_side": (1, "pixel"),
+    "recurrence": (1, "frame"),
+    "candidates": (1, ""),
+    "online_iterations": (1, ""),
+    "online_seed": (0, ""),
+    "id_tuning_iterations": (1, ""),
+}
+"""Key -> least value, and what is counted."""
+
+BY_SIZE: Mapping[str, dict[str, Any]] = {
+    "full": {
+        "vos_ids": 144,
+        "train_sides": tuple(range(320, 641, 32)),
+        "test_side": 640,
+        "online_iterations": 1000,
+        "online_lr": 0.002,
+        "id_tuning_lr": 0.002,
+    },
+    "tiny": {
+        "vos_ids": 64,
+        "train_sides": (112, 128, 144),
+        "test_side": 128,
+        "online_iterations": 100,
+        "online_lr": 0.01,
+        "id_tuning_lr": 0.01,
+    },
+}
+"""What keys that are None stand for; what they do for ``tiny`` is [ours]."""
+
+
+def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all keys of LIP, and return those that may be None with the value for the size.
+
+    Raises:
+        InputError: a value outside its choices.
+    """
+    _check(keys)
+    chosen = {
+        key: default if keys[key] is None else keys[key] for key, default in BY_SIZE[keys["size"]].items()
+    }
+    chosen["train_sides"] = tuple(chosen["train_sides"])
+    return chosen
+
+
+def _check(keys: Mapping[str, Any]) -> None:
+    choices: Mapping[str, tuple[Any, ...]] = {
+        "size": tuple(WIDTHS),
+        "memory": MEMORIES,
+        "convention": CONVENTIONS,
+        "rule_order": ORDERS,
+        **dict.fromkeys(SWITCHES, (False, True)),
+    }
+    for key, allowed in choices.items():
+        require(NAME, key, keys[key], allowed)
+    for key in ("least_score", "trusted_score", "least_iou", "id_tuning_score", "focal_alpha"):
+        require_share(NAME, key, keys[key])
+    for key, (least, unit) in _COUNTS.items():
+        if keys[key] is not None:
+            require_count(NAME, key, keys[key], least, unit)
+    for key in ("online_lr", "id_tuning_lr", "focal_gamma"):
+        if keys[key] is not None and not (isinstance(keys[key], int | float) and keys[key] >= 0):
+            raise InputError(f"{NAME}: {key} is {keys[key]!r}, it must be a number from 0 on")
+    if keys["train_sides"] is not None:
+        _check_sides(keys["train_sides"])
+
+
+def _check_sides(sides: Sequence[Any]) -> None:
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise InputError(f"{NAME}: train_sides is {list(sides)}: write train_sides=[320,640], in pixels")

@@ -1,0 +1,291 @@
+"""LIP: training and inference around `LIPNet`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from vosbench.config import StageConfig, load_stage
+from vosbench.data.video import VOID, IdMap, Segmentation, Video
+from vosbench.errors import InputError, unknown_name
+from vosbench.models.base import Size, Task
+from vosbench.models.layers.detection import Targets
+from vosbench.models.layers.preprocessing import Scaling, normalise
+from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.lip.adaptation import IdTuning
+from vosbench.models.lip.heads import IdLoss
+from vosbench.models.lip.keys import NAME, WIDTHS, resolved
+from vosbench.models.lip.network import COCO_IDS, LIPNet
+from vosbench.models.lip.online import OnlineSettings
+from vosbench.models.lip.pyramid import RECURRENCE, Memory
+from vosbench.models.lip.rules import MASK_THRESHOLD, Order, Rules, candidates
+from vosbench.models.lip.targets import expanded
+from vosbench.models.lip.tracking import Tracker, TrackingSettings
+from vosbench.models.lip.training import Roster
+from vosbench.models.pixelwise import frame_iou
+from vosbench.models.schedule import build_optimizer
+
+STAGES = ("coco", "vos")
+"""Of offline training; the third is part of inference."""
+
+_FILES = ("body_weights",)
+"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
+
+_LAST = "network.heads.roi_heads.box_predictor.cls_score."
+
+
+class LIP(pl.LightningModule):
+    """Mask R-CNN with a memory on every level of its pyramid, which learns the objects of each video by id.
+
+    Args:
+        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        memory: ``dynamic``, or ``zero``: the state before every frame is zero (table 3).
+        bottom_up: finer levels are added to coarser ones after the memory.
+        shortcut: features of regions are added to the last convolution of the heads, from stage ``vos`` on.
+        gru_on_p6: whether the coarsest level has a memory.
+        mask_deconv: masks of 56 x 56 rather than 28 x 28.
+        recurrence: frames that a gradient passes together in stage ``vos``; None: all of a clip.
+        ids: rows of the last layer of ids, without background; None: 80, the classes of COCO. Checkpoints
+            say how many they have.
+        vos_ids: most objects of the videos of stage ``vos``; None: 144 (DAVIS 2017 train), 64 when tiny.
+        convention: of pixels, ``detectron`` or ``torchvision``, see `normalise`.
+        body_weights: what the ResNet of stage ``coco`` starts from, a file of one with group
+            normalisation; None: random weights.
+        train_sides: shorter sides that frames are resized to in training, one per clip; None: 320 to 640.
+        test_side: the same in a test; None: 640, 128 when tiny.
+        online: learn the heads on the first frame; otherwise the last layer of ids alone.
+        online_iterations: at most; None: 1000, 100 when tiny.
+        online_lr: None: 0.002, 0.01 when tiny.
+        online_seed: of everything random in it.
+        focal_gamma, focal_alpha: of the loss of ids online, see `IdLoss`.
+        one_maximum: of an id at most one detection is believed.
+        location_continuity: ids that were sure of their place stay near it.
+        rule_order: which of the two comes first, see `Rules`.
+        least_score, candidates, trusted_score, least_iou: see `Rules`.
+        inference_id_tuning: tune the last layer of ids between frames.
+        id_tuning_iterations, id_tuning_score: see `IdTuning`.
+        id_tuning_lr: None: 0.002, 0.01 when tiny.
+
+    Raises:
+        InputError: a value outside its choices.
+    """
+
+    task: Task = "semi-supervised"
+    needs_flow = False
+    recipe = NAME
+    stages = STAGES
+
+    def __init__(
+        self,
+        size: Size = "full",
+        memory: Memory = "dynamic",
+        bottom_up: bool = True,
+        shortcut: bool = True,
+        gru_on_p6: bool = True,
+        mask_deconv: bool = True,
+        recurrence: int | None = RECURRENCE,
+        ids: int | None = None,
+        vos_ids: int | None = None,
+        convention: Scaling = "detectron",
+        body_weights: str | None = None,
+        train_sides: Sequence[int] | None = None,
+        test_side: int | None = None,
+        online: bool = True,
+        online_iterations: int | None = None,
+        online_lr: float | None = None,
+        online_seed: int = 0,
+        focal_gamma: float = 2.0,
+        focal_alpha: float = 0.25,
+        one_maximum: bool = True,
+        location_continuity: bool = True,
+        rule_order: Order = "continuity_first",
+        least_score: float = 0.2,
+        candidates: int = 10,
+        trusted_score: float = 0.4,
+        least_iou: float = 0.3,
+        inference_id_tuning: bool = True,
+        id_tuning_iterations: int = 500,
+        id_tuning_score: float = 0.4,
+        id_tuning_lr: float | None = None,
+    ) -> None:
+        super().__init__()
+        train_sides = None if train_sides is None else list(train_sides)
+        self.save_hyperparameters()
+        chosen = resolved(self.hparams)
+        self.sides: tuple[int, ...] = chosen["train_sides"]
+        id_loss = IdLoss(focal=True, gamma=focal_gamma, alpha=focal_alpha, last_layer_only=True)
+        self.tracking = TrackingSettings(
+            online=OnlineSettings(
+                heads=online,
+                iterations=chosen["online_iterations"],
+                lr=chosen["online_lr"],
+                sides=self.sides,
+                id_loss=id_loss,
+                seed=online_seed,
+            ),
+            tuning=IdTuning(
+                iterations=id_tuning_iterations,
+                lr=chosen["id_tuning_lr"],
+                loss=id_loss,
+                least_score=id_tuning_score,
+            )
+            if inference_id_tuning
+            else None,
+            rules=Rules(
+                least_score=least_score,
+                candidates=candidates,
+                trusted_score=trusted_score,
+                # nothing overlaps less than not at all
+                least_iou=least_iou if location_continuity else 0.0,
+                order=rule_order,
+                one_maximum=one_maximum,
+            ),
+            side=chosen["test_side"],
+            convention=convention,
+        )
+        self.network = LIPNet(
+            COCO_IDS if ids is None else ids,
+            memory=memory,
+            bottom_up=bottom_up,
+            shortcut=shortcut,
+            gru_on_p6=gru_on_p6,
+            mask_deconv=mask_deconv,
+            widths=WIDTHS[size],
+        )
+        self.roster = Roster(chosen["vos_ids"])
+        self.stage: StageConfig | None = None
+        self.stage_name = "vos"
+        self.register_load_state_dict_pre_hook(_take_number_of_ids)  # type: ignore[no-untyped-call]
+
+    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
+        """Load what training starts from, choose what is trained and what `configure_optimizers` sets up.
+
+        Args:
+            name: a stage of the recipe.
+            settings: its settings, by default those of the packaged recipe.
+
+        Raises:
+            InputError: the recipe has no such stage, its settings make no sense, or weights are missing or
+                of something else.
+        """
+        if name not in STAGES:
+            raise unknown_name(f"stage of {NAME}", name, STAGES)
+        self.stage = settings or load_stage(self.recipe, name)
+        self.stage_name = name
+        if name == "vos" and len(self.stage.data) > 1:
+            raise InputError(f"{NAME}: objects of stage vos are told apart in one data set, not in several")
+        if name == "coco":
+            load_pretrained(self.network.backbone.body, self.hparams["body_weights"])
+        self.network.train_stage("coco" if name == "coco" else "vos")
+
+    def setup(self, stage: str) -> None:
+        """Give stage ``vos`` a new last layer of ids, unless training goes on from a checkpoint of it."""
+        if stage == "fit" and self.stage_name == "vos" and self.trainer.ckpt_path is None:
+            self.network.heads.replace_ids(self.roster.most)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and schedule of the stage."""
+        stage = self.stage or load_stage(self.recipe, self.stage_name)
+        attached = self._trainer is not None
+        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
+        trained = [each for each in self.network.parameters() if each.requires_grad]
+        return build_optimizer(trained, stage.optimizer, stage.schedule, steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write into the checkpoint which network it is of, and which objects have which id."""
+        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
+        variant["ids"] = self.network.heads.ids
+        # stage coco knows no shortcut
+        variant["shortcut"] = variant["shortcut"] and self.stage_name != "coco"
+        checkpoint["vosbench"] = {"name": NAME, "size": self.hparams["size"], "variant": variant}
+        checkpoint["objects"] = [list(each) for each in self.roster.objects]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the ids that objects have."""
+        objects = [(video, number) for video, number in checkpoint["objects"]]
+        self.roster = Roster(self.roster.most, objects)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Return the sum of the five losses, each a mean over the frames of the clips."""
+        side = self.sides[int(torch.randint(len(self.sides), ()))]
+        losses = self.network.losses(
+            [normalise(clip, self.hparams["convention"]) for clip in batch["frames"]],
+            self._targets(batch),
+            short_side=side,
+            recurrence=self.hparams["recurrence"],
+        )
+        size = len(batch["frames"])
+        if not losses:
+            raise InputError(f"{NAME}: a clip without any labelled frame, write clip.masks=all")
+        means = {name: loss.mean() for name, loss in losses.items()}
+        total = torch.stack(list(means.values())).sum()
+        self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=size)
+        self.log("train/loss", total, prog_bar=True, batch_size=size)
+        return total
+
+    def _targets(self, batch: dict[str, Any]) -> list[Targets]:
+        """Return what is learnt of each clip: of stage ``vos`` larger boxes, and ids of the whole set."""
+        clips: list[Targets] = batch["targets"]
+        if self.stage_name == "coco":
+            return clips
+        videos = [int(video) for video in batch["video"]]
+        self.roster.enter(
+            [
+                (video, number)
+                for video, clip in zip(videos, clips, strict=True)
+                for target in clip
+                for number in target["ids"].tolist()
+            ]
+        )
+        return [
+            [expanded(target) | {"labels": self.roster.labels(video, target["ids"])} for target in clip]
+            for video, clip in zip(videos, clips, strict=True)
+        ]
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Log the intersection over union of all that is detected, of any id, and all that is labelled."""
+        rules = self.tracking.rules
+        for clip, targets in zip(batch["frames"], batch["targets"], strict=True):
+            state = None
+            for frame, target in zip(clip, targets, strict=True):
+                found, state, *_ = self.network(
+                    normalise(frame, self.hparams["convention"]),
+                    state,
+                    choose=lambda found: candidates(found, rules),
+                    short_side=self.tracking.side,
+                )
+                if not target["labelled"]:
+                    continue
+                detected = (found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0)
+                iou = frame_iou(detected[None], target["masks"].any(dim=0)[None].to(torch.uint8))
+                self.log("val/iou", iou[0], prog_bar=True, on_epoch=True, sync_dist=True, batch_size=1)
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Learn the objects of the first mask, then find them frame by frame.
+
+        Args:
+            video: T frames.
+            first_mask: (H, W) uint8 ids of frame 0; they are the result there.
+
+        Raises:
+            InputError: there is no mask or no object in it.
+        """
+        if first_mask is None:
+            raise InputError(f"video {video.name}: {NAME} is semi-supervised, it needs the first mask")
+        if not np.isin(first_mask, (0, VOID), invert=True).any():
+            raise InputError(f"video {video.name}: there is no object in the first mask")
+        return Segmentation(Tracker(self.network, self.tracking).masks(video, first_mask), len(video))
+
+
+def _take_number_of_ids(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Make room for as many ids as a checkpoint has."""
+    weights = state.get(f"{prefix}{_LAST}weight")
+    network = module.network
+    assert isinstance(network, LIPNet)
+    if weights is not None and len(weights) != 1 + network.heads.ids:
+        network.heads.replace_ids(len(weights) - 1)

@@ -1,0 +1,136 @@
+"""Following objects through a video with LIP (Lyu et al., section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vosbench.data.video import VOID, Frame, IdMap, Video
+from vosbench.models.layers.detection import Found
+from vosbench.models.layers.preprocessing import Scaling, normalise
+from vosbench.models.lip.adaptation import IdTuning, id_labels, tune_ids
+from vosbench.models.lip.heads import LIPHeads
+from vosbench.models.lip.network import FrameResult, LIPNet
+from vosbench.models.lip.online import FirstFrame, OnlineSettings, learn_video
+from vosbench.models.lip.pyramid import State
+from vosbench.models.lip.rules import Rules, best_of_each, id_map, select
+
+IGNORED = -1
+"""Label of regions that nothing is learnt of."""
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """How objects are followed.
+
+    Attributes:
+        online: what is learnt of the first frame.
+        tuning: of the last layer of ids between frames; None: it stays as it is.
+        rules: which detections are believed.
+        side: shorter side that frames are resized to.
+        convention: of pixels.
+    """
+
+    online: OnlineSettings = field(default_factory=OnlineSettings)
+    tuning: IdTuning | None = field(default_factory=IdTuning)
+    rules: Rules = field(default_factory=Rules)
+    side: int = 640
+    convention: Scaling = "detectron"
+
+
+class Tracker:
+    """Follows the objects of a first mask.
+
+    The network stays as it is: heads that learnt them, the state of the memory, and where objects were
+    live as long as the iteration over one video's masks.
+
+    Args:
+        network: is switched to test mode when an iteration begins.
+        settings: how.
+    """
+
+    def __init__(self, network: LIPNet, settings: TrackingSettings) -> None:
+        self._network = network
+        self._settings = settings
+        self._device = next(network.parameters()).device
+
+    def masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
+        """Yield the ids of every frame; those of frame 0 are the given ones, void left out."""
+        self._network.eval()
+        yield np.where(first_mask == VOID, np.uint8(0), first_mask)
+        if len(video) == 1:
+            return
+        numbers = np.array([0, *(each for each in np.unique(first_mask) if each not in (0, VOID))], np.uint8)
+        first, heads = self._learnt(video.frames[0], first_mask, numbers)
+        previous, state = _given(first), self._remembered(video.frames[0])
+        for index in range(1, len(video)):
+            result = self._look(video.frames[index], state, previous, heads)
+            state, previous = result.state, _best(result.found)
+            if self._settings.tuning is not None:
+                tune(heads, result, previous, self._settings.tuning)
+            yield numbers[id_map(result.found).cpu().numpy()]
+
+    def _learnt(self, frame: Frame, first_mask: IdMap, numbers: IdMap) -> tuple[FirstFrame, LIPHeads]:
+        """Return the first frame, and heads for its objects, labelled 1, 2, ... by ascending ids."""
+        labels = np.searchsorted(numbers, first_mask).astype(np.uint8)
+        labels[first_mask == VOID] = VOID
+        settings = self._settings
+        # tensors made in inference mode could not be learnt from
+        with torch.inference_mode(mode=False):
+            first = FirstFrame(self._network, self._picture(frame), torch.from_numpy(labels))
+            heads = learn_video(self._network, first, settings.online, settings.side)
+        heads.roi_heads.box_predictor.cls_score.requires_grad_(requires_grad=True)
+        return first, heads
+
+    @torch.inference_mode()
+    def _remembered(self, frame: Frame) -> State:
+        images, _ = self._network.prepare([self._picture(frame)], None, self._settings.side)
+        _, state = self._network.features(images.tensors[None])
+        return state
+
+    @torch.inference_mode()
+    def _look(self, frame: Frame, state: State, previous: Found, heads: LIPHeads) -> FrameResult:
+        choose = partial(select, previous=previous, rules=self._settings.rules)
+        result: FrameResult = self._network(
+            self._picture(frame), state, choose=choose, short_side=self._settings.side, heads=heads
+        )
+        return result
+
+    def _picture(self, frame: Frame) -> Tensor:
+        """(H, W, 3) uint8 -> (3, H, W) normalised."""
+        pixels = torch.from_numpy(np.array(frame)).to(self._device).permute(2, 0, 1)
+        return normalise(pixels, self._settings.convention)
+
+
+def tune(heads: LIPHeads, result: FrameResult, believed: Found, settings: IdTuning) -> None:
+    """Train the last layer of ids of a video's heads on a frame; boxes with high scores are the truth.
+
+    Objects that are found with lower scores are neither truth nor background: regions that overlap them
+    are left out, [ours].
+
+    Args:
+        heads: of the video; only this layer changes.
+        result: of the frame.
+        believed: its best detection of each id.
+        settings: how.
+    """
+    labels = id_labels(result.proposals, believed["boxes"], believed["labels"])
+    unsure = believed["labels"][believed["scores"] <= settings.least_score]
+    labels[torch.isin(labels, unsure)] = IGNORED
+    tune_ids(heads.roi_heads.box_predictor.cls_score, result.vectors, labels, settings)
+
+
+def _given(first: FirstFrame) -> Found:
+    """Return the objects of frame 0 as if they were detected, beyond doubt."""
+    labels = torch.arange(1, first.objects + 1, device=first.boxes.device)
+    return {"boxes": first.boxes, "labels": labels, "scores": torch.ones_like(labels, dtype=torch.float32)}
+
+
+def _best(found: Found) -> Found:
+    best = best_of_each(found["labels"])
+    return {name: found[name][best] for name in ("boxes", "labels", "scores")}
