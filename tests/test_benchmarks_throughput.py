@@ -1,0 +1,55 @@
+"""The pieces of the throughput benchmark: what the programs see, and what it reports."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
+
+
+@pytest.fixture(scope="module")
+def throughput():
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SPEED)
+        yield importlib.import_module("throughput")
+    for name in {"throughput", "loader", "metrics", "tables"} - before:
+        del sys.modules[name]
+
+
+def test_pixels_and_flow_have_the_ranges_of_a_video(throughput):
+    frames, flow = throughput.pixels((24, 40), 3, "cpu")
+    assert (frames.shape, flow.shape) == ((3, 1, 3, 24, 40), (3, 1, 2, 24, 40))
+    assert 0 <= frames.min() < frames.max() <= 255
+    assert -10 <= flow.min() < 0 < flow.max() <= 10
+
+
+def test_every_program_runs_the_batch_it_is_asked_for(throughput, monkeypatch):
+    tiny = throughput.build
+    monkeypatch.setattr(throughput, "build", lambda name: tiny(name, "tiny"))
+    with torch.inference_mode():
+        assert len(throughput.program("fusionseg", "cpu", [1, 2], (48, 64))(2)) == 2
+        assert len(throughput.program("motion_maskrcnn", "cpu", [2], (48, 64))(2)) == 2
+        with pytest.raises(KeyError):
+            throughput.program("motion_maskrcnn", "cpu", [2], (48, 64))(3)
+
+
+def test_report_has_rates_ratios_and_the_best_batch(throughput):
+    seconds = {"fusionseg": (4.0, 6.0), "deeplabv3_resnet101": (2.0, 4.0), "motion_maskrcnn": (1.0, 4.0)}
+    seconds["maskrcnn_resnet50_fpn"] = (1.0, 1.0)
+    runs = [
+        {"program": f"{name} {batch}", "round": 1, "seconds": spent, "frames": batch}
+        for name, both in seconds.items()
+        for batch, spent in zip((1, 2), both, strict=True)
+    ]
+    machine = throughput._machine("cpu", 0.5)
+    memory = {run["program"]: 100.0 * run["frames"] for run in runs}
+    report = {"runs": runs, "memory_mb": memory, "batches": [1, 2], "machine": machine}
+    text = throughput.to_markdown(report)
+    assert "| fusionseg | 1 | 0.25 | 0.25 to 0.25 | 0.50 (0.50 to 0.50) | 100 |" in text
+    assert "| fusionseg | 2, best | 0.333 | 0.333 to 0.333 | 0.67 (0.67 to 0.67) | 200 |" in text
+    assert "| motion_maskrcnn | 1, best | 1 |" in text
+    assert "| maskrcnn_resnet50_fpn | 2, best | 2 | 2 to 2 |  | 200 |" in text
