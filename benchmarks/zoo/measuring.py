@@ -1,17 +1,14 @@
 """What weights of the zoo measure in rendered worlds that they were not trained in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vosbench.benchmark.compare import compare
 from vosbench.benchmark.evaluate import SequenceScore, aggregation, counted_rows, overall
-from vosbench.benchmark.job import Contestant, Job, run_job
-from vosbench.benchmark.protocols import Protocol, load_protocol
-from vosbench.benchmark.record import Record
+from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.statistics import interval
-from vosbench.data import open_dataset
-from vosbench.data.catalogue import entry
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 
@@ -44,72 +41,53 @@ WORLDS = (
 """The default miniatures, whose few sequences tell little, and many sequences of DAVIS 2016's kind."""
 
 
-def measure(model: str, checkpoint: Path, variant: dict[str, Any], work: Path) -> dict[str, Any]:
-    """Return J of weights and of trivial methods, fractions, with 95 % intervals over sequences.
+def measure(model: str, work: Path) -> dict[str, Any]:
+    """Return J of the packaged weights and of trivial methods, fractions, with 95 % intervals over sequences.
 
     Args:
         model: method.
-        checkpoint: its weights.
-        variant: switches to change.
         work: worlds are rendered here; records and masks go here.
 
     Raises:
         InputError: a method failed on a sequence.
     """
-    methods = (
-        Contestant(model, model, checkpoint=checkpoint, settings=variant),
-        *(Contestant(name, name) for name in BASELINES),
-    )
     return {
-        world.title: _measured(world, methods, work / "tests" / f"{number}")
+        world.title: _measured(world, model, work / "tests" / f"{number}")
         for number, world in enumerate(WORLDS)
     }
 
 
-def _measured(world: World, methods: tuple[Contestant, ...], folder: Path) -> dict[str, Any]:
-    protocol = load_protocol(entry(world.dataset).protocol or "")
+def _measured(world: World, model: str, folder: Path) -> dict[str, Any]:
     ensure_mini(world.dataset, folder, **world.settings)
-    records: dict[str, dict[str, SequenceScore]] = {}
-    for record in _records(world, methods, protocol, folder):
-        score = SequenceScore(record.values, objects=record.provenance["objects"])
-        records.setdefault(record.model, {})[record.sequence] = score
-    return {"protocol": protocol.id} | {
-        name: _told(scores, protocol, in_full=name == methods[0].label) for name, scores in records.items()
-    }
+    result = compare(
+        models=[model, *BASELINES],
+        datasets=[world.dataset],
+        data_root=folder,
+        out=folder / "results",
+        workers=1,
+        metrics=("j",),
+        device="cpu",
+        cache=folder / "flow",
+    )
+    for failure in result.failures:
+        raise InputError(f"{failure.model} on {failure.sequence}: {failure.message}")
+    told: dict[str, Any] = {}
+    for name in (model, *BASELINES):
+        records = [record for record in result.records if record.model == name]
+        scores = {
+            record.sequence: SequenceScore(record.values, objects=record.provenance["objects"])
+            for record in records
+        }
+        told[name] = _told(scores, records[0].protocol, in_full=name == model)
+    return told
 
 
-def _records(
-    world: World, methods: tuple[Contestant, ...], protocol: Protocol, folder: Path
-) -> Iterator[Record]:
-    opened = open_dataset(world.dataset, folder, "val")
-    for index in range(len(opened)):
-        job = Job(
-            dataset=world.dataset,
-            root=folder,
-            split="val",
-            index=index,
-            sequence=opened[index].name,
-            models=methods,
-            device="cpu",
-            protocol=protocol,
-            metrics=protocol.choose_metrics(("j",)),
-            flow="dis",
-            flow_settings={},
-            cache=folder / "flow",
-            out=folder / "results",
-            command="",
-            dry_run=False,
-        )
-        for outcome in run_job(job):
-            if outcome.record is None:
-                raise InputError(f"{outcome.model} on {outcome.sequence}: {outcome.message}")
-            yield outcome.record
-
-
-def _told(scores: Mapping[str, SequenceScore], protocol: Protocol, *, in_full: bool) -> dict[str, Any]:
+def _told(scores: Mapping[str, SequenceScore], protocol_id: str, *, in_full: bool) -> dict[str, Any]:
+    protocol = load_protocol(protocol_id)
     rows = counted_rows(scores, "J_mean", protocol)
     sure = interval(rows, aggregation("J_mean", rows, protocol))
     told: dict[str, Any] = {
+        "protocol": protocol_id,
         "J_mean": round(overall(scores, protocol)["J_mean"], 4),
         "interval": [round(sure.low, 4), round(sure.high, 4)],
         "sequences": sure.sequences,
