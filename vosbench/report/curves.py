@@ -51,7 +51,9 @@ def curves(board: Board) -> list[Curve]:
     letter = next((name for name in ("J", "F") if _has(board, name)), "")
     charts = []
     for sequence in board.sequences:
-        records = [(i, row.name, row.records.get(sequence)) for i, row in enumerate(board.rows)]
+        # what others published is in the explorer: two dozen lines in a small chart show nothing
+        here = [(i, row) for i, row in enumerate(board.rows) if row.origin == "measured"]
+        records = [(i, row.name, row.records.get(sequence)) for i, row in here]
         lines = [_line(board, i, name, record, letter) for i, name, record in records if record is not None]
         drawn = tuple(line for line in lines if line is not None)
         if drawn:
@@ -69,24 +71,30 @@ def _line(board: Board, index: int, name: str, record: Record, letter: str) -> L
     defined = [value for value in values if value is not None]
     if not defined:
         return None
-    places = _places(board.protocol.evaluated(record.frames), len(values), record.frames)
-    return Line(name, index, sum(defined) / len(defined), tuple(_pieces(values, places)))
+    indices = places(board.protocol.evaluated(record.frames), len(values), record.frames)
+    across = [index * WIDTH / max(record.frames - 1, 1) for index in indices]
+    return Line(name, index, sum(defined) / len(defined), tuple(_pieces(values, across)))
 
 
-def _places(evaluated: Sequence[int], count: int, frames: int) -> list[float]:
-    """Horizontal place of each of `count` values: frames that the protocol leaves out keep theirs.
+def places(evaluated: Sequence[int], count: int, frames: int) -> list[float]:
+    """Return the frame index of each of `count` values.
 
-    A record does not tell which frames of a sparsely labelled video have ground truth; these are spread
-    evenly.
+    A record does not tell which frames of a sparsely labelled video have ground truth: where `evaluated`
+    does not say it either, the values are spread evenly.
+
+    Args:
+        evaluated: indices of the frames that the protocol counts.
+        count: number of values.
+        frames: number of frames of the video.
     """
     if len(evaluated) == count:
-        return [frame * WIDTH / max(frames - 1, 1) for frame in evaluated]
-    return [i * WIDTH / max(count - 1, 1) for i in range(count)]
+        return list(evaluated)
+    return [i * (frames - 1) / max(count - 1, 1) for i in range(count)]
 
 
-def _pieces(values: Sequence[float | None], places: Sequence[float]) -> list[str]:
+def _pieces(values: Sequence[float | None], across: Sequence[float]) -> list[str]:
     runs: list[list[str]] = [[]]
-    for x, value in zip(places, values, strict=True):
+    for x, value in zip(across, values, strict=True):
         if value is None:
             runs.append([])
             continue

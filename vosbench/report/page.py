@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file that needs nothing else: styles, script and pictures are inside."""
+"""The leaderboard as one HTML file that needs nothing else: styles, script, data and pictures are inside."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vosbench import __version__
 from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.data.video import Video
+from vosbench.report import curves as curve
+from vosbench.report import scatter
+from vosbench.report.attributes import Attribute, attribute_value, attributes_of
 from vosbench.report.board import Board
-from vosbench.report.curves import HEIGHT, WIDTH, curves
 from vosbench.report.facts import facts, provenance
-from vosbench.report.pictures import Strip, strips
+from vosbench.report.payload import anchor, payload
+from vosbench.report.pictures import Album, album
 from vosbench.report.tables import (
     ABSENT,
+    HOLE,
     MINI_WARNING,
     arrow,
     board_title,
     coverage,
-    is_best,
+    hole_lines,
+    place,
+    protocol_notes,
     remark_parts,
     show,
+    show_interval,
     show_rate,
+    statuses,
 )
 
 SEQUENCE_METRICS = ("J_mean", "F_mean", "T_mean", "f_measure", "iou_mean")
@@ -31,6 +39,18 @@ SEQUENCE_METRICS = ("J_mean", "F_mean", "T_mean", "f_measure", "iou_mean")
 
 COLOURS = 8
 """Number of line colours in the style sheet; more methods use them again, dashed."""
+
+SCRIPTS = (
+    "dom.js",
+    "tables.js",
+    "filters.js",
+    "masks.js",
+    "records.js",
+    "timeline.js",
+    "explorer.js",
+    "page.js",
+)
+"""Parts of the script; each uses those before it."""
 
 
 def html(
@@ -51,6 +71,21 @@ def html(
     Raises:
         InputError: a frame or a mask cannot be read.
     """
+    given = videos or {}
+    pictures = Album({}) if masks is None else album(boards, given, masks)
+    template = _environment().get_template("leaderboard.html.j2")
+    return template.render(
+        album=pictures,
+        attribute_names=_attribute_names(boards),
+        boards=boards,
+        first_explorer=_first_explorer(boards, pictures),
+        payload=payload(boards, given, pictures),
+        title=title,
+        version=__version__,
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("vosbench.report"),
         autoescape=True,
@@ -60,38 +95,68 @@ def html(
     )
     environment.globals |= {
         "ABSENT": ABSENT,
-        "COLOURS": COLOURS,
-        "HEIGHT": HEIGHT,
+        "CURVE_HEIGHT": curve.HEIGHT,
+        "CURVE_WIDTH": curve.WIDTH,
+        "HOLE": HOLE,
         "MINI_WARNING": MINI_WARNING,
-        "WIDTH": WIDTH,
+        "SCATTER_HEIGHT": scatter.HEIGHT,
+        "SCATTER_WIDTH": scatter.WIDTH,
+        "SCRIPTS": SCRIPTS,
+        "anchor": anchor,
         "arrow": arrow,
+        "attribute_value": attribute_value,
+        "attributes_of": attributes_of,
+        "chosen_rows": _chosen_rows,
+        "codes_of": _codes_of,
+        "colour": _colour,
         "coverage": coverage,
-        "curves": curves,
+        "curves": curve.curves,
         "facts": facts,
-        "is_best": is_best,
+        "hole_lines": hole_lines,
+        "protocol_notes": protocol_notes,
         "provenance": provenance,
+        "rank_of": place,
         "remark_parts": remark_parts,
-        "share": _share,
-        "shade": _shade,
-        "show": show,
-        "show_rate": show_rate,
-        "title_of": board_title,
-        "anchor": _anchor,
+        "scatters": scatter.scatters,
         "sequence_metrics": _sequence_metrics,
+        "shade": _shade,
+        "share": _share,
+        "show": show,
+        "show_interval": show_interval,
+        "show_rate": show_rate,
+        "statuses": statuses,
+        "title_of": board_title,
     }
-    pictures = {_anchor(board): _strips(board, videos or {}, masks) for board in boards}
-    template = environment.get_template("leaderboard.html.j2")
-    return template.render(boards=boards, title=title, pictures=pictures, version=__version__)
+    return environment
 
 
-def _strips(board: Board, videos: Mapping[str, Sequence[Video]], masks: Path | None) -> list[Strip]:
-    if masks is None or board.label not in videos:
-        return []
-    return strips(board, videos[board.label], masks / board.label)
+def _first_explorer(boards: Sequence[Board], pictures: Album) -> int:
+    """Return the place of the first board with pictures; its frames are open from the start."""
+    labels = {label for label, _ in pictures.of}
+    return next((place for place, board in enumerate(boards) if board.label in labels), 0)
+
+
+def _chosen_rows(board: Board) -> tuple[int, int]:
+    """Return which two methods are compared at first: the best two measured here, they have masks."""
+    order = sorted(range(len(board.rows)), key=lambda index: board.rows[index].origin != "measured")
+    return order[0], order[min(1, len(order) - 1)]
+
+
+def _attribute_names(boards: Sequence[Board]) -> dict[str, str]:
+    return {each.code: each.name for board in boards for each in attributes_of(board)}
+
+
+def _codes_of(attributes: Sequence[Attribute], sequence: str) -> str:
+    return " ".join(each.code for each in attributes if sequence in each.sequences)
 
 
 def _sequence_metrics(board: Board) -> list[str]:
     return [name for name in board.metrics if name in SEQUENCE_METRICS]
+
+
+def _colour(index: int) -> str:
+    """Return the classes that give a method its line colour."""
+    return f"c{index % COLOURS} again" if index >= COLOURS else f"c{index}"
 
 
 def _share(value: float | None) -> str:
@@ -104,7 +169,3 @@ def _shade(metric: str, value: float | None) -> str:
     if value is None:
         return "0"
     return _share(1 - value if metric in LOWER_IS_BETTER else value)
-
-
-def _anchor(board: Board) -> str:
-    return f"{board.label}-{board.split}-{board.protocol.id}"

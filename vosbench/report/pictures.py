@@ -1,132 +1,205 @@
-"""Pictures of a few sequences: the frame, the ground truth and what each method made of it."""
+"""Pictures for the page: frames as thumbnails, ground truth and masks as run lengths, within a budget."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.data.formats.png import read_ids
-from vosbench.data.video import VOID, Frame, Video
+from vosbench.data.video import Video
 from vosbench.errors import InputError
-from vosbench.inference.overlay import overlay
-from vosbench.report.board import Board, Row
-from vosbench.report.tables import show
-from vosbench.report.thumbnail import thumbnail
+from vosbench.report.board import Board
+from vosbench.report.mask_runs import encode, pack, shrink
+from vosbench.report.thumbnail import thumbnail, thumbnail_size
 
-WIDTH = 320
-"""Pixels a picture is wide."""
+BUDGET = 13_500_000
+"""Characters of the page that pictures may take, so that a page with its tables stays below 15 MB."""
 
+WIDTHS = (320, 288, 256, 224)
+"""Pixels a thumbnail may be wide; the widest with which all frames fit is taken."""
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture with what it shows.
+MOST_FRAMES = 2000
+"""Frames encoded for one page, however small they are: the rest would take minutes."""
 
-    Attributes:
-        caption: short text below.
-        alt: what is to be seen, for those who cannot see it.
-        uri: ``data:`` address; ``""`` when there is no mask to show.
-    """
-
-    caption: str
-    alt: str
-    uri: str
+_RUNS, _RUN = 10, 5
+"""Stretches of so many frames from which the size of all is estimated."""
 
 
 @dataclass(frozen=True)
-class Strip:
+class Pictures:
     """The pictures of one sequence.
 
     Attributes:
-        sequence: name.
-        why: why this sequence was chosen.
-        frame: name of the frame shown.
-        pictures: frame, ground truth, then one per method.
+        size: (width, height) of all of them.
+        names: frame names, in order, of all frames of the video.
+        indices: of the frames pictured, ascending.
+        images: WebP as base64, one per index.
+        truth: positions in `indices` of the frames that have ground truth.
+        truth_runs: their maps, packed, as base64; ``""`` without any.
+        masks: method -> its maps at all `indices`, packed, as base64.
     """
 
-    sequence: str
-    why: str
-    frame: str
-    pictures: tuple[Picture, ...]
+    size: tuple[int, int]
+    names: tuple[str, ...]
+    indices: tuple[int, ...]
+    images: tuple[str, ...]
+    truth: tuple[int, ...]
+    truth_runs: str
+    masks: Mapping[str, str]
+
+    @property
+    def characters(self) -> int:
+        """How much of the page they take."""
+        texts = (*self.images, self.truth_runs, *self.masks.values())
+        return sum(map(len, texts))
 
 
-def strips(board: Board, videos: Sequence[Video], masks: Path) -> list[Strip]:
-    """Return pictures of the sequence that was easiest for all methods, the median and the hardest.
+@dataclass(frozen=True)
+class Album:
+    """The pictures of a page.
+
+    Attributes:
+        of: (label of the edition, sequence) -> pictures.
+        note: what a reader must know when frames are missing, else ``""``.
+    """
+
+    of: Mapping[tuple[str, str], Pictures]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A sequence to picture: its video, the frames that count, and the folders of masks by method."""
+
+    label: str
+    video: Video
+    frames: tuple[int, ...]
+    folders: Mapping[str, Path]
+
+
+@dataclass
+class _Encoded:
+    """One frame: the thumbnail, its ground truth and the masks of the methods as runs."""
+
+    size: tuple[int, int]
+    image: str
+    truth: bytes | None
+    masks: dict[str, bytes]
+
+
+def album(
+    boards: Sequence[Board],
+    videos: Mapping[str, Sequence[Video]],
+    masks: Path,
+    *,
+    budget: int = BUDGET,
+    most_frames: int = MOST_FRAMES,
+) -> Album:
+    """Return pictures of every frame that counts, or of every n-th where they would not fit.
 
     Args:
-        board: which methods and sequences there are.
-        videos: the data set of the board.
-        masks: folder with ``<model>/<sequence>/<frame>.png``.
+        boards: which methods and sequences there are.
+        videos: label (``"davis16-mini"``) -> the data set.
+        masks: folder with ``<label>/<model>/<sequence>/<frame>.png``.
+        budget: characters that the pictures may take.
+        most_frames: frames to encode at most.
 
     Raises:
-        InputError: a frame or a mask cannot be read.
+        InputError: a frame or a mask cannot be read, or a mask is not of the size of its frame.
     """
-    by_name = {video.name: video for video in videos}
-    return [
-        _strip(board, by_name[name], why, masks) for name, why in chosen_sequences(board) if name in by_name
-    ]
+    sources = _sources(boards, videos, masks)
+    count = sum(len(source.frames) for source in sources)
+    step = max(1, math.ceil(count / most_frames))
+    width = _width(sources, count / step, budget)
+    encoded = [_encode(source, source.frames[::step], width) for source in sources]
+    while True:
+        made = [_pictures(source, frames) for source, frames in zip(sources, encoded, strict=True)]
+        if sum(each.characters for each in made) <= budget or not any(len(each) > 1 for each in encoded):
+            break
+        encoded = [dict(list(each.items())[::2]) for each in encoded]
+        step *= 2
+    if sum(each.characters for each in made) > budget:
+        return Album({}, "Pictures were left out: even one of each sequence would make this file too large.")
+    pictures = {(s.label, s.video.name): p for s, p in zip(sources, made, strict=True)}
+    thinned = f"To keep this file small, pictures show one in {step} frames."
+    return Album(pictures, thinned if step > 1 else "")
 
 
-def chosen_sequences(board: Board) -> list[tuple[str, str]]:
-    """Return (sequence, why) of up to three sequences, by the mean over methods of the first metric."""
-    if not board.metrics:
-        return []
-    metric = board.metrics[0]
-    means: dict[str, float] = {}
-    for name in board.sequences:
-        records = [row.records[name] for row in board.rows if name in row.records]
-        values = [value for record in records if (value := record.values.get(metric)) is not None]
-        if values:
-            means[name] = sum(values) / len(values)
-    best_first = sorted(means, key=lambda name: (means[name], name), reverse=metric not in LOWER_IS_BETTER)
-    if not best_first:
-        return []
-    places = {0: "easiest", len(best_first) - 1: "hardest", len(best_first) // 2: "median"}
-    if len(best_first) == 1:
-        places = {0: "only sequence"}
-    elif len(best_first) == 2:
-        places = {0: "easier", 1: "harder"}
-    return [
-        (best_first[place], f"{places[place]}: mean {metric} {show(metric, means[best_first[place]])}")
-        for place in sorted(places)
-    ]
+def _sources(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], masks: Path) -> list[_Source]:
+    """Gather what to picture; several boards may show one video under rules that count other frames."""
+    frames: dict[tuple[str, str], set[int]] = {}
+    models: dict[str, dict[str, None]] = {}
+    found: dict[tuple[str, str], Video] = {}
+    for board in boards:
+        models.setdefault(board.label, {}).update(dict.fromkeys(row.model for row in board.rows))
+        shown = set(board.sequences)
+        for video in videos.get(board.label, ()):
+            if video.name in shown:
+                key = (board.label, video.name)
+                found.setdefault(key, video)
+                frames.setdefault(key, set()).update(board.protocol.evaluated(len(video), video.annotations))
+    sources = []
+    for (label, name), video in found.items():
+        folders = {model: masks / label / model / name for model in models[label]}
+        present = {model: folder for model, folder in folders.items() if folder.is_dir()}
+        sources.append(_Source(label, video, tuple(sorted(frames[label, name])), present))
+    return sources
 
 
-def _strip(board: Board, video: Video, why: str, masks: Path) -> Strip:
-    index = _middle(board, video)
-    frame, target = video.frames[index], video.annotations.get(index)
-    pictures = [Picture("frame", f"Frame of {video.name}", _uri(frame))]
-    if target is not None:
-        # 255 is an object like any other in some sets and unlabelled in others; show what is scored
-        scored = target if board.protocol.void == "foreground" else target * (target != VOID)
-        pictures.append(
-            Picture("ground truth", f"Ground truth of {video.name}", _uri(overlay(frame, scored)))
-        )
-    name = video.frame_names[index]
-    pictures += [
-        _of_method(row, video.name, frame, masks / row.model / video.name / f"{name}.png")
-        for row in board.rows
-    ]
-    return Strip(video.name, why, name, tuple(pictures))
+def _width(sources: Sequence[_Source], count: float, budget: int) -> int:
+    """Return the widest of `WIDTHS` with which `count` frames are expected to fit."""
+    # a few frames in a row, as their maps share a zlib stream
+    places = [(source, i) for source in sources for i in range(0, len(source.frames), _RUN)]
+    sample = [(source, source.frames[i : i + _RUN]) for source, i in places[:: max(1, len(places) // _RUNS)]]
+    frames = sum(len(run) for _, run in sample)
+    for width in WIDTHS:
+        made = [_pictures(source, _encode(source, run, width)) for source, run in sample]
+        if sum(each.characters for each in made) * count <= budget * frames:
+            return width
+    return WIDTHS[-1]
 
 
-def _of_method(row: Row, sequence: str, frame: Frame, mask: Path) -> Picture:
-    if not mask.is_file():
-        return Picture(row.name, f"No mask of {row.name} on {sequence} was kept", "")
-    ids = read_ids(mask)
-    if ids.shape != frame.shape[:2]:
-        raise InputError(f"{mask}: not the size of the frames of {sequence}; delete this folder of masks")
-    return Picture(row.name, f"Mask of {row.name} on {sequence}", _uri(overlay(frame, ids)))
+def _encode(source: _Source, frames: Iterable[int], width: int) -> dict[int, _Encoded]:
+    return {index: _encode_frame(source, index, width) for index in frames}
 
 
-def _middle(board: Board, video: Video) -> int:
-    """Return the evaluated frame with ground truth that is nearest to the middle of the video."""
-    evaluated = set(board.protocol.evaluated(len(video), video.annotations))
-    candidates = [i for i in video.annotations if i in evaluated] or [len(video) // 2]
-    return min(candidates, key=lambda i: abs(2 * i - len(video) + 1))
+def _encode_frame(source: _Source, index: int, width: int) -> _Encoded:
+    video = source.video
+    frame = video.frames[index]
+    size = thumbnail_size(frame.shape[:2], width)
+    truth = video.annotations.get(index)
+    masks = {}
+    for model, folder in source.folders.items():
+        file = folder / f"{video.frame_names[index]}.png"
+        if not file.is_file():
+            continue
+        ids = read_ids(file)
+        if ids.shape != frame.shape[:2]:
+            raise InputError(
+                f"{file}: not the size of the frames of {video.name}; delete this folder of masks"
+            )
+        masks[model] = encode(shrink(ids, *size))
+    runs = None if truth is None else encode(shrink(truth, *size))
+    return _Encoded(size, _base64(thumbnail(frame, size)), runs, masks)
 
 
-def _uri(picture: Frame) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail(picture, WIDTH)).decode('ascii')}"
+def _pictures(source: _Source, encoded: Mapping[int, _Encoded]) -> Pictures:
+    # a method that lacks a mask is not drawn on this sequence at all: its folder is not whole
+    whole = [model for model in source.folders if all(model in each.masks for each in encoded.values())]
+    truth = {place: each.truth for place, each in enumerate(encoded.values()) if each.truth is not None}
+    return Pictures(
+        size=next((each.size for each in encoded.values()), (0, 0)),
+        names=source.video.frame_names,
+        indices=tuple(encoded),
+        images=tuple(each.image for each in encoded.values()),
+        truth=tuple(truth),
+        truth_runs=_base64(pack(truth.values())) if truth else "",
+        masks={model: _base64(pack(each.masks[model] for each in encoded.values())) for model in whole},
+    )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

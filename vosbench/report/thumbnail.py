@@ -8,18 +8,30 @@ from PIL import Image
 
 from vosbench.data.video import Frame
 
-_JPEG_QUALITY = 80
+_QUALITY = 40
+"""Of WebP: masks are drawn over these pictures, they need not be sharp."""
 
 
-def thumbnail(frame: Frame, width: int) -> bytes:
-    """Return the frame as JPEG bytes, scaled to `width` pixels, its proportions kept.
+def thumbnail_size(frame_size: tuple[int, int], width: int) -> tuple[int, int]:
+    """Return (width, height) of a thumbnail: at most `width` pixels wide, never larger than the frame.
+
+    Args:
+        frame_size: (height, width) of the frame.
+        width: in pixels, at least 1.
+    """
+    height, full = frame_size
+    chosen = min(width, full)
+    return chosen, max(1, round(height * chosen / full))
+
+
+def thumbnail(frame: Frame, size: tuple[int, int]) -> bytes:
+    """Return the frame as WebP bytes.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
-        width: in pixels, at least 1.
+        size: (width, height) in pixels.
     """
-    height = max(1, round(frame.shape[0] * width / frame.shape[1]))
-    image = Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS)
+    image = Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
+    image.save(buffer, format="WEBP", quality=_QUALITY)
     return buffer.getvalue()

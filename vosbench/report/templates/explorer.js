@@ -1,0 +1,193 @@
+// Frames of two methods beside each other, where they differ, and the worst of them.
+const WORST = 12;
+// frames this near to one that is listed show the same failure once more
+const APART = 8;
+const LETTERS = ["J", "F"];
+
+const hasLetter = (board, letter) => board.rows.some((row) => Object.values(row.records).some((record) => letter in record.frames));
+
+class Explorer {
+  constructor(root) {
+    this.root = root;
+    this.board = data.boards[boardOf(root)];
+    this.form = Object.fromEntries([...root.querySelectorAll("[name]")].map((field) => [field.name, field]));
+    this.figures = Object.fromEntries([...root.querySelectorAll("figure")].map((figure) => [figure.dataset.side, figure]));
+    this.letters = LETTERS.filter((letter) => hasLetter(this.board, letter));
+    this.form.letter.replaceChildren(...this.letters.map((letter) => element("option", { textContent: letter })));
+    this.form.letter.closest("label").hidden = this.letters.length < 2;
+    this.timeline = new Timeline(root.querySelector(".timeline"), (frame) => this.show(frame));
+    for (const name of ["sequence", "a", "b", "letter"]) this.form[name].addEventListener("change", () => this.open());
+    for (const name of ["view", "truth"]) this.form[name].addEventListener("change", () => this.show(this.frame));
+    for (const name of ["order", "scope"]) this.form[name].addEventListener("change", () => this.list());
+    this.open();
+    this.list();
+  }
+
+  get sequence() { return this.form.sequence.value; }
+  get letter() { return this.form.letter.value; }
+  get rows() { return [this.form.a, this.form.b].map((field) => this.board.rows[Number(field.value)]); }
+
+  values(row, sequence = this.sequence) {
+    const record = row && row.records[sequence];
+    return (record && record.frames[this.letter]) || [];
+  }
+
+  // value of a method at a frame, in thousandths; undefined where it has none
+  valueAt(row, frame, sequence = this.sequence) {
+    return this.values(row, sequence)[this.board.sequences[sequence].at.indexOf(frame)];
+  }
+
+  // show a sequence, at a frame or at the middle, with method `a` when one is given
+  open({ sequence = this.sequence, frame, a } = {}) {
+    this.form.sequence.value = sequence;
+    if (a !== undefined && a !== Number(this.form.a.value)) {
+      if (a === Number(this.form.b.value)) this.form.b.value = this.form.a.value;
+      this.form.a.value = a;
+    }
+    const { frames, at } = this.board.sequences[sequence];
+    const pictures = picturesOf(this.board, sequence);
+    const stops = at.length ? at : pictures ? [...pictures.indices] : Array.from({ length: frames }, (_, i) => i);
+    const others = this.board.rows.filter((row) => !this.rows.includes(row) && row.origin === "measured");
+    const [first, second] = this.rows;
+    this.timeline.draw(frames, at, [
+      ...others.map((row) => ({ values: this.values(row), name: "other" })),
+      { values: this.values(second), name: "of-b" },
+      { values: this.values(first), name: "of-a" },
+    ], stops);
+    this.timeline.drawFilm(pictures);
+    const wanted = frame ?? this.frame ?? stops[stops.length >> 1];
+    const same = stops.reduce((best, stop) => (Math.abs(stop - wanted) < Math.abs(best - wanted) ? stop : best), stops[0]);
+    this.show(frame === undefined && sequence !== this.opened ? stops[stops.length >> 1] : same);
+    if (this.opened !== undefined) this.list();
+    this.opened = sequence;
+  }
+
+  async show(frame) {
+    this.frame = frame;
+    const [first, second] = this.rows;
+    const pictures = picturesOf(this.board, this.sequence);
+    const name = pictures ? pictures.names[frame] : String(frame);
+    const text = [first, second].map((row) => `${row.name} ${percent(this.valueAt(row, frame))}`).join(", ");
+    this.timeline.show(frame, `frame ${name}${this.letter ? `, ${this.letter}: ${text}` : ""}`);
+    this.root.querySelector(".stage").hidden = !pictures;
+    if (!pictures) {
+      this.tell("This page has no pictures of this sequence.");
+      return;
+    }
+    const position = nearest(pictures, frame);
+    const away = pictures.indices[position] !== frame;
+    this.tell(away ? `The nearest picture, frame ${pictures.names[pictures.indices[position]]}, is shown.` : "");
+    const loaded = await loadFrame(this.board, this.sequence, position, [first.model, second.model]);
+    // a faster move may have come in between
+    if (this.frame === frame && this.rows[0] === first && this.rows[1] === second) this.draw(loaded, frame);
+  }
+
+  draw(loaded, frame) {
+    const truth = this.form.truth.checked;
+    const difference = this.form.view.value === "difference";
+    for (const [side, figure] of Object.entries(this.figures)) figure.hidden = (side === "difference") !== difference;
+    const caption = (side, text, alt) => {
+      this.figures[side].querySelector("figcaption").replaceChildren(...text);
+      this.figures[side].querySelector("canvas").setAttribute("aria-label", alt);
+    };
+    const key = (side, text) => element("span", { className: `key of-${side}`, textContent: text });
+    if (difference) {
+      const canvas = this.figures.difference.querySelector("canvas");
+      const [first, second] = this.rows;
+      if (loaded.masks.includes(null)) {
+        drawMask(canvas, loaded, null, this.board, COLOURS.a, truth);
+        caption("difference", ["No masks of both methods were kept."], "The frame");
+        return;
+      }
+      const counts = drawDifference(canvas, loaded, this.board, truth);
+      const all = loaded.width * loaded.height;
+      const part = (number) => `${((100 * number) / all).toFixed(1)} %`;
+      const differing = counts.a + counts.b;
+      const right = loaded.truth && differing ? ` Where they differ, A is right on ${Math.round((100 * counts.right) / differing)} % of the pixels.` : "";
+      const alt = `Only ${first.name}: ${part(counts.a)} of the picture; only ${second.name}: ${part(counts.b)}.${right}`;
+      caption("difference", [key("a", `only ${first.name}`), ` ${part(counts.a)} `, key("b", `only ${second.name}`), ` ${part(counts.b)}.${right}`], alt);
+      return;
+    }
+    ["a", "b"].forEach((side, i) => {
+      const row = this.rows[i];
+      const canvas = this.figures[side].querySelector("canvas");
+      drawMask(canvas, loaded, loaded.masks[i], this.board, COLOURS[side], truth);
+      const values = this.letters.map((letter) => `${letter} ${percent(((row.records[this.sequence] || { frames: {} }).frames[letter] || [])[this.board.sequences[this.sequence].at.indexOf(frame)])}`);
+      const absent = loaded.masks[i] ? "" : "; no masks were kept";
+      caption(side, [key(side, row.name), ` ${values.join(", ")}${absent}`], `Mask of ${row.name} on ${this.sequence}${absent}, ${values.join(", ")}`);
+    });
+  }
+
+  tell(text) {
+    const line = this.root.querySelector(".problem");
+    line.textContent = text;
+    line.hidden = !text;
+  }
+
+  // the frames that a method does worst on, or on which two differ most, without their neighbours
+  worst() {
+    const [first, second] = this.rows;
+    const order = this.form.order.value;
+    const score = { a: (a) => a, b: (_, b) => b, difference: (a, b) => (a == null || b == null ? null : -Math.abs(a - b)) }[order];
+    const sequences = this.form.scope.value === "one" ? [this.sequence] : Object.keys(this.board.sequences);
+    const found = sequences.flatMap((sequence) => {
+      const [of, and] = [this.values(first, sequence), this.values(second, sequence)];
+      return this.board.sequences[sequence].at.map((frame, i) => ({ sequence, frame, a: of[i], b: and[i], score: score(of[i], and[i]) }));
+    }).filter((item) => item.score !== null && item.score !== undefined);
+    found.sort((x, y) => x.score - y.score);
+    const chosen = [];
+    for (const item of found) {
+      if (chosen.length === WORST) break;
+      if (!chosen.some((other) => other.sequence === item.sequence && Math.abs(other.frame - item.frame) < APART)) chosen.push(item);
+    }
+    return chosen;
+  }
+
+  list() {
+    this.root.querySelector(".worst").hidden = !this.letters.length;
+    const items = this.letters.length ? this.worst() : [];
+    this.root.querySelector(".frames").replaceChildren(...items.map((item) => element("li", {}, this.tile(item))));
+  }
+
+  tile(item) {
+    const order = this.form.order.value;
+    const pictures = picturesOf(this.board, item.sequence);
+    const name = pictures ? pictures.names[item.frame] : item.frame;
+    const value = order === "difference" ? `${percent(item.a)} and ${percent(item.b)}` : percent(item[order]);
+    const tile = element("button", { type: "button" });
+    if (pictures) {
+      const canvas = element("canvas");
+      tile.append(canvas);
+      this.drawTile(canvas, item, nearest(pictures, item.frame));
+    }
+    tile.append(element("span", { textContent: `${item.sequence} ${name}` }), element("span", { textContent: `${this.letter} ${value}` }));
+    tile.addEventListener("click", () => {
+      this.open({ sequence: item.sequence, frame: item.frame });
+      this.timeline.track.focus({ preventScroll: true });
+      this.root.scrollIntoView({ block: "start" });
+    });
+    return tile;
+  }
+
+  async drawTile(canvas, item, position) {
+    const frame = await loadFrame(this.board, item.sequence, position, this.rows.map((row) => row.model));
+    const order = this.form.order.value;
+    if (order === "difference" && !frame.masks.includes(null)) drawDifference(canvas, frame, this.board, true);
+    else drawMask(canvas, frame, frame.masks[order === "b" ? 1 : 0], this.board, COLOURS[order === "b" ? "b" : "a"], true);
+  }
+}
+
+const explorers = new Map();
+
+const explorerOf = (root) => {
+  if (!explorers.has(root)) explorers.set(root, new Explorer(root));
+  return explorers.get(root);
+};
+
+const jumpTo = (section, choice) => {
+  const root = section.querySelector(".explorer");
+  root.open = true;
+  explorerOf(root).open(choice);
+  root.scrollIntoView({ block: "start" });
+  root.querySelector(".track").focus({ preventScroll: true });
+};
