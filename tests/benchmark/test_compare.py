@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.benchmark import compare as compare_module
 from vosbench.benchmark import job as job_module
+from vosbench.benchmark import matrix as matrix_module
+from vosbench.benchmark import scene as scene_module
+from vosbench.benchmark import trial as trial_module
 from vosbench.benchmark.compare import compare
 from vosbench.benchmark.evaluate import METRIC_VERSION
-from vosbench.benchmark.job import Contestant, Job
+from vosbench.benchmark.job import Contestant, Job, Rules
 from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.record import Record, record_path
-from vosbench.benchmark.store import content_hash
+from vosbench.benchmark.store import content_hash, read_failures
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.video import Segmentation
 from vosbench.errors import InputError
@@ -142,13 +144,10 @@ def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path,
     job = Job(
         dataset="davis16",
         root=root,
-        split="val",
-        index=0,
+        edition="official",
         sequence="blackswan",
-        models=models,
+        rules=(Rules(load_protocol(RULES), ("j",), "val", 0, models),),
         device="cpu",
-        protocol=load_protocol(RULES),
-        metrics=("j",),
         flow="dis",
         flow_settings={},
         cache=None,
@@ -156,18 +155,18 @@ def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path,
         command="",
         dry_run=False,
     )
-    found = job_module.run_job(job)
+    found = trial_module.run_job(job)
     assert [(item.model, item.state) for item in found] == [("careful", "computed"), ("careless", "computed")]
     for label in ("careful", "careless"):
         assert record_path(tmp_path / "out/records", "davis16", RULES, label, "blackswan").is_file()
         assert (tmp_path / "out/masks/davis16" / label / "blackswan/00000.png").is_file()
-    assert [item.state for item in job_module.run_job(job)] == ["kept", "kept"]
+    assert [item.state for item in trial_module.run_job(job)] == ["kept", "kept"]
 
 
 def test_a_second_run_computes_nothing(tmp_path, run, monkeypatch):
     first = run()
     before = tree(tmp_path / "out")
-    monkeypatch.setattr(job_module, "score_sequence", None)
+    monkeypatch.setattr(trial_module, "score_sequence", None)
     second = run()
     assert second.counts == {"kept": 9}
     assert tree(tmp_path / "out") == before
@@ -194,11 +193,13 @@ def test_changed_data_is_computed_again(run, root):
     }
 
 
-def test_other_metrics_or_flow_settings_are_computed_again(run):
+def test_other_flow_is_computed_again_and_other_metrics_from_the_masks(tmp_path, run):
     run()
     again = run(flow_settings={"preset": "fast"})
     assert {item.model for item in again.outcomes if item.state == "computed"} == {"flow_threshold"}
-    assert run(metrics=("j",)).counts == {"computed": 9}
+    segmented = tree(tmp_path / "out/masks")
+    assert run(flow_settings={"preset": "fast"}, metrics=("j",)).counts == {"rescored": 9}
+    assert tree(tmp_path / "out/masks") == segmented
 
 
 def test_processes_find_the_same_and_progress_is_told(tmp_path, run):
@@ -211,10 +212,10 @@ def test_processes_find_the_same_and_progress_is_told(tmp_path, run):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vosbench.benchmark import job
+from vosbench.benchmark import artifacts
 from vosbench.benchmark.compare import compare
 
-write, written = job.write_ids, []
+write, written = artifacts.write_ids, []
 
 def write_then_die(path, ids):
     write(path, ids)
@@ -222,7 +223,7 @@ def write_then_die(path, ids):
     if len(written) == 20:
         os.kill(os.getpid(), signal.SIGKILL)
 
-job.write_ids = write_then_die
+artifacts.write_ids = write_then_die
 compare(models={models}, data_root=Path(sys.argv[1]), out=Path(sys.argv[2]), workers=1, metrics={metrics})
 """
 
@@ -233,14 +234,14 @@ def test_a_killed_comparison_continues_where_it_was(tmp_path, root, run):
     assert killed.returncode == -signal.SIGKILL
     before = tree(tmp_path / "out")
     # 20 masks: the 18 of three models on the longest sequence, and two of the next
-    assert sum(path.suffix == ".json" for path in before) == 3
+    assert sum(path.parts[0] == "records" for path in before) == 3
     assert not (tmp_path / "out/masks/davis16/all_foreground/dog").exists()
 
     continued = run()
     assert continued.counts == {"kept": 3, "computed": 6}
     after = tree(tmp_path / "out")
     assert all(after[path] == time for path, time in before.items() if path.parts[0] == "records")
-    assert not [path for path in after if any(part.startswith(".") for part in path.parts)]
+    assert not [path for path in after if any(part.endswith(".partial") for part in path.parts)]
     assert values(continued) == values(run(out=tmp_path / "uninterrupted"))
 
 
@@ -276,16 +277,16 @@ class WrongSize(FailsOnDog):
 def fake_model(monkeypatch):
     real = job_module.load_method
 
-    def use(fake):
+    def use(fake, weights="none"):
         def load(name, size=None):
-            return (fake(), {"weights": "none"}) if name == "mpnet" else real(name, size)
+            return (fake(), {"weights": weights}) if name == "mpnet" else real(name, size)
 
-        for module in (compare_module, job_module):
+        for module in (matrix_module, job_module):
             monkeypatch.setattr(module, "load_method", load)
-        job_module._load.cache_clear()
+        trial_module._load.cache_clear()
 
     yield use
-    job_module._load.cache_clear()
+    trial_module._load.cache_clear()
 
 
 def test_a_model_failing_on_one_sequence_stops_nothing_else(run, fake_model):
@@ -299,28 +300,30 @@ def test_a_model_failing_on_one_sequence_stops_nothing_else(run, fake_model):
 
 
 def test_a_record_of_other_settings_does_not_outlive_a_failure(run, fake_model):
-    fake_model(GivenTheFirstMask)
+    fake_model(Empty)
     path = record_path(run(models=["mpnet"]).out / "records", "davis16", RULES, "mpnet", "dog")
     assert path.is_file()
-    fake_model(FailsOnDog)
-    run(models=["mpnet"], metrics=["j"])
+    fake_model(FailsOnDog, weights="other")
+    run(models=["mpnet"])
     assert not path.exists()
 
 
-def test_a_failure_is_tried_again(run, fake_model):
+def test_a_failure_leaves_a_marked_hole_until_it_is_made_good(run, fake_model):
     fake_model(FailsOnDog)
-    run(models=["mpnet"])
-    FailsOnDog.segment, original = GivenTheFirstMask.segment, FailsOnDog.segment
-    try:
-        fake_model(GivenTheFirstMask)
-        assert run(models=["mpnet"]).counts == {"kept": 2, "computed": 1}
-    finally:
-        FailsOnDog.segment = original
+    out = run(models=["mpnet"]).out
+    [hole] = read_failures(out)
+    assert (hole.model, hole.dataset, hole.protocol, hole.sequence) == ("mpnet", "davis16", RULES, "dog")
+    assert hole.error == "MemoryError: no room for a dog"
+    fake_model(Empty)
+    assert run(models=["mpnet"]).counts == {"kept": 2, "computed": 1}
+    assert read_failures(out) == []
 
 
 def test_semi_supervised_methods_get_the_first_mask(run, fake_model):
     fake_model(GivenTheFirstMask)
-    found = values(run(models=["mpnet"], metrics=["j"]))
+    result = run(models=["mpnet"], metrics=["j"])
+    assert {record.protocol for record in result.records} == {"davis16-semi-supervised"}
+    found = values(result)
     # the square moves two pixels per frame
     overlap = [10 * (10 - 2 * t) for t in (1, 2, 3)]
     assert found["mpnet", "dog"]["J_mean"] == pytest.approx(np.mean([i / (200 - i) for i in overlap]))
@@ -361,7 +364,7 @@ def test_all_models_leaves_out_those_without_weights_and_says_so(run, monkeypatc
             raise InputError("the zoo has no weights of mpnet")
         return job_module.load_method(name, size)
 
-    monkeypatch.setattr(compare_module, "load_method", load)
+    monkeypatch.setattr(matrix_module, "load_method", load)
     result = run(models=["all"], limit=1)
     assert {item.model for item in result.outcomes} == BASELINES
     assert "mpnet left out: the zoo has no weights of mpnet" in result.notes
@@ -403,7 +406,7 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
         return home / name
 
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render, raising=False)
-    monkeypatch.setattr(compare_module, "CATALOGUE", {"davis16": CATALOGUE["davis16"]})
+    monkeypatch.setattr(matrix_module, "CATALOGUE", {"davis16": CATALOGUE["davis16"]})
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     planned = run(data_root=tmp_path / "nowhere", dry_run=True)
     assert "would render the mini edition of davis16" in planned.notes[0]
@@ -421,20 +424,20 @@ def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, r
     write_mini("fbms", root, scenes=1)
     result = run(models=["centre_box"], metrics=["j"])
     assert {record.dataset for record in result.records} == {"davis16"}
-    assert "fbms-mini left out: fbms-proposed has none of the metrics j" in result.notes
+    assert "fbms-mini left out: none of its protocols has the metrics j" in result.notes
     both = run(models=["centre_box"], metrics=["j", "fbms"], out=tmp_path / "both")
-    assert {record.protocol for record in both.records} == {"davis16-unsupervised", "fbms-proposed"}
+    assert {record.dataset for record in both.records} == {"davis16", "fbms"}
 
 
 def test_flow_is_computed_once_and_kept_when_asked(tmp_path, run, monkeypatch):
     calls = []
-    real = job_module._TimedEstimator.__call__
+    real = scene_module.TimedEstimator.__call__
 
     def count(self, first, second):
         calls.append(1)
         return real(self, first, second)
 
-    monkeypatch.setattr(job_module._TimedEstimator, "__call__", count)
+    monkeypatch.setattr(scene_module.TimedEstimator, "__call__", count)
     run(models=["flow_threshold"], cache=tmp_path / "cache")
     assert len(calls) == 5 + 4 + 4
     run(models=["flow_threshold"], cache=tmp_path / "cache", out=tmp_path / "other")

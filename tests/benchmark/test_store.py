@@ -3,8 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vosbench.benchmark.record import Record
-from vosbench.benchmark.store import content_hash, current_record, environment, read_records, video_hash
+from vosbench.benchmark.record import Failure, Record
+from vosbench.benchmark.store import (
+    content_hash,
+    current_record,
+    environment,
+    hash_videos,
+    read_failures,
+    read_records,
+)
 from vosbench.data.video import Video
 from vosbench.errors import InputError
 
@@ -23,6 +30,7 @@ def record(sequence="dog", key="k"):
         values={"J_mean": 0.5, "T_mean": float("nan")},
         per_frame={"J": [0.5]},
         seconds_per_frame={"segment": 0.1},
+        provenance={"content": {"masks": "m"}},
     )
 
 
@@ -31,13 +39,21 @@ def video(**changes):
     return replace(Video("dog", frames, ("00000", "00001"), {0: np.zeros((2, 3), np.uint8)}), **changes)
 
 
-def test_a_record_is_found_again_only_under_its_key(tmp_path):
+def test_a_record_is_found_again_only_under_its_key_and_with_its_masks(tmp_path):
     path = tmp_path / "dog.json"
-    assert current_record(path, "k") is None
+    assert current_record(path, "k", "m") is None
     record().write(path)
-    assert current_record(path, "other") is None
-    found = current_record(path, "k")
+    assert current_record(path, "other", "m") is None
+    assert current_record(path, "k", "other masks") is None
+    assert current_record(path, "k", None) is None
+    found = current_record(path, "k", "m")
     assert found.values == {"J_mean": 0.5, "T_mean": None}
+
+
+def test_a_record_of_an_earlier_version_does_not_say_what_it_scored(tmp_path):
+    path = tmp_path / "dog.json"
+    replace(record(), provenance={}).write(path)
+    assert current_record(path, "k", "m") is None
 
 
 def test_records_are_read_without_the_left_overs_of_a_killed_writer(tmp_path):
@@ -50,7 +66,7 @@ def test_records_are_read_without_the_left_overs_of_a_killed_writer(tmp_path):
 def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / "dog.json").write_text("{")
     with pytest.raises(InputError, match=r"dog\.json: not a vosbench record"):
-        current_record(tmp_path / "dog.json", "k")
+        current_record(tmp_path / "dog.json", "k", "m")
 
 
 def test_the_order_of_keys_does_not_matter_to_a_hash_but_values_do():
@@ -70,8 +86,28 @@ def test_the_order_of_keys_does_not_matter_to_a_hash_but_values_do():
     ],
 )
 def test_any_change_of_a_video_changes_its_hash(change):
-    assert video_hash(video()) == video_hash(video())
-    assert video_hash(video(**change)) != video_hash(video())
+    [plain], [again], [changed] = (hash_videos([each]) for each in (video(), video(), video(**change)))
+    assert plain == again
+    assert plain.everything != changed.everything
+    assert (plain.frames != changed.frames) == ("annotations" not in change)
+    assert (plain.truth != changed.truth) == ("annotations" in change)
+
+
+def test_a_video_under_other_annotations_has_the_frames_in_common():
+    other = video(annotations={0: np.ones((2, 3), np.uint8)})
+    assert hash_videos([video(), other]) == [*hash_videos([video()]), *hash_videos([other])]
+    with pytest.raises(ValueError, match="different frames"):
+        hash_videos([video(), video(frame_names=("00000", "00002"))])
+
+
+def test_failures_are_read_from_beside_the_records(tmp_path):
+    failure = Failure("mpnet", "tiny", "davis16", "official", "val", "dog", "p", "no room", "vosbench", "now")
+    assert read_failures(tmp_path) == []
+    failure.write(tmp_path / "failures/davis16/p/mpnet/dog.json")
+    assert read_failures(tmp_path) == [failure]
+    (tmp_path / "failures/cat.json").write_text("{}")
+    with pytest.raises(InputError, match=r"cat\.json: does not tell of a failure"):
+        read_failures(tmp_path)
 
 
 def test_the_environment_names_versions_and_machine():

@@ -1,6 +1,7 @@
 """Suites: what their files may say, which runs they share, how they continue, what they conclude."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -413,30 +414,30 @@ def test_a_row_can_be_left_out_of_an_edition(options, trainer):
 
 
 def test_exact_flow_is_that_of_the_data_set_and_estimated_flow_replaces_it(tmp_path):
-    from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, run_job
+    from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, Rules
     from vosbench.benchmark.protocols import load_protocol
+    from vosbench.benchmark.trial import run_job
     from vosbench.data.mini import write_mini
 
     write_mini("ft3d", tmp_path, scenes=1, test_scenes=1, frames=3, size=(48, 64), views=("left",))
+
+    protocol = replace(load_protocol("ft3d-iou"), options={"views": ["left"]})
+    rules = Rules(protocol, ("iou",), "test", 0, (Contestant("flow_threshold", "threshold"),))
 
     def run(flow):
         job = Job(
             dataset="ft3d",
             root=tmp_path,
-            split="test",
-            index=0,
+            edition="mini",
             sequence="A/0000/left",
-            models=(Contestant("flow_threshold", "threshold"),),
+            rules=(rules,),
             device="cpu",
-            protocol=load_protocol("ft3d-iou"),
-            metrics=("iou",),
             flow=flow,
             flow_settings={},
             cache=None,
             out=tmp_path / flow,
             command="",
             dry_run=False,
-            options={"views": ["left"]},
         )
         [outcome] = run_job(job)
         assert outcome.state == "computed", outcome.message

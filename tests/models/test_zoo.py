@@ -194,7 +194,7 @@ def test_settings_are_read_as_yaml():
 
 
 def test_names():
-    assert {"mpnet", "centre_box", "flow_threshold", "all_foreground"} <= set(zoo.METHOD_NAMES)
+    assert {"mpnet", "centre_box", "flow_threshold", "all_foreground"} <= set(zoo.method_names())
     with pytest.raises(InputError, match="did you mean mpnet"):
         zoo.load_method("mpnets")
     with pytest.raises(InputError, match="unknown size 'small'"):

@@ -1,10 +1,8 @@
-"""A job whose protocol scores detections: the method detects, a file keeps what it found."""
+"""Protocols that score detections: the method detects, a file keeps what it found."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol as Interface
 from typing import runtime_checkable
@@ -41,31 +39,27 @@ def detections_path(masks: Path) -> Path:
     return masks.with_name(f"{masks.name}.json")
 
 
-def detect(
-    name: str, method: Method, video: Video, protocol: Protocol, file: Path
-) -> tuple[SequenceScore, dict[str, float]]:
-    """Write the detections of a video and score them.
+def detect(name: str, method: Method, video: Video, file: Path) -> None:
+    """Write the detections of a video.
 
     Args:
         name: of the method.
         method: which must be a `Detector`.
-        video: with ground truth, which the method does not see.
-        protocol: one of detections.
+        video: without ground truth.
         file: where detections are written, ``<folder>/<sequence>.json``.
 
-    Returns:
-        Score, and step -> seconds per frame.
-
     Raises:
-        InputError: the method detects nothing, or the library that scores is not there.
+        InputError: the method detects nothing.
     """
     if not isinstance(method, Detector):
-        raise InputError(f"{name} finds no detections, which protocol {protocol.id} scores")
-    started = time.perf_counter()
-    blind = replace(video, annotations={}, flow=video.flow if method.needs_flow else None)
-    write_detections(file.parent, video, (frame.moving for frame in method.detect(blind)))
-    detected = time.perf_counter()
-    score = DetectionFolder.open(file.parent, [video.name], protocol).score(video)
-    scored = time.perf_counter()
-    length = len(video)
-    return score, {"segment": (detected - started) / length, "score": (scored - detected) / length}
+        raise InputError(f"{name} finds no detections, which the protocol scores")
+    write_detections(file.parent, video, (frame.moving for frame in method.detect(video)))
+
+
+def score_detections(file: Path, video: Video, protocol: Protocol) -> SequenceScore:
+    """Score a file of detections.
+
+    Raises:
+        InputError: the file cannot be used, or the library that scores is not there.
+    """
+    return DetectionFolder.open(file.parent, [video.name], protocol).score(video)

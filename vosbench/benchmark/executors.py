@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
-from typing import TypeVar
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import Any, Protocol, TypeVar
 
 from vosbench.errors import InputError
 
@@ -37,6 +39,63 @@ def choose_workers(asked: int | None, tasks: int) -> int:
     return max(1, min(asked or available_cores(), tasks))
 
 
+class Executor(Protocol):
+    """Runs independent tasks somewhere."""
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        finished: Callable[[Result], None],
+        lost: Callable[[Task], Iterable[Task]],
+    ) -> None:
+        """Call `finished` with the result of every task, in order of completion.
+
+        Args:
+            function: of a module that the workers can import.
+            tasks: plain data.
+            finished: called in this process.
+            lost: called with a task whose process was killed; returns the tasks to run instead, each in
+                a process of its own.
+
+        Raises:
+            InputError: raised by `function`, or there is nothing to run the tasks on.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Processes of this machine; one worker runs everything in this process.
+
+    Attributes:
+        workers: number of processes.
+    """
+
+    workers: int
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        finished: Callable[[Result], None],
+        lost: Callable[[Task], Iterable[Task]],
+    ) -> None:
+        """Run the tasks, see `Executor`."""
+        if self.workers == 1:
+            for task in tasks:
+                finished(function(task))
+            return
+        waiting = deque(tasks)
+        while waiting:
+            suspects = _run_pool(function, waiting, self.workers, finished)
+            # Nobody says which of the tasks in hand killed its process: each goes on alone.
+            alone = deque(each for task in suspects for each in lost(task))
+            while alone:
+                killed = _run_pool(function, deque([alone.popleft()]), 1, finished)
+                alone.extend(each for task in killed for each in lost(task))
+
+
 def run_tasks(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
@@ -52,10 +111,22 @@ def run_tasks(
     Raises:
         InputError: raised by `function`, or a worker process was killed.
     """
-    if workers == 1:
-        for task in tasks:
-            finished(function(task))
-        return
+    LocalExecutor(workers).run(function, tasks, finished, _refuse_to_lose)
+
+
+def _refuse_to_lose(task: object) -> list[Any]:
+    raise InputError(
+        "a worker process was killed, most likely for lack of memory; run again with fewer workers"
+    )
+
+
+def _run_pool(
+    function: Callable[[Task], Result],
+    waiting: deque[Task],
+    workers: int,
+    finished: Callable[[Result], None],
+) -> list[Task]:
+    """Run the waiting tasks until there are none or a process is killed; return what was in hand then."""
     threads = max(1, available_cores() // workers)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
@@ -64,13 +135,18 @@ def run_tasks(
         initializer=_start_worker,
         initargs=(threads,),
     )
+    running: dict[Future[Result], Task] = {}
     try:
-        for future in as_completed([pool.submit(function, task) for task in tasks]):
-            finished(future.result())
+        while waiting or running:
+            # no more than run at once: of others nobody could say whether they were in hand
+            while waiting and len(running) < workers:
+                running[pool.submit(function, waiting[0])] = waiting[0]
+                waiting.popleft()
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                finished(future.result())
+                del running[future]
     except BrokenProcessPool:
-        raise InputError(
-            "a worker process was killed, most likely for lack of memory; run again with fewer workers"
-        ) from None
+        return _in_hand(running, finished)
     except BaseException:
         # What the others are still computing is of no use now; waiting for it looks like a hang.
         for child in set(multiprocessing.active_children()) - others:
@@ -78,6 +154,18 @@ def run_tasks(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    return []
+
+
+def _in_hand(running: Mapping[Future[Result], Task], finished: Callable[[Result], None]) -> list[Task]:
+    """Hand over what was finished when the pool broke; return the other tasks."""
+    suspects = []
+    for future, task in running.items():
+        if isinstance(future.exception(), BrokenProcessPool):
+            suspects.append(task)
+        else:
+            finished(future.result())
+    return suspects
 
 
 def _start_method() -> str:
@@ -108,7 +196,7 @@ def _end_with_parent() -> None:
     """Leave when the parent is gone: after a SIGKILL nobody else ends the workers."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    wait([parent.sentinel])
+    connection.wait([parent.sentinel])
     os._exit(1)
 
 

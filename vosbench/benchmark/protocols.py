@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from vosbench.errors import InputError, unknown_name
+from vosbench.models.base import Task
 
 PROTOCOLS = (
     "davis16-unsupervised",
@@ -48,7 +49,7 @@ class Protocol:
     Attributes:
         id: name written beside every number.
         title: one line for tables.
-        datasets: names of the data sets it is made for.
+        datasets: names of the data sets it can score; it is made for the first of them.
         frames: which frames count: ``"inner"`` all but the first and the last, ``"all"``,
             ``"annotated"`` those with ground truth, ``"after_first"`` these without the first of
             them, ``"before_last"`` all but the last.
@@ -64,6 +65,7 @@ class Protocol:
         stability_sequences: sequences that count for the data-set value of T; all when none of a
             data set is listed.
         average: what the data-set mean runs over; ``"pooled"``: no mean, all frames together.
+        task: what the methods are given that it is made for: with ``"semi-supervised"`` the first mask.
         tables: paper (key of ``leaderboards/reported.yaml``) -> its tables that follow these rules.
         source: where the rules come from.
     """
@@ -81,6 +83,7 @@ class Protocol:
     options: Mapping[str, str] = field(default_factory=dict)
     variant: Variant | None = None
     stability_sequences: tuple[str, ...] = ()
+    task: Task = "unsupervised"
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def evaluated(self, length: int, annotated: Iterable[int] | None = None) -> Sequence[int]:
@@ -121,7 +124,8 @@ class Protocol:
 
     def definition(self) -> dict[str, Any]:
         """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
-        rules = {key: item for key, item in vars(self).items() if key not in ("datasets", "split", "tables")}
+        others = ("datasets", "split", "task", "tables")
+        rules = {key: item for key, item in vars(self).items() if key not in others}
         return {
             key: list(item) if isinstance(item, tuple) else item
             for key, item in rules.items()
@@ -145,6 +149,12 @@ def load_protocol(name: str) -> Protocol:
 def protocols_for(dataset: str) -> list[str]:
     """Return the ids of the protocols made for a data set."""
     return [name for name in PROTOCOLS if dataset in load_protocol(name).datasets]
+
+
+def protocols_made_for(dataset: str) -> list[Protocol]:
+    """Return the protocols that methods are compared under on a data set, whatever else could score it."""
+    protocols = [load_protocol(name) for name in protocols_for(dataset)]
+    return [each for each in protocols if each.datasets[0] == dataset]
 
 
 def protocol_of_table(paper: str, table: str, dataset: str) -> str:
@@ -183,6 +193,7 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     choices = {"frames": Frames, "objects": Objects, "void": VoidRule, "average": Average}
     for key, literal in choices.items():
         _check_choices(source, key, [content[key]], get_args(literal))
+    _check_choices(source, "task", [content.get("task", "unsupervised")], get_args(Task))
     _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
     _check_choices(source, "metrics", content["metrics"], METRICS)
     lists = ("datasets", "metrics", "stability_sequences")

@@ -27,12 +27,15 @@ class Record:
         sequence: sequence name.
         protocol: protocol id.
         frames: number of frames of the sequence.
-        key: hash over method, weights, flow, data and protocol; equal keys mean nothing to redo.
+        key: hash over method, weights, flow, data and protocol; equal keys mean nothing to redo, as long
+            as the masks are those of ``provenance["content"]``.
         values: metric name -> sequence value as a fraction; None where undefined (an empty mask has no T).
         per_frame: metric letter -> value of each evaluated frame (or pair of frames, for T).
         seconds_per_frame: step (``"flow"``, ``"segment"``, ``"score"``) -> seconds.
         provenance: command, config and its hash, weights and their hash, data hash, flow, versions,
-            git state, device, precision, time.
+            git state, device, precision, time; ``content``, the hashes of what the values follow from:
+            ``masks`` (see `vosbench.benchmark.artifacts`), ``truth``, ``protocol`` and the
+            ``metric_version``; ``scored``, when the masks were scored again later.
     """
 
     model: str
@@ -72,8 +75,48 @@ class Record:
         return record
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A hole in a table: a method that gave no result on a sequence.
+
+    Attributes:
+        model, size, dataset, edition, split, sequence, protocol: as in `Record`; the size is ``""``
+            where nobody chose one.
+        error: what went wrong, one line.
+        command: what the user ran.
+        time: when.
+    """
+
+    model: str
+    size: str
+    dataset: str
+    edition: str
+    split: str
+    sequence: str
+    protocol: str
+    error: str
+    command: str
+    time: str
+
+    def write(self, path: Path) -> None:
+        """Write this failure as JSON, atomically."""
+        write_text(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Failure:
+        """Read a failure.
+
+        Raises:
+            InputError: the file is something else.
+        """
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: does not tell of a failure ({error}); delete it") from None
+
+
 def record_path(root: Path, dataset: str, protocol: str, model: str, sequence: str) -> Path:
-    """Return where the record of one model x data set x sequence lives under `root`.
+    """Return where the record, or the failure, of one model on one sequence lives under `root`.
 
     `dataset` is the label of the edition, e.g. ``"davis16"`` or ``"davis16-mini"``.
     """

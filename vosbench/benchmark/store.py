@@ -8,6 +8,8 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import vosbench
-from vosbench.benchmark.record import Record
+from vosbench.benchmark.record import Failure, Record
 from vosbench.data.video import Video
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "opencv-python-headless", "numpy")
@@ -29,13 +31,30 @@ def read_records(root: Path) -> list[Record]:
     Raises:
         InputError: a file is not a record.
     """
+    return [Record.read(path) for path in _json_files(root)]
+
+
+def read_failures(out: Path) -> list[Failure]:
+    """Return what failed in the comparison in `out` and was not made good since, in the order of paths.
+
+    Raises:
+        InputError: a file under ``<out>/failures`` is something else.
+    """
+    return [Failure.read(path) for path in _json_files(out / "failures")]
+
+
+def _json_files(root: Path) -> list[Path]:
     # a dot marks the temporary file of a writer that was killed
-    files = sorted(path for path in root.rglob("*.json") if not path.name.startswith("."))
-    return [Record.read(path) for path in files]
+    return sorted(path for path in root.rglob("*.json") if not path.name.startswith("."))
 
 
-def current_record(path: Path, key: str) -> Record | None:
-    """Return the record at `path` when it was made under the same `key`, else None.
+def current_record(path: Path, key: str, masks: str | None) -> Record | None:
+    """Return the record at `path` when it was made under the same `key` from what is there, else None.
+
+    Args:
+        path: where the record would be.
+        key: of its inputs.
+        masks: hash of the masks or detections on disk; None without any.
 
     Raises:
         InputError: the file is not a record.
@@ -43,7 +62,8 @@ def current_record(path: Path, key: str) -> Record | None:
     if not path.is_file():
         return None
     record = Record.read(path)
-    return record if record.key == key else None
+    scored = record.provenance.get("content", {}).get("masks")
+    return record if record.key == key and masks is not None and scored == masks else None
 
 
 def content_hash(content: Any) -> str:
@@ -52,20 +72,46 @@ def content_hash(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def video_hash(video: Video) -> str:
-    """Return the SHA-256 of the names, frames and annotations of a video, as decoded.
+@dataclass(frozen=True)
+class VideoHashes:
+    """SHA-256 of a video, as decoded.
 
     Pixels rather than files are hashed, so that the same hash means the same input whatever the
     container; another JPEG decoder may give another hash.
+
+    Attributes:
+        frames: of names and frames.
+        truth: of the annotations.
+        everything: of both.
     """
-    digest = hashlib.sha256(json.dumps([video.name, *video.frame_names]).encode())
-    for frame in video.frames:
-        digest.update(repr(frame.shape).encode())
-        digest.update(np.ascontiguousarray(frame).data)
-    for index, ids in video.annotations.items():
-        digest.update(repr((index, ids.shape)).encode())
-        digest.update(np.ascontiguousarray(ids).data)
-    return digest.hexdigest()
+
+    frames: str
+    truth: str
+    everything: str
+
+
+def hash_videos(videos: Sequence[Video]) -> list[VideoHashes]:
+    """Return the hashes of a video under several annotations; its frames are read once.
+
+    Raises:
+        ValueError: the videos differ in their names.
+    """
+    first = videos[0]
+    frames = hashlib.sha256(json.dumps([first.name, *first.frame_names]).encode())
+    for frame in first.frames:
+        frames.update(repr(frame.shape).encode())
+        frames.update(np.ascontiguousarray(frame).data)
+    found = []
+    for video in videos:
+        if (video.name, video.frame_names) != (first.name, first.frame_names):
+            raise ValueError(f"{video.name}: the protocols of this data set see different frames of it")
+        everything, truth = frames.copy(), hashlib.sha256()
+        for index, ids in video.annotations.items():
+            for digest in (everything, truth):
+                digest.update(repr((index, ids.shape)).encode())
+                digest.update(np.ascontiguousarray(ids).data)
+        found.append(VideoHashes(frames.hexdigest(), truth.hexdigest(), everything.hexdigest()))
+    return found
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vosbench.benchmark.compare import run_jobs
 from vosbench.benchmark.evaluate import LOWER_IS_BETTER
-from vosbench.benchmark.executors import choose_workers
+from vosbench.benchmark.executors import LocalExecutor, choose_workers
 from vosbench.benchmark.job import Job, Outcome
 from vosbench.benchmark.suite import Edition, FlowChoice, Ordering, Row, Suite
 from vosbench.benchmark.suite_statistics import BySeed, SeededDifference, Verdict, seeded_difference
@@ -132,7 +132,8 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
     outcomes = run_trainings(plan, workers, dry_run=options.dry_run, progress=trained)
     tests = [] if options.dry_run else plan_tests(suite, rows, seeds, plan, outcomes, opened, flows)
     jobs = plan_jobs(tests, folder, options.device, options.cache)
-    done = run_jobs(jobs, choose_workers(options.workers, max(1, len(jobs))), _tell(progress))
+    testing = LocalExecutor(choose_workers(options.workers, max(1, len(jobs))))
+    done = run_jobs(jobs, testing, _tell(progress))
     tested = gather(tests, jobs, done, options.cache)
     return SuiteResult(
         suite=suite,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import shlex
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vosbench.benchmark.artifacts import masks_path
 from vosbench.benchmark.detections import DetectionFolder
 from vosbench.benchmark.evaluate import SequenceScore, aggregation, class_of, counted_rows
-from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, Outcome, masks_path
+from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, Outcome, Rules
 from vosbench.benchmark.protocols import Protocol, load_protocol
 from vosbench.benchmark.record import Record
 from vosbench.benchmark.statistics import Aggregation
@@ -85,26 +87,25 @@ class SuiteTest:
         common = Job(
             dataset=self.dataset.name,
             root=self.dataset.root,
-            split=self.dataset.split,
-            index=0,
+            edition=self.dataset.edition,
             sequence="",
-            models=(),
+            rules=(),
             device=device,
-            protocol=self.protocol,
-            metrics=self.protocol.choose_metrics(self.words),
             flow=name,
             flow_settings=settings,
             cache=cache,
             out=folder / self.place,
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             dry_run=False,
-            options=self.protocol.options,
+            call=uuid.uuid4().hex,
         )
+        metrics = self.protocol.choose_metrics(self.words)
         jobs = []
         for index in range(self.length):
             sequence = self.dataset[index].name
             models = tuple(self.folds.get(sequence, self.contestants).values())
-            jobs += [replace(common, index=index, sequence=sequence, models=models)] if models else []
+            rules = Rules(self.protocol, metrics, self.dataset.split, index, models)
+            jobs += [replace(common, sequence=sequence, rules=(rules,))] if models else []
         return jobs
 
 
@@ -370,4 +371,6 @@ def _rows(
 def _detections(test: SuiteTest, job: Job, record: Record, name: str) -> DetectionRow:
     """Score the file again: what is pooled is not in the record."""
     folder = masks_path(job.out, test.dataset.label, record.model, name).parent
-    return DetectionRow(DetectionFolder.open(folder, [name], test.protocol).score(test.dataset[job.index]))
+    return DetectionRow(
+        DetectionFolder.open(folder, [name], test.protocol).score(test.dataset[job.rules[0].index])
+    )

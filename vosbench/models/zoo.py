@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 WEIGHTS = Path(str(files("vosbench.models") / "weights"))
 
 
-def __getattr__(name: str) -> Any:
-    # the baselines' names are theirs to say; they are looked up on first use
-    if name == "METHOD_NAMES":
-        from vosbench.models.baselines import BASELINES
+def method_names() -> tuple[str, ...]:
+    """Return the names of everything that `load_method` may load: baselines, networks, plug-ins."""
+    from vosbench.models.baselines import BASELINES
 
-        return (*sorted(BASELINES), *sorted(METHODS))
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return (*sorted(BASELINES), *sorted(METHODS))
 
 
 def load_method(
