@@ -18,9 +18,7 @@ from vosbench.stage_data import check_data, stage_data
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
-    from pytorch_lightning.loggers import Logger
 
-LOGGERS = ("csv", "tensorboard", "wandb")
 CONFIG_FILE = "config.yaml"
 RUN_VARIABLE = "VOSBENCH_RUN"
 """Tells the processes that Lightning starts for further devices which run folder they work on."""
@@ -31,8 +29,9 @@ def fit(overrides: list[str]) -> Path:
 
     The run folder holds ``config.yaml`` (every key resolved) and, per stage, a folder with
     ``checkpoints/last.ckpt`` (written after every epoch), ``checkpoints/best.ckpt`` (highest
-    validation IoU, where the data have a validation split), the logs, and ``finished.yaml`` (what the stage
-    was trained with) once it is through. A stage starts from the weights the one before ended with.
+    validation IoU, where the data have a validation split), the logs with pictures of the same validation
+    clips each time, and ``finished.yaml`` (what the stage was trained with) once it is through. A stage
+    starts from the weights the one before ended with.
 
     Args:
         overrides: ``key=value`` and ``group=option``, e.g. ``["model=mpnet", "size=tiny"]``.
@@ -127,6 +126,8 @@ def _data_sets(stage: StageConfig, overrides: list[str]) -> list[DataConfig]:
 
 
 def _check(config: FitConfig, sets: dict[str, list[DataConfig]]) -> None:
+    from vosbench.loggers import LOGGERS
+
     if config.logger not in LOGGERS:
         raise unknown_name("logger", config.logger, LOGGERS)
     if config.run is not None and config.resume is not None:
@@ -198,6 +199,8 @@ def _trainer(stage: _Stage, *, validates: bool) -> Trainer:
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 
+    from vosbench.training_log import TrainingLog, lightning_logger
+
     config, settings = stage.config, stage.settings
     arguments = {
         "max_epochs": settings.epochs,
@@ -209,9 +212,12 @@ def _trainer(stage: _Stage, *, validates: bool) -> Trainer:
         **config.trainer,
     }
     checkpoints = stage.folder / "checkpoints"
+    run_name = f"{config.model['name']}-{config.size}-{stage.name}"
+    logger = lightning_logger(config.logger, stage.folder, run_name)
     callbacks: list[Callback] = [
         ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False),
         LearningRateMonitor(),
+        TrainingLog(logger, stage.folder),
     ]
     if validates:
         best = ModelCheckpoint(
@@ -221,29 +227,13 @@ def _trainer(stage: _Stage, *, validates: bool) -> Trainer:
     try:
         return Trainer(
             **arguments,
-            logger=_logger(config, stage.folder),
+            logger=logger,
             callbacks=callbacks,
             default_root_dir=stage.folder,
             enable_model_summary=False,
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise InputError(f"trainer: {str(error).strip().splitlines()[0]}") from None
-
-
-def _logger(config: FitConfig, folder: Path) -> Logger:
-    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
-
-    if config.logger == "csv":
-        return CSVLogger(folder, name="logs")
-    if config.logger == "tensorboard":
-        return TensorBoardLogger(folder, name="logs")
-    folder.mkdir(parents=True, exist_ok=True)
-    return WandbLogger(
-        project="vosbench",
-        name=f"{config.model['name']}-{config.size}-{folder.name}",
-        save_dir=folder,
-        offline=os.environ.get("WANDB_MODE", "offline") == "offline",
-    )
 
 
 def load_weights(module: LightningModule, checkpoint: Path) -> None:
