@@ -396,7 +396,7 @@ def _methods(loaded: dict[str, dict[str, Method]], root: Root) -> tuple[Runnable
     usable = [each.label for each in root.found if each.kind == "evaluation" and each.complete]
     datasets = tuple(usable) or ("miniatures",)
     methods = []
-    for name in zoo.METHOD_NAMES:
+    for name in zoo.method_names():
         sizes = loaded.get(name, {})
         try:
             method = next(iter(sizes.values())) if sizes else zoo.load_method(name)[0]
