@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vosbench.benchmark.store import read_records
-from vosbench.report.leaderboard import check
+from vosbench.report.check import check
 from vosbench.report.reported import load_reported
 from vosbench.report.verdicts import load_deviations
 

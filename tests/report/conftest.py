@@ -1,6 +1,6 @@
 import pytest
 
-from vosbench.benchmark.record import Record
+from vosbench.benchmark.record import Failure, Record, record_path
 from vosbench.report.reported import Reported
 
 PROVENANCE = {
@@ -66,3 +66,39 @@ def make_reported():
 def val_records(make_record):
     """Twenty sequences of MP-Net, the whole val split, all with J = 0.6."""
     return [make_record(sequence=f"s{i:02d}", j=(0.5, 0.7)) for i in range(20)]
+
+
+@pytest.fixture
+def make_failure():
+    """MP-Net failing on a miniature sequence; everything else can be overridden."""
+
+    def make(model="mpnet", sequence="bear", **changes):
+        fields = {
+            "model": model,
+            "size": "",
+            "dataset": "davis16",
+            "edition": "mini",
+            "split": "val",
+            "sequence": sequence,
+            "protocol": "davis16-unsupervised",
+            "error": "RuntimeError: broken",
+            "command": "vosbench compare",
+            "time": "2026-11-21T08:00:00+00:00",
+        }
+        return Failure(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Writes records below a named folder, as a comparison does."""
+
+    def write(name, records):
+        root = tmp_path / name
+        for record in records:
+            label = "davis16-mini" if record.edition == "mini" else "davis16"
+            record.write(record_path(root, label, record.protocol, record.model, record.sequence))
+        return root
+
+    return write

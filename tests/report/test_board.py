@@ -62,7 +62,7 @@ def test_the_best_value_is_that_of_a_complete_row(make_record):
         make_record("all", "b", (0.7,)),
         make_record("one", "a", (0.9,)),
     ]
-    (board,) = make_boards(records, split_sizes={"davis16": 2})
+    (board,) = make_boards(records, split_sizes={("davis16", "val"): 2})
     assert [board.complete(row) for row in board.rows] == [True, False]
     assert board.best("J_mean") == 0.7
     assert make_boards(records)[0].best("J_mean") is None
@@ -71,7 +71,7 @@ def test_the_best_value_is_that_of_a_complete_row(make_record):
 def test_the_split_decides_how_many_sequences_there_are(make_record):
     assert make_boards([make_record()])[0].expected == 20
     assert make_boards([make_record(edition="mini")])[0].expected == 1
-    sizes = {"davis16-mini": 6}
+    sizes = {("davis16-mini", "val"): 6}
     assert make_boards([make_record(edition="mini")], split_sizes=sizes)[0].expected == 6
 
 

@@ -28,7 +28,7 @@ ENTRY = (
 
 
 def test_the_shipped_file_loads_as_a_whole(published):
-    assert len(published) == 827
+    assert len(published) == 829
     assert {entry.dataset for entry in published} == set(DATASETS.values())
 
 
@@ -122,3 +122,11 @@ def test_other_methods_go_by_their_own_name_without_ablations_or_repetitions(pub
 
 def test_a_method_nobody_reports_has_no_numbers(published):
     assert select(published, dataset="davis16", metric="J_mean", model="centre_box", split="val") == []
+
+
+def test_an_entry_may_name_its_protocol_itself(tmp_path):
+    named = ENTRY[:-1] + ", protocol: davis16-semi-supervised}"
+    (entry,) = load_reported(write(tmp_path, named))
+    assert entry.protocol == "davis16-semi-supervised"
+    with pytest.raises(InputError, match="unknown protocol 'davis61'"):
+        load_reported(write(tmp_path, named.replace("davis16-semi-supervised", "davis61")))

@@ -1,11 +1,14 @@
 import pytest
 
 from vosbench.report.board import make_boards
+from vosbench.report.published import load_published
+from vosbench.report.status import MethodStatus, Status
 from vosbench.report.tables import (
     is_best,
     markdown,
     markdown_table,
     overall_table,
+    place,
     published_table,
     sequence_table,
     show,
@@ -48,19 +51,94 @@ def test_cells_cannot_break_a_table():
     assert markdown_table(["x"], [["a|b\nc"]], "l").splitlines()[2] == "| a\\|b c |"
 
 
-def test_the_overall_table_has_one_row_per_method_best_in_bold(make_record):
-    records = [make_record("good", j=(0.8,), edition="mini"), make_record("bad", j=(0.2,), edition="mini")]
+def test_the_overall_table_has_one_row_per_method_best_in_bold_second_underlined(make_record):
+    values = {"good": 0.8, "middle": 0.5, "bad": 0.2}
+    records = [make_record(name, j=(value,), edition="mini") for name, value in values.items()]
     assert overall_table(make_boards(records)[0]).splitlines() == [
-        "| method | J_mean ↑ | J_decay ↓ | T_mean ↓ | frames/s | sequences |",
-        "| ------ | -------: | --------: | -------: | -------: | --------: |",
-        "| good   | **80.0** |  **10.0** | **25.0** |      8.0 |       1/1 |",
-        "| bad    |     20.0 |  **10.0** | **25.0** |      8.0 |       1/1 |",
+        "| method | status      |    J_mean ↑ | J_decay ↓ | T_mean ↓ | sequences |",
+        "| ------ | ----------- | ----------: | --------: | -------: | --------: |",
+        "| good   | implemented |    **80.0** |  **10.0** | **25.0** |       1/1 |",
+        "| middle | implemented | <u>50.0</u> |  **10.0** | **25.0** |       1/1 |",
+        "| bad    | implemented |        20.0 |  **10.0** | **25.0** |       1/1 |",
     ]
+
+
+def test_of_two_methods_none_is_underlined(make_record):
+    (board,) = make_boards([make_record(name, edition="mini") for name in ("a", "b")])
+    assert "<u>" not in overall_table(board)
+
+
+def test_baselines_do_not_compete(make_record):
+    trivial = {"weights": {"weights": "none"}}
+    records = [
+        make_record("empty", j=(0.9,), provenance=trivial, edition="mini"),
+        make_record("one", j=(0.6,), edition="mini"),
+        make_record("two", j=(0.5,), edition="mini"),
+    ]
+    (board,) = make_boards(records)
+    assert [place(board, row, "J_mean") for row in board.rows] == [None, 1, None]
+
+
+def test_a_mean_comes_with_its_interval_a_recall_without(make_record):
+    records = [
+        make_record(sequence=name, values={"J_mean": j, "J_recall": j}, edition="mini")
+        for name, j in (("a", 0.2), ("b", 0.6))
+    ]
+    *_, row = overall_table(make_boards(records)[0]).splitlines()
+    assert "40.0 [20.0, 60.0] |" in row
+    assert row.split("|")[4].strip() == "40.0"
+
+
+def test_nothing_in_the_text_depends_on_the_speed_of_the_machine(make_record):
+    fast, slow = (
+        markdown(make_boards([make_record(seconds_per_frame={"segment": each})]), "Title")
+        for each in (0.001, 5.0)
+    )
+    assert fast == slow
+
+
+def test_a_failure_leaves_a_marked_hole_with_its_error(make_record, make_failure):
+    records = [make_record(sequence="a", edition="mini"), make_record("other", "b", edition="mini")]
+    failures = [
+        make_failure(sequence="b", error="RuntimeError: out of memory"),
+        make_failure("other", "a", error="no flow"),
+        make_failure("broken", "a", error="no flow"),
+    ]
+    (board,) = make_boards(records, failures=failures)
+    assert {row.name: row.failures for row in board.rows} == {
+        "mpnet (tiny)": {"b": "RuntimeError: out of memory"},
+        "other": {"a": "no flow"},
+        "broken": {"a": "no flow"},
+    }
+    text = markdown([board], "Title")
+    assert "1/2, 1 failed" in text
+    assert "| a        |         60.0 | failed | failed |" in text
+    assert "| b        |       failed |   60.0 |      - |" in text
+    assert "* mpnet (tiny) on b: RuntimeError: out of memory" in text
+    assert "* broken on a: no flow" in text
+
+
+def test_rows_that_others_measured_join_the_board_and_say_so(make_record):
+    records = [make_record(sequence=name) for name in ("blackswan", "dog")]
+    (board,) = make_boards(records, published=load_published())
+    rows = {row.name: row for row in board.rows}
+    assert len(rows) == 1 + 11
+    assert {row.origin for row in board.rows} == {"measured", "reported"}
+    # on the sequences measured here, so that the means are of the same ones
+    assert rows["FST"].records.keys() == {"blackswan", "dog"}
+    text = markdown([board], "Title")
+    assert "* reported rows: Perazzi et al., CVPR 2016" in text
+    assert "| J_mean ↑  | mpnet (tiny) |" in text, "the table of sequences has the methods run here"
+
+
+def test_how_far_methods_have_come_is_a_table_of_its_own():
+    methods = [MethodStatus("lvo", "", Status("implemented", "no weights yet"))]
+    assert "| lvo    | -    | implemented | no weights yet |" in markdown([], "Title", methods)
 
 
 def test_values_that_look_equal_are_equally_good(make_record):
     records = [make_record("one", j=(0.80001,)), make_record("two", j=(0.8,)), make_record("three", j=(0.5,))]
-    (board,) = make_boards(records, split_sizes={"davis16": 1})
+    (board,) = make_boards(records, split_sizes={("davis16", "val"): 1})
     assert [is_best(board, row, "J_mean") for row in board.rows] == [True, True, False]
 
 
@@ -102,7 +180,7 @@ def test_the_sequence_table_has_a_column_per_method_and_a_dash_where_nothing_was
 
 def test_a_miniature_edition_says_that_it_is_one_and_shows_no_published_number(make_record, make_reported):
     text = markdown(make_boards([make_record(edition="mini")], [make_reported()]), "Title")
-    assert "## Miniature edition of DAVIS 2016 (davis16-mini, val)" in text
+    assert "## Miniature edition of DAVIS 2016 (davis16-mini, val), davis16-unsupervised" in text
     assert "not comparable with any published number" in text
     assert "published J_mean" not in text
     assert "Doe et al." not in text
@@ -110,7 +188,7 @@ def test_a_miniature_edition_says_that_it_is_one_and_shows_no_published_number(m
 
 def test_the_text_says_how_the_numbers_were_made(val_records):
     text = markdown(make_boards(val_records), "Title")
-    assert "* protocol: davis16-unsupervised" in text
+    assert "* davis16-unsupervised: DAVIS 2016, one foreground against the background; frames inner" in text
     assert "* versions: vosbench 0.1.0, torch 2.15.0" in text
     assert "* code: commit 0123456789ab" in text
     assert "* measured: 2026-11-21" in text

@@ -180,7 +180,7 @@ def score(
         protocol=rules.id,
         sequences=ordered,
         overall=overall(ordered, rules),
-        intervals=_intervals(ordered, rules),
+        intervals=intervals_of(ordered, rules),
         notes=(*folder.notes, *grouped_notes(notes, len(ordered)), *_summary_notes(opened, ordered, rules)),
     )
 
@@ -221,7 +221,8 @@ def _open_results(
     return DetectionFolder.open(path, sequences, protocol)
 
 
-def _intervals(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str, Interval]:
+def intervals_of(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str, Interval]:
+    """Return metric -> where its data-set value lies; nothing for protocols that pool all frames."""
     intervals: dict[str, Interval] = {}
     if protocol.average == "pooled":
         return intervals

@@ -1,26 +1,32 @@
-"""The commands ``leaderboard build`` and ``leaderboard check``."""
+"""The commands ``leaderboard build``, ``check``, ``baseline`` and ``add``."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from vosbench.cli.options import DataRoot, Split, Workers
+from vosbench.cli.terminal import print_scores, progress_bar
 
 app = typer.Typer(help="Tables from records, and a check of their numbers.", no_args_is_help=True)
 
 BASELINE = Path("leaderboards/records")
 
+Records = Annotated[Path, typer.Option(help="Folder of records.")]
+
 
 @app.command("build")
 def leaderboard_build(
-    records: Annotated[Path, typer.Option(help="Folder of records.")] = BASELINE,
-    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md and leaderboard.html.")] = Path(
-        "leaderboards"
-    ),
+    records: Records = BASELINE,
+    out: Annotated[
+        Path, typer.Option(help="Folder for leaderboard.md, .html and .tex, and references.bib.")
+    ] = Path("leaderboards"),
 ) -> None:
-    """Write the tables of the records: Markdown and one HTML page, without pictures."""
+    """Write the tables of the records: Markdown, LaTeX with BibTeX, and one HTML page without pictures."""
     from vosbench.report.leaderboard import build
     from vosbench.report.reported import load_reported
     from vosbench.report.verdicts import load_deviations
@@ -33,24 +39,102 @@ def leaderboard_build(
 def leaderboard_check(
     records: Annotated[Path, typer.Option(help="Folder of records to check.")] = BASELINE,
     baseline: Annotated[
-        Path | None, typer.Option(help="Records to compare with, e.g. of the last release.")
+        Path | None,
+        typer.Option(help="Numbers to compare with: a file of leaderboard baseline, or a folder of records."),
     ] = None,
     tables: Annotated[
         Path | None, typer.Option(help="Folder of the tables that must fit the records.")
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="A data-set value may move this far, as a fraction; a sequence four times as far."),
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Every method of the baseline must have been measured.")
+    ] = False,
 ) -> None:
     """Exit with 1 when a number moved, differs from the published one unexplained, or a table is outdated."""
-    raise typer.Exit(run_check(records, "reported", baseline, tables))
+    raise typer.Exit(run_check(records, "reported", baseline, tables, tolerance, whole))
 
 
-def run_check(records: Path, kind: str, baseline: Path | None, tables: Path | None) -> int:
+@app.command("baseline")
+def leaderboard_baseline(
+    records: Annotated[Path, typer.Argument(help="Folder of records, e.g. results/records.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+) -> None:
+    """Write the values of records, and what they follow from, as one small file for later checks."""
+    from vosbench.files import write_text
+    from vosbench.report.baseline import baseline_text
+    from vosbench.report.leaderboard import records_of
+
+    found = records_of(records)
+    write_text(out, baseline_text(found))
+    sys.stdout.write(f"{out}  {len(found)} records\n")
+
+
+@app.command("add")
+def leaderboard_add(
+    results: Annotated[Path, typer.Argument(help="Folder, or zip, of masks: RESULTS/SEQUENCE/FRAME.png.")],
+    method: Annotated[str, typer.Option(help="Name of the row.")],
+    dataset: Annotated[str, typer.Option(help="Data set name.")] = "davis16",
+    split: Split = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol id; the data set's own by default.")] = None,
+    data_root: DataRoot = None,
+    records: Records = BASELINE,
+    paper: Annotated[str | None, typer.Option(help="Title of the paper.")] = None,
+    url: Annotated[str | None, typer.Option(help="Address of the paper or the masks.")] = None,
+    year: Annotated[int | None, typer.Option(help="Year of the paper.")] = None,
+    bibtex: Annotated[Path | None, typer.Option(help="File with the BibTeX entry of the paper.")] = None,
+    missing: Annotated[Literal["error", "empty"], typer.Option(help="What a missing frame is.")] = "error",
+    threshold: Annotated[
+        float | None, typer.Option(help="Value above which a soft mask is foreground, in the file's unit.")
+    ] = None,
+    workers: Workers = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the records of this method.")] = False,
+) -> None:
+    """Score the masks of a method that others ran and add it to the records, with provenance."""
+    from vosbench.report.add import Paper, add
+
+    text = None if bibtex is None else bibtex.read_text(encoding="utf-8")
+    with progress_bar(f"scoring {method}") as progress:
+        scored = add(
+            results,
+            method,
+            dataset,
+            records,
+            split=split,
+            protocol=protocol,
+            data_root=data_root,
+            paper=Paper(paper, url, year, text),
+            missing=missing,
+            threshold=threshold,
+            workers=workers,
+            replace=replace,
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            progress=progress,
+        )
+    print_scores(scored, [results])
+    sys.stderr.write(f"{len(scored.sequences)} records under {records}; now run vosbench leaderboard build\n")
+
+
+def run_check(
+    records: Path,
+    kind: str,
+    baseline: Path | None,
+    tables: Path | None,
+    tolerance: float | None = None,
+    whole: bool = False,
+) -> int:
     """Print what a check does not accept; return the exit status."""
-    from vosbench.report.leaderboard import check
+    from vosbench.report.check import check
     from vosbench.report.reported import load_reported
-    from vosbench.report.verdicts import load_deviations
+    from vosbench.report.verdicts import Tolerance, load_deviations
 
     published = load_reported() if kind == "reported" else []
-    findings = check(records, baseline, published, load_deviations(), tables=tables)
+    limits = Tolerance() if tolerance is None else Tolerance(moved=tolerance, cell=4 * tolerance)
+    findings = check(
+        records, baseline, published, load_deviations(), tables=tables, tolerance=limits, whole=whole
+    )
     for finding in findings:
         sys.stdout.write(f"{finding.kind}: {finding.message}\n")
     sys.stderr.write(f"check: {len(findings) or 'no'} findings\n")

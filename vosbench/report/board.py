@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from vosbench.benchmark.evaluate import LOWER_IS_BETTER, SequenceScore, overall, summary_notes
 from vosbench.benchmark.protocols import Protocol, load_protocol
-from vosbench.benchmark.record import Record
+from vosbench.benchmark.record import Failure, Record
+from vosbench.benchmark.score import intervals_of
+from vosbench.benchmark.statistics import Interval
 from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
+from vosbench.report.published import REPORTED
 from vosbench.report.reported import Reported, select
+from vosbench.report.status import UNKNOWN, Status, Training, status_of
 from vosbench.report.verdicts import Deviation, Measured, Tolerance, Verdict, judge
+
+Origin = Literal["measured", "reported"]
 
 METRIC_ORDER = (
     "JF_mean",
@@ -60,10 +67,15 @@ class Row:
     Attributes:
         model: method name.
         size: ``"full"``, ``"tiny"`` or ``""``.
-        records: sequence name -> record.
+        records: sequence name -> record; empty when the method failed on every sequence.
         values: metric -> data-set value, a fraction; None where undefined.
         frames_per_second: frames over seconds of flow and segmentation; None without timing.
         comparisons: published numbers of this method; empty on miniature editions.
+        origin: ``"reported"`` when others measured these values and published them by sequence.
+        title: how a reported method is called in its paper; ``""`` for its name.
+        intervals: metric -> where its data-set value lies, judged by the spread between sequences.
+        status: how far the method has come.
+        failures: sequence name -> why the method has no record there: a hole in the table.
     """
 
     model: str
@@ -72,11 +84,17 @@ class Row:
     values: Mapping[str, float | None]
     frames_per_second: float | None
     comparisons: tuple[Comparison, ...] = ()
+    origin: Origin = "measured"
+    title: str = ""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    status: Status = UNKNOWN
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The method and its size, e.g. ``"mpnet (tiny)"``."""
-        return f"{self.model} ({self.size})" if self.size else self.model
+        title = self.title or self.model
+        return f"{title} ({self.size})" if self.size else title
 
     def headline(self, metric: str) -> Comparison | None:
         """Return the published number to show beside `metric`; None when there is none."""
@@ -118,13 +136,19 @@ class Board:
         """Whether `row` has every sequence."""
         return len(row.records) == self.expected
 
+    def competes(self, row: Row) -> bool:
+        """Whether `row` can be the best: it has every sequence and is no baseline."""
+        return self.complete(row) and row.status.kind != "baseline"
+
     def best(self, metric: str) -> float | None:
-        """Return the best value of a metric among the rows that can be compared; None without any."""
-        values = [row.values.get(metric) for row in self.rows if self.complete(row)]
+        """Return the best value of a metric among the rows that compete; None without any."""
+        return next(iter(self.ranked(metric)), None)
+
+    def ranked(self, metric: str) -> list[float]:
+        """Return the values of a metric of the rows that compete, best first."""
+        values = [row.values.get(metric) for row in self.rows if self.competes(row)]
         numbers = [value for value in values if value is not None]
-        if not numbers:
-            return None
-        return min(numbers) if metric in LOWER_IS_BETTER else max(numbers)
+        return sorted(numbers, reverse=metric not in LOWER_IS_BETTER)
 
 
 def make_boards(
@@ -132,7 +156,11 @@ def make_boards(
     reported: Sequence[Reported] = (),
     deviations: Sequence[Deviation] = (),
     tolerance: Tolerance | None = None,
-    split_sizes: Mapping[str, int] | None = None,
+    split_sizes: Mapping[tuple[str, str], int] | None = None,
+    *,
+    published: Iterable[Record] = (),
+    failures: Iterable[Failure] = (),
+    zoo: Training | None = None,
 ) -> list[Board]:
     """Gather records into boards, official editions first.
 
@@ -141,18 +169,27 @@ def make_boards(
         reported: published numbers; they are set beside official editions only.
         deviations: accepted differences.
         tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
-        split_sizes: label of an edition -> number of sequences, where it is known; else that of the
-            official split, else the number of sequences that any method has.
+        split_sizes: label of an edition and split -> number of sequences, where it is known; else that
+            of the official split, else the number of sequences that any method has.
+        published: values that others published by sequence; they join the boards that have records or
+            failures, on the sequences of these.
+        failures: where a method has no record because it failed.
+        zoo: the weights whose training is known, see `vosbench.report.status.trained_weights`.
 
     Raises:
         InputError: two records of one method, sequence and protocol, or an unknown protocol.
     """
-    groups: dict[tuple[bool, str, str, str], list[Record]] = {}
+    gathered: dict[_Key, _Cells] = {}
     for record in records:
-        key = (record.edition == "mini", record.dataset, record.split, record.protocol)
-        groups.setdefault(key, []).append(record)
-    limits, sizes = tolerance or Tolerance(), split_sizes or {}
-    return [_board(groups[key], reported, deviations, limits, sizes) for key in sorted(groups)]
+        gathered.setdefault(_key(record), _Cells()).records.append(record)
+    for failure in failures:
+        gathered.setdefault(_key(failure), _Cells()).failures.append(failure)
+    for record in published:
+        cells = gathered.get(_key(record))
+        if cells is not None and record.sequence in cells.sequences:
+            cells.published.append(record)
+    context = _Context(reported, deviations, tolerance or Tolerance(), split_sizes or {}, zoo or {})
+    return [_board(key, gathered[key], context) for key in sorted(gathered)]
 
 
 def data_set_values(records: Mapping[str, Record], protocol: Protocol) -> dict[str, float | None]:
@@ -161,43 +198,65 @@ def data_set_values(records: Mapping[str, Record], protocol: Protocol) -> dict[s
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def edition_label(record: Record) -> str:
-    """Return the label of a record's edition, e.g. ``"davis16-mini"``."""
-    return f"{record.dataset}-mini" if record.edition == "mini" else record.dataset
+@dataclass
+class _Cells:
+    """What one board is made of."""
+
+    records: list[Record] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    published: list[Record] = field(default_factory=list)
+
+    @property
+    def sequences(self) -> set[str]:
+        return {item.sequence for item in self.records} | {item.sequence for item in self.failures}
 
 
-def _board(
-    records: Sequence[Record],
-    reported: Sequence[Reported],
-    deviations: Sequence[Deviation],
-    tolerance: Tolerance,
-    split_sizes: Mapping[str, int],
-) -> Board:
-    first = records[0]
-    protocol = load_protocol(first.protocol)
-    mini = first.edition == "mini"
-    rows = [_row(method, of_method, protocol) for method, of_method in _by_method(records).items()]
-    if not mini:
-        rows = [
-            replace(row, comparisons=_compare(row, first, reported, deviations, tolerance)) for row in rows
-        ]
-    sequences = tuple(sorted({record.sequence for record in records}))
-    official = None if mini else SEQUENCES.get((first.dataset, first.split))
-    expected = split_sizes.get(edition_label(first)) or official or len(sequences)
+_Key = tuple[bool, str, str, str]
+"""Whether a miniature, data set, split, protocol."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What all boards share."""
+
+    reported: Sequence[Reported]
+    deviations: Sequence[Deviation]
+    tolerance: Tolerance
+    split_sizes: Mapping[tuple[str, str], int]
+    zoo: Training
+
+
+def _key(item: Record | Failure) -> _Key:
+    return item.edition == "mini", item.dataset, item.split, item.protocol
+
+
+def _board(key: _Key, cells: _Cells, context: _Context) -> Board:
+    mini, dataset, split, protocol_id = key
+    protocol = load_protocol(protocol_id)
+    methods = _by_method(cells.records)
+    failures = _failures_by_method(cells.failures, list(methods))
+    rows = [
+        _row(method, methods.get(method, {}), failures.get(method, {}), protocol)
+        for method in dict.fromkeys((*methods, *failures))
+    ]
+    rows += [_reported_row(*each, protocol) for each in _by_method(cells.published).items()]
+    label = f"{dataset}-mini" if mini else dataset
+    sequences = tuple(sorted(cells.sequences))
+    official = None if mini else SEQUENCES.get((dataset, split))
     measured = {name for row in rows for name in row.values}
-    metrics = tuple(name for name in METRIC_ORDER if name in measured)
-    rows.sort(key=lambda row: _rank(row, metrics))
-    return Board(
-        dataset=first.dataset,
+    board = Board(
+        dataset=dataset,
         mini=mini,
-        split=first.split,
+        split=split,
         protocol=protocol,
-        metrics=metrics,
-        rows=tuple(rows),
+        metrics=tuple(name for name in METRIC_ORDER if name in measured),
+        rows=(),
         sequences=sequences,
-        expected=expected,
-        notes=_notes(rows, protocol),
+        expected=context.split_sizes.get((label, split)) or official or len(sequences),
+        notes=_notes([row for row in rows if row.records], protocol),
     )
+    judged = [_judged(row, board, context) for row in rows]
+    return replace(board, rows=tuple(sorted(judged, key=lambda row: _rank(row, board.metrics))))
 
 
 def _by_method(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, Record]]:
@@ -213,7 +272,21 @@ def _by_method(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, Rec
     return methods
 
 
-def _row(method: tuple[str, str], records: Mapping[str, Record], protocol: Protocol) -> Row:
+def _failures_by_method(
+    failures: Sequence[Failure], measured: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, str]]:
+    methods: dict[tuple[str, str], dict[str, str]] = {}
+    for failure in failures:
+        # a method that failed before its weights were read does not know its size
+        sizes = [size for model, size in measured if model == failure.model]
+        size = sizes[0] if not failure.size and len(sizes) == 1 else failure.size
+        methods.setdefault((failure.model, size), {})[failure.sequence] = failure.error
+    return methods
+
+
+def _row(
+    method: tuple[str, str], records: Mapping[str, Record], failures: Mapping[str, str], protocol: Protocol
+) -> Row:
     model, size = method
     return Row(
         model=model,
@@ -221,31 +294,45 @@ def _row(method: tuple[str, str], records: Mapping[str, Record], protocol: Proto
         records=records,
         values=data_set_values(records, protocol),
         frames_per_second=_frames_per_second(records.values()),
+        intervals=intervals_of(_scores(records), protocol) if records else {},
+        failures=failures,
     )
 
 
-def _compare(
-    row: Row,
-    first: Record,
-    reported: Sequence[Reported],
-    deviations: Sequence[Deviation],
-    tolerance: Tolerance,
-) -> tuple[Comparison, ...]:
+def _reported_row(method: tuple[str, str], records: Mapping[str, Record], protocol: Protocol) -> Row:
+    told = next(iter(records.values())).provenance[REPORTED]
+    return replace(_row(method, records, {}, protocol), origin="reported", title=str(told["title"]))
+
+
+def _judged(row: Row, board: Board, context: _Context) -> Row:
+    """Set a row beside the published numbers and say how far its method has come."""
+    if not board.mini and row.origin == "measured":
+        row = replace(row, comparisons=_compare(row, board, context))
+    own = next((item for item in row.comparisons if item.metric in board.metrics[:1]), None)
+    reproduced = own is not None and own.published.own and own.verdict.kind == "reproduced"
+    return replace(row, status=status_of(row.records.values(), context.zoo, reproduced))
+
+
+def _compare(row: Row, board: Board, context: _Context) -> tuple[Comparison, ...]:
     comparisons = []
     for metric in (name for name in METRIC_ORDER if name in row.values):
         measured = Measured(
             value=row.values[metric],
-            protocol=first.protocol,
-            dataset=first.dataset,
-            split=first.split,
+            protocol=board.protocol.id,
+            dataset=board.dataset,
+            split=board.split,
             model=row.model,
             size=row.size,
             metric=metric,
             sequences=len(row.records),
         )
-        published = select(reported, dataset=first.dataset, metric=metric, model=row.model, split=first.split)
+        published = select(
+            context.reported, dataset=board.dataset, metric=metric, model=row.model, split=board.split
+        )
         comparisons += [
-            Comparison(metric, measured.value, number, judge(measured, number, deviations, tolerance))
+            Comparison(
+                metric, measured.value, number, judge(measured, number, context.deviations, context.tolerance)
+            )
             for number in published
         ]
     return tuple(comparisons)

@@ -3,8 +3,9 @@
 `leaderboards/reported.yaml` keeps every number as its paper prints it. Its ``entries`` have the fields
 ``paper`` (key of ``papers``), ``table`` (number, or ``text_<section>``), ``method``, ``dataset``, ``split``,
 ``metric``, ``value``, ``unit`` (percent, fraction, seconds, count, count_of_<n>) and, where they apply,
-``variant`` (``key=value; key=value`` or a phrase), ``note`` and ``own_method`` (the paper's own method,
-not a quoted peer). ``conflicts`` lists contradictions between papers and is for people.
+``variant`` (``key=value; key=value`` or a phrase), ``note``, ``own_method`` (the paper's own method, not a
+quoted peer) and ``protocol`` (id, where no protocol lists the table). ``conflicts`` lists contradictions
+between papers and is for people.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from vosbench.benchmark.protocols import protocol_of_table
+from vosbench.benchmark.protocols import load_protocol, protocol_of_table
 from vosbench.errors import InputError
 
 DATASETS = {
@@ -231,8 +232,15 @@ def _reported(entry: Any, papers: Mapping[str, str], where: str) -> Reported:
         variant=str(entry.get("variant", "")),
         note=str(entry.get("note", "")),
         own=bool(entry.get("own_method", False)),
-        protocol=protocol_of_table(str(entry["paper"]), table, dataset),
+        protocol=_protocol(entry, table, dataset),
     )
+
+
+def _protocol(entry: Mapping[str, Any], table: str, dataset: str) -> str:
+    """Return the protocol that the entry names, else the one that lists its table."""
+    if "protocol" in entry:
+        return load_protocol(str(entry["protocol"])).id
+    return protocol_of_table(str(entry["paper"]), table, dataset)
 
 
 def _value(value: Any, unit: str, where: str) -> float:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.report.board import Board, Comparison, Row
 from vosbench.report.facts import facts
+from vosbench.report.status import MEANING, MethodStatus
+from vosbench.report.verdicts import COUNTS
 
 ABSENT = "-"
 """What a cell without a value shows."""
 
-_PLAIN_NUMBERS = frozenset({"n_objects", "delta_obj"})
+HOLE = "failed"
+"""What the cell of a sequence shows on which the method failed."""
+
+_WITH_INTERVAL = frozenset({"JF_mean", "J_mean", "F_mean", "T_mean", "f_measure", "iou_mean"})
+"""Metrics whose interval is shown beside them."""
+
+LEGEND = (
+    "Values are percentages; ↑ higher is better, ↓ lower is better. **Best**, <u>second</u> of the methods "
+    "that have every sequence; baselines do not compete."
+)
 
 MINI_WARNING = (
     "Rendered miniature scenes in the layout of the data set: a test of the pipeline, "
@@ -24,7 +37,7 @@ def show(metric: str, value: float | None, *, sign: bool = False) -> str:
     """Format a metric value: fractions as percent with one decimal, counts as they are, ``-`` for None."""
     if value is None:
         return ABSENT
-    number = round(value if metric in _PLAIN_NUMBERS else 100 * value, 1) + 0.0
+    number = round(value if metric in COUNTS else 100 * value, 1) + 0.0
     return f"{number:+.1f}" if sign else f"{number:.1f}"
 
 
@@ -42,49 +55,90 @@ def board_title(board: Board) -> str:
 
 
 def coverage(board: Board, row: Row) -> str:
-    """Return how many sequences of the split were measured, e.g. ``"20/20"``."""
-    return f"{len(row.records)}/{board.expected}"
+    """Return how many sequences of the split were measured, e.g. ``"20/20"`` or ``"18/20, 2 failed"``."""
+    text = f"{len(row.records)}/{board.expected}"
+    return f"{text}, {len(row.failures)} {HOLE}" if row.failures else text
+
+
+def place(board: Board, row: Row, metric: str) -> Literal[1, 2] | None:
+    """Return whether a value, as shown, is the best or the second best of the methods to compare with.
+
+    Only methods that have every sequence compete, and no baselines: the best of two, the second of three.
+    """
+    value, rivals = row.values.get(metric), board.ranked(metric)
+    if len(rivals) < 2 or value is None or not board.competes(row):
+        return None
+    shown = list(dict.fromkeys(show(metric, rival) for rival in rivals))
+    if show(metric, value) == shown[0]:
+        return 1
+    return 2 if len(rivals) > 2 and show(metric, value) == shown[1] else None
 
 
 def is_best(board: Board, row: Row, metric: str) -> bool:
-    """Whether a value, as shown, is the best of at least two methods that have every sequence."""
-    best, value = board.best(metric), row.values.get(metric)
-    rivals = sum(board.complete(other) for other in board.rows)
-    if rivals < 2 or not board.complete(row) or best is None or value is None:
-        return False
-    return show(metric, value) == show(metric, best)
+    """Whether a value, as shown, is the best of at least two methods that compete."""
+    return place(board, row, metric) == 1
 
 
-def markdown(boards: Sequence[Board], title: str) -> str:
+def show_interval(row: Row, metric: str) -> str:
+    """Return the interval of a value, e.g. ``"[47.5, 59.6]"``; ``""`` where none is shown."""
+    found = row.intervals.get(metric)
+    if metric not in _WITH_INTERVAL or found is None or math.isnan(found.low):
+        return ""
+    return f"[{show(metric, found.low)}, {show(metric, found.high)}]"
+
+
+def markdown(boards: Sequence[Board], title: str, methods: Sequence[MethodStatus] = ()) -> str:
     """Return a whole leaderboard as Markdown.
+
+    Nothing of it depends on how fast a machine is: equal results give equal text.
 
     Args:
         boards: what to show, in order.
         title: first heading.
+        methods: how far the methods of this project have come.
     """
-    parts = [f"# {title}", "Values are percentages; ↑ higher is better, ↓ lower is better."]
+    parts = [f"# {title}", LEGEND]
     for board in boards:
         parts += _board_parts(board)
     if not boards:
         parts.append("Nothing has been measured yet.")
+    if methods:
+        parts += ["## Methods of this project", methods_table(methods)]
     return "\n\n".join(parts) + "\n"
 
 
 def overall_table(board: Board) -> str:
     """Return the table of data-set values, one row per method."""
-    header = ["method", *(f"{name} {arrow(name)}" for name in board.metrics), "frames/s", "sequences"]
+    header = ["method", "status", *(f"{name} {arrow(name)}" for name in board.metrics), "sequences"]
     published = any(row.comparisons for row in board.rows)
     if published:
         header += [f"published {board.metrics[0]}", "verdict"]
     body = []
     for row in board.rows:
-        cells = [row.name, *(_cell(board, row, name) for name in board.metrics)]
-        cells += [show_rate(row.frames_per_second), coverage(board, row)]
+        cells = [row.name, row.status.kind, *(_cell(board, row, name) for name in board.metrics)]
+        cells.append(coverage(board, row))
         if published:
-            cells += _published_cells(row.headline(board.metrics[0]))
+            cells += published_cells(row.headline(board.metrics[0]))
         body.append(cells)
-    right = len(board.metrics) + 2
-    return markdown_table(header, body, "l" + "r" * right + ("ll" if published else ""))
+    right = len(board.metrics) + 1
+    return markdown_table(header, body, "ll" + "r" * right + ("ll" if published else ""))
+
+
+def methods_table(methods: Sequence[MethodStatus]) -> str:
+    """Return how far each method has come, and what follows from what."""
+    body = [[each.name, each.size or ABSENT, each.status.kind, each.status.evidence] for each in methods]
+    return markdown_table(["method", "size", "status", "follows from"], body, "llll")
+
+
+def hole_lines(board: Board) -> list[str]:
+    """Return one line per method and error: where it failed, and why."""
+    lines = []
+    for row in board.rows:
+        errors: dict[str, list[str]] = {}
+        for sequence, error in sorted(row.failures.items()):
+            errors.setdefault(error, []).append(sequence)
+        lines += [f"{row.name} on {', '.join(where)}: {error}" for error, where in errors.items()]
+    return lines
 
 
 def published_table(board: Board) -> str:
@@ -116,14 +170,11 @@ def published_table(board: Board) -> str:
 
 
 def sequence_table(board: Board, metric: str) -> str:
-    """Return one metric of every sequence, one column per method."""
-    body = []
-    for name in board.sequences:
-        records = [row.records.get(name) for row in board.rows]
-        values = [None if record is None else record.values.get(metric) for record in records]
-        body.append([name, *(show(metric, value) for value in values)])
-    header = [f"{metric} {arrow(metric)}", *(row.name for row in board.rows)]
-    return markdown_table(header, body, "l" + "r" * len(board.rows))
+    """Return one metric of every sequence, one column per method measured here."""
+    rows = [row for row in board.rows if row.origin == "measured"]
+    body = [[name, *(_sequence_cell(row, name, metric) for row in rows)] for name in board.sequences]
+    header = [f"{metric} {arrow(metric)}", *(row.name for row in rows)]
+    return markdown_table(header, body, "l" + "r" * len(rows))
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
@@ -161,31 +212,66 @@ def remark_parts(item: Comparison) -> list[str]:
     return [text for text in (item.published.variant, item.published.note, item.verdict.reason) if text]
 
 
+def published_cells(item: Comparison | None) -> list[str]:
+    """Return the published number with its place, and the verdict; ``-`` where nothing was published."""
+    if item is None:
+        return [ABSENT, ABSENT]
+    return [f"{show(item.metric, item.published.value)} ({item.published.source})", item.verdict.kind]
+
+
+def statuses(board: Board) -> list[str]:
+    """Return what the statuses on a board mean, one line each."""
+    shown = {row.status.kind for row in board.rows}
+    return [f"{kind}: {meaning}" for kind, meaning in MEANING.items() if kind in shown]
+
+
+def protocol_notes(board: Board) -> list[str]:
+    """Return the footnotes of a board: its rules, and what its averages were taken over."""
+    rules = board.protocol
+    told = [
+        f"{rules.id}: {rules.title}; frames {rules.frames}, objects {rules.objects}, void {rules.void}, "
+        f"mean over {rules.average}. {rules.source}",
+        *board.notes,
+    ]
+    if any(show_interval(row, name) for row in board.rows for name in board.metrics):
+        told.append("[low, high]: 95 % bootstrap interval, sequences redrawn")
+    sources = dict.fromkeys(row.status.evidence for row in board.rows if row.origin == "reported")
+    told += [f"reported rows: {source}" for source in sources]
+    return told
+
+
 def _board_parts(board: Board) -> list[str]:
-    parts = [f"## {board_title(board)}"]
+    parts = [f"## {board_title(board)}, {board.protocol.id}"]
     if board.mini:
         parts.append(f"**{MINI_WARNING}**")
-    about = [f"* protocol: {board.protocol.id} ({board.protocol.title})"]
-    about += [f"* {name}: {value}" for name, value in facts(board)]
-    parts += ["\n".join(about), overall_table(board)]
-    if board.notes:
-        parts.append("\n".join(f"* {note}" for note in board.notes))
+    about = [f"* {name}: {value}" for name, value in facts(board)]
+    parts += ["\n".join(about)] if about else []
+    parts += [overall_table(board), _list([*protocol_notes(board), *statuses(board)])]
+    if holes := hole_lines(board):
+        parts += ["### Holes", _list(holes)]
     if any(row.comparisons for row in board.rows):
         parts += ["### Beside the published numbers", published_table(board)]
-    if board.metrics:
+    if board.metrics and any(row.origin == "measured" for row in board.rows):
         parts += ["### Per sequence", sequence_table(board, board.metrics[0])]
     return parts
 
 
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"* {line}" for line in lines)
+
+
 def _cell(board: Board, row: Row, metric: str) -> str:
     text = show(metric, row.values.get(metric))
-    return f"**{text}**" if is_best(board, row, metric) else text
+    rank = place(board, row, metric)
+    marked = f"**{text}**" if rank == 1 else f"<u>{text}</u>" if rank == 2 else text
+    return " ".join(part for part in (marked, show_interval(row, metric)) if part)
 
 
-def _published_cells(item: Comparison | None) -> list[str]:
-    if item is None:
-        return [ABSENT, ABSENT]
-    return [f"{show(item.metric, item.published.value)} ({item.published.source})", item.verdict.kind]
+def _sequence_cell(row: Row, sequence: str, metric: str) -> str:
+    if sequence in row.failures:
+        return HOLE
+    record = row.records.get(sequence)
+    return show(metric, None if record is None else record.values.get(metric))
 
 
 def _escape(cell: str) -> str:

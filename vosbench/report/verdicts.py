@@ -12,6 +12,9 @@ from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
 from vosbench.report.reported import Reported, packaged, read_yaml
 
+COUNTS = frozenset({"n_objects", "delta_obj"})
+"""Metrics that count objects; the others are fractions."""
+
 VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
 
 
@@ -40,12 +43,24 @@ class Tolerance:
     Attributes:
         reproduced: up to here a measured number reproduces the published one.
         close: up to here it is close; beyond, it differs.
-        moved: a measured number may move this far from the committed records before a check fails.
+        moved: a data-set value may move this far from the baseline before a check fails.
+        cell: the value of a single sequence may.
+        counted: values that count objects may, of a data set and of a sequence.
     """
 
     reproduced: float = 0.005
     close: float = 0.02
     moved: float = 0.005
+    cell: float = 0.02
+    counted: float = 0.5
+
+    def moved_by(self, metric: str) -> float:
+        """Return how far a data-set value may move."""
+        return self.counted if metric in COUNTS else self.moved
+
+    def cell_moved_by(self, metric: str) -> float:
+        """Return how far the value of a sequence may move."""
+        return self.counted if metric in COUNTS else self.cell
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""The commands of `vosbench leaderboard`, and what a change of weights or of a metric does to a check."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from vosbench.benchmark import trial
+from vosbench.benchmark.compare import compare
+from vosbench.cli import main
+from vosbench.models import zoo
+from vosbench.tensor_files import sha256
+
+
+@pytest.fixture
+def vosbench(monkeypatch, capsys):
+    """Runs a command line; returns its status and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vosbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return stopped.value.code, printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture
+def root(make_davis, tmp_path):
+    return make_davis(tmp_path / "data", {"blackswan": 4, "dog": 4})
+
+
+@pytest.fixture
+def measured(root, tmp_path):
+    """Measures MP-Net and a baseline into a folder; returns the folder of records."""
+
+    def run(name, **options):
+        models = ["centre_box", "mpnet"]
+        compare(
+            models=models, datasets=["davis16"], data_root=root, out=tmp_path / name, workers=1, **options
+        )
+        return tmp_path / name / "records"
+
+    return run
+
+
+@pytest.fixture
+def baseline(measured, vosbench, tmp_path):
+    path = tmp_path / "baseline.json"
+    assert vosbench("leaderboard", "baseline", measured("before"), "--out", path)[0] == 0
+    return path
+
+
+def check(vosbench, records, baseline, *more):
+    return vosbench("leaderboard", "check", "--records", records, "--baseline", baseline, *more)
+
+
+def test_measuring_again_finds_nothing(vosbench, measured, baseline):
+    status, printed = check(vosbench, measured("again"), baseline, "--whole")
+    assert (status, printed) == (0, "check: no findings\n")
+
+
+def test_other_weights_of_one_method_turn_the_check_red_and_name_its_cells(
+    vosbench, measured, baseline, other_weights
+):
+    before, after = other_weights
+    status, printed = check(vosbench, measured("changed"), baseline)
+    assert status == 1
+    moved = [line for line in printed.splitlines() if line.startswith("moved: ")]
+    assert all(line.startswith("moved: mpnet (tiny) on DAVIS 2016 (davis16, val) under ") for line in moved)
+    (line,) = [line for line in moved if "davis16-unsupervised" in line and "J_mean was" in line]
+    assert "blackswan" in line
+    assert "dog" in line
+    assert f"changed since: weights {before[:12]} became {after[:12]}" in line
+
+
+@pytest.fixture
+def other_weights(baseline, monkeypatch, tmp_path):
+    """A zoo whose MP-Net ends in the opposite sign, after the baseline was measured; both hashes."""
+    weights = tmp_path / "zoo" / "mpnet-tiny.safetensors"
+    weights.parent.mkdir()
+    shipped = zoo.WEIGHTS / weights.name
+    state, described = zoo.read_state(shipped)
+    for name in list(state)[-2:]:
+        state[name] = -state[name]
+    save_file(state, weights, metadata={"vosbench": json.dumps(described)})
+    provenance = json.loads(shipped.with_suffix(".json").read_text())
+    weights.with_suffix(".json").write_text(json.dumps(provenance | {"sha256": sha256(weights)}))
+    monkeypatch.setattr(zoo, "WEIGHTS", weights.parent)
+    # a process loads a method once
+    trial._load.cache_clear()
+    yield provenance["sha256"], sha256(weights)
+    trial._load.cache_clear()
+
+
+def test_a_changed_switch_is_named_as_the_cause(vosbench, measured, baseline):
+    status, printed = check(vosbench, measured("changed", settings={"threshold": 0.02}), baseline)
+    assert status == 1
+    assert "moved: mpnet (tiny)" in printed
+    assert "changed since: switches" in printed
+    assert "centre_box" not in printed
+
+
+def test_a_changed_value_in_a_baseline_names_its_method_metric_and_sequence(vosbench, measured, baseline):
+    content = json.loads(baseline.read_text())
+    row = next(row for row in content["rows"] if row["model"] == "centre_box")
+    row["sequences"]["dog"]["values"]["F_mean"] += 0.5
+    baseline.write_text(json.dumps(content))
+    status, printed = check(vosbench, measured("again"), baseline)
+    assert status == 1
+    (line,) = [line for line in printed.splitlines() if line.startswith("moved: ")]
+    assert line.startswith(f"moved: centre_box on DAVIS 2016 (davis16, val) under {row['protocol']}")
+    assert "F_mean was" in line
+    assert "(dog " in line
+
+
+def test_the_tolerance_decides_what_moved(vosbench, measured, baseline):
+    content = json.loads(baseline.read_text())
+    row = next(row for row in content["rows"] if row["model"] == "centre_box")
+    row["sequences"]["dog"]["values"]["F_mean"] += 0.05
+    baseline.write_text(json.dumps(content))
+    records = measured("again")
+    assert check(vosbench, records, baseline)[0] == 1
+    assert check(vosbench, records, baseline, "--tolerance", "0.03")[0] == 0
+
+
+def test_masks_of_others_become_a_row_through_the_command(vosbench, root, write_results, tmp_path):
+    results = write_results(tmp_path / "theirs", root, shift=1)
+    bibtex = tmp_path / "doe.bib"
+    bibtex.write_text("@misc{doe2020, title = {Shift}}")
+    records = tmp_path / "records"
+    add = ["leaderboard", "add", results, "--method", "Shift", "--data-root", root, "--records", records]
+    status, printed = vosbench(*add, "--bibtex", bibtex, "--year", 2020, "--workers", 1)
+    assert status == 0, printed
+    assert "2 records under" in printed
+    told = json.loads((records / "davis16/davis16-unsupervised/Shift/dog.json").read_text())["provenance"]
+    assert told["command"].startswith("vosbench leaderboard add")
+    assert told["paper"] == {"year": 2020, "bibtex": bibtex.read_text()}
+    status, printed = vosbench(*add, "--workers", 1)
+    assert status == 2
+    assert "give --replace" in printed
+    out = tmp_path / "tables"
+    status, printed = vosbench("leaderboard", "build", "--records", records, "--out", out)
+    names = ["leaderboard.md", "leaderboard.html", "leaderboard.tex", "references.bib"]
+    assert [Path(line).name for line in printed.splitlines()] == names
+    status, printed = vosbench("leaderboard", "check", "--records", records, "--tables", out)
+    assert (status, printed) == (0, "check: no findings\n")
