@@ -29,6 +29,7 @@ PROJECT = "vosbench"
 
 _WIDTH = 320
 """Pixels a panel of a sheet is wide."""
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 Cell = str | float | int | None
 
@@ -51,8 +52,8 @@ class Scene:
 class Log(Protocol):
     """Takes what is worth looking at."""
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int = 0) -> None:
-        """Keep scenes, again at every step; the scenes of a title have the same masks."""
+    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
+        """Keep scenes, of every step if there are any; the scenes of a title have the same masks."""
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Keep a table."""
@@ -130,22 +131,22 @@ def _panel(caption: str, picture: Frame) -> Frame:
     height = max(1, round(picture.shape[0] * _WIDTH / picture.shape[1]))
     way = cv2.INTER_AREA if picture.shape[1] > _WIDTH else cv2.INTER_NEAREST
     panel: Frame = cv2.resize(picture, (_WIDTH, height), interpolation=way).astype(np.uint8)
-    # light letters with a dark edge are readable on anything
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(panel, caption, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
+    (wide, high), below = cv2.getTextSize(caption, _FONT, 0.5, 1)
+    panel[: high + below + 4, : wide + 8] //= 4
+    cv2.putText(panel, caption, (4, high + 2), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
     return panel
 
 
 class FolderLog:
-    """Files: ``TITLE.csv`` of tables and curves, ``pictures/TITLE-STEP.png``."""
+    """Files: ``TITLE.csv`` of tables and curves, ``TITLE.png`` or ``TITLE-STEP.png`` of pictures."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int = 0) -> None:
+    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
         """Write a sheet."""
         if scenes:
-            file = self._folder / "pictures" / f"{title}-{step:06d}.png"
+            file = self._folder / (f"{title}.png" if step is None else f"{title}-{step:06d}.png")
             file.parent.mkdir(parents=True, exist_ok=True)
             write_frame(file, sheet(scenes))
 
@@ -169,7 +170,7 @@ class TensorBoardLog:
     def __init__(self, writer: SummaryWriter) -> None:
         self._writer: Any = writer
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int = 0) -> None:
+    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
         """Add a sheet as an image."""
         if scenes:
             self._writer.add_image(title, sheet(scenes), step, dataformats="HWC")
@@ -197,7 +198,7 @@ class WandbLog:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int = 0) -> None:
+    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
         """Log a picture per scene; the step is that of training, ``trainer/global_step``."""
         import wandb
 
@@ -209,7 +210,7 @@ class WandbLog:
             )
             for scene in scenes
         ]
-        self._run.log({title: images, "trainer/global_step": step})
+        self._run.log({title: images} | ({} if step is None else {"trainer/global_step": step}))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Log a table."""

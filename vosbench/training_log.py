@@ -101,7 +101,7 @@ class TrainingLog(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the scenes."""
         if self._scenes:
-            self._log.pictures("val", self._scenes, trainer.global_step)
+            self._log.pictures("pictures/val", self._scenes, trainer.global_step)
             self._scenes = []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
