@@ -178,7 +178,7 @@ def test_what_needs_a_script_is_hidden_without_one(make_record):
     page = Page(html(make_boards([make_record()]), "T"))
     hidden = [name for name, attrs in page.tags if "hidden" in attrs]
     assert {"form", "button", "details"} <= set(hidden)
-    assert page.all("noscript")
+    assert {"class": "warning unscripted"} in page.all("p")
 
 
 def test_equal_records_give_an_equal_page(val_records):

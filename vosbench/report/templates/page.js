@@ -28,7 +28,7 @@ for (const table of document.querySelectorAll("table.cells")) {
   makeGrid(table, (cell) => ACTIONS[table.dataset.kind](cell, section, data.boards[boardOf(section)]));
 }
 
-for (const item of document.querySelectorAll(".scripted")) item.hidden = false;
+for (const item of document.querySelectorAll(".scripted, .unscripted")) item.hidden = !item.hidden;
 
 startFilters();
 

@@ -1,12 +1,12 @@
 // The record behind a number, in a dialog.
 const isPlain = (value) => value === null || typeof value !== "object";
 
-// [key, text] of a value of the provenance, nested mappings as key.key
+// [key, text] of a value of the provenance, of nested mappings one for each
 const facts = (value, prefix = "") => {
   if (value === null) return [];
   if (isPlain(value)) return [[prefix, String(value)]];
   if (Array.isArray(value)) return value.length ? [[prefix, value.map((item) => (isPlain(item) ? String(item) : JSON.stringify(item))).join(" ")]] : [];
-  return Object.entries(value).flatMap(([key, item]) => facts(item, prefix ? `${prefix} › ${key}` : key.replaceAll("_", " ")));
+  return Object.entries(value).flatMap(([key, item]) => facts(item, prefix ? `${prefix}: ${key}` : key.replaceAll("_", " ")));
 };
 
 const factList = (pairs) => element("dl", { className: "provenance" }, ...pairs.map(([key, text]) =>
