@@ -42,6 +42,7 @@ from vosbench.models.layers.preprocessing import CONVENTIONS, Convention, normal
 from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
 from vosbench.models.schedule import ParameterGroup, build_optimizer
 from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.validated import Validated
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
 NORMS = ("frozen", "trained")
@@ -229,13 +230,19 @@ class FusionSeg(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
         """Log the intersection over union of the foreground, the mean over frames that have masks."""
         probability = self._logits(batch, grid=False).float().softmax(dim=1)[:, 1]
         target = _merged(batch["masks"])
         seen = (target != VOID).flatten(1).any(dim=1)
-        iou = frame_iou(probability[seen] > self.threshold, target[seen])
+        predicted = probability[seen] > self.threshold
+        iou = frame_iou(predicted, target[seen])
         self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
+        return {
+            "frames": batch["frames"].flatten(0, 1)[seen],
+            "predicted": predicted,
+            "target": target[seen],
+        }
 
     def _logits(self, batch: dict[str, Tensor], *, grid: bool) -> Tensor:
         """Return (B * T, 2, H, W) logits of what the stage trains; of a stream at an eighth, if wanted."""

@@ -44,6 +44,7 @@ from vosbench.models.mpnet.network import SMALLEST_SIDE
 from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
 from vosbench.models.schedule import build_optimizer
 from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.validated import Validated
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
 PRETRAINS = ("voc", "imagenet")
@@ -226,7 +227,7 @@ class LVO(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
         """Log the intersection over union at the size of the masks.
 
         Of the foreground, the mean over frames; in stage ``appearance`` the mean over classes.
@@ -234,12 +235,19 @@ class LVO(pl.LightningModule):
         scores, target = self._scores(batch)
         probability = enlarge(scores.float().softmax(dim=1), target.shape[-2:])
         if self.stage_name == "appearance":
-            self.class_iou(probability.argmax(dim=1), target.long())
+            predicted = probability.argmax(dim=1)
+            self.class_iou(predicted, target.long())
             self.log("val/iou", self.class_iou, prog_bar=True, on_epoch=True, batch_size=len(target))
-            return
+            return {"frames": batch["frames"].flatten(0, 1), "predicted": predicted, "target": target}
         seen = (target != VOID).flatten(1).any(dim=1)
-        iou = frame_iou(probability[seen, 1] > self.threshold, target[seen])
+        predicted = probability[seen, 1] > self.threshold
+        iou = frame_iou(predicted, target[seen])
         self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
+        return {
+            "frames": batch["frames"].flatten(0, 1)[seen],
+            "predicted": predicted,
+            "target": target[seen],
+        }
 
     def _scores(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return (B * T, classes, h, w) scores and (B * T, H, W) uint8 classes, 255 void."""

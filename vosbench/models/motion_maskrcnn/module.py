@@ -46,6 +46,7 @@ from vosbench.models.motion_maskrcnn.weights import (
 )
 from vosbench.models.pixelwise import frame_iou
 from vosbench.models.schedule import build_optimizer
+from vosbench.models.validated import Validated
 
 _ROUTES: Mapping[str, Route] = {"A": "appearance", "M1": "motion", "M2": "motion"}
 
@@ -226,16 +227,26 @@ class MotionMaskRCNN(pl.LightningModule):
         self.log("train/loss", total, prog_bar=True, batch_size=len(known))
         return total
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Validated:
         """Log the intersection over union of all that is detected and all that is labelled."""
-        pictures, targets = self._pictures(batch)
-        for picture, target in zip(pictures, targets, strict=True):
+        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        for frame, picture, target in zip(self._frames(batch), *self._pictures(batch), strict=True):
             if not target["labelled"]:
                 continue
             found = self.network([picture], self.route, self.hparams["score_threshold"])[0]
             detected = (found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0)
-            iou = frame_iou(detected[None], target["masks"].any(dim=0)[None].to(torch.uint8))
+            labelled = target["masks"].any(dim=0).to(torch.uint8)
+            iou = frame_iou(detected[None], labelled[None])
             self.log("val/iou", iou[0], prog_bar=True, on_epoch=True, sync_dist=True, batch_size=1)
+            seen.append((frame, detected, labelled))
+        frames, predicted, known = zip(*seen, strict=True) if seen else ((), (), ())
+        return {"frames": frames, "predicted": predicted, "target": known}
+
+    def _frames(self, batch: dict[str, Any]) -> list[Tensor]:
+        """Return the frames of which `_pictures` makes pictures."""
+        clips = batch["frames"]
+        fields = batch["flow"] if self.needs_flow else clips
+        return [frame for clip, known in zip(clips, fields, strict=True) for frame in clip[: len(known)]]
 
     def _pictures(self, batch: dict[str, Any]) -> tuple[list[Tensor], Targets]:
         """Return what the stage's network sees of each frame, and its targets."""

@@ -24,6 +24,7 @@ from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
 from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
 from vosbench.models.schedule import build_optimizer
 from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.validated import Validated
 
 CHANNELS = {"rgb": 3, "rgb_pair": 6, "flow": 2, "angle_field": 2, "rgb_angle": 5}
 WIDTH = {"full": 64, "tiny": 16}
@@ -160,13 +161,15 @@ class MPNet(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
         """Log the intersection over union of each frame at the size of its mask."""
         target = batch["masks"][:, 0]
         logits = self(batch["frames"], _first_field(batch))
         probability = enlarge(logits.float().sigmoid(), target.shape[-2:])[:, 0]
-        iou = frame_iou(probability > self.threshold, target)
+        predicted = probability > self.threshold
+        iou = frame_iou(predicted, target)
         self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(target))
+        return {"frames": batch["frames"][:, 0], "predicted": predicted, "target": target}
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Segment frame by frame; the last frame, which has no successor, keeps the mask before it.

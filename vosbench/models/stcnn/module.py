@@ -346,7 +346,7 @@ class STCNN(pl.LightningModule):
         maps = self.network.segment(normalise(frames, "torchvision"))
         return [enlarge(each, frames.shape[-2:]) for each in maps]
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Mapping[str, Any]:
         """Log the intersection over union of the last frames, the mean over those that have masks.
 
         Raises:
@@ -354,12 +354,13 @@ class STCNN(pl.LightningModule):
         """
         if self.stage_name == "temporal":
             raise InputError("stcnn: stage temporal has nothing to validate, write data.val_split=null")
-        spatial = self.stage_name == "spatial"
-        logits = self._spatial_logits(batch) if spatial else self(batch["frames"]).logits
+        logits = self._spatial_logits(batch) if self.stage_name == "spatial" else self(batch["frames"]).logits
         target = merged(batch["masks"][:, -1])
         seen = (target != VOID).flatten(1).any(dim=1)
-        iou = frame_iou(logits[-1][seen, 0].sigmoid() > self.threshold, target[seen])
+        predicted = logits[-1][seen, 0].sigmoid() > self.threshold
+        iou = frame_iou(predicted, target[seen])
         self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
+        return {"frames": batch["frames"][seen, -1], "predicted": predicted, "target": target[seen]}
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Learn each object of the first mask, then find it frame by frame.
