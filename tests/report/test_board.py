@@ -100,6 +100,13 @@ def test_the_headline_is_the_published_number_of_the_same_split(val_records, mak
     (board,) = make_boards(val_records, [other, make_reported(0.6)])
     assert board.rows[0].headline("J_mean").published.value == 0.6
     assert board.rows[0].headline("F_mean") is None
+    assert board.headline(board.rows[0]).published.value == 0.6
+
+
+def test_the_headline_is_of_the_first_column_with_a_published_number(val_records, make_reported):
+    (board,) = make_boards(val_records, [make_reported(0.3, metric="T_mean")])
+    assert board.metrics[0] == "J_mean"
+    assert board.headline(board.rows[0]).metric == "T_mean"
 
 
 def test_a_mean_over_objects_weighs_sequences_by_their_objects(make_record):

@@ -67,7 +67,7 @@ def test_rows_cite_their_papers(make_record):
 
 def test_a_reason_for_a_difference_is_a_footnote(val_records, make_reported):
     text = tables(val_records, reported=[make_reported(0.7, split="trainval")])
-    assert r"70.0 (Doe et al., table 3) & not comparable\textsuperscript{1} \\" in text
+    assert r"J\_mean 70.0 (Doe et al., table 3) & not comparable\textsuperscript{1} \\" in text
     assert r"\textsuperscript{1} published on trainval, measured on val" in text
 
 

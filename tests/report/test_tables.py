@@ -150,8 +150,8 @@ def test_a_method_without_rivals_is_not_the_best(make_record):
 def test_a_published_number_comes_with_its_place_and_verdict(val_records, make_reported):
     table = overall_table(make_boards(val_records, [make_reported(0.61)])[0])
     header, _, row = table.splitlines()
-    assert header.endswith("| published J_mean           | verdict |")
-    assert row.endswith("| 61.0 (Doe et al., table 3) | close   |")
+    assert header.endswith("| published                         | verdict |")
+    assert row.endswith("| J_mean 61.0 (Doe et al., table 3) | close   |")
 
 
 def test_remarks_are_numbered_below_the_published_table(val_records, make_reported):

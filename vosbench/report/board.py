@@ -136,6 +136,10 @@ class Board:
         """Whether `row` has every sequence."""
         return len(row.records) == self.expected
 
+    def headline(self, row: Row) -> Comparison | None:
+        """Return the published number to show beside a row: of the first column that has one."""
+        return next((found for name in self.metrics if (found := row.headline(name))), None)
+
     def competes(self, row: Row) -> bool:
         """Whether `row` can be the best: it has every sequence and is no baseline."""
         return self.complete(row) and row.status.kind != "baseline"
@@ -308,7 +312,7 @@ def _judged(row: Row, board: Board, context: _Context) -> Row:
     """Set a row beside the published numbers and say how far its method has come."""
     if not board.mini and row.origin == "measured":
         row = replace(row, comparisons=_compare(row, board, context))
-    own = next((item for item in row.comparisons if item.metric in board.metrics[:1]), None)
+    own = board.headline(row)
     reproduced = own is not None and own.published.own and own.verdict.kind == "reproduced"
     return replace(row, status=status_of(row.records.values(), context.zoo, reproduced))
 

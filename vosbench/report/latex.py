@@ -101,7 +101,7 @@ def _row(
     cells = [name, row.status.kind, *(_cell(board, row, metric) for metric in board.metrics)]
     cells.append(escape(coverage(board, row)))
     if published:
-        cells += _published(row.headline(board.metrics[0]), remarks)
+        cells += _published(board.headline(row), remarks)
     return cells
 
 
@@ -117,7 +117,7 @@ def _published(item: Comparison | None, remarks: dict[str, int]) -> list[str]:
     if item is None:
         return [ABSENT, ABSENT]
     verdict: str = item.verdict.kind
-    number = f"{show(item.metric, item.published.value)} ({escape(item.published.source)})"
+    number = escape(f"{item.metric} {show(item.metric, item.published.value)} ({item.published.source})")
     if item.verdict.reason:
         mark = remarks.setdefault(item.verdict.reason, len(remarks) + 1)
         verdict += rf"\textsuperscript{{{mark}}}"

@@ -81,6 +81,7 @@ PUBLISHED_NAMES: dict[str, PublishedName] = {
         },
     ),
     "fusionseg": PublishedName("FusionSeg-Joint", {}),
+    "motion_maskrcnn": PublishedName("Motion Mask R-CNN", {}),
     "flow_saliency": PublishedName("Flow-Sal", {}),
     "flow_threshold": PublishedName("Flow-Th", {}),
 }

@@ -28,7 +28,7 @@ MEANING: dict[StatusKind, str] = {
     "smoke-trained": "weights trained on rendered miniature scenes",
     "trained": "weights trained on real data",
     "parity": "the authors' own weights, imported with every tensor accounted for",
-    "matches paper": "reproduces the first number of its own paper on the whole split",
+    "matches paper": "reproduces the number of its own paper on the whole split",
 }
 """What each status says, in their order."""
 
@@ -73,7 +73,7 @@ def status_of(records: Collection[Record], zoo: Training, reproduced: bool = Fal
     Args:
         records: those of the row.
         zoo: the weights whose training is known.
-        reproduced: whether the row's first value reproduces its own paper's, on the whole split.
+        reproduced: whether the row reproduces the number of its own paper, on the whole split.
     """
     told = [record.provenance for record in records]
     reported = next((item[REPORTED] for item in told if REPORTED in item), None)

@@ -112,13 +112,13 @@ def overall_table(board: Board) -> str:
     header = ["method", "status", *(f"{name} {arrow(name)}" for name in board.metrics), "sequences"]
     published = any(row.comparisons for row in board.rows)
     if published:
-        header += [f"published {board.metrics[0]}", "verdict"]
+        header += ["published", "verdict"]
     body = []
     for row in board.rows:
         cells = [row.name, row.status.kind, *(_cell(board, row, name) for name in board.metrics)]
         cells.append(coverage(board, row))
         if published:
-            cells += published_cells(row.headline(board.metrics[0]))
+            cells += published_cells(board.headline(row))
         body.append(cells)
     right = len(board.metrics) + 1
     return markdown_table(header, body, "ll" + "r" * right + ("ll" if published else ""))
@@ -216,7 +216,8 @@ def published_cells(item: Comparison | None) -> list[str]:
     """Return the published number with its place, and the verdict; ``-`` where nothing was published."""
     if item is None:
         return [ABSENT, ABSENT]
-    return [f"{show(item.metric, item.published.value)} ({item.published.source})", item.verdict.kind]
+    number = f"{item.metric} {show(item.metric, item.published.value)}"
+    return [f"{number} ({item.published.source})", item.verdict.kind]
 
 
 def statuses(board: Board) -> list[str]:
