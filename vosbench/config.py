@@ -20,8 +20,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vosbench.errors import InputError, unknown_name
+from vosbench.models.plugins import config_folders
 
 GROUPS = ("model", "recipe", "data")
+
+CONFIGS = Path(str(files("vosbench") / "configs"))
 
 
 @dataclass
@@ -221,14 +224,14 @@ def compose_fit(overrides: list[str]) -> FitConfig:
 
 
 def load_stage(recipe: str, name: str) -> StageConfig:
-    """Return stage `name` of the packaged recipe `recipe`.
+    """Return stage `name` of the recipe `recipe`, of vosbench or of a package with methods.
 
     Raises:
         InputError: there is no such recipe or stage.
     """
     if recipe not in group_options("recipe"):
         raise unknown_name("recipe", recipe, group_options("recipe"))
-    path = files("vosbench") / "configs" / "recipe" / f"{recipe}.yaml"
+    path = _options("recipe")[recipe]
     stages: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")))  # type: ignore[assignment]
     if name not in stages:
         raise unknown_name(f"stage of {recipe}", name, stages)
@@ -239,8 +242,13 @@ def load_stage(recipe: str, name: str) -> StageConfig:
 
 def group_options(group: str) -> list[str]:
     """Return the options of a configuration group, e.g. of ``"data"``."""
-    folder = files("vosbench") / "configs" / group
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir())
+    return sorted(_options(group))
+
+
+def _options(group: str) -> dict[str, Path]:
+    """Return name -> file; what is vosbench's own comes before what other packages call so."""
+    folders = [folder / group for folder in reversed([CONFIGS, *config_folders()])]
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
 
 
 def _parse(overrides: list[str]) -> list[Override]:
@@ -283,9 +291,10 @@ def _trainer_arguments() -> set[str]:
 
 
 def _compose(overrides: list[str]) -> Any:
-    folder = Path(str(files("vosbench") / "configs"))
-    with initialize_config_dir(str(folder), version_base="1.3"):
-        return compose("fit", overrides=overrides)
+    others = [f"file://{folder}" for folder in config_folders()]
+    search = [f"hydra.searchpath=[{','.join(others)}]"] if others else []
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("fit", overrides=[*search, *overrides])
 
 
 def _leaf_keys(config: Any, prefix: str = "") -> list[str]:

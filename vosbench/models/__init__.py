@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vosbench.errors import unknown_name
+from vosbench.errors import InputError, unknown_name
+from vosbench.models.plugins import Plugin, installed
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
@@ -28,7 +31,7 @@ def build(name: str, size: str = "full", **variant: Any) -> LightningModule:
     """Build a network with random weights.
 
     Args:
-        name: one of `METHODS`.
+        name: one of `METHODS`, or a network of another package (`vosbench.models.plugins`).
         size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
         variant: the ablation switches of the method; its README lists them.
 
@@ -36,6 +39,8 @@ def build(name: str, size: str = "full", **variant: Any) -> LightningModule:
         InputError: unknown name, size or switch, or a value the switch does not take.
     """
     network = method_class(name)
+    if not is_network(network):
+        raise InputError(f"{name} has no weights: there is nothing to build or train")
     if size not in SIZES:
         raise unknown_name("size", size, SIZES)
     keys = set(inspect.signature(network.__init__).parameters) - {"self", "size"}
@@ -46,16 +51,37 @@ def build(name: str, size: str = "full", **variant: Any) -> LightningModule:
 
 
 def method_class(name: str) -> type[LightningModule]:
-    """Import the class of network `name`.
+    """Import the class of network `name`, or of a method of another package.
 
     Raises:
-        InputError: unknown name.
+        InputError: unknown name, or what another package calls so cannot be loaded.
     """
-    if name not in METHODS:
-        raise unknown_name("model", name, METHODS)
-    module, attribute = METHODS[name].split(":")
-    found: type[LightningModule] = getattr(import_module(module), attribute)
-    return found
+    if name in METHODS:
+        module, attribute = METHODS[name].split(":")
+        found: type[LightningModule] = getattr(import_module(module), attribute)
+        return found
+    others = other_methods()
+    if name not in others:
+        raise unknown_name("model", name, [*METHODS, *others])
+    return others[name].load()
 
 
-__all__ = ["METHODS", "SIZES", "build", "method_class"]
+def other_methods() -> Mapping[str, Plugin]:
+    """Return name -> method of other packages.
+
+    Raises:
+        InputError: two methods have one name.
+    """
+    from vosbench.models.baselines import BASELINES
+
+    return installed(taken=(*METHODS, *BASELINES))
+
+
+def is_network(found: type) -> bool:
+    """Return whether a method is a network, which has weights."""
+    # whoever made a network has imported torch
+    torch = sys.modules.get("torch")
+    return torch is not None and issubclass(found, torch.nn.Module)
+
+
+__all__ = ["METHODS", "SIZES", "build", "is_network", "method_class", "other_methods"]

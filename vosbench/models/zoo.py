@@ -6,6 +6,7 @@ import inspect
 import json
 import pickle
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +15,7 @@ import yaml
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import atomic_path, write_text
-from vosbench.models import METHODS, SIZES, build, method_class
+from vosbench.models import METHODS, SIZES, build, is_network, method_class, other_methods
 from vosbench.tensor_files import sha256
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def method_names() -> tuple[str, ...]:
     """Return the names of everything that `load_method` may load: baselines, networks, plug-ins."""
     from vosbench.models.baselines import BASELINES
 
-    return (*sorted(BASELINES), *sorted(METHODS))
+    return (*sorted(BASELINES), *sorted(METHODS), *other_methods())
 
 
 def load_method(
@@ -59,8 +60,8 @@ def load_method(
     """
     from vosbench.models.baselines import BASELINES
 
-    if name not in METHODS and name not in BASELINES:
-        raise unknown_name("model", name, (*BASELINES, *METHODS))
+    if name not in method_names():
+        raise unknown_name("model", name, method_names())
     if size is not None and size not in SIZES:
         raise unknown_name("size", size, SIZES)
     changed = dict(settings or {})
@@ -70,6 +71,9 @@ def load_method(
         if changed:
             raise InputError(f"{name} is a baseline: it has no switch '{next(iter(changed))}'")
         return BASELINES[name](), {"weights": "none"}
+    found = method_class(name)
+    if not is_network(found):
+        return _without_weights(name, found, checkpoint, changed)
     path = checkpoint or _zoo_file(name, size)
     provenance = {} if checkpoint else _zoo_provenance(path)
     state, described = read_state(path)
@@ -88,9 +92,28 @@ def load_method(
     return cast("Method", module), provenance | described | {"weights": path.name, "sha256": sha256(path)}
 
 
+def _without_weights(
+    name: str, found: type[Any], checkpoint: Path | None, changed: Mapping[str, Any]
+) -> tuple[Method, dict[str, Any]]:
+    """Build a method of another package that learns nothing; its version stands for weights."""
+    if checkpoint is not None:
+        raise InputError(f"{name} has no weights: leave the checkpoint out")
+    for switch in changed:
+        if not accepts(name, switch):
+            raise unknown_name(f"switch of {name}", switch, inspect.signature(found).parameters)
+    from vosbench.models.base import Method
+
+    package = other_methods()[name].package
+    method = found(**changed)
+    if not isinstance(method, Method):
+        raise InputError(f"{name} of the package {package} lacks task or needs_flow; see {Method.__module__}")
+    described: dict[str, Any] = {"weights": "none", "package": f"{package} {metadata.version(package)}"}
+    return method, described | ({"variant": dict(changed)} if changed else {})
+
+
 def accepts(name: str, switch: str) -> bool:
     """Return whether a method has a switch that `load_method` may change: an argument of its class."""
-    if name not in METHODS:
+    if name not in METHODS and name not in other_methods():
         return False
     return switch in set(inspect.signature(method_class(name).__init__).parameters) - {"self", "size"}
 
@@ -250,8 +273,11 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _zoo_file(name: str, size: str | None) -> Path:
+    folder = WEIGHTS
+    if name in other_methods():
+        folder = (other_methods()[name].folder or folder) / "weights"
     for candidate in (size,) if size else SIZES:
-        path = WEIGHTS / f"{name}-{candidate}.safetensors"
+        path = folder / f"{name}-{candidate}.safetensors"
         if path.is_file():
             return path
     wanted = f"{name} ({size})" if size else name

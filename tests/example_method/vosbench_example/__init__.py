@@ -1,0 +1,1 @@
+"""Methods that vosbench finds by the entry points of this package."""

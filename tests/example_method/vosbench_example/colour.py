@@ -1,0 +1,84 @@
+"""A network: as small as one can be, with everything that training and inference ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vosbench.config import StageConfig, load_stage
+from vosbench.data.video import IdMap, Segmentation, Video
+from vosbench.models.base import Size, Task
+from vosbench.models.pixelwise import frame_iou, mean_over_known
+from vosbench.models.schedule import build_optimizer
+
+CHANNELS = {"full": 16, "tiny": 4}
+
+
+class Colour(pl.LightningModule):
+    """Tells objects by their colour.
+
+    Args:
+        size: ``"full"``, or ``"tiny"`` with fewer channels.
+        threshold: probability above which a pixel is of an object.
+    """
+
+    task: Task = "unsupervised"
+    needs_flow = False
+    stages = ("A",)
+
+    def __init__(self, size: Size = "full", threshold: float = 0.5) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.threshold = threshold
+        self.stage: StageConfig | None = None
+        channels = CHANNELS[size]
+        self.network = nn.Sequential(nn.Conv2d(3, channels, 1), nn.ReLU(), nn.Conv2d(channels, 1, 1))
+
+    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
+        """Choose the settings of training; those of the recipe by default."""
+        self.stage = settings or load_stage("colour", name)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and schedule of the stage."""
+        stage = self.stage or load_stage("colour", self.stages[0])
+        steps = int(self.trainer.estimated_stepping_batches)
+        return build_optimizer(self.parameters(), stage.optimizer, stage.schedule, steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write into the checkpoint which network it is of."""
+        variant = {"threshold": self.threshold}
+        checkpoint["vosbench"] = {"name": "colour", "size": self.hparams["size"], "variant": variant}
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return logits, (B, H, W), of RGB frames, (B, 3, H, W) in 0..255."""
+        logits: Tensor = self.network(frames.float() / 255)[:, 0]
+        return logits
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the mean binary cross-entropy of the first frame of each clip, void pixels left out."""
+        target = batch["masks"][:, 0]
+        logits = self(batch["frames"][:, 0])
+        losses = F.binary_cross_entropy_with_logits(logits, (target > 0).float(), reduction="none")
+        return mean_over_known(losses, target)
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log the intersection over union, which chooses the best weights."""
+        target = batch["masks"][:, 0]
+        found = self(batch["frames"][:, 0]).sigmoid() > self.threshold
+        self.log("val/iou", frame_iou(found, target).mean(), batch_size=len(target))
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Segment every frame by itself."""
+        return Segmentation(self._masks(video), len(video))
+
+    @torch.inference_mode()
+    def _masks(self, video: Video) -> Iterator[IdMap]:
+        for frame in video.frames:
+            logits = self(torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].to(self.device))
+            yield (logits[0].sigmoid() > self.threshold).cpu().numpy().astype(np.uint8)
