@@ -130,12 +130,12 @@ def test_a_network_goes_through_all_stages(tmp_path):
     run = fit(arguments)
     before, said = read_state(run / "coco/checkpoints/last.ckpt")
     after, last = read_state(run / "vos/checkpoints/last.ckpt")
-    assert (said["variant"]["ids"], last["variant"]["ids"]) == (80, 100)
+    assert (said["variant"]["ids"], last["variant"]["ids"]) == (80, 200)
     assert (said["variant"]["shortcut"], last["variant"]["shortcut"]) == (False, True)
     for key, value in before.items():
         frozen = key.startswith("network.backbone.")
         assert frozen == (after[key].shape == value.shape and torch.equal(after[key], value)), key
-    assert len(after[LAST]) == 101
+    assert len(after[LAST]) == 201
     method, _ = load_method(
         "lip", checkpoint=run / "vos/checkpoints/best.ckpt", settings={"online_iterations": 2}
     )

@@ -41,7 +41,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "id_tuning_lr": 0.002,
     },
     "tiny": {
-        "vos_ids": 100,
+        "vos_ids": 200,
         "train_sides": (112, 128, 144),
         "test_side": 128,
         "online_iterations": 100,

@@ -52,7 +52,7 @@ class LIP(pl.LightningModule):
         recurrence: frames that a gradient passes together in stage ``vos``; None: all of a clip.
         ids: rows of the last layer of ids, without background; None: 80, the classes of COCO. Checkpoints
             say how many they have.
-        vos_ids: most objects of the videos of stage ``vos``; None: 144 (DAVIS 2017 train), 100 when tiny.
+        vos_ids: most objects of the videos of stage ``vos``; None: 144 (DAVIS 2017 train), 200 when tiny.
         convention: of pixels, ``detectron`` or ``torchvision``, see `normalise`.
         body_weights: what the ResNet of stage ``coco`` starts from, a file of one with group
             normalisation; None: random weights.
