@@ -45,7 +45,10 @@ def lightning_logger(kind: str, folder: Path, name: str) -> Logger:
     if kind == "tensorboard":
         return TensorBoardLogger(folder, name="logs")
     folder.mkdir(parents=True, exist_ok=True)
-    return WandbLogger(project=wandb_project(), name=name, save_dir=folder, offline=wandb_is_offline())
+    offline = wandb_is_offline()
+    # Lightning says offline by an environment variable, which is read only once in a process
+    mode: dict[str, Any] = {"mode": "offline"} if offline else {}
+    return WandbLogger(project=wandb_project(), name=name, save_dir=folder, offline=offline, **mode)
 
 
 class TrainingLog(Callback):
@@ -64,23 +67,20 @@ class TrainingLog(Callback):
         self._folder = folder
         self._scenes: list[Scene] = []
         self._started = 0.0
-        self._opened: Log | None = None
+        self._log: Log | None = None
 
-    @property
-    def _log(self) -> Log:
-        """The log; Lightning's logger makes its run on first use, on the first process alone."""
-        if self._opened is None:
-            if isinstance(self._logger, WandbLogger):
-                self._opened = WandbLog(self._logger.experiment)
-            elif isinstance(self._logger, TensorBoardLogger):
-                self._opened = TensorBoardLog(self._logger.experiment)
-            else:
-                self._opened = FolderLog(self._folder)
-        return self._opened
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Open the log, on the first process alone, and start the clock."""
         self._started = time.monotonic()
+        if trainer.is_global_zero:
+            self._log = self._open()
+
+    def _open(self) -> Log:
+        if isinstance(self._logger, WandbLogger):
+            return WandbLog(self._logger.experiment)
+        if isinstance(self._logger, TensorBoardLogger):
+            return TensorBoardLog(self._logger.experiment)
+        return FolderLog(self._folder)
 
     def on_validation_batch_end(
         self,
@@ -92,7 +92,7 @@ class TrainingLog(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the scenes of this batch that are shown."""
-        if trainer.sanity_checking or not trainer.is_global_zero or not _is_validated(outputs):
+        if trainer.sanity_checking or self._log is None or not _is_validated(outputs):
             return
         batches = int(trainer.num_val_batches[dataloader_idx])
         wanted = Counter(number * batches // SCENES for number in range(SCENES))[batch_idx]
@@ -100,20 +100,21 @@ class TrainingLog(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the scenes."""
-        if self._scenes:
+        if self._log is not None and self._scenes:
             self._log.pictures("pictures/val", self._scenes, trainer.global_step)
             self._scenes = []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the last and best value of every metric."""
-        if trainer.is_global_zero:
+        if self._log is not None:
             seconds = time.monotonic() - self._started
             self._log.table("final", ["metric", "last", "best"], _final(trainer, seconds))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Close the log: the next stage is a run of its own."""
-        if trainer.is_global_zero and self._opened is not None:
-            self._opened.close()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

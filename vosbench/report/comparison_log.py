@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from vosbench.benchmark.record import Record
 from vosbench.data.formats.png import read_ids
-from vosbench.data.video import IdMap, Video
+from vosbench.data.video import VOID, IdMap, Video
 from vosbench.errors import InputError
 from vosbench.loggers import Cell, Log, Scene, open_log
 from vosbench.report.board import Board, make_boards
@@ -116,12 +118,19 @@ def _scenes(board: Board, video: Video, masks: Path) -> Iterator[Scene]:
     )
     for index in dict.fromkeys(middle):
         name = video.frame_names[index]
-        shown = {"ground truth": video.annotations[index]}
+        shown = {"ground truth": _truth(board, video.annotations[index])}
         for row in board.rows:
             file = masks / board.label / row.model / video.name / f"{name}.png"
             if file.is_file():
                 shown[row.name] = _mask(file, shown["ground truth"])
         yield Scene(name, video.frames[index], shown)
+
+
+def _truth(board: Board, target: IdMap) -> IdMap:
+    """Return ground truth to draw: where void counts as an object, it looks like one."""
+    if board.protocol.void != "foreground":
+        return target
+    return np.where(target == VOID, VOID - 1, target).astype(np.uint8)
 
 
 def _mask(file: Path, target: IdMap) -> IdMap:
