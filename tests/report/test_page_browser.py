@@ -212,8 +212,13 @@ def test_where_two_methods_differ_is_drawn_and_told(visit):
     text = caption.inner_text()
     assert "only one 25.0 %" in text
     assert "only two 0.0 %" in text
-    assert "A is right on 100 %" in text
-    assert not page.locator(".explorer figure[data-side=a]").first.is_visible()
+    assert "one is right on 100 %" in text
+    page.locator("input[name=truth]").first.uncheck()
+    page.wait_for_timeout(100)
+    # right of the middle neither sees anything, between a quarter and the middle only the first does
+    red, _, blue, _ = colour_at(page, "difference", 0.4, 0.5)
+    assert red > blue + 100
+    assert max(colour_at(page, "difference", 0.8, 0.5)[:3]) < 90
 
 
 def test_the_worst_frames_come_first_and_a_click_goes_there(visit):

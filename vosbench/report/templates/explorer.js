@@ -6,6 +6,8 @@ const LETTERS = ["J", "F"];
 
 const hasLetter = (board, letter) => board.rows.some((row) => Object.values(row.records).some((record) => letter in record.frames));
 
+const swatch = (side, text) => element("span", { className: `key of-${side}`, textContent: text });
+
 class Explorer {
   constructor(root) {
     this.root = root;
@@ -27,14 +29,14 @@ class Explorer {
   get letter() { return this.form.letter.value; }
   get rows() { return [this.form.a, this.form.b].map((field) => this.board.rows[Number(field.value)]); }
 
-  values(row, sequence = this.sequence) {
-    const record = row && row.records[sequence];
-    return (record && record.frames[this.letter]) || [];
+  values(row, { sequence = this.sequence, letter = this.letter } = {}) {
+    const record = row.records[sequence];
+    return (record && record.frames[letter]) || [];
   }
 
   // value of a method at a frame, in thousandths; undefined where it has none
-  valueAt(row, frame, sequence = this.sequence) {
-    return this.values(row, sequence)[this.board.sequences[sequence].at.indexOf(frame)];
+  valueAt(row, frame, choice) {
+    return this.values(row, choice)[this.board.sequences[this.sequence].at.indexOf(frame)];
   }
 
   // show a sequence, at a frame or at the middle, with method `a` when one is given
@@ -83,39 +85,43 @@ class Explorer {
   }
 
   draw(loaded, frame) {
-    const truth = this.form.truth.checked;
     const difference = this.form.view.value === "difference";
-    for (const [side, figure] of Object.entries(this.figures)) figure.hidden = (side === "difference") !== difference;
-    const caption = (side, text, alt) => {
-      this.figures[side].querySelector("figcaption").replaceChildren(...text);
-      this.figures[side].querySelector("canvas").setAttribute("aria-label", alt);
-    };
-    const key = (side, text) => element("span", { className: `key of-${side}`, textContent: text });
-    if (difference) {
-      const canvas = this.figures.difference.querySelector("canvas");
-      const [first, second] = this.rows;
-      if (loaded.masks.includes(null)) {
-        drawMask(canvas, loaded, null, this.board, COLOURS.a, truth);
-        caption("difference", ["No masks of both methods were kept."], "The frame");
-        return;
-      }
-      const counts = drawDifference(canvas, loaded, this.board, truth);
-      const all = loaded.width * loaded.height;
-      const part = (number) => `${((100 * number) / all).toFixed(1)} %`;
-      const differing = counts.a + counts.b;
-      const right = loaded.truth && differing ? ` Where they differ, A is right on ${Math.round((100 * counts.right) / differing)} % of the pixels.` : "";
-      const alt = `Only ${first.name}: ${part(counts.a)} of the picture; only ${second.name}: ${part(counts.b)}.${right}`;
-      caption("difference", [key("a", `only ${first.name}`), ` ${part(counts.a)} `, key("b", `only ${second.name}`), ` ${part(counts.b)}.${right}`], alt);
+    this.figures.difference.hidden = !difference;
+    this.root.querySelector(".stage").classList.toggle("difference", difference);
+    this.drawSide("a", loaded, 0, frame);
+    this.drawSide("b", loaded, 1, frame);
+    if (difference) this.drawBoth(loaded);
+  }
+
+  caption(side, alt, ...parts) {
+    this.figures[side].querySelector("figcaption").replaceChildren(...parts);
+    this.figures[side].querySelector("canvas").setAttribute("aria-label", alt);
+  }
+
+  drawSide(side, loaded, i, frame) {
+    const row = this.rows[i];
+    const mask = loaded.masks[i];
+    drawMask(this.figures[side].querySelector("canvas"), loaded, mask, this.board, COLOURS[side], this.form.truth.checked);
+    const values = this.letters.map((letter) => `${letter} ${percent(this.valueAt(row, frame, { letter }))}`);
+    const told = `${values.join(", ")}${mask ? "" : "; no masks were kept"}`;
+    this.caption(side, `Mask of ${row.name} on ${this.sequence}, ${told}`, swatch(side, row.name), ` ${told}`);
+  }
+
+  drawBoth(loaded) {
+    const canvas = this.figures.difference.querySelector("canvas");
+    const [first, second] = this.rows;
+    if (loaded.masks.includes(null)) {
+      drawMask(canvas, loaded, null, this.board, COLOURS.a, this.form.truth.checked);
+      this.caption("difference", "The frame", "Masks of both methods are needed to compare them.");
       return;
     }
-    ["a", "b"].forEach((side, i) => {
-      const row = this.rows[i];
-      const canvas = this.figures[side].querySelector("canvas");
-      drawMask(canvas, loaded, loaded.masks[i], this.board, COLOURS[side], truth);
-      const values = this.letters.map((letter) => `${letter} ${percent(((row.records[this.sequence] || { frames: {} }).frames[letter] || [])[this.board.sequences[this.sequence].at.indexOf(frame)])}`);
-      const absent = loaded.masks[i] ? "" : "; no masks were kept";
-      caption(side, [key(side, row.name), ` ${values.join(", ")}${absent}`], `Mask of ${row.name} on ${this.sequence}${absent}, ${values.join(", ")}`);
-    });
+    const counts = drawDifference(canvas, loaded, this.board, this.form.truth.checked);
+    const part = (number) => `${((100 * number) / (loaded.width * loaded.height)).toFixed(1)} %`;
+    const differing = counts.a + counts.b;
+    const right = loaded.truth && differing
+      ? ` Where they differ, ${first.name} is right on ${Math.round((100 * counts.right) / differing)} % of the pixels.` : "";
+    this.caption("difference", `Only ${first.name}: ${part(counts.a)} of the picture; only ${second.name}: ${part(counts.b)}.${right}`,
+      swatch("a", `only ${first.name}`), ` ${part(counts.a)} `, swatch("b", `only ${second.name}`), ` ${part(counts.b)} of the picture.${right}`);
   }
 
   tell(text) {
@@ -131,7 +137,7 @@ class Explorer {
     const score = { a: (a) => a, b: (_, b) => b, difference: (a, b) => (a == null || b == null ? null : -Math.abs(a - b)) }[order];
     const sequences = this.form.scope.value === "one" ? [this.sequence] : Object.keys(this.board.sequences);
     const found = sequences.flatMap((sequence) => {
-      const [of, and] = [this.values(first, sequence), this.values(second, sequence)];
+      const [of, and] = [this.values(first, { sequence }), this.values(second, { sequence })];
       return this.board.sequences[sequence].at.map((frame, i) => ({ sequence, frame, a: of[i], b: and[i], score: score(of[i], and[i]) }));
     }).filter((item) => item.score !== null && item.score !== undefined);
     found.sort((x, y) => x.score - y.score);

@@ -98,11 +98,10 @@ const VOID = 255;
 // whether each id of a map belongs to an object; the void of the ground truth is one under some protocols
 const isObject = (board) => (id) => id !== 0 && (id !== VOID || board.void === "foreground");
 
-// objects in colours of their own, a golden angle apart
+// objects in colours of their own, a golden angle apart on the circle of hues
 const colourOfId = (id) => {
   const hue = (id * 137.5) % 360;
-  const part = (n) => Math.round(255 * (0.6 - 0.4 * Math.max(-1, Math.min(((n + hue / 30) % 12) - 3, 9 - ((n + hue / 30) % 12), 1))));
-  return [part(0), part(8), part(4)];
+  return [0, 240, 120].map((shift) => Math.round(150 + 105 * Math.cos(((hue + shift) * Math.PI) / 180)));
 };
 
 const paint = (pixels, place, [red, green, blue], alpha) => pixels.set([red, green, blue, alpha], 4 * place);

@@ -17,6 +17,7 @@ const heading = (text) => element("h3", { textContent: text });
 const plainTable = (caption, head, lines) => {
   const cell = (tag, text, scope) => Object.assign(element(tag, { textContent: text }), scope ? { scope } : {});
   const headRow = element("tr", {}, ...head.map((text) => cell("th", text, "col")));
+  headRow.cells[0].className = "left";
   const body = lines.map(([name, ...rest]) => element("tr", {}, cell("th", name, "row"), ...rest.map((text) => cell("td", text))));
   return element("div", { className: "scroll" }, element("table", {}, element("caption", { textContent: caption }),
     element("thead", {}, headRow), element("tbody", {}, ...body)));
@@ -30,7 +31,8 @@ const verdictOf = (item) => element("p", {},
 
 const madeBy = (common, own, path, key) => {
   const { config, ...rest } = { ...common, ...own };
-  const parts = [heading("How it was made"), factList([["record", path], ...(key ? [["key", key]] : []), ...facts(rest)])];
+  const where = rest.reported ? [] : [["record", path], ...(key ? [["key", key]] : [])];
+  const parts = [heading("How it was made"), factList([...where, ...facts(rest)])];
   if (config) {
     parts.push(element("details", {}, element("summary", { textContent: "Settings, in full" }),
       element("pre", { textContent: JSON.stringify(config, null, 1) })));
@@ -43,12 +45,15 @@ const overallRecord = (board, row, metric) => {
   const compared = row.published.filter((item) => !metric || item.metric === metric);
   const value = row.values[name];
   const parts = [element("p", { className: "big" }, `${name} ${shown(value)}`, element("small", { textContent: ` ${row.intervals[name] || ""}` }))];
-  parts.push(element("p", { textContent: `Status: ${row.status[0]}${row.status[1] ? ` (${row.status[1]})` : ""}` }));
+  parts.push(element("p", { textContent: `Status: ${row.status.filter(Boolean).join(", ")}` }));
   if (value) parts.push(factList([["unrounded", String(value[0])]]));
   parts.push(...compared.map(verdictOf));
   const lines = Object.entries(row.records).map(([sequence, record]) => [sequence, shown(record.values[name])]);
   parts.push(...Object.entries(row.failures).map(([sequence, text]) => element("p", { className: "warning", textContent: `${sequence}: ${text}` })));
-  if (lines.length) parts.push(plainTable(`${name} of every sequence`, ["sequence", name], lines));
+  if (lines.length) {
+    parts.push(element("details", {}, element("summary", { textContent: `The ${lines.length} sequences behind it` }),
+      plainTable(`${name} of every sequence`, ["sequence", name], lines)));
+  }
   parts.push(...madeBy(row.provenance, {}, row.path));
   return [`${row.name}, ${board.title}`, parts];
 };
