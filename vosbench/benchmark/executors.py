@@ -55,8 +55,8 @@ class Executor(Protocol):
             function: of a module that the workers can import.
             tasks: plain data.
             finished: called in this process.
-            lost: called with a task whose process was killed; returns the tasks to run instead, each in
-                a process of its own.
+            lost: called with a task whose process was killed; returns the tasks to run instead, with
+                nothing beside them in their process.
 
         Raises:
             InputError: raised by `function`, or there is nothing to run the tasks on.
@@ -89,10 +89,10 @@ class LocalExecutor:
         waiting = deque(tasks)
         while waiting:
             suspects = _run_pool(function, waiting, self.workers, finished)
-            # Nobody says which of the tasks in hand killed its process: each goes on alone.
+            # Nobody says which of the tasks in hand killed its process: they go on one at a time.
             alone = deque(each for task in suspects for each in lost(task))
             while alone:
-                killed = _run_pool(function, deque([alone.popleft()]), 1, finished)
+                killed = _run_pool(function, alone, 1, finished)
                 alone.extend(each for task in killed for each in lost(task))
 
 
@@ -181,6 +181,11 @@ def _start_worker(threads: int) -> None:
     # The parent alone answers Ctrl-C; a worker would only add a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    use_threads(threads)
+
+
+def use_threads(threads: int) -> None:
+    """Let the libraries that compute in this process use so many threads."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     # Flow of one pair gains little from threads, and sequences already run side by side.

@@ -1,0 +1,236 @@
+"""Executors: the same tasks give the same results wherever they run, also when a worker is killed."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from vosbench.benchmark.clusters import RayExecutor, SlurmExecutor, make_executor
+from vosbench.benchmark.compare import compare
+from vosbench.benchmark.executors import LocalExecutor
+from vosbench.benchmark.record import Record
+from vosbench.benchmark.store import read_failures
+from vosbench.errors import InputError
+
+HELPERS = """
+import os, signal, time
+from pathlib import Path
+from vosbench.errors import InputError
+
+def square(number):
+    return number * number
+
+def refuse(number):
+    raise InputError(f"{number} is refused")
+
+def die_once(task):
+    number, marker = task
+    if number == 2 and not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+def die_always(task):
+    if task in (2, (2, "alone")):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+class KilledOnDog:
+    task = "unsupervised"
+    needs_flow = False
+
+    def segment(self, video, first_mask=None):
+        import numpy as np
+        from vosbench.data.video import Segmentation
+        marker = Path(os.environ["MARKER"])
+        if video.name == "dog" and (os.environ["WHEN"] == "always" or not marker.exists()):
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Segmentation((np.ones((32, 48), np.uint8) for _ in video.frames), len(video))
+"""
+
+
+@pytest.fixture
+def helpers(tmp_path, monkeypatch):
+    """A module that workers can import, as they can import the package; it also is a method of another."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "cluster_helpers.py").write_text(HELPERS)
+    metadata = site / "helpers-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: helpers\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[vosbench.methods]\nkilled = cluster_helpers:KilledOnDog\n")
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.syspath_prepend(str(site))
+    from vosbench.models import plugins
+
+    plugins._declared.cache_clear()
+    yield importlib.import_module("cluster_helpers")
+    sys.modules.pop("cluster_helpers")
+    plugins._declared.cache_clear()
+
+
+ray = pytest.param("ray", marks=pytest.mark.slow)
+slurm = pytest.param("slurm", marks=pytest.mark.slow)
+everywhere = pytest.mark.parametrize("name", ["local", ray, slurm])
+
+
+def executor(name, folder, workers=2):
+    if name == "ray":
+        pytest.importorskip("ray", reason="the extra ray is not installed")
+        return make_executor("ray", workers=workers, folder=folder)
+    if name == "slurm":
+        pytest.importorskip("submitit", reason="the extra slurm is not installed")
+        return make_executor("slurm", workers=workers, options={"cluster": "local"}, folder=folder)
+    return make_executor("local", workers=workers, folder=folder)
+
+
+@everywhere
+def test_every_task_is_reported_once(tmp_path, helpers, name):
+    found = []
+    executor(name, tmp_path).run(helpers.square, [3, 4, 5, 6], found.append, pytest.fail)
+    assert sorted(found) == [9, 16, 25, 36]
+
+
+@everywhere
+def test_an_input_error_keeps_its_sentence(tmp_path, helpers, name):
+    with pytest.raises(InputError, match=r"^7 is refused$"):
+        executor(name, tmp_path).run(helpers.refuse, [7], print, pytest.fail)
+
+
+@everywhere
+def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, name):
+    tasks = [(number, str(tmp_path / "marker")) for number in range(5)]
+    found, lost = [], []
+
+    def again(task):
+        lost.append(task)
+        return [task]
+
+    executor(name, tmp_path).run(helpers.die_once, tasks, found.append, again)
+    assert sorted(found) == [0, 1, 2, 3, 4]
+    assert tasks[2] in lost
+    # where nobody says whose process it was, what ran beside it is suspected too
+    assert len(lost) <= (2 if name == "local" else 1)
+
+
+@everywhere
+def test_a_task_that_kills_every_worker_is_given_up_and_the_others_are_not(tmp_path, helpers, name):
+    found, lost = [], []
+
+    def replaced(task):
+        lost.append(task)
+        return [] if task == (2, "alone") else [(task, "alone")]
+
+    executor(name, tmp_path).run(helpers.die_always, [0, 1, 2, 3], found.append, replaced)
+    assert {each if isinstance(each, int) else each[0] for each in found} == {0, 1, 3}
+    assert lost[-1] == (2, "alone")
+
+
+@pytest.fixture
+def run(tmp_path, make_davis, helpers, monkeypatch):
+    root = make_davis(tmp_path / "data")
+    monkeypatch.setenv("MARKER", str(tmp_path / "marker"))
+    monkeypatch.setenv("WHEN", "never")
+
+    def run(name, models, when="once"):
+        monkeypatch.setenv("WHEN", when)
+        (tmp_path / "marker").unlink(missing_ok=True)
+        chosen = LocalExecutor(1) if name == "here" else executor(name, tmp_path / "jobs")
+        out = tmp_path / f"{name}-{when}"
+        options = {"models": models, "data_root": root, "metrics": ["j"], "cache": tmp_path / "cache"}
+        return compare(**options, out=out, executor=chosen)
+
+    return run
+
+
+def content(record: Record):
+    """What must not depend on where and when it was computed."""
+    same = {"config", "config_hash", "weights", "data_hash", "flow", "objects", "content"}
+    kept = {key: value for key, value in record.provenance.items() if key in same}
+    return {**vars(record), "seconds_per_frame": set(record.seconds_per_frame), "provenance": kept}
+
+
+def files(folder: Path):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@everywhere
+def test_records_and_their_order_are_the_same_everywhere(run, name):
+    models = ["centre_box", "flow_threshold"]
+    here, there = run("here", models), run(name, models)
+    assert [content(item) for item in there.records] == [content(item) for item in here.records]
+    assert [vars(item) | {"record": None} for item in there.outcomes] == [
+        vars(item) | {"record": None} for item in here.outcomes
+    ]
+    assert files(there.out) == files(here.out)
+    for path in (here.out / "masks").rglob("*.png"):
+        assert (there.out / path.relative_to(here.out)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "ray", "slurm"])
+def test_a_method_that_is_killed_once_is_made_good(run, name):
+    result = run(name, ["centre_box", "killed"])
+    assert (result.exit_status, len(result.records)) == (0, 6)
+    assert read_failures(result.out) == []
+
+
+@everywhere
+def test_a_method_that_is_killed_always_leaves_a_hole_and_the_others_go_on(run, name):
+    result = run(name, ["killed", "centre_box"], when="always")
+    [hole] = read_failures(result.out)
+    assert (hole.model, hole.sequence) == ("killed", "dog")
+    assert "killed twice" in hole.error
+    assert result.exit_status == 1
+    assert [item.state for item in result.outcomes].count("failed") == 1
+    assert len(result.records) == 5
+    order = [(item.sequence, item.model) for item in result.outcomes]
+    assert order == [(s, m) for s in ("blackswan", "dog", "zebra") for m in ("killed", "centre_box")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("cloud", {}, "unknown executor 'cloud': choose from"),
+        ("local", {"address": "auto"}, "--address is that of a Ray cluster"),
+        ("local", {"options": {"partition": "gpu"}}, "partition: the local executor has no options"),
+        ("local", {"workers": 0}, "workers is 0"),
+    ],
+)
+def test_what_an_executor_does_not_take_is_refused(tmp_path, name, options, message):
+    with pytest.raises(InputError, match=message):
+        make_executor(name, folder=tmp_path, **{"workers": 2} | options)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "module"),
+    [(RayExecutor(2, None), "ray"), (SlurmExecutor(2, Path("jobs")), "submitit")],
+)
+def test_a_missing_extra_says_how_to_get_it(monkeypatch, chosen, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    extra = {"submitit": "slurm"}.get(module, module)
+    with pytest.raises(InputError, match=rf"needs the package {module}: pip install 'vosbench\[{extra}\]'"):
+        chosen.run(abs, [1], print, pytest.fail)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    chosen = make_executor("ray", workers=1, address="127.0.0.1:1", folder=tmp_path)
+    with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
+        chosen.run(abs, [1], print, pytest.fail)
+
+
+def test_slurm_where_there_is_none_is_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("submitit", reason="the extra slurm is not installed")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="no Slurm job can be submitted here"):
+        make_executor("slurm", workers=1, folder=tmp_path).run(abs, [1], print, pytest.fail)
+    wrong = make_executor("slurm", workers=1, options={"cluster": "moon"}, folder=tmp_path)
+    with pytest.raises(InputError, match="unknown value of --executor-options cluster 'moon'"):
+        wrong.run(abs, [1], print, pytest.fail)
