@@ -5,6 +5,7 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -109,6 +110,25 @@ def test_a_device_that_cannot_compute_is_a_problem(monkeypatch):
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", fail)
     assert examine().problems == ("cpu: torch and torchvision do not work: no kernel image is available",)
+
+
+def test_a_gpu_is_named_with_its_memory_and_one_that_does_not_compute_is_a_problem(monkeypatch):
+    about = SimpleNamespace(name="NVIDIA H200", total_memory=150_000_000_000)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: about)
+
+    def refuse(*_, device, **__):
+        if device == "cuda:0":
+            raise RuntimeError("the driver is too old")
+        return ones(*_)
+
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", refuse)
+    found = examine()
+    assert [(each.name, each.model, each.memory) for each in found.devices][1:] == [
+        ("cuda:0", "NVIDIA H200", 150_000_000_000)
+    ]
+    assert found.problems == ("cuda:0: torch and torchvision do not work: the driver is too old",)
 
 
 def test_data_sets_are_opened_at_a_glance(tmp_path, make_davis, monkeypatch):
