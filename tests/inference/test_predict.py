@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vosbench.data.formats.image import read_frame, write_frame
 from vosbench.data.formats.png import davis_palette, read_ids, read_palette, write_ids
@@ -158,6 +159,15 @@ def test_black_and_white_first_mask_is_one_object(tmp_path):
     assert np.array_equal(read_ids(done.folder / "frame3.png"), mask // 255)
 
 
+def test_first_mask_of_a_video_file(tmp_path):
+    write_video(tmp_path / "clip.mp4", frames(), fps=10)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[3, 4], mask[5, 6], mask[7, 8] = 1, 254, 255
+    write_ids(tmp_path / "first.png", mask)
+    (done,) = predict(tmp_path / "clip.mp4", Propagate(), tmp_path / "out", first_mask=tmp_path / "first.png")
+    assert np.array_equal(read_ids(done.folder / "00003.png"), mask)
+
+
 def test_first_mask_of_a_data_set_is_its_annotation(tmp_path, root):
     done = predict("davis16", Propagate(), tmp_path / "out", data_root=root)
     assert int(read_ids(done[0].folder / "00002.png").sum()) == 25
@@ -231,6 +241,30 @@ def test_empty_mask(tmp_path):
     write_ids(tmp_path / "first.png", np.zeros((HEIGHT, WIDTH), np.uint8))
     folder = write_frames(tmp_path / "cat")
     refused("mask is empty", folder, Propagate(), out=tmp_path / "out", first_mask=tmp_path / "first.png")
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (np.ones((HEIGHT, WIDTH, 3), np.uint8), "mask is RGB; save it as an indexed or 8-bit grey PNG"),
+        (np.full((HEIGHT, WIDTH), 300, np.uint16), "mask has 16 bits per pixel; save it as"),
+    ],
+    ids=["colours", "ids above 255"],
+)
+def test_mask_that_holds_no_ids(tmp_path, picture, said):
+    Image.fromarray(picture).save(tmp_path / "first.png")
+    folder = write_frames(tmp_path / "cat")
+    match = rf"first\.png: {said}"
+    refused(match, folder, Propagate(), out=tmp_path / "out", first_mask=tmp_path / "first.png")
+    assert not (tmp_path / "out").exists()
+
+
+def test_mask_that_is_no_png(tmp_path):
+    folder = write_frames(tmp_path / "cat")
+    options = {"out": tmp_path / "out", "first_mask": tmp_path / "first.png"}
+    refused(r"first\.png: cannot be read", folder, Propagate(), **options)
+    (tmp_path / "first.png").write_bytes(b"rubbish")
+    refused(r"first\.png: not a PNG", folder, Propagate(), **options)
 
 
 def test_mask_that_would_be_ignored(tmp_path, root):

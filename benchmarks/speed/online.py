@@ -1,0 +1,194 @@
+"""Seconds per frame of STCNN by steps of online training, beside table 4 of its paper.
+
+    OMP_NUM_THREADS=1 python benchmarks/speed/online.py
+
+Measured: the tiny network on one core, CPU seconds of whole videos divided by their frames, learning from
+the first frame included; in every round all numbers of steps in random order. Estimated: the full network
+at 480 x 854, its operations counted by torch without running it, at the rate that the paper's own slope
+over the steps implies for its GPU. The paper's times are quoted.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from loader import rounds
+from metrics import _cores, _git, _processor
+from tables import _table
+from torch.utils.flop_counter import FlopCounterMode
+from tracker import scene
+
+from vosbench.data.video import Video
+from vosbench.models import build
+from vosbench.models.stcnn.losses import segmentation_loss
+from vosbench.models.stcnn.network import STCNNNet
+from vosbench.report.reported import load_reported
+
+HERE = Path(__file__).resolve().parent
+STEPS = (100, 200, 300, 400)
+FRAMES = 69
+"""Of a video, the mean of DAVIS 2016."""
+FULL_SIZE = (480, 854)
+TINY_SIZE = (135, 240)
+ABSENT = "-"
+
+
+def flops(size: tuple[int, int] = FULL_SIZE) -> tuple[float, float]:
+    """Operations of the full network for a frame and for a step of online training, counted, not run."""
+    with torch.device("meta"):
+        network = STCNNNet()
+        past, frame = torch.empty(1, 12, *size), torch.empty(1, 3, *size)
+        mask = torch.empty(1, *size, dtype=torch.uint8)
+    network.eval().train_stage("online")
+    with FlopCounterMode(display=False) as of_frame, torch.no_grad():
+        network(past, frame)
+    with FlopCounterMode(display=False) as of_step:
+        logits = network(past, frame).logits[-1]
+        torch.autograd.backward(segmentation_loss([logits], mask, side=0))
+    return float(of_frame.get_total_flops()), float(of_step.get_total_flops())
+
+
+def published() -> dict[int, float]:
+    """Steps -> seconds per frame, table 4 of the paper."""
+    found = [
+        entry
+        for entry in load_reported()
+        if entry.source == "Xu et al., table 4" and entry.metric == "seconds_per_frame"
+    ]
+    return {int(entry.variant_keys["online_iterations"]): entry.value for entry in found}
+
+
+def implied_rate(times: Mapping[int, float], of_step: float) -> float:
+    """Operations per second that the slope of the paper's times over the steps implies."""
+    steps = np.array(sorted(times))
+    slope = np.polyfit(steps, [times[each] for each in steps], 1)[0]
+    return float(of_step / (slope * FRAMES))
+
+
+def ellipse(length: int, size: tuple[int, int] = TINY_SIZE) -> Video:
+    """A textured ellipse that wanders over noise; frame 0 is annotated."""
+    random = np.random.default_rng(0)
+    behind = random.integers(0, 128, (*size, 3), dtype=np.uint8)
+    inside = random.integers(128, 256, (*size, 3), dtype=np.uint8)
+    masks = [found[0].copy() for found, _ in scene(length, 1, size)]
+    frames = [np.where(mask[..., None], inside, behind) for mask in masks]
+    annotations = {0: masks[0].astype(np.uint8)}
+    return Video("ellipse", frames, tuple(map(str, range(length))), annotations)
+
+
+def seconds(steps: int, video: Video) -> float:
+    """CPU seconds of segmenting a video with so many steps of online training."""
+    torch.manual_seed(0)
+    method = build("stcnn", "tiny", online_iterations=steps)
+    start = time.process_time()
+    for _ in method.segment(video, video.annotations[0]):
+        pass
+    return time.process_time() - start
+
+
+def measure(steps: Sequence[int], length: int, count: int) -> dict[str, Any]:
+    """Run everything; return it as it goes into the JSON file."""
+    load = os.getloadavg()[0]
+    of_frame, of_step = flops()
+    video, runs = ellipse(length), []
+    seconds(1, video)  # warms up; not counted
+    for round_, name in rounds([str(each) for each in steps], count):
+        spent = seconds(int(name), video)
+        runs.append({"steps": int(name), "round": round_, "seconds": spent, "frames": length})
+        print(f"round {round_}: {name} steps, {spent / length:.3f} CPU s per frame", flush=True)
+    return {
+        "size": TINY_SIZE,
+        "full_size": FULL_SIZE,
+        "flop_per_frame": of_frame,
+        "flop_per_step": of_step,
+        "paper": published(),
+        "runs": runs,
+        "machine": {
+            "processor": _processor(),
+            "cores": _cores(),
+            "system": f"{os.uname().sysname} {os.uname().machine}",
+            "load_before": round(load, 2),
+            "versions": {name: version(name) for name in ("numpy", "torch")},
+            "commit": _git("rev-parse", "HEAD"),
+            "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        },
+    }
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """The whole report as text."""
+    runs, machine, paper = report["runs"], report["machine"], report["paper"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    changed = " with changes" if machine["changed"] else ""
+    rate = implied_rate(paper, report["flop_per_step"])
+    measured = {run["steps"] for run in runs}
+    lines = []
+    for steps in sorted(measured | set(paper)):
+        mine = [run["seconds"] / run["frames"] for run in runs if run["steps"] == steps]
+        flop = report["flop_per_frame"] + steps / FRAMES * report["flop_per_step"]
+        cells = [str(steps), _spread(mine), f"{flop / 1e12:.1f}", f"{flop / rate:.2f}"]
+        lines.append(f"| {' | '.join([*cells, f'{paper[steps]:.2f}' if steps in paper else ABSENT])} |")
+    head = (
+        "online steps",
+        "tiny, measured: CPU s per frame",
+        "full, counted: TFLOP per frame",
+        "full, estimated: s per frame",
+        "paper, table 4: s per frame",
+    )
+    (height, width), (rows, columns) = report["size"], report["full_size"]
+    return "\n".join(
+        [
+            "# Seconds per frame of STCNN, by steps of online training\n",
+            f"Measured: the tiny network, {runs[0]['frames']} frames of {width} x {height}, one object, one "
+            f"core, median of {max(run['round'] for run in runs)} rounds (smallest to largest); CPU seconds "
+            "of the whole video, learning and dreams included, per frame.\n",
+            f"Estimated, not measured: the full network at {columns} x {rows}, {FRAMES} frames per video. "
+            f"{report['flop_per_frame'] / 1e12:.2f} TFLOP per frame, {report['flop_per_step'] / 1e12:.2f} "
+            "per step (a multiplication and an addition are two), at the rate that the slope of the paper's "
+            f"own times implies for its GTX 1080 Ti, {rate / 1e12:.1f} TFLOP/s: the slope is the paper's, the "
+            "offset is not. No GPU was at hand.\n",
+            f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+            f"load before {machine['load_before']}, commit {machine['commit'][:12]}{changed}. {versions}.\n",
+            _table(head, lines),
+        ]
+    )
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ABSENT
+    return f"{median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = _arguments()
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        raise SystemExit("run it on one core: OMP_NUM_THREADS=1 python benchmarks/speed/online.py")
+    report = measure(given.steps, given.frames, given.rounds)
+    given.out.mkdir(parents=True, exist_ok=True)
+    text = to_markdown(report)
+    (given.out / "online.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (given.out / "online.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
