@@ -224,6 +224,7 @@ def test_where_two_methods_differ_is_drawn_and_told(visit):
 def test_the_worst_frames_come_first_and_a_click_goes_there(visit):
     page = visit()
     tiles = page.locator(".explorer").first.locator(".frames button")
+    # three sequences have a frame as bad as each other; what is near to it is not listed again
     assert [text.split() for text in tiles.all_inner_texts()[:3]] == [
         [name, "00003", "J", "2.0"] for name in ("blackswan", "camel", "cows")
     ]
@@ -234,6 +235,14 @@ def test_the_worst_frames_come_first_and_a_click_goes_there(visit):
     assert tiles.first.inner_text().split()[0] == "blackswan"
     assert "88" not in tiles.first.inner_text()
     assert tiles.first.inner_text().split("J ")[1] == "90.0 and 45.0"
+
+
+def test_the_two_methods_are_summed_up(visit):
+    page = visit()
+    told = page.locator(".explorer .versus").first
+    assert told.inner_text() == "By J, one is ahead on 3 and two on 0 of 3 sequences."
+    page.locator("select[name=letter]").first.select_option("F")
+    assert told.inner_text() == "By F, one is ahead on 0 and two on 0 of 3 sequences."
 
 
 def test_dark_follows_the_system_and_the_button(visit):

@@ -1,7 +1,7 @@
 // Frames of two methods beside each other, where they differ, and the worst of them.
 const WORST = 12;
-// frames this near to one that is listed show the same failure once more
-const APART = 8;
+// frames nearer to one that is listed than this part of the video show the same failure once more
+const APART = 0.1;
 const LETTERS = ["J", "F"];
 
 const hasLetter = (board, letter) => board.rows.some((row) => Object.values(row.records).some((record) => letter in record.frames));
@@ -17,6 +17,7 @@ class Explorer {
     this.letters = LETTERS.filter((letter) => hasLetter(this.board, letter));
     this.form.letter.replaceChildren(...this.letters.map((letter) => element("option", { textContent: letter })));
     this.form.letter.closest("label").hidden = this.letters.length < 2;
+    root.querySelector(".timeline").classList.toggle("bare", !this.letters.length);
     this.timeline = new Timeline(root.querySelector(".timeline"), (frame) => this.show(frame));
     for (const name of ["sequence", "a", "b", "letter"]) this.form[name].addEventListener("change", () => this.open());
     for (const name of ["view", "truth"]) this.form[name].addEventListener("change", () => this.show(this.frame));
@@ -57,6 +58,7 @@ class Explorer {
       { values: this.values(first), name: "of-a" },
     ], stops);
     this.timeline.drawFilm(pictures);
+    this.root.querySelector(".versus").textContent = this.versus();
     const wanted = frame ?? this.frame ?? stops[stops.length >> 1];
     const same = stops.reduce((best, stop) => (Math.abs(stop - wanted) < Math.abs(best - wanted) ? stop : best), stops[0]);
     this.show(frame === undefined && sequence !== this.opened ? stops[stops.length >> 1] : same);
@@ -73,7 +75,7 @@ class Explorer {
     this.timeline.show(frame, `frame ${name}${this.letter ? `, ${this.letter}: ${text}` : ""}`);
     this.root.querySelector(".stage").hidden = !pictures;
     if (!pictures) {
-      this.tell("This page has no pictures of this sequence.");
+      this.tell(canUnpack ? "This page has no pictures of this sequence." : "This browser is too old to show the pictures.");
       return;
     }
     const position = nearest(pictures, frame);
@@ -124,6 +126,19 @@ class Explorer {
       swatch("a", `only ${first.name}`), ` ${part(counts.a)} `, swatch("b", `only ${second.name}`), ` ${part(counts.b)} of the picture.${right}`);
   }
 
+  // on how many sequences each of the two is ahead, by the mean over their frames
+  versus() {
+    const [first, second] = this.rows;
+    const mean = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0) / values.filter((value) => value !== null).length;
+    const differences = Object.keys(this.board.sequences)
+      .map((sequence) => mean(this.values(first, { sequence })) - mean(this.values(second, { sequence })))
+      .filter((difference) => !Number.isNaN(difference));
+    if (first === second || !differences.length) return "";
+    const ahead = differences.filter((difference) => difference > 0).length;
+    const behind = differences.filter((difference) => difference < 0).length;
+    return `By ${this.letter}, ${first.name} is ahead on ${ahead} and ${second.name} on ${behind} of ${differences.length} sequences.`;
+  }
+
   tell(text) {
     const line = this.root.querySelector(".problem");
     line.textContent = text;
@@ -144,7 +159,7 @@ class Explorer {
     const chosen = [];
     for (const item of found) {
       if (chosen.length === WORST) break;
-      if (!chosen.some((other) => other.sequence === item.sequence && Math.abs(other.frame - item.frame) < APART)) chosen.push(item);
+      if (!chosen.some((other) => other.sequence === item.sequence && Math.abs(other.frame - item.frame) < APART * this.board.sequences[item.sequence].frames)) chosen.push(item);
     }
     return chosen;
   }

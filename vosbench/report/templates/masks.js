@@ -61,8 +61,10 @@ const openImage = (key, base64) => {
   return images.get(key);
 };
 
-// pictures of a board's sequence; undefined when the page has none
-const picturesOf = (board, sequence) => (data.pictures[board.label] || {})[sequence];
+const canUnpack = "DecompressionStream" in window;
+
+// pictures of a board's sequence; undefined when there are none to show
+const picturesOf = (board, sequence) => (canUnpack ? (data.pictures[board.label] || {})[sequence] : undefined);
 
 // position of the picture nearest to a frame
 const nearest = (pictures, frame) => {
@@ -98,7 +100,7 @@ const VOID = 255;
 // whether each id of a map belongs to an object; the void of the ground truth is one under some protocols
 const isObject = (board) => (id) => id !== 0 && (id !== VOID || board.void === "foreground");
 
-// objects in colours of their own, a golden angle apart on the circle of hues
+// further objects in colours of their own, a golden angle apart on the circle of hues
 const colourOfId = (id) => {
   const hue = (id * 137.5) % 360;
   return [0, 240, 120].map((shift) => Math.round(150 + 105 * Math.cos(((hue + shift) * Math.PI) / 180)));
@@ -148,7 +150,7 @@ const drawTruth = (pixels, frame, board) => {
 const drawMask = (canvas, frame, mask, board, colour, withTruth) => {
   compose(canvas, frame, 0, (pixels) => {
     if (mask) {
-      const of = (id) => (board.union ? colour : colourOfId(id));
+      const of = (id) => (board.union || id === 1 ? colour : colourOfId(id));
       mask.forEach((id, place) => id && paint(pixels, place, of(id), 115));
       outline(mask, frame.width, (place) => paint(pixels, place, of(mask[place]), 255));
     }
