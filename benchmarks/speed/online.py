@@ -154,8 +154,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             f"Estimated, not measured: the full network at {columns} x {rows}, {FRAMES} frames per video. "
             f"{report['flop_per_frame'] / 1e12:.2f} TFLOP per frame, {report['flop_per_step'] / 1e12:.2f} "
             "per step (a multiplication and an addition are two), at the rate that the slope of the paper's "
-            f"own times implies for its GTX 1080 Ti, {rate / 1e12:.1f} TFLOP/s: the slope is the paper's, the "
-            "offset is not. No GPU was at hand.\n",
+            f"own times implies for its GTX 1080 Ti, {rate / 1e12:.1f} TFLOP/s: the slope is the paper's, "
+            "the offset is not. No GPU was at hand.\n",
             f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
             f"load before {machine['load_before']}, commit {machine['commit'][:12]}{changed}. {versions}.\n",
             _table(head, lines),
