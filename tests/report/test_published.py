@@ -5,9 +5,10 @@ import pytest
 
 from vosbench.errors import InputError
 from vosbench.report.board import make_boards
+from vosbench.report.facts import provenance
 from vosbench.report.published import load_published
 
-FOLDER = Path(__file__).parents[2] / "leaderboards" / "published"
+FOLDER = Path(__file__).parents[2] / "leaderboards" / "third_party"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,14 @@ def test_frames_fit_the_sequences():
     assert record.frames == 50
     assert {letter: len(values) for letter, values in record.per_frame.items()} == dict.fromkeys("JFT", 48)
     assert sum(record.per_frame["J"]) / 48 == pytest.approx(record.values["J_mean"], abs=1e-3)
+
+
+def test_a_reported_row_tells_its_source_and_names_no_records_of_ours(make_record):
+    (board,) = make_boards([make_record("ours", "dog")], published=load_published())
+    told = {row.name: dict(provenance(board, row)) for row in board.rows}
+    assert told["ours"]["records"] == "davis16/davis16-unsupervised/ours/"
+    assert "records" not in told["FST"]
+    assert "davis-matlab, commit ceb40bc" in told["FST"]["reported"]
 
 
 def test_a_damaged_file_is_one_line(tmp_path):

@@ -63,7 +63,7 @@ def load_bibliography(path: Path | None = None) -> dict[str, Entry]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    source = packaged("published/methods.bib") if path is None else path
+    source = packaged("papers.bib") if path is None else path
     entries = parse_bibtex(source.read_text(encoding="utf-8"), str(source))
     return {name: entry for entry in entries for name in entry.rows}
 

@@ -29,7 +29,8 @@ def facts(board: Board) -> list[tuple[str, str]]:
 def provenance(board: Board, row: Row) -> list[tuple[str, str]]:
     """Return (key, text) of what the records of a row say about how they were made."""
     records = list(row.records.values())
-    shown = [("records", f"{board.label}/{board.protocol.id}/{row.model}/")]
+    place = f"{board.label}/{board.protocol.id}/{row.model}/"
+    shown = [("records", place)] if row.origin == "measured" else []
     for key in sorted({key for record in records for key in record.provenance} - _ELSEWHERE):
         texts = sorted({describe(record.provenance.get(key)) for record in records} - {""})
         if texts:

@@ -13,7 +13,7 @@ from vosbench.errors import InputError
 from vosbench.report.reported import packaged
 
 PUBLISHED = ("davis16.json",)
-"""Files in ``leaderboards/published``; the script beside each wrote it."""
+"""Files in ``leaderboards/third_party``; the script beside each wrote it."""
 
 REPORTED = "reported"
 """Key of the provenance that tells such a record from one of a measurement here."""
@@ -26,7 +26,7 @@ def load_published(path: Path | None = None) -> list[Record]:
     ``note`` and ``file``.
 
     Args:
-        path: JSON of the form of ``leaderboards/published/davis16.json``; all that vosbench ships
+        path: JSON of the form of ``leaderboards/third_party/davis16.json``; all that vosbench ships
             when None.
 
     Raises:
@@ -39,7 +39,7 @@ def load_published(path: Path | None = None) -> list[Record]:
 
 @cache
 def _shipped(name: str) -> tuple[Record, ...]:
-    return tuple(_records(packaged(f"published/{name}").read_text(encoding="utf-8"), name))
+    return tuple(_records(packaged(f"third_party/{name}").read_text(encoding="utf-8"), name))
 
 
 def _records(text: str, file: str) -> list[Record]:

@@ -1,6 +1,6 @@
 """Writes davis16.json from the DAVIS authors' evaluation, ``per_sequence.csv`` and ``per_frame.csv``.
 
-``python leaderboards/published/davis16.py FOLDER`` with the folder of the two files.
+``python leaderboards/third_party/davis16.py FOLDER`` with the folder of the two files.
 """
 
 from __future__ import annotations
