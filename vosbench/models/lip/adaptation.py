@@ -14,7 +14,7 @@ from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
 from vosbench.models.lip.heads import FOCAL, REGIONS, IdLoss
 
-THRESHOLDS: Mapping[str, float] = {
+THRESHOLDS: dict[str, float] = {
     "loss_classifier": 0.02,
     "loss_box_reg": 0.01,
     "loss_mask": 0.1,

@@ -39,14 +39,16 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_iterations": 1000,
         "online_lr": 0.002,
         "id_tuning_lr": 0.002,
+        "id_threshold": 0.02,
     },
     "tiny": {
         "vos_ids": 200,
         "train_sides": (112, 128, 144),
         "test_side": 128,
         "online_iterations": 100,
-        "online_lr": 0.01,
+        "online_lr": 0.02,
         "id_tuning_lr": 0.01,
+        "id_threshold": 0.002,
     },
 }
 """What keys that are None stand for; what they do for ``tiny`` is [ours]."""
@@ -81,7 +83,7 @@ def _check(keys: Mapping[str, Any]) -> None:
     for key, (least, unit) in _COUNTS.items():
         if keys[key] is not None:
             require_count(NAME, key, keys[key], least, unit)
-    for key in ("online_lr", "id_tuning_lr", "focal_gamma"):
+    for key in ("online_lr", "id_tuning_lr", "id_threshold", "focal_gamma"):
         if keys[key] is not None and not (isinstance(keys[key], int | float) and keys[key] >= 0):
             raise InputError(f"{NAME}: {key} is {keys[key]!r}, it must be a number from 0 on")
     if keys["train_sides"] is not None:

@@ -17,7 +17,7 @@ from vosbench.models.base import Size, Task
 from vosbench.models.layers.detection import Targets
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.layers.pretrained import load_pretrained
-from vosbench.models.lip.adaptation import IdTuning
+from vosbench.models.lip.adaptation import THRESHOLDS, IdTuning
 from vosbench.models.lip.heads import IdLoss
 from vosbench.models.lip.keys import NAME, WIDTHS, resolved
 from vosbench.models.lip.network import COCO_IDS, LIPNet
@@ -60,8 +60,10 @@ class LIP(pl.LightningModule):
         test_side: the same in a test; None: 640, 128 when tiny.
         online: learn the heads on the first frame; otherwise the last layer of ids alone.
         online_iterations: at most; None: 1000, 100 when tiny.
-        online_lr: None: 0.002, 0.01 when tiny.
+        online_lr: None: 0.002, 0.02 when tiny.
         online_seed: of everything random in it.
+        id_threshold: of the loss of ids, online and between frames: below, it is low enough; None: 0.02,
+            0.002 when tiny.
         focal_gamma, focal_alpha: of the loss of ids online, see `IdLoss`.
         one_maximum: of an id at most one detection is believed.
         location_continuity: ids that were sure of their place stay near it.
@@ -99,6 +101,7 @@ class LIP(pl.LightningModule):
         online_iterations: int | None = None,
         online_lr: float | None = None,
         online_seed: int = 0,
+        id_threshold: float | None = None,
         focal_gamma: float = 2.0,
         focal_alpha: float = 0.25,
         one_maximum: bool = True,
@@ -126,10 +129,12 @@ class LIP(pl.LightningModule):
                 lr=chosen["online_lr"],
                 sides=self.sides,
                 id_loss=id_loss,
+                thresholds=THRESHOLDS | {"loss_classifier": chosen["id_threshold"]},
                 seed=online_seed,
             ),
             tuning=IdTuning(
                 iterations=id_tuning_iterations,
+                threshold=chosen["id_threshold"],
                 lr=chosen["id_tuning_lr"],
                 loss=id_loss,
                 least_score=id_tuning_score,
