@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ def baseline_text(records: Iterable[Record]) -> str:
         rows.setdefault(tuple(getattr(record, name) for name in _ROW), []).append(record)
     parts = []
     for key in sorted(rows):
-        about = json.dumps(dict(zip(_ROW, key, strict=True)))[1:-1]
-        cells = [_cell_text(record) for record in sorted(rows[key], key=lambda each: each.sequence)]
+        shared = _shared([identity(record) for record in rows[key]])
+        about = json.dumps({**dict(zip(_ROW, key, strict=True)), "identity": shared})[1:-1]
+        cells = [_cell_text(record, shared) for record in sorted(rows[key], key=lambda each: each.sequence)]
         parts.append(f' {{{about}, "sequences": {{\n' + ",\n".join(cells) + "\n }}")
     return f'{{"schema": {SCHEMA}, "rows": [\n' + ",\n".join(parts) + "\n]}\n"
 
@@ -52,7 +53,7 @@ def read_baseline(path: Path) -> list[Record]:
         if content["schema"] != SCHEMA:
             raise InputError(f"{path}: baseline schema {content['schema']}, this version reads {SCHEMA}")
         return [
-            _record({name: row[name] for name in _ROW}, sequence, cell)
+            _record(row, sequence, cell)
             for row in content["rows"]
             for sequence, cell in row["sequences"].items()
         ]
@@ -88,11 +89,18 @@ def _short(value: Any) -> str:
     return content_hash(value)[:_SHORT]
 
 
-def _cell_text(record: Record) -> str:
+def _shared(identities: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return what all identities have in common."""
+    first, *others = identities
+    return {key: value for key, value in first.items() if all(each.get(key) == value for each in others)}
+
+
+def _cell_text(record: Record, shared: dict[str, str]) -> str:
+    own = {key: value for key, value in identity(record).items() if key not in shared}
     cell = {
         "frames": record.frames,
         "objects": int(record.provenance.get("objects", 1)),
-        "identity": identity(record),
+        "identity": own,
         "values": {
             name: None if value is None else round(value, 6) for name, value in sorted(record.values.items())
         },
@@ -102,12 +110,12 @@ def _cell_text(record: Record) -> str:
 
 def _record(row: dict[str, Any], sequence: str, cell: dict[str, Any]) -> Record:
     return Record(
-        **row,
+        **{name: row[name] for name in _ROW},
         sequence=sequence,
         frames=cell["frames"],
         key="",
         values=cell["values"],
         per_frame={},
         seconds_per_frame={},
-        provenance={"identity": cell["identity"], "objects": cell["objects"]},
+        provenance={"identity": row["identity"] | cell["identity"], "objects": cell["objects"]},
     )
