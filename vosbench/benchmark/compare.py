@@ -150,7 +150,7 @@ def compare(
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         dry_run=dry_run,
     )
-    running = executor or LocalExecutor(choose_workers(workers, len(jobs)))
+    running = executor or LocalExecutor(1 if dry_run else choose_workers(workers, len(jobs)))
     outcomes = run_jobs(jobs, running, progress, order=_longest_first(jobs, matrix))
     result = CompareResult(Path(out), tuple(outcomes), matrix.videos, matrix.lengths)
     return replace(result, notes=(*matrix.notes, *_coverage_notes(result.coverage)))

@@ -135,8 +135,8 @@ class Outcome:
             earlier run were; ``"planned"`` in a dry run.
         record: the record, when there is one.
         message: why it failed.
-        frames: length of the sequence, 0 where it could not be read.
-        pixels: height times width of its frames, likewise.
+        frames, pixels, needs_flow: in a dry run length of the sequence, height times width of its
+            frames, and whether the method needs flow: what it would take depends on them.
     """
 
     dataset: str
@@ -148,6 +148,7 @@ class Outcome:
     message: str = ""
     frames: int = 0
     pixels: int = 0
+    needs_flow: bool = False
 
 
 def fail(job: Job, model: Contestant, rules: Rules, message: str) -> Outcome:

@@ -53,6 +53,11 @@ class Record:
     provenance: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
+    @property
+    def label(self) -> str:
+        """Label of the data set's edition, e.g. ``"davis16-mini"``."""
+        return self.dataset if self.edition == "official" else f"{self.dataset}-{self.edition}"
+
     def write(self, path: Path) -> None:
         """Write this record as JSON, atomically."""
         write_text(path, json.dumps(_without_nan(asdict(self)), indent=1, sort_keys=True) + "\n")

@@ -42,11 +42,17 @@ class _Trial:
     flow: dict[str, Any] | None
     seen: str
 
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        height, width = self.scene.video.frames[0].shape[:2]
+        return height, width
+
     def outcome(self, rules: Rules, state: State, record: Record | None = None) -> Outcome:
-        video = self.scene.video
-        height, width = video.frames[0].shape[:2] if state == "planned" else (0, 0)
         place = (self.job.label, self.job.sequence, self.model.label, rules.protocol.id)
-        return Outcome(*place, state, record, frames=len(video), pixels=height * width)
+        if state != "planned":
+            return Outcome(*place, state, record)
+        frames, pixels = len(self.scene.video), math.prod(self.frame_size)
+        return Outcome(*place, state, frames=frames, pixels=pixels, needs_flow=self.method.needs_flow)
 
 
 def run_job(job: Job) -> list[Outcome]:
@@ -241,6 +247,7 @@ def _record(
             "data_hash": hashes.everything,
             "flow": trial.flow,
             "objects": score.objects,
+            "frame_size": list(trial.frame_size),
             "content": {
                 "masks": origin.content,
                 "truth": hashes.truth,

@@ -22,7 +22,7 @@ from vosbench.cli.options import (
     names,
 )
 from vosbench.cli.suite import refuse, run_suite
-from vosbench.cli.terminal import print_notes, progress_bar
+from vosbench.cli.terminal import print_estimate, print_notes, progress_bar
 
 
 def predict(
@@ -98,14 +98,35 @@ def compare(
     device: Device = "auto",
     metrics: Metrics = None,
     workers: Workers = None,
+    executor: Annotated[
+        Literal["local", "ray", "slurm"],
+        typer.Option(help="Where sequences are run: processes of this machine, a Ray cluster, Slurm jobs."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="With --executor ray: the cluster; else $RAY_ADDRESS, else Ray is started here."),
+    ] = None,
+    executor_options: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE of Ray tasks (num_gpus=1) or Slurm jobs (partition=gpu); repeatable."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first sequences of each data set.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be computed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be computed, and what that takes.")
+    ] = False,
     check: Annotated[
         Literal["baseline", "reported"] | None,
         typer.Option(help="Exit with 1 when numbers moved from --baseline, or differ from published ones."),
     ] = None,
     baseline: Annotated[Path, typer.Option(help="Records that --check baseline compares with.")] = BASELINE,
     pictures: Annotated[bool, typer.Option(help="Whether the page shows frames and masks.")] = True,
+    logger: Annotated[
+        Literal["csv", "tensorboard", "wandb"] | None,
+        typer.Option(
+            help="Also log tables, curves and masks under OUT/logs: csv, tensorboard or wandb (offline "
+            "unless WANDB_MODE says otherwise)."
+        ),
+    ] = None,
     suite: Annotated[
         Path | None,
         typer.Option(
@@ -130,9 +151,12 @@ def compare(
             "--flow": flow,
         }
         alone |= {"--set": switches, "--metrics": metrics, "--limit": limit, "--check": check}
+        alone |= {"--executor": executor != "local", "--address": address, "--logger": logger}
+        alone |= {"--executor-options": executor_options}
         refuse("--suite", alone)
         run_suite(suite, edition, data_root, out, names(rows), seeds, workers, device, dry_run, results)
     refuse("compare without --suite", {"--rows": rows, "--seeds": seeds, "--results": results})
+    from vosbench.benchmark.clusters import make_executor
     from vosbench.benchmark.compare import compare as run
     from vosbench.data.roots import cache_root
     from vosbench.flow.estimators import parse_flow
@@ -140,6 +164,8 @@ def compare(
     from vosbench.report.leaderboard import write_report
 
     name, settings = parse_flow(flow or "dis")
+    options = parse_settings(executor_options or [], "--executor-options")
+    chosen = make_executor(executor, workers=workers, address=address, options=options, folder=out / "jobs")
     with progress_bar("comparing") as progress:
         result = run(
             models=names(models) or [],
@@ -147,6 +173,7 @@ def compare(
             data_root=data_root,
             out=out,
             workers=workers,
+            executor=None if executor == "local" or dry_run else chosen,
             limit=limit,
             dry_run=dry_run,
             flow=name,
@@ -159,15 +186,25 @@ def compare(
             progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),
         )
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
-    sys.stderr.write(f"{len(result.outcomes)} model x sequence pairs: {counts or 'none'}\n")
+    sys.stderr.write(f"{len(result.outcomes)} cells (model, sequence, protocol): {counts or 'none'}\n")
     print_notes(result.notes)
+    if dry_run:
+        print_estimate(result, workers)
     if not dry_run and result.records:
-        markdown, page = write_report(out, videos=result.videos, pictures=pictures)
+        markdown, page, *_ = write_report(
+            out, videos=result.videos, lengths=result.lengths, pictures=pictures
+        )
         sys.stdout.write(markdown.read_text(encoding="utf-8"))
         sys.stderr.write(f"written: {markdown}, {page}, records and masks beside them\n")
+        if logger is not None:
+            from vosbench.report.comparison_log import log_comparison
+
+            logged = log_comparison(out, logger, result.records, result.videos, result.lengths)
+            sys.stderr.write(f"logged: {logged}\n")
     for failure in result.failures:
         sys.stderr.write(
-            f"failed: {failure.model} on {failure.dataset}/{failure.sequence}: {failure.message}\n"
+            f"failed: {failure.model} on {failure.dataset}/{failure.sequence} under {failure.protocol}: "
+            f"{failure.message}\n"
         )
     found = (
         0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vosbench.benchmark.compare import CompareResult
     from vosbench.benchmark.doctor import Finding
     from vosbench.benchmark.score import Score, ScorePair
 
@@ -76,6 +78,31 @@ def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
+def print_estimate(result: CompareResult, workers: int | None) -> None:
+    """Say on stderr what a comparison that was planned would take, and what nobody knows."""
+    from vosbench.benchmark.estimate import estimate
+    from vosbench.benchmark.executors import choose_workers
+    from vosbench.benchmark.store import read_records
+
+    planned = [outcome for outcome in result.outcomes if outcome.state == "planned"]
+    if not planned:
+        return
+    processes = choose_workers(workers, len({(item.dataset, item.sequence) for item in planned}))
+    found = estimate(planned, read_records(result.out / "records"), processes)
+    parts = [f"time {duration(found.seconds)} with {processes} workers"]
+    if found.unknown:
+        known = found.seconds > 0
+        parts = [f"{parts[0]} without {', '.join(found.unknown)}" if known else "time not known"]
+    parts.append("memory not known" if found.memory is None else f"memory up to {size(found.memory)}")
+    parts.append(
+        f"disk {size(found.disk)}" + (f" and up to {size(found.flow)} of flow" if found.flow else "")
+    )
+    sys.stderr.write(f"estimate: {', '.join(parts)}\n")
+    if found.unknown:
+        names = ", ".join(found.unknown)
+        print_notes([f"no record in {result.out} tells how long {names} takes: --limit 1 makes one"])
+
+
 def make_table(title: str, columns: Sequence[str], *, numbers: bool = False) -> Table:
     """Return an empty table; columns of numbers, all but the first, are aligned to the right."""
     from rich import box
@@ -109,21 +136,79 @@ def print_notes(notes: Sequence[str]) -> None:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
-    """Yield a callback (done, of all, name of the last) that draws a bar on stderr when it is a terminal."""
+    """Yield a callback (done, of all, name of the last) that tells on stderr how far things are.
+
+    A terminal gets a bar that follows its width; a file or a pipe a line now and then.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, total, name: None
+        yield ProgressLines(title)
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    # what is too long for a narrow window is cut: a line that wraps would be left behind at every step
+    cut = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = (
         TextColumn(title),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", table_column=cut),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)
+
+
+class ProgressLines:
+    """Progress as lines: none in the first half minute, then at most one every half minute.
+
+    Args:
+        title: what is done.
+        clock: seconds, ascending.
+    """
+
+    interval = 30.0
+
+    def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._title = title
+        self._clock = clock
+        self._start = self._told = clock()
+
+    def __call__(self, done: int, total: int | None, name: str) -> None:
+        """Tell how far things are, unless that was told a moment ago."""
+        now = self._clock()
+        if now - self._told < self.interval:
+            return
+        self._told = now
+        left = ""
+        if total is not None and 0 < done < total:
+            left = f", {duration((now - self._start) * (total - done) / done)} left"
+        everything = "" if total is None else f" of {total}"
+        sys.stderr.write(
+            f"{self._title}: {done}{everything} after {duration(now - self._start)}{left}; {name}\n"
+        )
+        sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that matter, e.g. ``"2 h 5 min"``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in the unit that suits it, e.g. ``"1.5 GB"``."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"

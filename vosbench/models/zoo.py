@@ -118,23 +118,28 @@ def accepts(name: str, switch: str) -> bool:
     return switch in set(inspect.signature(method_class(name).__init__).parameters) - {"self", "size"}
 
 
-def parse_settings(lines: Sequence[str]) -> dict[str, Any]:
+def parse_settings(lines: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """Return the settings that ``KEY=VALUE`` lines mean, values as in YAML.
+
+    Args:
+        lines: of the user.
+        option: what the user wrote them after.
 
     Raises:
         InputError: a line without a key or without ``=``, a key given twice, a value that is no YAML.
     """
+    example = "threshold=0.4" if option == "--set" else "partition=gpu"
     settings: dict[str, Any] = {}
     for line in lines:
         key, equals, value = (part.strip() for part in line.partition("="))
         if not equals or not key:
-            raise InputError(f"--set {line}: write KEY=VALUE, e.g. --set threshold=0.4")
+            raise InputError(f"{option} {line}: write KEY=VALUE, e.g. {option} {example}")
         if key in settings:
-            raise InputError(f"--set {line}: '{key}' is given twice")
+            raise InputError(f"{option} {line}: '{key}' is given twice")
         try:
             settings[key] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise InputError(f"--set {line}: cannot read the value '{value}'") from None
+            raise InputError(f"{option} {line}: cannot read the value '{value}'") from None
     return settings
 
 
