@@ -15,6 +15,8 @@ from vosbench.benchmark import machine
 from vosbench.benchmark.machine import Package, examine
 from vosbench.models import zoo
 
+SHIPPED = zoo.WEIGHTS
+
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path):
@@ -97,6 +99,21 @@ def test_weights_with_another_hash_are_a_problem_and_the_method_cannot_run(damag
     status, out, _err = doctor()
     assert status == 1
     assert out.endswith("doctor: 1 broken\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"name": "ft3d", "edition": "mini", "scenes": 9}, "ft3d (mini)"),
+        ({"edition": "mini", "sets": {"coco": {"scenes": 4}, "ft3d": {}}}, "coco, ft3d (mini)"),
+    ],
+)
+def test_weights_tell_what_they_were_trained_on(damaged_zoo, data, told):
+    shutil.copy(SHIPPED / "mpnet-tiny.safetensors", zoo.WEIGHTS)
+    provenance = json.loads((zoo.WEIGHTS / "mpnet-tiny.json").read_text())
+    provenance["training"]["data"] = data
+    (zoo.WEIGHTS / "mpnet-tiny.json").write_text(json.dumps(provenance))
+    assert [each.trained_on for each in examine().weights] == [told]
 
 
 def test_a_device_that_computes_wrongly_is_a_problem(monkeypatch):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -134,7 +134,7 @@ class Weights:
         file: name.
         method: whose.
         size: of the network.
-        trained_on: data set, with its edition.
+        trained_on: data sets, with their edition.
         trouble: why it cannot be used; ``""`` when its hash is right and it loads.
     """
 
@@ -386,10 +386,14 @@ def _weights() -> tuple[tuple[Weights, ...], dict[str, dict[str, Method]]]:
         except InputError as error:
             files.append(Weights(path.name, name, size, "", str(error)))
             continue
-        data = told["training"]["data"]
-        files.append(Weights(path.name, name, size, f"{data['name']} ({data['edition']})", ""))
+        files.append(Weights(path.name, name, size, _trained_on(told["training"]["data"]), ""))
         loaded.setdefault(name, {})[size] = method
     return tuple(files), loaded
+
+
+def _trained_on(data: Mapping[str, Any]) -> str:
+    """Name the data of a training: one set, or a world in the layouts of several."""
+    return f"{', '.join(data['sets'] if 'sets' in data else [data['name']])} ({data['edition']})"
 
 
 def _methods(loaded: dict[str, dict[str, Method]], root: Root) -> tuple[Runnable, ...]:
