@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,21 @@ def other_weights(baseline, monkeypatch, tmp_path):
     trial._load.cache_clear()
 
 
+def test_another_metric_turns_the_check_red_and_says_so(vosbench, measured, baseline, monkeypatch):
+    def lower(*arguments, score=trial.score_sequence, **options):
+        found = score(*arguments, **options)
+        return replace(found, values=dict(found.values) | {"F_mean": 0.9 * found.values["F_mean"]})
+
+    monkeypatch.setattr(trial, "score_sequence", lower)
+    monkeypatch.setattr(trial, "METRIC_VERSION", 2)
+    status, printed = check(vosbench, measured("changed"), baseline)
+    assert status == 1
+    moved = [line for line in printed.splitlines() if line.startswith("moved: ")]
+    assert {line.split(" on ", 1)[0] for line in moved} == {"moved: centre_box", "moved: mpnet (tiny)"}
+    assert all(": F_mean " in line for line in moved)
+    assert all("changed since: metric version 1 became 2" in line for line in moved)
+
+
 def test_a_changed_switch_is_named_as_the_cause(vosbench, measured, baseline):
     status, printed = check(vosbench, measured("changed", settings={"threshold": 0.02}), baseline)
     assert status == 1
@@ -139,6 +155,7 @@ def test_masks_of_others_become_a_row_through_the_command(vosbench, root, write_
     told = json.loads((records / "davis16/davis16-unsupervised/Shift/dog.json").read_text())["provenance"]
     assert told["command"].startswith("vosbench leaderboard add")
     assert told["paper"] == {"year": 2020, "bibtex": bibtex.read_text()}
+    assert vosbench(*add, "--bibtex", "absent.bib") == (2, "vosbench: --bibtex absent.bib: no such file\n")
     status, printed = vosbench(*add, "--workers", 1)
     assert status == 2
     assert "give --replace" in printed

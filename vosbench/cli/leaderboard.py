@@ -11,6 +11,7 @@ import typer
 
 from vosbench.cli.options import DataRoot, Split, Workers
 from vosbench.cli.terminal import print_scores, progress_bar
+from vosbench.errors import InputError
 
 app = typer.Typer(help="Tables from records, and a check of their numbers.", no_args_is_help=True)
 
@@ -95,6 +96,8 @@ def leaderboard_add(
     """Score the masks of a method that others ran and add it to the records, with provenance."""
     from vosbench.report.add import Paper, add
 
+    if bibtex is not None and not bibtex.is_file():
+        raise InputError(f"--bibtex {bibtex}: no such file")
     text = None if bibtex is None else bibtex.read_text(encoding="utf-8")
     with progress_bar(f"scoring {method}") as progress:
         scored = add(

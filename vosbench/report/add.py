@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore, without_n
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.record import Record, record_path
 from vosbench.benchmark.results import Missing, ResultFolder
-from vosbench.benchmark.score import Score, choose_protocol, score
+from vosbench.benchmark.score import Progress, Score, choose_protocol, score
 from vosbench.benchmark.store import VideoHashes, content_hash, environment, hash_videos, now
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
@@ -58,7 +58,7 @@ def add(
     workers: int | None = None,
     replace: bool = False,
     command: str = "",
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Score:
     """Score masks and write a record of every sequence below `records_root`.
 

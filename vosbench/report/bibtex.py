@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from vosbench.errors import InputError
 from vosbench.report.board import Board, Row
@@ -54,16 +53,13 @@ def parse_bibtex(text: str, source: str) -> list[Entry]:
     return list(entries.values())
 
 
-def load_bibliography(path: Path | None = None) -> dict[str, Entry]:
-    """Return method name -> the entry of its paper.
-
-    Args:
-        path: BibTeX whose entries name their methods in ``rows``; None for the file vosbench ships.
+def load_bibliography() -> dict[str, Entry]:
+    """Return method name -> the entry of its paper in ``papers.bib``, which vosbench ships.
 
     Raises:
         InputError: the file is missing or damaged.
     """
-    source = packaged("papers.bib") if path is None else path
+    source = packaged("papers.bib")
     entries = parse_bibtex(source.read_text(encoding="utf-8"), str(source))
     return {name: entry for entry in entries for name in entry.rows}
 
