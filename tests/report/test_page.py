@@ -150,6 +150,19 @@ def test_a_thinned_page_says_so(make_record, video, tmp_path, monkeypatch):
     assert "pictures show one in 2 frames" in " ".join(Page(text).text)
 
 
+def test_a_page_with_pictures_is_not_larger_than_allowed(make_record, video, tmp_path, monkeypatch):
+    boards = make_boards([make_record(frames=5)])
+    whole = html(boards, "T", videos={"davis16": [video]}, masks=tmp_path)
+    # a thousand bytes are kept free for the line that says so
+    allowed = len(whole.encode()) + 900
+    monkeypatch.setattr("vosbench.report.page.LARGEST", allowed)
+    thinned = html(boards, "T", videos={"davis16": [video]}, masks=tmp_path)
+    shown = [json.loads(Page(text).scripts[0])["pictures"]["davis16"]["bear"] for text in (whole, thinned)]
+    assert shown[0]["indices"] == [1, 2, 3]
+    assert 1 <= len(shown[1]["indices"]) < 3
+    assert len(thinned.encode()) <= allowed
+
+
 def test_every_table_has_a_caption_and_every_control_a_label(make_record):
     page = Page(html(make_boards([make_record(sequence="camel"), make_record("b", "camel")]), "T"))
     tables = len(page.all("table"))

@@ -14,6 +14,7 @@ from vosbench.report.mask_runs import encode
 from vosbench.report.pictures import album
 
 FRAMES = 9
+BUDGET = 1_000_000
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def masks(tmp_path):
 
 
 def test_every_frame_that_counts_is_pictured(boards, video, masks):
-    found = album(boards, {"davis16": [video]}, masks)
+    found = album(boards, {"davis16": [video]}, masks, budget=BUDGET)
     pictures = found.of["davis16", "bear"]
     # the protocol leaves out the first and the last frame
     assert pictures.indices == (1, 2, 3, 4, 5, 6, 7)
@@ -49,7 +50,7 @@ def test_every_frame_that_counts_is_pictured(boards, video, masks):
 
 
 def test_masks_and_ground_truth_travel_as_runs(boards, video, masks):
-    pictures = album(boards, {"davis16": [video]}, masks).of["davis16", "bear"]
+    pictures = album(boards, {"davis16": [video]}, masks, budget=BUDGET).of["davis16", "bear"]
     wanted = b"".join(encode(np.full((24, 32), i, np.uint8)) for i in range(1, 8))
     assert zlib.decompress(base64.b64decode(pictures.masks["one"])) == wanted
     assert pictures.truth == (0, 1, 2, 3, 4, 5, 6)
@@ -60,27 +61,27 @@ def test_masks_and_ground_truth_travel_as_runs(boards, video, masks):
 
 def test_a_method_without_all_masks_of_a_sequence_is_not_drawn_on_it(boards, video, masks):
     (masks / "davis16" / "one" / "bear" / "00003.png").unlink()
-    assert album(boards, {"davis16": [video]}, masks).of["davis16", "bear"].masks == {}
+    assert album(boards, {"davis16": [video]}, masks, budget=BUDGET).of["davis16", "bear"].masks == {}
 
 
 def test_frames_without_ground_truth_are_told_apart(make_record, video, masks):
     record = make_record("one", protocol="davis16-unsupervised", frames=FRAMES)
     sparse = Video(video.name, video.frames, video.frame_names, {3: np.ones((24, 32), np.uint8)})
-    pictures = album(make_boards([record]), {"davis16": [sparse]}, masks).of["davis16", "bear"]
+    pictures = album(make_boards([record]), {"davis16": [sparse]}, masks, budget=BUDGET).of["davis16", "bear"]
     assert [pictures.indices[place] for place in pictures.truth] == [3]
 
 
 def test_pictures_are_thinned_until_they_fit_and_the_page_says_so(boards, video, masks):
-    whole = album(boards, {"davis16": [video]}, masks).of["davis16", "bear"].characters
+    whole = album(boards, {"davis16": [video]}, masks, budget=BUDGET).of["davis16", "bear"].size_on_page
     found = album(boards, {"davis16": [video]}, masks, budget=whole - 1)
     pictures = found.of["davis16", "bear"]
     assert pictures.indices == (1, 3, 5, 7)
-    assert pictures.characters < whole
+    assert pictures.size_on_page < whole
     assert found.note == "To keep this file small, pictures show one in 2 frames."
 
 
 def test_no_more_frames_are_encoded_than_asked_for(boards, video, masks):
-    found = album(boards, {"davis16": [video]}, masks, most_frames=3)
+    found = album(boards, {"davis16": [video]}, masks, budget=BUDGET, most_frames=3)
     assert found.of["davis16", "bear"].indices == (1, 4, 7)
     assert "one in 3" in found.note
 
@@ -93,7 +94,7 @@ def test_where_nothing_fits_there_are_no_pictures_and_the_page_says_so(boards, v
 
 def test_a_video_that_no_board_shows_is_not_pictured(boards, video, masks):
     other = Video("dog", video.frames, video.frame_names)
-    assert list(album(boards, {"davis16": [other, video], "fbms": [video]}, masks).of) == [
+    assert list(album(boards, {"davis16": [other, video], "fbms": [video]}, masks, budget=BUDGET).of) == [
         ("davis16", "bear")
     ]
 
@@ -101,4 +102,4 @@ def test_a_video_that_no_board_shows_is_not_pictured(boards, video, masks):
 def test_a_mask_of_another_size_is_named(boards, video, masks):
     write_ids(masks / "davis16" / "one" / "bear" / "00002.png", np.ones((6, 8), np.uint8))
     with pytest.raises(InputError, match=r"00002\.png: not the size of the frames of bear"):
-        album(boards, {"davis16": [video]}, masks)
+        album(boards, {"davis16": [video]}, masks, budget=BUDGET)

@@ -40,6 +40,12 @@ SEQUENCE_METRICS = ("J_mean", "F_mean", "T_mean", "f_measure", "iou_mean")
 COLOURS = 8
 """Number of line colours in the style sheet; more methods use them again, dashed."""
 
+LARGEST = 15_000_000
+"""Bytes of a page with pictures: it should still go by mail."""
+
+_ROOM = 1_000
+"""Bytes for the line that says that pictures are missing."""
+
 SCRIPTS = (
     "dom.js",
     "tables.js",
@@ -72,7 +78,17 @@ def html(
         InputError: a frame or a mask cannot be read.
     """
     given = videos or {}
-    pictures = Album({}) if masks is None else album(boards, given, masks)
+    bare = _render(boards, title, given, Album({}))
+    if masks is None or not given:
+        return bare
+    return _render(
+        boards, title, given, album(boards, given, masks, budget=LARGEST - len(bare.encode()) - _ROOM)
+    )
+
+
+def _render(
+    boards: Sequence[Board], title: str, given: Mapping[str, Sequence[Video]], pictures: Album
+) -> str:
     template = _environment().get_template("leaderboard.html.j2")
     return template.render(
         album=pictures,

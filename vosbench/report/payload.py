@@ -11,7 +11,7 @@ from vosbench.benchmark.record import Record
 from vosbench.data.video import Video
 from vosbench.report.board import Board, Comparison, Row
 from vosbench.report.curves import places
-from vosbench.report.pictures import Album, Pictures
+from vosbench.report.pictures import Album
 from vosbench.report.tables import arrow, board_title, remark_parts, show, show_interval
 
 _PER_FRAME = ("J", "F")
@@ -34,7 +34,7 @@ def payload(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], albu
     by_label = {label: {video.name: video for video in split} for label, split in videos.items()}
     pictures: dict[str, dict[str, Any]] = {}
     for (label, sequence), each in album.of.items():
-        pictures.setdefault(label, {})[sequence] = _pictures(each)
+        pictures.setdefault(label, {})[sequence] = each.content
     content = {
         "boards": [_board(board, by_label.get(board.label, {})) for board in boards],
         "pictures": pictures,
@@ -136,16 +136,4 @@ def _comparison(item: Comparison) -> dict[str, Any]:
         "verdict": item.verdict.kind,
         "source": f"{item.published.paper}, {item.published.table}",
         "remarks": remark_parts(item),
-    }
-
-
-def _pictures(each: Pictures) -> dict[str, Any]:
-    return {
-        "width": each.size[0],
-        "height": each.size[1],
-        "names": each.names,
-        "indices": each.indices,
-        "images": each.images,
-        "truth": {"at": each.truth, "runs": each.truth_runs},
-        "masks": each.masks,
     }

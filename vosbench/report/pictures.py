@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vosbench.data.formats.png import read_ids
 from vosbench.data.video import Video
@@ -14,9 +16,6 @@ from vosbench.errors import InputError
 from vosbench.report.board import Board
 from vosbench.report.mask_runs import encode, pack, shrink
 from vosbench.report.thumbnail import thumbnail, thumbnail_size
-
-BUDGET = 13_500_000
-"""Characters of the page that pictures may take, so that a page with its tables stays below 15 MB."""
 
 WIDTHS = (320, 288, 256, 224)
 """Pixels a thumbnail may be wide; the widest with which all frames fit is taken."""
@@ -51,10 +50,22 @@ class Pictures:
     masks: Mapping[str, str]
 
     @property
-    def characters(self) -> int:
-        """How much of the page they take."""
-        texts = (*self.images, self.truth_runs, *self.masks.values())
-        return sum(map(len, texts))
+    def content(self) -> dict[str, Any]:
+        """What the script of the page reads."""
+        return {
+            "width": self.size[0],
+            "height": self.size[1],
+            "names": self.names,
+            "indices": self.indices,
+            "images": self.images,
+            "truth": {"at": self.truth, "runs": self.truth_runs},
+            "masks": self.masks,
+        }
+
+    @property
+    def size_on_page(self) -> int:
+        """How many bytes of the page they take."""
+        return len(json.dumps(self.content, ensure_ascii=False).encode())
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def album(
     videos: Mapping[str, Sequence[Video]],
     masks: Path,
     *,
-    budget: int = BUDGET,
+    budget: int,
     most_frames: int = MOST_FRAMES,
 ) -> Album:
     """Return pictures of every frame that counts, or of every n-th where they would not fit.
@@ -104,7 +115,7 @@ def album(
         boards: which methods and sequences there are.
         videos: label (``"davis16-mini"``) -> the data set.
         masks: folder with ``<label>/<model>/<sequence>/<frame>.png``.
-        budget: characters that the pictures may take.
+        budget: bytes of the page that the pictures may take.
         most_frames: frames to encode at most.
 
     Raises:
@@ -117,11 +128,11 @@ def album(
     encoded = [_encode(source, source.frames[::step], width) for source in sources]
     while True:
         made = [_pictures(source, frames) for source, frames in zip(sources, encoded, strict=True)]
-        if sum(each.characters for each in made) <= budget or not any(len(each) > 1 for each in encoded):
+        if sum(each.size_on_page for each in made) <= budget or not any(len(each) > 1 for each in encoded):
             break
         encoded = [dict(list(each.items())[::2]) for each in encoded]
         step *= 2
-    if sum(each.characters for each in made) > budget:
+    if sum(each.size_on_page for each in made) > budget:
         return Album({}, "Pictures were left out: even one of each sequence would make this file too large.")
     pictures = {(s.label, s.video.name): p for s, p in zip(sources, made, strict=True)}
     thinned = f"To keep this file small, pictures show one in {step} frames."
@@ -157,7 +168,7 @@ def _width(sources: Sequence[_Source], count: float, budget: int) -> int:
     frames = sum(len(run) for _, run in sample)
     for width in WIDTHS:
         made = [_pictures(source, _encode(source, run, width)) for source, run in sample]
-        if sum(each.characters for each in made) * count <= budget * frames:
+        if sum(each.size_on_page for each in made) * count <= budget * frames:
             return width
     return WIDTHS[-1]
 

@@ -16,6 +16,8 @@ class Explorer {
     this.figures = Object.fromEntries([...root.querySelectorAll("figure")].map((figure) => [figure.dataset.side, figure]));
     this.letters = LETTERS.filter((letter) => hasLetter(this.board, letter));
     this.form.letter.replaceChildren(...this.letters.map((letter) => element("option", { textContent: letter })));
+    const pictured = Object.keys(this.board.sequences).some((sequence) => picturesOf(this.board, sequence));
+    for (const name of ["view", "truth"]) this.form[name].closest("label").hidden = !pictured;
     this.form.letter.closest("label").hidden = this.letters.length < 2;
     root.querySelector(".timeline").classList.toggle("bare", !this.letters.length);
     this.timeline = new Timeline(root.querySelector(".timeline"), (frame) => this.show(frame));
