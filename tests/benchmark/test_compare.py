@@ -1,7 +1,4 @@
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +7,19 @@ from PIL import Image
 
 from vosbench.benchmark import job as job_module
 from vosbench.benchmark import matrix as matrix_module
-from vosbench.benchmark import scene as scene_module
 from vosbench.benchmark import trial as trial_module
-from vosbench.benchmark.compare import compare
 from vosbench.benchmark.evaluate import METRIC_VERSION
 from vosbench.benchmark.job import Contestant, Job, Rules
 from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.record import Record, record_path
-from vosbench.benchmark.store import content_hash, read_failures
+from vosbench.benchmark.store import content_hash
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.data.video import Segmentation
 from vosbench.errors import InputError
 
 MODELS = ("all_foreground", "centre_box", "flow_threshold")
 BASELINES = {*MODELS, "flow_saliency"}
 METRICS = ("j", "f")
 RULES = "davis16-unsupervised"
-
-
-@pytest.fixture
-def root(tmp_path, make_davis):
-    return make_davis(tmp_path / "data")
-
-
-@pytest.fixture
-def run(tmp_path, root):
-    def run(**options):
-        defaults = {"models": MODELS, "data_root": root, "out": tmp_path / "out", "workers": 1}
-        return compare(**defaults | {"metrics": METRICS} | options)
-
-    return run
 
 
 def tree(folder):
@@ -163,183 +143,11 @@ def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path,
     assert [item.state for item in trial_module.run_job(job)] == ["kept", "kept"]
 
 
-def test_a_second_run_computes_nothing(tmp_path, run, monkeypatch):
-    first = run()
-    before = tree(tmp_path / "out")
-    monkeypatch.setattr(trial_module, "score_sequence", None)
-    second = run()
-    assert second.counts == {"kept": 9}
-    assert tree(tmp_path / "out") == before
-    assert second.records == first.records
-
-
-def test_an_undefined_value_is_none_now_and_when_read_again(run, fake_model):
-    fake_model(Empty)
-    for _ in range(2):
-        record = run(models=["mpnet"], metrics=["t"]).records[0]
-        assert record.values == {"T_mean": None}
-        assert record.per_frame == {"T": [None] * 3}
-
-
-def test_changed_data_is_computed_again(run, root):
-    run(models=["centre_box"])
-    file = root / "davis16/JPEGImages/480p/dog/00001.jpg"
-    Image.fromarray(np.zeros_like(np.asarray(Image.open(file)))).save(file)
-    result = run(models=["centre_box"])
-    assert {item.sequence: item.state for item in result.outcomes} == {
-        "blackswan": "kept",
-        "dog": "computed",
-        "zebra": "kept",
-    }
-
-
-def test_other_flow_is_computed_again_and_other_metrics_from_the_masks(tmp_path, run):
-    run()
-    again = run(flow_settings={"preset": "fast"})
-    assert {item.model for item in again.outcomes if item.state == "computed"} == {"flow_threshold"}
-    segmented = tree(tmp_path / "out/masks")
-    assert run(flow_settings={"preset": "fast"}, metrics=("j",)).counts == {"rescored": 9}
-    assert tree(tmp_path / "out/masks") == segmented
-
-
 def test_processes_find_the_same_and_progress_is_told(tmp_path, run):
     calls = []
     many = run(out=tmp_path / "many", workers=2, progress=lambda *now: calls.append(now))
     assert values(many) == values(run())
     assert [(done, total) for done, total, _ in calls] == [(n, 9) for n in range(1, 10)]
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from vosbench.benchmark import artifacts
-from vosbench.benchmark.compare import compare
-
-write, written = artifacts.write_ids, []
-
-def write_then_die(path, ids):
-    write(path, ids)
-    written.append(path)
-    if len(written) == 20:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-artifacts.write_ids = write_then_die
-compare(models={models}, data_root=Path(sys.argv[1]), out=Path(sys.argv[2]), workers=1, metrics={metrics})
-"""
-
-
-def test_a_killed_comparison_continues_where_it_was(tmp_path, root, run):
-    script = KILLED.format(models=MODELS, metrics=METRICS)
-    killed = subprocess.run([sys.executable, "-c", script, root, tmp_path / "out"], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    before = tree(tmp_path / "out")
-    # 20 masks: the 18 of three models on the longest sequence, and two of the next
-    assert sum(path.parts[0] == "records" for path in before) == 3
-    assert not (tmp_path / "out/masks/davis16/all_foreground/dog").exists()
-
-    continued = run()
-    assert continued.counts == {"kept": 3, "computed": 6}
-    after = tree(tmp_path / "out")
-    assert all(after[path] == time for path, time in before.items() if path.parts[0] == "records")
-    assert not [path for path in after if any(part.endswith(".partial") for part in path.parts)]
-    assert values(continued) == values(run(out=tmp_path / "uninterrupted"))
-
-
-class FailsOnDog:
-    task = "unsupervised"
-    needs_flow = False
-
-    def segment(self, video, first_mask=None):
-        assert not video.annotations, "a method must not see the ground truth"
-        if video.name == "dog":
-            raise MemoryError("no room\nfor a dog")
-        return Segmentation((np.zeros((32, 48), np.uint8) for _ in video.frames), len(video))
-
-
-class Empty(FailsOnDog):
-    def segment(self, video, first_mask=None):
-        return Segmentation((np.zeros((32, 48), np.uint8) for _ in video.frames), len(video))
-
-
-class GivenTheFirstMask(FailsOnDog):
-    task = "semi-supervised"
-
-    def segment(self, video, first_mask=None):
-        return Segmentation((first_mask for _ in video.frames), len(video))
-
-
-class WrongSize(FailsOnDog):
-    def segment(self, video, first_mask=None):
-        return Segmentation((np.zeros((2, 2), np.uint8) for _ in video.frames), len(video))
-
-
-@pytest.fixture
-def fake_model(monkeypatch):
-    real = job_module.load_method
-
-    def use(fake, weights="none"):
-        def load(name, size=None):
-            return (fake(), {"weights": weights}) if name == "mpnet" else real(name, size)
-
-        for module in (matrix_module, job_module):
-            monkeypatch.setattr(module, "load_method", load)
-        trial_module._load.cache_clear()
-
-    yield use
-    trial_module._load.cache_clear()
-
-
-def test_a_model_failing_on_one_sequence_stops_nothing_else(run, fake_model):
-    fake_model(FailsOnDog)
-    result = run(models=["mpnet", "centre_box"])
-    assert result.counts == {"computed": 5, "failed": 1}
-    [failure] = result.failures
-    assert (failure.model, failure.dataset, failure.sequence) == ("mpnet", "davis16", "dog")
-    assert failure.message == "MemoryError: no room for a dog"
-    assert result.exit_status == 1
-
-
-def test_a_record_of_other_settings_does_not_outlive_a_failure(run, fake_model):
-    fake_model(Empty)
-    path = record_path(run(models=["mpnet"]).out / "records", "davis16", RULES, "mpnet", "dog")
-    assert path.is_file()
-    fake_model(FailsOnDog, weights="other")
-    run(models=["mpnet"])
-    assert not path.exists()
-
-
-def test_a_failure_leaves_a_marked_hole_until_it_is_made_good(run, fake_model):
-    fake_model(FailsOnDog)
-    out = run(models=["mpnet"]).out
-    [hole] = read_failures(out)
-    assert (hole.model, hole.dataset, hole.protocol, hole.sequence) == ("mpnet", "davis16", RULES, "dog")
-    assert hole.error == "MemoryError: no room for a dog"
-    fake_model(Empty)
-    assert run(models=["mpnet"]).counts == {"kept": 2, "computed": 1}
-    assert read_failures(out) == []
-
-
-def test_semi_supervised_methods_get_the_first_mask(run, fake_model):
-    fake_model(GivenTheFirstMask)
-    result = run(models=["mpnet"], metrics=["j"])
-    assert {record.protocol for record in result.records} == {"davis16-semi-supervised"}
-    found = values(result)
-    # the square moves two pixels per frame
-    overlap = [10 * (10 - 2 * t) for t in (1, 2, 3)]
-    assert found["mpnet", "dog"]["J_mean"] == pytest.approx(np.mean([i / (200 - i) for i in overlap]))
-
-
-def test_masks_of_another_size_fail(run, fake_model):
-    fake_model(WrongSize)
-    [failure, *_] = run(models=["mpnet"]).failures
-    assert "frame 0: the method returned uint8 (2, 2), not uint8 (32, 48)" in failure.message
-
-
-def test_a_damaged_frame_fails_its_sequence_only(run, root):
-    (root / "davis16/JPEGImages/480p/dog/00002.jpg").write_bytes(b"no picture")
-    result = run()
-    assert result.counts == {"computed": 6, "failed": 3}
-    assert all("00002.jpg" in failure.message for failure in result.failures)
 
 
 def test_a_dry_run_writes_nothing(tmp_path, run):
@@ -427,19 +235,3 @@ def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, r
     assert "fbms-mini left out: none of its protocols has the metrics j" in result.notes
     both = run(models=["centre_box"], metrics=["j", "fbms"], out=tmp_path / "both")
     assert {record.dataset for record in both.records} == {"davis16", "fbms"}
-
-
-def test_flow_is_computed_once_and_kept_when_asked(tmp_path, run, monkeypatch):
-    calls = []
-    real = scene_module.TimedEstimator.__call__
-
-    def count(self, first, second):
-        calls.append(1)
-        return real(self, first, second)
-
-    monkeypatch.setattr(scene_module.TimedEstimator, "__call__", count)
-    run(models=["flow_threshold"], cache=tmp_path / "cache")
-    assert len(calls) == 5 + 4 + 4
-    run(models=["flow_threshold"], cache=tmp_path / "cache", out=tmp_path / "other")
-    # one pair per sequence, only to know what it costs
-    assert len(calls) == 13 + 3
