@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from vosbench import cli
-from vosbench.benchmark import machine
-from vosbench.benchmark.machine import Package, examine
+from vosbench.benchmark.machine import examine
+from vosbench.benchmark.packages import Package
 from vosbench.models import zoo
 
 SHIPPED = zoo.WEIGHTS
@@ -84,7 +84,7 @@ def test_a_package_fits_its_lower_bound(installed, fits):
 def test_a_package_that_is_too_old_is_a_problem_an_absent_extra_is_none(monkeypatch):
     real = metadata.version
     told = {"torch": "1.13", "pydensecrf2": "0.1"}
-    monkeypatch.setattr(machine.metadata, "version", lambda name: told.get(name) or real(name))
+    monkeypatch.setattr(metadata, "version", lambda name: told.get(name) or real(name))
     problems = examine().problems
     assert len(problems) == 2
     assert problems[0].startswith("torch is 1.13, vosbench needs >=2.11")

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-
 import vosbench
+from vosbench.benchmark.packages import Package, package_problems, packages_and_extras, python_needed
 from vosbench.data.catalogue import CATALOGUE, open_dataset
 from vosbench.data.roots import cache_root
 from vosbench.data.roots import data_root as find_data_root
@@ -23,33 +20,8 @@ from vosbench.errors import InputError
 from vosbench.models import zoo
 from vosbench.models.base import Method
 
-_DEVELOPMENT = ("dev",)
-"""Extras that add nothing a user could run."""
-
 _COUNTING = 1.0
 """Seconds after which the files of a cache are no longer counted."""
-
-
-@dataclass(frozen=True)
-class Package:
-    """A package vosbench needs, or one of an extra.
-
-    Attributes:
-        name: as installed with pip.
-        needed: versions that will do, e.g. ``">=2.11"``.
-        installed: the version that is there; None without.
-    """
-
-    name: str
-    needed: str
-    installed: str | None
-
-    @property
-    def fits(self) -> bool:
-        """Whether it is there in a version that will do."""
-        return self.installed is not None and SpecifierSet(self.needed).contains(
-            self.installed, prereleases=True
-        )
 
 
 @dataclass(frozen=True)
@@ -203,8 +175,8 @@ def examine(data_root: Path | None = None) -> Machine:
     Args:
         data_root: folder that holds the data sets; see `vosbench.data.roots`.
     """
-    packages, extras = _packages()
-    python = Package("python", _metadata("Requires-Python"), platform.python_version())
+    packages, extras = packages_and_extras()
+    python = Package("python", python_needed(), platform.python_version())
     devices = _devices()
     root = _root(data_root)
     weights, loaded = _weights()
@@ -220,66 +192,11 @@ def examine(data_root: Path | None = None) -> Machine:
         weights=weights,
         methods=_methods(loaded, root),
         problems=(
-            *_package_problems([python, *packages], extras),
+            *package_problems([python, *packages], extras),
             *(f"{device.name}: {device.trouble}" for device in devices if device.trouble),
             *(each.trouble for each in weights if each.trouble),
         ),
     )
-
-
-def _metadata(key: str) -> str:
-    try:
-        return str(metadata.metadata("vosbench")[key] or "")
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _packages() -> tuple[tuple[Package, ...], dict[str, tuple[Package, ...]]]:
-    """Return what vosbench needs, and the packages of each extra, as its metadata state them."""
-    try:
-        requirements = [Requirement(line) for line in metadata.requires("vosbench") or ()]
-        names = metadata.metadata("vosbench").get_all("Provides-Extra") or []
-    except metadata.PackageNotFoundError:
-        # run from a source tree that was never installed: nothing states what is needed
-        return (), {}
-    always = [each for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})]
-    extras = {
-        name: tuple(
-            _package(each)
-            for each in requirements
-            if each not in always and each.marker is not None and each.marker.evaluate({"extra": name})
-        )
-        for name in names
-        if name not in _DEVELOPMENT
-    }
-    return tuple(map(_package, always)), extras
-
-
-def _package(requirement: Requirement) -> Package:
-    try:
-        installed = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        installed = None
-    return Package(requirement.name, str(requirement.specifier), installed)
-
-
-def _package_problems(needed: Iterable[Package], extras: dict[str, tuple[Package, ...]]) -> Iterator[str]:
-    for package in needed:
-        if not package.fits:
-            found = "is missing" if package.installed is None else f"is {package.installed}"
-            yield f"{package.name} {found}, vosbench needs {package.needed}: install vosbench again"
-    for extra, packages in extras.items():
-        for package in packages:
-            if package.installed is not None and not package.fits:
-                yield (
-                    f"{package.name} is {package.installed}, the extra {extra} needs {package.needed}: "
-                    f"{pip_line(extra)}"
-                )
-
-
-def pip_line(extra: str) -> str:
-    """Return the command that installs an extra."""
-    return f"pip install 'vosbench[{extra}]'"
 
 
 def _devices() -> tuple[Device, ...]:

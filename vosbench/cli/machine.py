@@ -13,7 +13,8 @@ from vosbench.cli.terminal import make_table, print_notes, print_table
 from vosbench.files import write_text
 
 if TYPE_CHECKING:
-    from vosbench.benchmark.machine import FoundData, Machine, Package, Root, Runnable
+    from vosbench.benchmark.machine import FoundData, Machine, Root, Runnable
+    from vosbench.benchmark.packages import Package
 
 _WIDEST = 44
 """Characters of a column of words, so that a table fits into a narrow terminal."""
@@ -56,8 +57,8 @@ def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 def _print_packages(machine: Machine) -> None:
-    # local: vosbench.benchmark.machine is imported by whoever has a Machine
-    from vosbench.benchmark.machine import pip_line
+    # whoever has a Machine has imported this
+    from vosbench.benchmark.packages import pip_line
 
     rows = [(each.name, each.installed or "-", each.needed, _fit(each)) for each in _all(machine)]
     _print("packages", ["package", "installed", "needed", ""], rows)
