@@ -53,4 +53,5 @@ def _group() -> None: ...
 
 
 def _trained_on(data: Mapping[str, Any]) -> str:
-    return f"{data['name']} ({data['edition']}), {data['scenes']} scenes"
+    sets = data["sets"] if "sets" in data else {data["name"]: data}
+    return ", ".join(f"{name} ({data['edition']}), {each['scenes']} scenes" for name, each in sets.items())
