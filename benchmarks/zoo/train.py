@@ -71,17 +71,25 @@ def render(world: dict[str, Any], folder: Path) -> None:
 
 
 @contextmanager
-def clocked(path: Path) -> Iterator[None]:
-    """Add the processor time of this block to the number in a file."""
-    before, start = _seconds(path), time.process_time()
+def kept_in_mind(path: Path) -> Iterator[None]:
+    """Write down which commit began to train and how much processor time this block took, with earlier ones.
+
+    The time of a process that is killed outright is lost.
+    """
+    before = remembered(path)
+    start = time.process_time()
     try:
         yield
     finally:
-        write_text(path, f"{before + time.process_time() - start:.0f}\n")
+        told = {"git": before.get("git", environment()["git"])}
+        told["cpu_seconds_at_least"] = round(
+            before.get("cpu_seconds_at_least", 0) + time.process_time() - start
+        )
+        write_text(path, json.dumps(told) + "\n")
 
 
-def _seconds(path: Path) -> float:
-    return float(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
+def remembered(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def stages_of(run: Path) -> dict[str, Path]:
@@ -96,7 +104,7 @@ def length(checkpoint: Path) -> dict[str, int]:
     return {"epochs": content["epoch"] + 1, "steps": content["global_step"]}
 
 
-def training(plan: Plan, recipe: Path, stages: dict[str, Path], cpu_seconds: float) -> dict[str, Any]:
+def training(plan: Plan, recipe: Path, stages: dict[str, Path], memory: dict[str, Any]) -> dict[str, Any]:
     """Everything needed to make or doubt these weights but what they measure."""
     lengths = {name: length(checkpoint) for name, checkpoint in stages.items()}
     return {
@@ -105,9 +113,8 @@ def training(plan: Plan, recipe: Path, stages: dict[str, Path], cpu_seconds: flo
         "data": {"edition": "mini", **plan.world},
         "stages": lengths,
         "steps": sum(each["steps"] for each in lengths.values()),
-        "cpu_seconds": round(cpu_seconds),
+        **memory,
         "device": "cpu",
-        "git": environment()["git"],
         "machine": f"{platform.machine()}, CPU",
         "torch": torch.__version__,
         "exported": now(),
@@ -126,12 +133,12 @@ def main() -> None:
     os.environ["VOSBENCH_CACHE"] = str(work / "cache")
     environment()  # the commit that this process runs, not one that is made while it trains
     render(plan.world, work / "world")
-    clock = work / f"{plan.model}.seconds"
-    with clocked(clock):
+    memory = work / f"{plan.model}.json"
+    with kept_in_mind(memory):
         run = fit(plan.overrides(work))
     stages = stages_of(run)
     last = list(stages.values())[-1]
-    told = training(plan, options.plan, stages, _seconds(clock))
+    told = training(plan, options.plan, stages, remembered(memory))
     export(last, told, variant=plan.variant)
     # what is measured is what is in the package
     told["measured"] = measure(plan.model, work)
