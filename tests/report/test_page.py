@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from vosbench.benchmark.record import Failure
 from vosbench.data.formats.png import write_ids
 from vosbench.data.video import Video
 from vosbench.report.board import make_boards
@@ -196,3 +197,12 @@ def test_what_needs_a_script_is_hidden_without_one(make_record):
 
 def test_equal_records_give_an_equal_page(val_records):
     assert html(make_boards(val_records), "T") == html(make_boards(val_records[::-1]), "T")
+
+
+def test_a_method_that_failed_everywhere_is_a_hole_with_its_error(make_record):
+    cell = ("broken", "", "davis16", "official", "val", "bear", "davis16-unsupervised")
+    failure = Failure(*cell, error="out of memory", command="vosbench compare", time="")
+    for records in ([], [make_record()]):
+        page = Page(html(make_boards(records, failures=[failure]), "T"))
+        assert "broken on bear: out of memory" in page.text
+        assert json.loads(page.scripts[0])["boards"][0]["rows"][-1]["failures"] == {"bear": "out of memory"}

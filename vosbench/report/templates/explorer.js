@@ -124,8 +124,9 @@ class Explorer {
     const differing = counts.a + counts.b;
     const right = loaded.truth && differing
       ? ` Where they differ, ${first.name} is right on ${Math.round((100 * counts.right) / differing)} % of the pixels.` : "";
-    this.caption("difference", `Only ${first.name}: ${part(counts.a)} of the picture; only ${second.name}: ${part(counts.b)}.${right}`,
-      swatch("a", `only ${first.name}`), ` ${part(counts.a)} `, swatch("b", `only ${second.name}`), ` ${part(counts.b)} of the picture.${right}`);
+    const [onlyFirst, onlySecond] = [part(counts.a), part(counts.b)];
+    this.caption("difference", `Only ${first.name}: ${onlyFirst} of the picture; only ${second.name}: ${onlySecond}.${right}`,
+      swatch("a", `only ${first.name}`), ` ${onlyFirst} `, swatch("b", `only ${second.name}`), ` ${onlySecond} of the picture.${right}`);
   }
 
   // on how many sequences each of the two is ahead, by the mean over their frames
@@ -158,10 +159,12 @@ class Explorer {
       return this.board.sequences[sequence].at.map((frame, i) => ({ sequence, frame, a: of[i], b: and[i], score: score(of[i], and[i]) }));
     }).filter((item) => item.score !== null && item.score !== undefined);
     found.sort((x, y) => x.score - y.score);
+    const apart = (item) => APART * this.board.sequences[item.sequence].frames;
+    const near = (item, other) => other.sequence === item.sequence && Math.abs(other.frame - item.frame) < apart(item);
     const chosen = [];
     for (const item of found) {
       if (chosen.length === WORST) break;
-      if (!chosen.some((other) => other.sequence === item.sequence && Math.abs(other.frame - item.frame) < APART * this.board.sequences[item.sequence].frames)) chosen.push(item);
+      if (!chosen.some((other) => near(item, other))) chosen.push(item);
     }
     return chosen;
   }

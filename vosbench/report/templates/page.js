@@ -44,12 +44,13 @@ for (const chart of document.querySelectorAll(".charts figure")) {
 }
 
 const theme = document.getElementById("theme");
-const isDark = () => (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const system = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
 const showTheme = () => theme.setAttribute("aria-pressed", isDark());
 theme.hidden = false;
 theme.addEventListener("click", () => {
   document.documentElement.dataset.theme = isDark() ? "light" : "dark";
   showTheme();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+system.addEventListener("change", showTheme);
 showTheme();

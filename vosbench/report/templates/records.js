@@ -3,9 +3,9 @@ const isPlain = (value) => value === null || typeof value !== "object";
 
 // [key, text] of a value of the provenance, of nested mappings one for each
 const facts = (value, prefix = "") => {
-  if (value === null) return [];
+  if (value === null || (Array.isArray(value) && !value.length)) return [];
   if (isPlain(value)) return [[prefix, String(value)]];
-  if (Array.isArray(value)) return value.length ? [[prefix, value.map((item) => (isPlain(item) ? String(item) : JSON.stringify(item))).join(" ")]] : [];
+  if (Array.isArray(value)) return [[prefix, value.map((item) => (isPlain(item) ? String(item) : JSON.stringify(item))).join(" ")]];
   return Object.entries(value).flatMap(([key, item]) => facts(item, prefix ? `${prefix}: ${key}` : key.replaceAll("_", " ")));
 };
 
@@ -41,15 +41,20 @@ const madeBy = (common, own, path, key) => {
 };
 
 const overallRecord = (board, row, metric) => {
-  const name = metric || board.metrics[0].name;
+  // a method that failed everywhere may be alone on a board without any metric
+  const name = metric || (board.metrics[0] || {}).name;
   const compared = row.published.filter((item) => !metric || item.metric === metric);
   const value = row.values[name];
-  const parts = [element("p", { className: "big" }, `${name} ${shown(value)}`, element("small", { textContent: ` ${row.intervals[name] || ""}` }))];
+  const parts = [];
+  if (value) {
+    const interval = element("small", { textContent: ` ${row.intervals[name] || ""}` });
+    parts.push(element("p", { className: "big" }, `${name} ${shown(value)}`, interval), factList([["unrounded", String(value[0])]]));
+  }
   parts.push(element("p", { textContent: `Status: ${row.status.filter(Boolean).join(", ")}` }));
-  if (value) parts.push(factList([["unrounded", String(value[0])]]));
   parts.push(...compared.map(verdictOf));
   const lines = Object.entries(row.records).map(([sequence, record]) => [sequence, shown(record.values[name])]);
-  parts.push(...Object.entries(row.failures).map(([sequence, text]) => element("p", { className: "warning", textContent: `${sequence}: ${text}` })));
+  parts.push(...Object.entries(row.failures).map(([sequence, text]) =>
+    element("p", { className: "warning", textContent: `${sequence}: ${text}` })));
   if (lines.length) {
     parts.push(element("details", {}, element("summary", { textContent: `The ${lines.length} sequences behind it` }),
       plainTable(`${name} of every sequence`, ["sequence", name], lines)));

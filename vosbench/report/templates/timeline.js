@@ -34,7 +34,9 @@ class Timeline {
     const grid = drawing("path", { class: "grid", d: "M0 0H1000M0 37.5H1000M0 75H1000M0 112.5H1000M0 150H1000" });
     const groups = lines.map(({ values, name }) => {
       const group = drawing("g", { class: name });
-      group.append(...runsOf(values, at, frames).map((run) => drawing("polyline", { points: run.length > 1 ? run.join(" ") : `${run} ${run}` })));
+      // a line of one point would not be drawn, twice the same point is a dot
+      const points = runsOf(values, at, frames).map((run) => (run.length > 1 ? run : [...run, ...run]).join(" "));
+      group.append(...points.map((text) => drawing("polyline", { points: text })));
       return group;
     });
     this.svg.replaceChildren(grid, ...groups);
@@ -46,7 +48,8 @@ class Timeline {
     const shown = Math.min(indices.length, FILM);
     this.film.replaceChildren(...Array.from({ length: shown }, (_, i) => {
       const position = Math.round((i * (indices.length - 1)) / Math.max(shown - 1, 1));
-      const image = element("img", { alt: "", src: `data:image/webp;base64,${pictures.images[position]}`, title: `frame ${pictures.names[indices[position]]}` });
+      const title = `frame ${pictures.names[indices[position]]}`;
+      const image = element("img", { alt: "", title, src: `data:image/webp;base64,${pictures.images[position]}` });
       image.addEventListener("click", () => this.move(indices[position]));
       return image;
     }));
