@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.benchmark.record import Record
 from vosbench.data.video import Video
 from vosbench.report.board import Board, Comparison, Row
 from vosbench.report.curves import places
 from vosbench.report.pictures import Album
-from vosbench.report.tables import arrow, board_title, remark_parts, show, show_interval
+from vosbench.report.tables import board_title, remark_parts, show, show_interval
 
 _PER_FRAME = ("J", "F")
 """Measures with a value for each frame; those of pairs of frames have no frame to show."""
@@ -51,20 +50,14 @@ def anchor(board: Board) -> str:
 
 def _board(board: Board, videos: Mapping[str, Video]) -> dict[str, Any]:
     return {
-        "id": anchor(board),
         "title": board_title(board),
         "label": board.label,
-        "protocol": board.protocol.id,
         "void": board.protocol.void,
         "union": board.protocol.objects == "union",
-        "metrics": [_metric(name) for name in board.metrics],
+        "metrics": board.metrics,
         "sequences": {name: _sequence(board, name, videos.get(name)) for name in board.sequences},
         "rows": [_row(board, row) for row in board.rows],
     }
-
-
-def _metric(name: str) -> dict[str, Any]:
-    return {"name": name, "arrow": arrow(name), "lower": name in LOWER_IS_BETTER}
 
 
 def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ const madeBy = (common, own, path, key) => {
 
 const overallRecord = (board, row, metric) => {
   // a method that failed everywhere may be alone on a board without any metric
-  const name = metric || (board.metrics[0] || {}).name;
+  const name = metric || board.metrics[0];
   const compared = row.published.filter((item) => !metric || item.metric === metric);
   const value = row.values[name];
   const parts = [];
@@ -69,7 +69,8 @@ const sequenceRecord = (board, row, sequence, jump) => {
   if (!record) return [title, [element("p", { textContent: row.failures[sequence] || "Not measured." })]];
   const button = element("button", { type: "button", textContent: "Show its frames" });
   button.addEventListener("click", jump);
-  const values = Object.entries(record.values).map(([name, value]) => [name, shown(value), value ? String(value[0]) : "-"]);
+  const order = [...new Set([...board.metrics, ...Object.keys(record.values)])].filter((name) => name in record.values);
+  const values = order.map((name) => [name, shown(record.values[name]), record.values[name] ? String(record.values[name][0]) : "-"]);
   const seconds = Object.entries(record.seconds).map(([step, value]) => [`seconds per frame, ${step}`, String(value)]);
   return [title, [element("p", {}, button), plainTable("Values", ["metric", "value", "unrounded"], values),
     ...(seconds.length ? [factList(seconds)] : []),
