@@ -35,7 +35,8 @@ def committed(request, store, val_records, tmp_path):
 def test_a_number_that_moved_is_found_in_either_direction(store, val_records, committed, amount, now):
     (finding,) = check(store("new", shifted(val_records, amount)), committed, [], [])
     assert finding.kind == "moved"
-    assert f"J_mean was 60.0, is {now}" in finding.message
+    # every cell moved, each within its own tolerance
+    assert f"J_mean was 60.0, is {now} (s00 60.0 to {now}, s01 60.0 to {now}" in finding.message
     assert "mpnet (tiny) on DAVIS 2016 (davis16, val) under davis16-unsupervised" in finding.message
     assert "same weights, settings and data" in finding.message
 
@@ -97,10 +98,15 @@ def test_a_value_that_vanished_has_moved(store, val_records, committed):
     assert "T_mean was 25.0, is - (s00 25.0 to -" in finding.message
 
 
-def test_a_metric_that_is_no_longer_measured_has_moved(store, val_records, committed):
-    gone = [replace(record, values={"J_mean": 0.6, "J_decay": 0.1}) for record in val_records]
-    (finding,) = check(store("new", gone), committed, [], [])
-    assert "T_mean was 25.0, is -" in finding.message
+def test_a_metric_that_was_not_asked_for_is_missing_only_when_all_are(store, val_records, committed):
+    fewer = [replace(record, values={"J_mean": 0.6, "J_decay": 0.1}) for record in val_records]
+    new = store("new", fewer)
+    assert check(new, committed, [], []) == []
+    (finding,) = check(new, committed, [], [], whole=True)
+    assert finding.kind == "missing"
+    assert (
+        "mpnet (tiny) on DAVIS 2016 (davis16, val) under davis16-unsupervised: no T_mean" in finding.message
+    )
 
 
 def test_a_sequence_that_others_have_and_this_method_lost_is_missing(store, make_record):

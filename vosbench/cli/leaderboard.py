@@ -51,7 +51,7 @@ def leaderboard_check(
         typer.Option(help="A data-set value may move this far, as a fraction; a sequence four times as far."),
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Every method of the baseline must have been measured.")
+        bool, typer.Option("--whole", help="Every method and metric of the baseline must be there.")
     ] = False,
 ) -> None:
     """Exit with 1 when a number moved, differs from the published one unexplained, or a table is outdated."""

@@ -18,6 +18,9 @@ from vosbench.report.verdicts import Deviation, Tolerance
 _WORST = 5
 """Number of sequences that a finding names."""
 
+_SHOWN = 0.0005
+"""A difference that shows in a percentage with one decimal."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -54,7 +57,7 @@ def check(
         deviations: accepted differences.
         tables: folder with the generated files of these records; None to leave this out.
         tolerance: limits of the verdicts and of what counts as moved; the defaults when None.
-        whole: every method of the baseline must be there, not only those that were measured now.
+        whole: every method and metric of the baseline must be there, not only those measured now.
 
     Raises:
         InputError: a folder is missing or holds a file that is not a record.
@@ -98,6 +101,7 @@ def _against(
             compared = True
             findings += _moved(board, row, old, limits)
             findings += _missing_cells(board, row, old)
+            findings += _missing_metrics(board, row, old) if whole else []
     if not compared:
         # a check that compared nothing must not look like one that found nothing
         findings.append(Finding("moved", "no method and sequence in common with the baseline"))
@@ -112,26 +116,29 @@ def _moved(board: Board, row: Row, old: Row, limits: Tolerance) -> list[Finding]
     where = f"{row.name} on {_where(board)}, {len(common)} sequences in common"
     cause = _cause(now, then)
     findings = []
-    metrics = sorted({name for records in (now, then) for each in records.values() for name in each.values})
-    for metric in metrics:
-        cells = _moved_cells(metric, now, then, limits)
+    for metric in sorted(_metrics(now) & _metrics(then)):
         new, was = (each.get(metric) for each in values)
         if _differ(new, was, limits.moved_by(metric)):
+            cells = _moved_cells(metric, now, then, _SHOWN)
             told = f"{metric} was {show(metric, was)}, is {show(metric, new)}"
-        elif cells:
+        elif cells := _moved_cells(metric, now, then, limits.cell_moved_by(metric)):
             told = f"{metric} stays {show(metric, new)}, but single sequences moved"
         else:
             continue
-        findings.append(Finding("moved", f"{where}: {told}{_list(metric, cells)}; {cause}"))
+        findings.append(Finding("moved", f"{where}: {told} ({_list(metric, cells)}); {cause}"))
     return findings
 
 
+def _metrics(records: Mapping[str, Record]) -> set[str]:
+    return {name for record in records.values() for name in record.values}
+
+
 def _moved_cells(
-    metric: str, now: Mapping[str, Record], then: Mapping[str, Record], limits: Tolerance
+    metric: str, now: Mapping[str, Record], then: Mapping[str, Record], limit: float
 ) -> list[tuple[str, float | None, float | None]]:
     """Return (sequence, value then, value now) of the cells that moved, the furthest first."""
     cells = [(name, then[name].values.get(metric), now[name].values.get(metric)) for name in now]
-    moved = [cell for cell in cells if _differ(cell[2], cell[1], limits.cell_moved_by(metric))]
+    moved = [cell for cell in cells if _differ(cell[2], cell[1], limit)]
 
     def distance(cell: tuple[str, float | None, float | None]) -> float:
         # a value that came or went moved furthest
@@ -141,11 +148,9 @@ def _moved_cells(
 
 
 def _list(metric: str, cells: Sequence[tuple[str, float | None, float | None]]) -> str:
-    if not cells:
-        return ""
     told = [f"{name} {show(metric, was)} to {show(metric, new)}" for name, was, new in cells[:_WORST]]
     more = f" and {len(cells) - _WORST} more" if len(cells) > _WORST else ""
-    return f" ({', '.join(told)}{more})"
+    return f"{', '.join(told)}{more}"
 
 
 def _cause(now: Mapping[str, Record], then: Mapping[str, Record]) -> str:
@@ -166,6 +171,13 @@ def _missing_cells(board: Board, row: Row, old: Row) -> list[Finding]:
     if not gone:
         return []
     return [Finding("missing", f"{row.name} on {_where(board)}: no record of {', '.join(gone)}; measure it")]
+
+
+def _missing_metrics(board: Board, row: Row, old: Row) -> list[Finding]:
+    gone = sorted(_metrics(old.records) - _metrics(row.records))
+    if not gone:
+        return []
+    return [Finding("missing", f"{row.name} on {_where(board)}: no {', '.join(gone)}; measure it")]
 
 
 def _missing_rows(boards: Sequence[Board], committed: Sequence[Board]) -> list[Finding]:
