@@ -165,7 +165,7 @@ def test_flow_of_another_program_is_read_from_a_folder(run, root, tmp_path):
             write_flo(tmp_path / "flow" / sequence / f"{t:05}.flo", flow)
     words = ("compare", "--models", "flow_threshold", "--workers", 1, "--metrics", "j", "--flow", "flow")
     _, out, _ = run(*words)
-    assert re.search(r"flow_threshold +\| +\**100\.0", out)
+    assert re.search(r"flow_threshold +\| baseline +\| +100\.0 \[100\.0, 100\.0\]", out)
     write_flo(tmp_path / "flow/dog/00000.flo", np.zeros((2, 32, 48), np.float32))
     _, _, summary = run(*words)
     assert "1 computed, 2 kept" in summary
