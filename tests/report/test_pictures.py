@@ -103,3 +103,18 @@ def test_a_mask_of_another_size_is_named(boards, video, masks):
     write_ids(masks / "davis16" / "one" / "bear" / "00002.png", np.ones((6, 8), np.uint8))
     with pytest.raises(InputError, match=r"00002\.png: not the size of the frames of bear"):
         album(boards, {"davis16": [video]}, masks, budget=BUDGET)
+
+
+def test_a_video_of_which_no_frame_counts_is_not_pictured(make_record, video, masks):
+    records = [make_record("one", dataset="fbms", split="test", protocol="fbms-binary", frames=FRAMES)]
+    unlabelled = Video(video.name, video.frames, video.frame_names)
+    assert album(make_boards(records), {"fbms": [unlabelled]}, masks, budget=BUDGET).of == {}
+
+
+def test_numbers_that_others_reported_get_no_masks_of_ours(make_record, video, masks):
+    ours = make_record("two", frames=FRAMES, j=(0.5,) * 7)
+    told = {"reported": {"title": "One", "source": "a paper", "licence": "", "note": "", "file": ""}}
+    theirs = make_record("one", size="", frames=FRAMES, j=(0.9,) * 7, provenance=told)
+    boards = make_boards([ours], published=[theirs])
+    assert [row.origin for row in boards[0].rows] == ["reported", "measured"]
+    assert album(boards, {"davis16": [video]}, masks, budget=BUDGET).of["davis16", "bear"].masks == {}

@@ -128,11 +128,12 @@ def album(
     encoded = [_encode(source, source.frames[::step], width) for source in sources]
     while True:
         made = [_pictures(source, frames) for source, frames in zip(sources, encoded, strict=True)]
-        if sum(each.size_on_page for each in made) <= budget or not any(len(each) > 1 for each in encoded):
+        fits = sum(each.size_on_page for each in made) <= budget
+        if fits or not any(len(each) > 1 for each in encoded):
             break
         encoded = [dict(list(each.items())[::2]) for each in encoded]
         step *= 2
-    if sum(each.size_on_page for each in made) > budget:
+    if not fits:
         return Album({}, "Pictures were left out: even one of each sequence would make this file too large.")
     pictures = {(s.label, s.video.name): p for s, p in zip(sources, made, strict=True)}
     thinned = f"To keep this file small, pictures show one in {step} frames."
@@ -145,7 +146,9 @@ def _sources(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], mas
     models: dict[str, dict[str, None]] = {}
     found: dict[tuple[str, str], Video] = {}
     for board in boards:
-        models.setdefault(board.label, {}).update(dict.fromkeys(row.model for row in board.rows))
+        # a method of ours may be on the board a second time, with numbers that others reported
+        here = (row.model for row in board.rows if row.origin == "measured")
+        models.setdefault(board.label, {}).update(dict.fromkeys(here))
         shown = set(board.sequences)
         for video in videos.get(board.label, ()):
             if video.name in shown:
@@ -154,6 +157,8 @@ def _sources(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], mas
                 frames.setdefault(key, set()).update(board.protocol.evaluated(len(video), video.annotations))
     sources = []
     for (label, name), video in found.items():
+        if not frames[label, name]:
+            continue
         folders = {model: masks / label / model / name for model in models[label]}
         present = {model: folder for model, folder in folders.items() if folder.is_dir()}
         sources.append(_Source(label, video, tuple(sorted(frames[label, name])), present))
@@ -202,7 +207,7 @@ def _pictures(source: _Source, encoded: Mapping[int, _Encoded]) -> Pictures:
     whole = [model for model in source.folders if all(model in each.masks for each in encoded.values())]
     truth = {place: each.truth for place, each in enumerate(encoded.values()) if each.truth is not None}
     return Pictures(
-        size=next((each.size for each in encoded.values()), (0, 0)),
+        size=next(each.size for each in encoded.values()),
         names=source.video.frame_names,
         indices=tuple(encoded),
         images=tuple(each.image for each in encoded.values()),

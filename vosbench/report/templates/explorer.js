@@ -32,6 +32,9 @@ class Explorer {
   get letter() { return this.form.letter.value; }
   get rows() { return [this.form.a, this.form.b].map((field) => this.board.rows[Number(field.value)]); }
 
+  // whose masks are drawn; numbers that others reported come without any
+  get models() { return this.rows.map((row) => (row.origin === "measured" ? row.model : "")); }
+
   values(row, { sequence = this.sequence, letter = this.letter } = {}) {
     const record = row.records[sequence];
     return (record && record.frames[letter]) || [];
@@ -83,7 +86,7 @@ class Explorer {
     const position = nearest(pictures, frame);
     const away = pictures.indices[position] !== frame;
     this.tell(away ? `The nearest picture, frame ${pictures.names[pictures.indices[position]]}, is shown.` : "");
-    const loaded = await loadFrame(this.board, this.sequence, position, [first.model, second.model]);
+    const loaded = await loadFrame(this.board, this.sequence, position, this.models);
     // a faster move may have come in between
     if (this.frame === frame && this.rows[0] === first && this.rows[1] === second) this.draw(loaded, frame);
   }
@@ -196,7 +199,7 @@ class Explorer {
   }
 
   async drawTile(canvas, item, position) {
-    const frame = await loadFrame(this.board, item.sequence, position, this.rows.map((row) => row.model));
+    const frame = await loadFrame(this.board, item.sequence, position, this.models);
     const order = this.form.order.value;
     if (order === "difference" && !frame.masks.includes(null)) drawDifference(canvas, frame, this.board, true);
     else drawMask(canvas, frame, frame.masks[order === "b" ? 1 : 0], this.board, COLOURS[order === "b" ? "b" : "a"], true);
