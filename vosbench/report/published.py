@@ -61,7 +61,7 @@ def _record(
 ) -> Record:
     values: dict[str, float | None] = dict(cell["values"])
     if "jf" in load_protocol(method["protocol"]).metrics:
-        values["JF_mean"] = (values["J_mean"] + values["F_mean"]) / 2  # type: ignore[operator] # never None
+        values["JF_mean"] = (cell["values"]["J_mean"] + cell["values"]["F_mean"]) / 2
     told = {
         "title": method["title"],
         "source": content["source"],
