@@ -13,6 +13,7 @@ from vosbench.benchmark.executors import LocalExecutor
 from vosbench.benchmark.record import Record
 from vosbench.benchmark.store import read_failures
 from vosbench.errors import InputError
+from vosbench.models import plugins
 
 HELPERS = """
 import os, signal, time
@@ -45,65 +46,87 @@ class KilledOnDog:
     def segment(self, video, first_mask=None):
         import numpy as np
         from vosbench.data.video import Segmentation
-        marker = Path(os.environ["MARKER"])
-        if video.name == "dog" and (os.environ["WHEN"] == "always" or not marker.exists()):
-            marker.touch()
+        # what a running cluster is told: its workers have the environment of its start
+        when = Path(__file__).with_name("when")
+        if video.name == "dog" and when.exists():
+            if when.read_text() == "once":
+                when.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return Segmentation((np.ones((32, 48), np.uint8) for _ in video.frames), len(video))
 """
 
 
-@pytest.fixture
-def helpers(tmp_path, monkeypatch):
-    """A module that workers can import, as they can import the package; it also is a method of another."""
-    site = tmp_path / "site"
-    site.mkdir()
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder of a package that workers can import, as they can import vosbench; it has a method."""
+    site = tmp_path_factory.mktemp("site")
     (site / "cluster_helpers.py").write_text(HELPERS)
     metadata = site / "helpers-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: helpers\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[vosbench.methods]\nkilled = cluster_helpers:KilledOnDog\n")
-    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    monkeypatch.syspath_prepend(str(site))
-    from vosbench.models import plugins
-
+    with pytest.MonkeyPatch.context() as patch:
+        paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.syspath_prepend(str(site))
+        plugins._declared.cache_clear()
+        yield site
+    sys.modules.pop("cluster_helpers", None)
     plugins._declared.cache_clear()
-    yield importlib.import_module("cluster_helpers")
-    sys.modules.pop("cluster_helpers")
-    plugins._declared.cache_clear()
 
 
-ray = pytest.param("ray", marks=pytest.mark.slow)
-slurm = pytest.param("slurm", marks=pytest.mark.slow)
-everywhere = pytest.mark.parametrize("name", ["local", ray, slurm])
+@pytest.fixture
+def helpers(site):
+    (site / "when").unlink(missing_ok=True)
+    return importlib.import_module("cluster_helpers")
 
 
-def executor(name, folder, workers=2):
-    if name == "ray":
-        pytest.importorskip("ray", reason="the extra ray is not installed")
-        return make_executor("ray", workers=workers, folder=folder)
-    if name == "slurm":
+@pytest.fixture(scope="module")
+def cluster(site):
+    """The address of a running Ray cluster with two workers."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    running = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield running.address
+    running.shutdown()
+
+
+everywhere = pytest.mark.parametrize(
+    "name",
+    ["local", pytest.param("ray", marks=pytest.mark.slow), pytest.param("slurm", marks=pytest.mark.slow)],
+)
+
+
+@pytest.fixture
+def executor(request, tmp_path):
+    def make(name):
+        if name == "local":
+            return make_executor("local", workers=2, folder=tmp_path)
+        if name == "ray":
+            address = request.getfixturevalue("cluster")
+            return make_executor("ray", workers=2, address=address, folder=tmp_path)
         pytest.importorskip("submitit", reason="the extra slurm is not installed")
-        return make_executor("slurm", workers=workers, options={"cluster": "local"}, folder=folder)
-    return make_executor("local", workers=workers, folder=folder)
+        return make_executor("slurm", workers=2, options={"cluster": "local"}, folder=tmp_path / "jobs")
+
+    return make
 
 
 @everywhere
-def test_every_task_is_reported_once(tmp_path, helpers, name):
+def test_every_task_is_reported_once(helpers, executor, name):
     found = []
-    executor(name, tmp_path).run(helpers.square, [3, 4, 5, 6], found.append, pytest.fail)
+    executor(name).run(helpers.square, [3, 4, 5, 6], found.append, pytest.fail)
     assert sorted(found) == [9, 16, 25, 36]
 
 
 @everywhere
-def test_an_input_error_keeps_its_sentence(tmp_path, helpers, name):
+def test_an_input_error_keeps_its_sentence(helpers, executor, name):
     with pytest.raises(InputError, match=r"^7 is refused$"):
-        executor(name, tmp_path).run(helpers.refuse, [7], print, pytest.fail)
+        executor(name).run(helpers.refuse, [7], print, pytest.fail)
 
 
 @everywhere
-def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, name):
+def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, executor, name):
     tasks = [(number, str(tmp_path / "marker")) for number in range(5)]
     found, lost = [], []
 
@@ -111,7 +134,7 @@ def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, name):
         lost.append(task)
         return [task]
 
-    executor(name, tmp_path).run(helpers.die_once, tasks, found.append, again)
+    executor(name).run(helpers.die_once, tasks, found.append, again)
     assert sorted(found) == [0, 1, 2, 3, 4]
     assert tasks[2] in lost
     # where nobody says whose process it was, what ran beside it is suspected too
@@ -119,31 +142,28 @@ def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, name):
 
 
 @everywhere
-def test_a_task_that_kills_every_worker_is_given_up_and_the_others_are_not(tmp_path, helpers, name):
+def test_a_task_that_kills_every_worker_is_given_up_and_the_others_are_not(helpers, executor, name):
     found, lost = [], []
 
     def replaced(task):
         lost.append(task)
         return [] if task == (2, "alone") else [(task, "alone")]
 
-    executor(name, tmp_path).run(helpers.die_always, [0, 1, 2, 3], found.append, replaced)
+    executor(name).run(helpers.die_always, [0, 1, 2, 3], found.append, replaced)
     assert {each if isinstance(each, int) else each[0] for each in found} == {0, 1, 3}
     assert lost[-1] == (2, "alone")
 
 
 @pytest.fixture
-def run(tmp_path, make_davis, helpers, monkeypatch):
+def run(tmp_path, make_davis, helpers, executor, site):
     root = make_davis(tmp_path / "data")
-    monkeypatch.setenv("MARKER", str(tmp_path / "marker"))
-    monkeypatch.setenv("WHEN", "never")
 
-    def run(name, models, when="once"):
-        monkeypatch.setenv("WHEN", when)
-        (tmp_path / "marker").unlink(missing_ok=True)
-        chosen = LocalExecutor(1) if name == "here" else executor(name, tmp_path / "jobs")
-        out = tmp_path / f"{name}-{when}"
+    def run(name, models, when=None):
+        if when is not None:
+            (site / "when").write_text(when)
+        chosen = LocalExecutor(1) if name == "here" else executor(name)
         options = {"models": models, "data_root": root, "metrics": ["j"], "cache": tmp_path / "cache"}
-        return compare(**options, out=out, executor=chosen)
+        return compare(**options, out=tmp_path / name, executor=chosen)
 
     return run
 
@@ -175,7 +195,7 @@ def test_records_and_their_order_are_the_same_everywhere(run, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["local", "ray", "slurm"])
 def test_a_method_that_is_killed_once_is_made_good(run, name):
-    result = run(name, ["centre_box", "killed"])
+    result = run(name, ["centre_box", "killed"], when="once")
     assert (result.exit_status, len(result.records)) == (0, 6)
     assert read_failures(result.out) == []
 
@@ -216,6 +236,14 @@ def test_a_missing_extra_says_how_to_get_it(monkeypatch, chosen, module):
     extra = {"submitit": "slurm"}.get(module, module)
     with pytest.raises(InputError, match=rf"needs the package {module}: pip install 'vosbench\[{extra}\]'"):
         chosen.run(abs, [1], print, pytest.fail)
+
+
+@pytest.mark.slow
+def test_a_cluster_is_started_where_none_is_named(tmp_path, helpers):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    found = []
+    make_executor("ray", workers=2, folder=tmp_path).run(helpers.square, [3, 4], found.append, pytest.fail)
+    assert sorted(found) == [9, 16]
 
 
 @pytest.mark.slow

@@ -116,8 +116,13 @@ class RayExecutor:
         quiet = {"log_to_driver": False, "logging_level": "ERROR", "ignore_reinit_error": False}
         if self.address is None:
             workers = choose_workers(self.workers, max(1, tasks))
-            # "local": not the cluster that somebody else has running here
-            ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+            try:
+                # "local": not the cluster that somebody else has running here
+                ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+            except Exception as error:  # Ray has no error of its own for a machine that is too busy
+                raise InputError(
+                    f"Ray does not start on this machine: {_first_line(error)}; try --executor local"
+                ) from None
             return workers
         try:
             ray.init(address=self.address, **quiet)

@@ -1,0 +1,52 @@
+"""The pieces of the benchmark of workers: what it measures and what it reports."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
+
+
+@pytest.fixture(scope="module")
+def scaling():
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SPEED)
+        yield importlib.import_module("scaling")
+    for name in {"scaling", "loader", "metrics", "tables"} - before:
+        del sys.modules[name]
+
+
+def test_the_start_of_the_workers_is_not_counted(scaling):
+    assert scaling.rate([10, 12, 14, 16], workers=1) == pytest.approx(1 / 2)
+    assert scaling.rate([10, 10, 12, 12, 14, 14], workers=2) == pytest.approx(1)
+
+
+def test_the_cost_is_what_no_step_took(scaling):
+    records = [SimpleNamespace(seconds_per_frame={"segment": 0.3, "score": 0.1}, frames=10)]
+    assert scaling.cost(SimpleNamespace(records=records), 4.1) == pytest.approx(0.025)
+
+
+def test_gains_are_ratios_within_a_round(scaling):
+    runs = [
+        {"round": round_, "executor": "ray", "workers": workers, "rate": rate, "cost": None, "load": 2.0}
+        for round_, rates in ((1, (1.0, 1.8)), (2, (0.1, 0.19)), (3, (10.0, 15.0)))
+        for workers, rate in enumerate(rates, start=1)
+    ]
+    runs[0]["cost"] = 0.02
+    text = scaling.markdown(
+        {
+            "runs": runs,
+            "sequences": 16,
+            "frames": 256,
+            "short_side": 144,
+            "machine": {"processor": "X", "cores": 2},
+            "versions": {"torch": "2"},
+            "commit": "abc",
+        }
+    )
+    assert "| ray | 1.00 | 1.80 | 1.80 (1.50 to 1.90) | yes |" in text
+    assert "2.0 % (2.0 to 2.0 %) of flow, segmenting and scoring; below 3 %: yes" in text
