@@ -1,0 +1,89 @@
+"""`vosbench compare` as a user meets it: estimates, executors, holes."""
+
+import sys
+
+import pytest
+
+from vosbench import cli
+from vosbench.benchmark.store import read_failures
+from vosbench.errors import InputError
+
+
+@pytest.fixture
+def compare(monkeypatch, capsys, tmp_path, make_davis):
+    """Run the command in this process, in an empty folder; return status, stdout and stderr."""
+    make_davis(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOSBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+
+    def command(*words):
+        usual = ("compare", "--models", "all_foreground,centre_box", "--workers", "1", "--metrics", "j")
+        monkeypatch.setattr(sys, "argv", ["vosbench", *usual, "--no-pictures", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    return command
+
+
+def test_a_dry_run_says_what_it_would_take_as_far_as_records_tell(compare):
+    _, _, err = compare("--dry-run")
+    assert "estimate: time not known, memory not known, disk" in err
+    assert "no record in results tells how long all_foreground, centre_box takes: --limit 1 makes one" in err
+    compare("--limit", 1)
+    _, _, err = compare("--dry-run")
+    assert "estimate: time 0 s with 1 workers, memory up to " in err
+    assert "4 planned" in err
+    compare("--models", "centre_box")
+    _, _, err = compare("--dry-run", "--models", "centre_box")
+    assert "estimate" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--executor", "cloud"), "cloud"),
+        (("--address", "auto"), "--address is that of a Ray cluster: leave it out with --executor local"),
+        (("--executor-options", "partition=gpu"), "partition: the local executor has no options"),
+        (("--executor-options", "partition"), "--executor-options partition: write KEY=VALUE"),
+    ],
+)
+def test_mistakes_about_executors_are_one_line(compare, words, message):
+    status, out, err = compare(*words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_a_missing_extra_is_one_line(compare, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    status, _, err = compare("--executor", "ray")
+    assert (status, err) == (
+        2,
+        "vosbench: --executor ray needs the package ray: pip install 'vosbench[ray]'\n",
+    )
+
+
+def test_a_hole_is_told_with_its_error_and_status_1(compare, monkeypatch, tmp_path):
+    from vosbench.models.baselines import CentreBox
+
+    real = CentreBox.segment
+
+    def fails(self, video, first_mask=None):
+        if video.name == "dog":
+            raise InputError("no dogs")
+        return real(self, video, first_mask)
+
+    monkeypatch.setattr(CentreBox, "segment", fails)
+    status, out, err = compare()
+    assert status == 1
+    assert "failed: centre_box on davis16/dog under davis16-unsupervised: no dogs\n" in err
+    assert "1 failed" in err
+    assert "no dogs" in out
+    assert [hole.sequence for hole in read_failures(tmp_path / "results")] == ["dog"]
+    monkeypatch.setattr(CentreBox, "segment", real)
+    status, out, err = compare()
+    assert status == 0
+    assert "1 computed, 5 kept" in err
+    assert "no dogs" not in out
