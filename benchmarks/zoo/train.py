@@ -110,7 +110,7 @@ def training(plan: Plan, recipe: Path, stages: dict[str, Path], memory: dict[str
     return {
         "command": f"python benchmarks/zoo/train.py benchmarks/zoo/{recipe.name}",
         "fit": f"vosbench fit {' '.join(plan.overrides(SHOWN))}",
-        "data": {"edition": "mini", **plan.world},
+        "data": {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world},
         "stages": lengths,
         "steps": sum(each["steps"] for each in lengths.values()),
         **memory,
