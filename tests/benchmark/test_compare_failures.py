@@ -85,6 +85,10 @@ def test_a_failure_leaves_a_marked_hole_until_it_is_made_good(run, fake_model):
     fake_model(Empty)
     assert run(models=["mpnet"]).counts == {"kept": 2, "computed": 1}
     assert read_failures(out) == []
+    # a process that is killed after writing the record leaves both
+    hole.write(record_path(out / "failures", "davis16", RULES, "mpnet", "dog"))
+    assert run(models=["mpnet"]).counts == {"kept": 3}
+    assert read_failures(out) == []
 
 
 def test_an_undefined_value_is_none_now_and_when_read_again(run, fake_model):

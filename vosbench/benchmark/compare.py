@@ -127,6 +127,7 @@ def compare(
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}: give 1 or more sequences")
+    # mistakes are told before anything is loaded
     choose_workers(workers, 1)
     build_estimator(flow, **(flow_settings or {}))
     matrix = make_matrix(

@@ -111,6 +111,7 @@ def _run(trial: _Trial, made: Made, together: Sequence[Rules]) -> list[Outcome]:
         path = trial.job.path("records", trial.model, rules.protocol.id)
         record = current_record(path, _key(trial, rules), content)
         if record is not None:
+            _forget_failure(trial, rules)
             found[rules.protocol.id] = trial.outcome(rules, "kept", record)
     due = [rules for rules in together if rules.protocol.id not in found]
     if trial.job.dry_run or not due:
@@ -190,8 +191,14 @@ def _score_isolated(
         record.write(trial.job.path("records", trial.model, rules.protocol.id))
     except Exception as error:  # one protocol that cannot be met leaves the others theirs
         return fail(trial.job, trial.model, rules, say(error))
-    trial.job.path("failures", trial.model, rules.protocol.id).unlink(missing_ok=True)
+    _forget_failure(trial, rules)
     return trial.outcome(rules, state, record)
+
+
+def _forget_failure(trial: _Trial, rules: Rules) -> None:
+    """Where there is a record there is no hole, even if a process was killed between the two."""
+    if not trial.job.dry_run:
+        trial.job.path("failures", trial.model, rules.protocol.id).unlink(missing_ok=True)
 
 
 def _config(trial: _Trial, rules: Rules) -> dict[str, Any]:
