@@ -19,6 +19,12 @@ def test_lines_come_at_sensible_intervals_with_the_time_that_is_left(capsys):
     ]
 
 
+def test_nothing_is_foretold_from_the_first_few(capsys):
+    times = iter([0, 40])
+    ProgressLines("comparing", clock=lambda: next(times))(12, 100, "a")
+    assert capsys.readouterr().err == "comparing: 12 of 100 after 40 s; a\n"
+
+
 def test_a_short_run_into_a_file_says_nothing(capsys):
     with progress_bar("comparing") as report:
         for done in range(100):

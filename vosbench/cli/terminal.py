@@ -185,7 +185,8 @@ class ProgressLines:
             return
         self._told = now
         left = ""
-        if total is not None and 0 < done < total:
+        # the first ones took the start of the workers too, and tell little
+        if total is not None and total <= 8 * done < 8 * total:
             left = f", {duration((now - self._start) * (total - done) / done)} left"
         everything = "" if total is None else f" of {total}"
         sys.stderr.write(
