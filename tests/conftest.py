@@ -1,14 +1,19 @@
 """Shared fixtures: where real data lives, and a DAVIS 2016 of a few small frames."""
 
+import importlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 HEIGHT, WIDTH = 32, 48
+
+SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # every core has its own worker; torch reads this when it is first imported
@@ -28,6 +33,17 @@ def real_data() -> Callable[[str], Path]:
         return Path(root)
 
     return require
+
+
+@pytest.fixture(scope="module")
+def speed_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return a function: name -> that program of benchmarks/speed, forgotten when the module is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SPEED)
+        yield importlib.import_module
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").parent == SPEED:
+            del sys.modules[name]
 
 
 def square(x, y=10, side=10):

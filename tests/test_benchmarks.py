@@ -1,6 +1,5 @@
 """The pieces of the speed benchmark: its definition of J and F, its folders, its report."""
 
-import importlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,17 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
 MODULES = ("plain", "trees", "tables", "contestants", "metrics")
 
 
 @pytest.fixture(scope="module")
-def speed():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    for name in MODULES:
-        del sys.modules[name]
+def speed(speed_program):
+    return SimpleNamespace(**{name: speed_program(name) for name in MODULES})
 
 
 masks = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(

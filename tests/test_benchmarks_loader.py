@@ -1,41 +1,11 @@
 """The pieces of the loader benchmark: that all programs read the same, and what its report says."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
-
-from vosbench.data import open_dataset
-
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
 
 
 @pytest.fixture(scope="module")
-def loader():
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
-        yield importlib.import_module("loader")
-    for name in {"loader", "metrics", "tables"} - before:
-        del sys.modules[name]
-
-
-def test_all_programs_read_the_same_frames(loader, make_davis, tmp_path):
-    root = make_davis(tmp_path, {"long": 31, "exact": 14, "short": 5})
-    videos = open_dataset("davis16", root)
-    clips = loader.clip_files(root / "davis16", videos)
-    assert [len(clip) for clip in clips] == [14, 14, 14]
-    assert sum(map(loader.decode, clips)) == sum(map(loader.read, clips)) == 42
-    assert loader.epochs(videos, workers=0)() == 42
-
-
-def test_a_broken_picture_stops_the_decoder(loader, make_davis, tmp_path):
-    root = make_davis(tmp_path, {"long": 14})
-    clips = loader.clip_files(root / "davis16", open_dataset("davis16", root))
-    Path(clips[0][3][0]).write_bytes(Path(clips[0][3][0]).read_bytes()[:200])
-    with pytest.raises(OSError, match=r"(?i)truncated"):
-        loader.decode(clips[0])
+def loader(speed_program):
+    return speed_program("loader")
 
 
 def test_every_round_has_every_program_in_changing_order(loader):

@@ -1,26 +1,15 @@
 """The pieces of the memory benchmark: that all programs compute the same, and what its report says."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from vosbench.models.layers import fast_convolution
 from vosbench.models.layers.recurrent import ConvGRU
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
-
 
 @pytest.fixture(scope="module")
-def speed():
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
-        yield importlib.import_module("memory")
-    for name in {"memory", "memory_programs", "loader", "metrics", "tables"} - before:
-        del sys.modules[name]
+def speed(speed_program):
+    return speed_program("memory")
 
 
 @pytest.fixture

@@ -1,23 +1,12 @@
 """The pieces of the benchmark of online training: what it counts, estimates and reports."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
-
 
 @pytest.fixture(scope="module")
-def online():
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
-        yield importlib.import_module("online")
-    for name in {"online", "tracker", "loader", "metrics", "tables"} - before:
-        sys.modules.pop(name, None)
+def online(speed_program):
+    return speed_program("online")
 
 
 def test_the_full_network_is_counted_without_running_it(online):

@@ -1,23 +1,24 @@
 """The pieces of the benchmark of workers: what it measures and what it reports."""
 
-import importlib
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
+MACHINE = {
+    "processor": "X",
+    "cores": 2,
+    "system": "S",
+    "load_before": 0.5,
+    "versions": {"torch": "2"},
+    "commit": "abc",
+    "changed": False,
+    "date": "D",
+}
 
 
 @pytest.fixture(scope="module")
-def scaling():
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
-        yield importlib.import_module("scaling")
-    for name in {"scaling", "loader", "metrics", "tables"} - before:
-        del sys.modules[name]
+def scaling(speed_program):
+    return speed_program("scaling")
 
 
 def test_the_start_of_the_workers_is_not_counted(scaling):
@@ -47,9 +48,7 @@ def test_gains_are_ratios_within_a_round(scaling):
             "sequences": 16,
             "frames": 256,
             "short_side": 144,
-            "machine": {"processor": "X", "cores": 2},
-            "versions": {"torch": "2"},
-            "commit": "abc",
+            "machine": MACHINE,
         }
     )
     assert "| ray | 1.00 | 1.80 | 1.80 (1.50 to 1.90) | yes |" in text

@@ -1,23 +1,12 @@
 """The pieces of the throughput benchmark: what the programs see, and what it reports."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
-
 
 @pytest.fixture(scope="module")
-def throughput():
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
-        yield importlib.import_module("throughput")
-    for name in {"throughput", "loader", "metrics", "tables"} - before:
-        del sys.modules[name]
+def throughput(speed_program):
+    return speed_program("throughput")
 
 
 def test_pixels_and_flow_have_the_ranges_of_a_video(throughput):
@@ -45,7 +34,7 @@ def test_report_has_rates_ratios_and_the_best_batch(throughput):
         for name, both in seconds.items()
         for batch, spent in zip((1, 2), both, strict=True)
     ]
-    machine = throughput._machine("cpu", 0.5)
+    machine = throughput._where("cpu", 0.5)
     memory = {run["program"]: 100.0 * run["frames"] for run in runs}
     report = {"runs": runs, "memory_mb": memory, "batches": [1, 2], "machine": machine}
     text = throughput.to_markdown(report)

@@ -1,24 +1,14 @@
 """The pieces of the tracker benchmark: that its plain programs find the same tracks, and what it reports."""
 
-import importlib
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
-
 
 @pytest.fixture(scope="module")
-def tracker():
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
-        yield importlib.import_module("tracker")
-    for name in {"tracker", "loader", "metrics", "tables"} - before:
-        del sys.modules[name]
+def tracker(speed_program):
+    return speed_program("tracker")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -10,13 +10,11 @@ with masks arrive in the main process. ``augmented`` also crops, mirrors, and st
 """
 
 import argparse
-import json
 import os
 import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -24,7 +22,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from metrics import _cores, _git, _processor
+from machine import RESULTS, described, keep, machine
 from PIL import Image
 from tables import _table
 
@@ -38,7 +36,6 @@ from vosbench.data.mini import ensure_mini
 from vosbench.data.transport import start_worker
 from vosbench.data.video import Video
 
-HERE = Path(__file__).resolve().parent
 LENGTH = 14
 LIMIT = "decode"
 LOADERS = ("clips", "augmented")
@@ -106,9 +103,7 @@ def ratios(runs: Sequence[Mapping[str, Any]], program: str, limit: str = LIMIT) 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """The whole report as text."""
-    runs, machine = report["runs"], report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    changed = " with changes" if machine["changed"] else ""
+    runs = report["runs"]
     met = median(ratios(runs, "clips")) >= TARGET
     lines = []
     for program in sorted({run["program"] for run in runs}):
@@ -125,8 +120,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             f"{report['data']}, {report['frames']} frames with masks in clips of {LENGTH}, "
             f"{report['workers']} processes each, {max(run['round'] for run in runs)} rounds, all programs "
             "in every round in random order. Ratios are medians of the rounds (smallest to largest).\n",
-            f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-            f"load before {machine['load_before']}, commit {machine['commit'][:12]}{changed}. {versions}.\n",
+            described(report["machine"]),
             _table(head, lines),
             "decode: Pillow decodes every file and forgets it. readers: vosbench's readers, into arrays. "
             "clips: batches of clips and masks in the main process. augmented: cropped, mirrored, some "
@@ -164,16 +158,7 @@ def measure(root: Path, data: str, workers: int, count: int) -> dict[str, Any]:
         "frames": sum(map(len, clips)),
         "workers": workers,
         "runs": runs,
-        "machine": {
-            "processor": _processor(),
-            "cores": _cores(),
-            "system": f"{os.uname().sysname} {os.uname().machine}",
-            "load_before": round(load, 2),
-            "versions": {name: version(name) for name in ("torch", "pillow", "numpy")},
-            "commit": _git("rev-parse", "HEAD"),
-            "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        },
+        "machine": machine(load, ("torch", "pillow", "numpy")),
     }
 
 
@@ -182,7 +167,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, help="folder that holds davis16; a miniature without")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
@@ -194,11 +179,7 @@ def main() -> None:
             root, data = Path(temporary), "Rendered miniature of DAVIS 2016"
             ensure_mini("davis16", root, frames=2 * LENGTH)
         report = measure(root, data, given.workers, given.rounds)
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(report)
-    (given.out / "loader.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (given.out / "loader.md").write_text(text, encoding="utf-8")
-    print(text)
+    keep("loader", report, to_markdown(report), given.out)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ convolutions and matrix products in the same run. Run it alone on the machine.
 """
 
 import argparse
-import json
 import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -24,8 +22,8 @@ from typing import Any
 
 import torch
 from loader import ratios, rounds
+from machine import RESULTS, cores, described, keep, machine
 from memory_programs import DIRECT, NAIVE, OURS, PROGRAMS, Fused, Naive, contestant, library_only
-from metrics import _cores, _git, _processor
 from tables import _table
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,7 +31,6 @@ from torch.nn import functional as F
 from vosbench.models.layers import fast_convolution
 from vosbench.models.layers.recurrent import ConvGRU, both_directions
 
-HERE = Path(__file__).resolve().parent
 FRAMES, HEIGHT, WIDTH, CHANNELS, STATE, KERNEL = 14, 60, 107, 129, 64, 7
 INFERENCE, TRAINING, BOTH = "inference", "training step", "inference, both directions"
 TASKS = (INFERENCE, TRAINING, BOTH)
@@ -239,9 +236,6 @@ def example(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> t
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """The whole report as text."""
-    machine = report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    changed = " with changes" if machine["changed"] else ""
     count = max(run["round"] for run in report["runs"])
     all_threads = sorted({run["threads"] for run in report["runs"]})
     sections = [
@@ -249,9 +243,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         f"ConvGRU over {FRAMES} frames of {CHANNELS} channels, {HEIGHT} x {WIDTH}, state of {STATE} "
         f"channels, kernel {KERNEL} x {KERNEL}, single precision. {count} rounds, all programs of a task in "
         "every round in random order. Ratios are medians of the rounds (smallest to largest).\n",
-        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-        f"load before {machine['load_before']}, after {machine['load_after']}, commit "
-        f"{machine['commit'][:12]}{changed}. {versions}.\n",
+        described(report["machine"]),
         "naive: the formula as it reads, six convolutions per step. fused: input and state joined, two "
         "convolutions per step, channels last. direct: vosbench's layer without its transformed "
         "convolution. A training step is forward and backward, gradients of the inputs included.\n",
@@ -346,36 +338,22 @@ def measure(all_threads: Sequence[int], count: int) -> dict[str, Any]:
         "peaks": grown,
         "operations": operations(memory, x),
         "differences": differences(memory, x),
-        "machine": {
-            "processor": _processor(),
-            "cores": _cores(),
-            "system": f"{os.uname().sysname} {os.uname().machine}",
-            "load_before": round(load, 2),
-            "load_after": round(os.getloadavg()[0], 2),
-            "versions": {"torch": version("torch")},
-            "commit": _git("rev-parse", "HEAD"),
-            "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        },
+        "machine": machine(load, ("torch",)) | {"load_after": round(os.getloadavg()[0], 2)},
     }
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, _cores()}))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores()}))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
 def main() -> None:
     given = _arguments()
     report = measure(given.threads, given.rounds)
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(report)
-    (given.out / "memory.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (given.out / "memory.md").write_text(text, encoding="utf-8")
-    print(text)
+    keep("memory", report, to_markdown(report), given.out)
 
 
 if __name__ == "__main__":

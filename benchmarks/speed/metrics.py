@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from machine import RESULTS, cores, keep, machine
 from tables import JF, JFT, KERNEL, WHOLE, Run, disagreements, to_markdown
 
 HERE = Path(__file__).resolve().parent
@@ -143,41 +144,14 @@ def rounds(everybody: Sequence[Contestant], count: int) -> Iterator[tuple[int, C
         yield from ((round_ + 1, item) for item in itertools.chain(present[shift:], present[:shift]))
 
 
-def machine(own: Path, peers: Path, work: Path) -> dict[str, Any]:
+def machine_of(own: Path, peers: Path, work: Path) -> dict[str, Any]:
     """What the numbers depend on; no name of the machine and no path."""
     found = {}
     for name, interpreter in (("vosbench", own), ("peers", peers)):
         values = work / "versions.json"
         _call(contestant_command(interpreter, "versions", work, values))
         found[name] = json.loads(values.read_text(encoding="utf-8"))
-    return {
-        "processor": _processor(),
-        "cores": _cores(),
-        "system": f"{os.uname().sysname} {os.uname().machine}",
-        "load_before": round(os.getloadavg()[0], 2),
-        "versions": found,
-        "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return os.uname().machine
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else os.uname().machine
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(HERE), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    return machine(os.getloadavg()[0]) | {"versions": found}
 
 
 def _call(command: Sequence[str]) -> None:
@@ -194,7 +168,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, help="environment of the peers (default WORK/peers)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--every", type=int, default=1, help="take every Nth sequence only")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     if given.results is not None and given.data_root is None:
         parser.error("--results needs --data-root: the data set the masks belong to")
@@ -211,8 +185,8 @@ def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Prepare, warm up, run all rounds; return everything as it goes into the JSON file."""
     own, peers = Path(sys.executable), make_peers(given.peers or work / "peers")
     _prepare(given, work)
-    everybody = contestants(own, peers, _cores())
-    described = machine(own, peers, work)
+    everybody = contestants(own, peers, cores())
+    described = machine_of(own, peers, work)
     values = work / "values.json"
     for contestant in everybody:  # compiles modules, fills the file cache; not counted
         run(contestant, work / "sample", values, 0)
@@ -244,11 +218,7 @@ def main() -> None:
         work = given.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         report = measure(given, work.resolve())
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(report)
-    (given.out / "metrics.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (given.out / "metrics.md").write_text(text, encoding="utf-8")
-    print(text)
+    keep("metrics", report, to_markdown(report), given.out)
     if disagreements(report):
         sys.exit(1)
 

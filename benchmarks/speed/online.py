@@ -9,11 +9,9 @@ over the steps implies for its GPU. The paper's times are quoted.
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from loader import rounds
-from metrics import _cores, _git, _processor
+from machine import RESULTS, described, keep, machine
 from tables import _table
 from torch.utils.flop_counter import FlopCounterMode
 from tracker import scene
@@ -32,7 +30,6 @@ from vosbench.models.stcnn.losses import segmentation_loss
 from vosbench.models.stcnn.network import STCNNNet
 from vosbench.report.reported import load_reported
 
-HERE = Path(__file__).resolve().parent
 STEPS = (100, 200, 300, 400)
 FRAMES = 69
 """Of a video, the mean of DAVIS 2016."""
@@ -111,24 +108,13 @@ def measure(steps: Sequence[int], length: int, count: int) -> dict[str, Any]:
         "flop_per_step": of_step,
         "paper": published(),
         "runs": runs,
-        "machine": {
-            "processor": _processor(),
-            "cores": _cores(),
-            "system": f"{os.uname().sysname} {os.uname().machine}",
-            "load_before": round(load, 2),
-            "versions": {name: version(name) for name in ("numpy", "torch")},
-            "commit": _git("rev-parse", "HEAD"),
-            "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        },
+        "machine": machine(load, ("numpy", "torch")),
     }
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """The whole report as text."""
-    runs, machine, paper = report["runs"], report["machine"], report["paper"]
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    changed = " with changes" if machine["changed"] else ""
+    runs, paper = report["runs"], report["paper"]
     rate = implied_rate(paper, report["flop_per_step"])
     measured = {run["steps"] for run in runs}
     lines = []
@@ -156,8 +142,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             "per step (a multiplication and an addition are two), at the rate that the slope of the paper's "
             f"own times implies for its GTX 1080 Ti, {rate / 1e12:.1f} TFLOP/s: the slope is the paper's, "
             "the offset is not. No GPU was at hand.\n",
-            f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-            f"load before {machine['load_before']}, commit {machine['commit'][:12]}{changed}. {versions}.\n",
+            described(report["machine"]),
             _table(head, lines),
         ]
     )
@@ -174,7 +159,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
@@ -183,11 +168,7 @@ def main() -> None:
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("run it on one core: OMP_NUM_THREADS=1 python benchmarks/speed/online.py")
     report = measure(given.steps, given.frames, given.rounds)
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(report)
-    (given.out / "online.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (given.out / "online.md").write_text(text, encoding="utf-8")
-    print(text)
+    keep("online", report, to_markdown(report), given.out)
 
 
 if __name__ == "__main__":

@@ -14,19 +14,17 @@ only where two cores are free: the load is told beside them.
 
 import argparse
 import contextlib
-import json
 import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 from loader import rounds
-from metrics import _cores, _git, _processor
+from machine import RESULTS, described, keep, machine
 from tables import _table
 
 from vosbench.benchmark.clusters import make_executor
@@ -35,7 +33,6 @@ from vosbench.benchmark.executors import Executor, LocalExecutor
 from vosbench.data.mini import write_mini
 from vosbench.models.base import Size
 
-HERE = Path(__file__).resolve().parent
 METHOD, SIZE = "mpnet", "tiny"
 TARGET_GAIN = 1.7
 TARGET_COST = 0.03
@@ -133,9 +130,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "sequences": len(result.records),
         "frames": frames,
         "short_side": arguments.short_side,
-        "machine": {"processor": _processor(), "cores": _cores()},
-        "versions": {"torch": torch.__version__, **({"ray": version("ray")} if "ray" in names else {})},
-        "commit": _git("rev-parse", "--short", "HEAD"),
+        "machine": machine(os.getloadavg()[0], ("torch", "ray") if "ray" in names else ("torch",)),
     }
 
 
@@ -157,8 +152,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         rows.append(f"| {name} | {one:.2f} | {two:.2f} | {gain} | {reached} |")
     costs = [each["cost"]["share"] for each in runs if each["cost"] is not None]
     spent = median(each["cost"]["per_frame"] for each in runs if each["cost"] is not None)
-    versions = ", ".join(f"{name} {text}" for name, text in found["versions"].items())
-    machine, loads = found["machine"], [each["load"] for each in runs]
+    loads = [each["load"] for each in runs]
     share = f"{100 * median(costs):.1f} % ({100 * min(costs):.1f} to {100 * max(costs):.1f} %)"
     verdict = "yes" if median(costs) < TARGET_COST else "no"
     return (
@@ -178,9 +172,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         )
         + f"\nCost of the runner with one worker in one process: {1000 * spent:.1f} ms per frame, {share} of "
         f"segmenting and scoring; below {100 * TARGET_COST:.0f} %: {verdict}.\n\n"
-        f"{machine['processor']}, {machine['cores']} cores; processes that wanted a core at the same time "
-        f"(load): {min(loads):.1f} to {max(loads):.1f}. "
-        f"{versions}; commit {found['commit']}.\n"
+        f"Processes that wanted a core at the same time (load): {min(loads):.1f} to {max(loads):.1f}. "
+        f"{described(found['machine'])}"
     )
 
 
@@ -190,12 +183,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scenes", type=int, default=16, help="sequences")
     parser.add_argument("--short-side", type=int, default=288, help="of what the network sees")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "scaling")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = measure(arguments)
-    arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    arguments.out.with_suffix(".md").write_text(markdown(found))
+    keep("scaling", found, markdown(found), arguments.out)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,10 @@ on a GPU, what the process grew by otherwise. Run it alone on the machine.
 """
 
 import argparse
-import json
 import os
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -24,7 +22,7 @@ from typing import Any
 
 import torch
 from loader import ratios, rounds
-from metrics import _cores, _git, _processor
+from machine import RESULTS, described, keep, machine
 from tables import _table
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,7 +31,6 @@ from torchvision.models.segmentation import deeplabv3_resnet101
 
 from vosbench.models import build
 
-HERE = Path(__file__).resolve().parent
 SIZE = (480, 854)
 FITTED = (289, 513)
 DEEPLAB, MASK_RCNN = "deeplabv3_resnet101", "maskrcnn_resnet50_fpn"
@@ -124,36 +121,25 @@ def measure(device: str, batches: Sequence[int], count: int) -> dict[str, Any]:
         spent = seconds(programs[name], int(batch), device)
         runs.append({"program": place, "round": round_, "seconds": spent, "frames": int(batch)})
         print(f"round {round_}: {name}, batch {batch}: {int(batch) / spent:.2f} frames/s", flush=True)
-    return {"runs": runs, "memory_mb": memory, "batches": list(batches), "machine": _machine(device, load)}
+    return {"runs": runs, "memory_mb": memory, "batches": list(batches), "machine": _where(device, load)}
 
 
-def _machine(device: str, load: float) -> dict[str, Any]:
-    return {
-        "device": torch.cuda.get_device_name() if device != "cpu" else _processor(),
-        "threads": torch.get_num_threads(),
-        "cores": _cores(),
-        "load_before": round(load, 2),
-        "versions": {name: version(name) for name in ("torch", "torchvision")},
-        "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
+def _where(device: str, load: float) -> dict[str, Any]:
+    found = machine(load, ("torch", "torchvision")) | {"threads": torch.get_num_threads()}
+    return found if device == "cpu" else found | {"processor": torch.cuda.get_device_name()}
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """The whole report as text."""
-    runs, machine = report["runs"], report["machine"]
+    runs, where = report["runs"], report["machine"]
     head = ("program", "batch", "frames/s, median", "smallest to largest", "of the peer", "peak memory, MiB")
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    changed = " with changes" if machine["changed"] else ""
     return "\n".join(
         [
             "# Throughput at 480p\n",
             "Full size, random weights, pixels and flow of 854 x 480 (FusionSeg and its peer: 513 x 289), "
             f"{max(run['round'] for run in runs)} rounds, all programs in every round in random order. "
             "Ratios are medians of the rounds (smallest to largest); flow is not computed.\n",
-            f"{machine['date']}, {machine['device']}, {machine['threads']} of {machine['cores']} cores, load "
-            f"before {machine['load_before']}, commit {machine['commit'][:12]}{changed}. {versions}.\n",
+            f"{where['threads']} threads. {described(where)}",
             _table(head, [line for name in PROGRAMS for line in _lines(name, report)]),
             f"The peer of fusionseg is torchvision's {DEEPLAB}, of motion_maskrcnn its {MASK_RCNN}: one "
             "stream each, so that half a peer's rate is what two streams cost.\n",
@@ -188,7 +174,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--batches", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
@@ -197,12 +183,7 @@ def main() -> None:
     if given.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no GPU here: leave out --device cuda")
     report = measure(given.device, [int(batch) for batch in given.batches.split(",")], given.rounds)
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(report)
-    name = f"throughput_{given.device}"
-    (given.out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (given.out / f"{name}.md").write_text(text, encoding="utf-8")
-    print(text)
+    keep(f"throughput_{given.device}", report, to_markdown(report), given.out)
 
 
 if __name__ == "__main__":

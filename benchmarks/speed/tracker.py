@@ -10,26 +10,23 @@ back, as do the plain ones; ``forward`` leaves out the way back. ``bool`` compar
 """
 
 import argparse
-import json
 import os
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 from loader import ratios, rounds
-from metrics import _cores, _git, _processor
+from machine import RESULTS, described, keep, machine
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from tables import _table
 
 from vosbench.inference.tracker import OverlapTracker
 
-HERE = Path(__file__).resolve().parent
 SIZE = (480, 854)
 OBJECTS = 20
 OURS = "vosbench"
@@ -200,24 +197,13 @@ def measure(length: int, short: int, count: int) -> dict[str, Any]:
         "size": SIZE,
         "long": long,
         "runs": runs,
-        "machine": {
-            "processor": _processor(),
-            "cores": _cores(),
-            "system": f"{os.uname().sysname} {os.uname().machine}",
-            "load_before": round(load, 2),
-            "versions": {name: version(name) for name in ("numpy", "scipy", "zlib-ng")},
-            "commit": _git("rev-parse", "HEAD"),
-            "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "vosbench")),
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        },
+        "machine": machine(load, ("numpy", "scipy", "zlib-ng")),
     }
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """The whole report as text."""
-    runs, machine, long = report["runs"], report["machine"], report["long"]
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    changed = " with changes" if machine["changed"] else ""
+    runs, long = report["runs"], report["long"]
     lines = []
     for program in sorted({run["program"] for run in runs}):
         mine = [run["frames"] / run["seconds"] for run in runs if run["program"] == program]
@@ -234,8 +220,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             f"{report['objects']} objects in frames of {width} x {height}. {runs[0]['frames']} frames from "
             f"memory, {max(run['round'] for run in runs)} rounds, all programs in every round in random "
             "order; one core. Ratios are medians of the rounds (smallest to largest).\n",
-            f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-            f"load before {machine['load_before']}, commit {machine['commit'][:12]}{changed}. {versions}.\n",
+            described(report["machine"]),
             _table(head, lines),
             "vosbench: forward and back. forward: without the way back. bool, product: the definition with "
             "whole masks, compared pair by pair or all at once by a matrix product; forward and back, ids "
@@ -259,7 +244,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=TARGET_FRAMES, help="of the long video")
     parser.add_argument("--short", type=int, default=20, help="frames of the short video")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
@@ -269,11 +254,7 @@ def main() -> None:
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("run it on one core: OMP_NUM_THREADS=1 python benchmarks/speed/tracker.py")
     report = measure(given.frames, given.short, given.rounds)
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(report)
-    (given.out / "tracker.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (given.out / "tracker.md").write_text(text, encoding="utf-8")
-    print(text)
+    keep("tracker", report, to_markdown(report), given.out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""What the numbers of a benchmark depend on, and how they are kept; imports no array library."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+
+
+def machine(load: float, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Processor, versions of packages, commit, date; no name of the machine and no path."""
+    return {
+        "processor": processor(),
+        "cores": cores(),
+        "system": f"{os.uname().sysname} {os.uname().machine}",
+        "load_before": round(load, 2),
+        "versions": {name: version(name) for name in packages},
+        "commit": _git("rev-parse", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/vosbench")),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+def described(found: Mapping[str, Any]) -> str:
+    """A machine in one line."""
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    changed = " with changes" if found["changed"] else ""
+    after = f", after {found['load_after']}" if "load_after" in found else ""
+    return (
+        f"{found['date']}, {found['processor']}, {found['cores']} cores, {found['system']}, "
+        f"load before {found['load_before']}{after}, commit {found['commit'][:12]}{changed}. {versions}.\n"
+    )
+
+
+def keep(name: str, report: Mapping[str, Any], text: str, folder: Path) -> None:
+    """Write ``NAME.json`` and ``NAME.md``, and print the latter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return os.uname().machine
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else os.uname().machine
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(HERE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
