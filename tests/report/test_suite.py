@@ -224,8 +224,12 @@ def test_the_orderings_of_all_suites_are_one_table(tmp_path):
 def test_packaged_suites_have_every_published_value_of_their_table(path):
     suite = load_suite(path)
     reported = load_reported()
-    values = published_values(suite, reported)
-    methods = {row.method or suite.method for row in suite.rows.values()}
+    # a row of the mini edition alone stands for one of the paper's
+    rows = {name: row for name, row in suite.rows.items() if "official" not in row.without}
+    values = {cell: value for cell, value in published_values(suite, reported).items() if cell[0] in rows}
+    methods = {row.method or suite.method for row in rows.values()}
     of_table = [e for e in reported if e.source == suite.source and (e.own or e.method in methods)]
     assert {each.method for each in of_table} == methods
-    assert sorted(values.values()) == sorted(each.value for each in of_table)
+    # how long a frame takes is measured in benchmarks/speed
+    measured = [each.value for each in of_table if each.metric != "seconds_per_frame"]
+    assert sorted(values.values()) == sorted(measured)

@@ -119,9 +119,10 @@ def _print_caches(machine: Machine) -> None:
 
 def _print_weights(machine: Machine) -> None:
     rows = [
-        (each.file, each.trained_on or "-", "broken" if each.trouble else "ok") for each in machine.weights
+        (Path(each.file).stem, each.trained_on or "-", "broken" if each.trouble else "ok")
+        for each in machine.weights
     ]
-    _print("weights", ["file", "trained on", "hash, loads"], rows)
+    _print("weights, their hashes checked and read", ["weights", "trained on", ""], rows)
 
 
 def _print_methods(methods: Sequence[Runnable]) -> None:
