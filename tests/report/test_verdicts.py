@@ -116,3 +116,12 @@ def test_a_deviation_file_that_cannot_be_used_says_why(tmp_path, text, complaint
     path.write_text(text)
     with pytest.raises(InputError, match=complaint):
         load_deviations(path)
+
+
+def test_what_moves_in_steps_may_move_further():
+    limits = Tolerance(moved=0.01, cell=0.04)
+    assert (limits.moved_by("J_mean"), limits.cell_moved_by("f_measure")) == (0.01, 0.04)
+    assert [limits.moved_by(name) for name in ("J_recall", "F_decay", "T_mean")] == [0.05, 0.05, 0.05]
+    assert limits.cell_moved_by("J_recall") == 0.2
+    assert limits.moved_by("recall") == 0.01
+    assert limits.moved_by("n_objects") == 0.5

@@ -13,6 +13,8 @@ from vosbench.errors import InputError
 from vosbench.report.reported import Reported, packaged, read_yaml
 
 COUNTS = frozenset({"n_objects", "delta_obj"})
+JUMPS = ("_recall", "_decay", "T_mean")
+"""Ends of metrics that a single frame moves in steps: past 0.5, into another quarter, by a new contour."""
 """Metrics that count objects; the others are fractions."""
 
 VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
@@ -46,6 +48,7 @@ class Tolerance:
         moved: a data-set value may move this far from the baseline before a check fails.
         cell: the value of a single sequence may.
         counted: values that count objects may, of a data set and of a sequence.
+        jump: what moves in steps, see `JUMPS`, may move so many times as far.
     """
 
     reproduced: float = 0.005
@@ -53,14 +56,20 @@ class Tolerance:
     moved: float = 0.005
     cell: float = 0.02
     counted: float = 0.5
+    jump: float = 5.0
 
     def moved_by(self, metric: str) -> float:
         """Return how far a data-set value may move."""
-        return self.counted if metric in COUNTS else self.moved
+        return self._limit(metric, self.moved)
 
     def cell_moved_by(self, metric: str) -> float:
         """Return how far the value of a sequence may move."""
-        return self.counted if metric in COUNTS else self.cell
+        return self._limit(metric, self.cell)
+
+    def _limit(self, metric: str, smooth: float) -> float:
+        if metric in COUNTS:
+            return self.counted
+        return smooth * self.jump if metric.endswith(JUMPS) else smooth
 
 
 @dataclass(frozen=True)
