@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -367,6 +367,8 @@ def test_damage_of_real_files_is_named_exactly(real_copy):
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=3)), min_size=1, max_size=4))
+@example(edits=[(0, b"/")])
+@example(edits=[(0, b"../")])
 def test_damaged_lists_never_crash(copy, minis, tmp_path, name, lists, edits):
     folder = tmp_path / name if (tmp_path / name).is_dir() else copy(name)
     path = files(folder, lists)[0]

@@ -7,7 +7,7 @@ Readers refuse a damaged data set at once; here every expected file becomes a `C
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,15 @@ def _list(path: Path, name: str) -> str:
     raise no_list(name, path, {"all", *there})
 
 
+def _folders(stock: Inventory, names: Iterable[str]) -> Iterator[str]:
+    """Yield the names of folders in a list; what would lead elsewhere is damage of the list."""
+    for name in names:
+        if name in (".", "..") or "/" in name or "\\" in name:
+            stock.lacks(stock.source, f"'{name[:60]}' is no name of a sequence")
+        else:
+            yield name
+
+
 def _stems(folder: Path, *suffixes: str) -> set[str]:
     if not folder.is_dir():
         return set()
@@ -84,7 +93,7 @@ def davis17(root: Path, split: str) -> Inventory:
     homes = [folder / "Annotations/480p"]
     if (folder / "Annotations_unsupervised/480p").is_dir():
         homes.append(folder / "Annotations_unsupervised/480p")
-    for name in names:
+    for name in _folders(stock, names):
         _davis17_sequence(
             stock, frames / name, [home / name for home in homes], hidden=split.startswith("test")
         )
@@ -123,7 +132,7 @@ def ytvos(root: Path, split: str) -> Inventory:
     else:
         source, names = home, shipped_split(SHIPPED[split])
     stock = Inventory(source, sequences=len(names))
-    for name in names:
+    for name in _folders(stock, names):
         frames, masks = home / "JPEGImages" / name, home / "Annotations" / name
         labelled = _stems(masks, ".png")
         stems = sorted(labelled | _stems(frames, ".jpg", ".jpeg"))
@@ -172,7 +181,7 @@ def segtrack(root: Path, split: str) -> Inventory:
     if lists.is_file():
         names = [name for word in lists.read_text(errors="replace").split() if (name := word.lstrip("*"))]
     stock = Inventory(lists if lists.is_file() else folder / "JPEGImages", sequences=len(names))
-    for name in names:
+    for name in _folders(stock, names):
         _segtrack_sequence(stock, folder, name)
     return stock
 
