@@ -8,12 +8,14 @@ from PIL import Image
 from vosbench.benchmark import job as job_module
 from vosbench.benchmark import matrix as matrix_module
 from vosbench.benchmark import trial as trial_module
-from vosbench.benchmark.evaluate import METRIC_VERSION
+from vosbench.benchmark.compare import compare
+from vosbench.benchmark.evaluate import METRIC_VERSION, overall
 from vosbench.benchmark.job import Contestant, Job, Rules
 from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.record import Record, record_path
 from vosbench.benchmark.store import content_hash
 from vosbench.data.catalogue import CATALOGUE
+from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
 
 MODELS = ("all_foreground", "centre_box", "flow_threshold")
@@ -235,3 +237,18 @@ def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, r
     assert "fbms-mini left out: none of its protocols has the metrics j" in result.notes
     both = run(models=["centre_box"], metrics=["j", "fbms"], out=tmp_path / "both")
     assert {record.dataset for record in both.records} == {"davis16", "fbms"}
+
+
+def test_detections_are_left_out_without_the_library_that_matches_them(tmp_path, monkeypatch):
+    def missing():
+        raise ImportError("average precision of detections needs faster-coco-eval")
+
+    monkeypatch.setattr("vosbench.benchmark.evaluate.require_library", missing)
+    write_mini("davis17", tmp_path, scenes=1, frames=3, size=(48, 64))
+    result = compare(
+        models=["centre_box"], datasets=["davis17"], data_root=tmp_path, out=tmp_path / "out", workers=1
+    )
+    assert not result.failures
+    assert "davis16-map50 left out: average precision of detections needs faster-coco-eval" in result.notes
+    with pytest.raises(InputError, match="needs faster-coco-eval"):
+        overall({}, load_protocol("davis16-map50"))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vosbench.benchmark.evaluate import SequenceScore
+from vosbench.benchmark.evaluate import SequenceScore, check_detection_library
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.result_files import Tree, few, open_tree
 from vosbench.data.formats.coco_results import detections_by_frame
 from vosbench.data.video import VOID, Video
 from vosbench.errors import InputError
-from vosbench.metrics.kernels.detection import DetectionPool, require_library
+from vosbench.metrics.kernels.detection import DetectionPool
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,7 @@ class DetectionFolder:
         Raises:
             InputError: no such folder, a sequence is missing, or the library that scores is not there.
         """
-        try:
-            require_library()
-        except ImportError as error:
-            raise InputError(str(error)) from None
+        check_detection_library()
         tree = open_tree(path)
         absent = [name for name in sequences if not tree.is_file(f"{name}.json")]
         if absent:

@@ -13,7 +13,7 @@ from vosbench.benchmark.protocols import Protocol, VoidRule
 from vosbench.benchmark.statistics import Aggregation, aggregate
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
-from vosbench.metrics.kernels.detection import DetectionPool
+from vosbench.metrics.kernels.detection import DetectionPool, require_library
 from vosbench.metrics.kernels.fbms import VolumeOverlap
 from vosbench.metrics.kernels.overlap import OverlapSeries, object_count
 from vosbench.metrics.kernels.statistics import named_statistics, nan_mean
@@ -77,6 +77,18 @@ def score_sequence(
     return _score_frames(pairs, _object_count(target_ids, protocol), protocol, chosen)
 
 
+def check_detection_library() -> None:
+    """Refuse to score detections without the library that matches them.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        require_library()
+    except ImportError as error:
+        raise InputError(str(error)) from None
+
+
 def overall(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str, float]:
     """Return the data-set value of every metric, a fraction, NaN where no sequence has one.
 
@@ -84,8 +96,12 @@ def overall(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str
     means are there too, as ``iou_mean/CLASS``; pooled values come from all frames at once. T counts
     only the protocol's stability sequences, when the data set has any of them. Undefined values (T of
     empty masks) are left out.
+
+    Raises:
+        InputError: detections are pooled, and the library that matches them is not installed.
     """
     if protocol.average == "pooled":
+        check_detection_library()
         return DetectionPool(record for score in scores.values() for record in score.evidence).compute()
     values = {}
     for name in metric_names(scores):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.benchmark.detecting import Detector
+from vosbench.benchmark.evaluate import check_detection_library
 from vosbench.benchmark.job import Contestant, Job, Rules
 from vosbench.benchmark.protocols import Protocol, protocols_made_for
 from vosbench.data.catalogue import CATALOGUE, entry, open_dataset
@@ -235,6 +236,8 @@ def _open(name: str, root: Path) -> tuple[list[View], list[str]]:
     views, notes = [], []
     for protocol in protocols_made_for(name):
         try:
+            if protocol.objects == "detections":
+                check_detection_library()
             dataset = open_dataset(name, root, protocol.split, **protocol.options)
         except InputError as error:
             if protocol.id == entry(name).protocol:
