@@ -139,7 +139,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             "Full size, random weights, pixels and flow of 854 x 480 (FusionSeg and its peer: 513 x 289), "
             f"{max(run['round'] for run in runs)} rounds, all programs in every round in random order. "
             "Ratios are medians of the rounds (smallest to largest); flow is not computed.\n",
-            f"{where['threads']} threads. {described(where)}",
+            f"Threads: {where['threads']}. {described(where)}",
             _table(head, [line for name in PROGRAMS for line in _lines(name, report)]),
             f"The peer of fusionseg is torchvision's {DEEPLAB}, of motion_maskrcnn its {MASK_RCNN}: one "
             "stream each, so that half a peer's rate is what two streams cost.\n",
