@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
-from vosbench.data.roots import cache_root, data_root
+from vosbench.data.roots import cache_root, data_root, mini_root
 from vosbench.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -205,8 +205,7 @@ def _open(config: FitConfig, chosen: DataConfig, split: str) -> Dataset:
     if chosen.edition == "mini":
         from vosbench.data.mini import ensure_mini
 
-        # a miniature of another size must not replace the one that methods are tested on
-        root = cache_root() / ("mini" if chosen.scenes is None else f"mini-{chosen.scenes}")
+        root = mini_root(chosen.scenes)
         ensure_mini(name, root, scenes=chosen.scenes)
         return open_dataset(name, root, split, **chosen.options)
     root = data_root(Path(config.data_root) if config.data_root else None)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.benchmark import job as job_module
 from vosbench.benchmark import matrix as matrix_module
 from vosbench.benchmark import trial as trial_module
 from vosbench.benchmark.compare import compare
@@ -168,18 +167,14 @@ def test_limit_takes_the_first_sequences_and_says_so(run):
     assert "partial: 2 of 3 sequences of davis16" in result.notes
 
 
-def test_all_models_leaves_out_those_without_weights_and_says_so(run, monkeypatch):
-    def load(name, size=None):
-        if name not in BASELINES:
-            raise InputError(f"the zoo has no weights of {name}")
-        return job_module.load_method(name, size)
-
-    monkeypatch.setattr(matrix_module, "load_method", load)
-    result = run(models=["all"], limit=1)
+def test_all_models_leaves_out_those_without_weights_and_says_so(run):
+    result = run(models=["all"], size="full", limit=1)
     assert {item.model for item in result.outcomes} == BASELINES
-    assert "mpnet left out: the zoo has no weights of mpnet" in result.notes
+    assert any(
+        note.startswith("mpnet left out: the zoo has no weights of mpnet (full)") for note in result.notes
+    )
     with pytest.raises(InputError, match="no weights of mpnet"):
-        run(models=["mpnet"])
+        run(models=["mpnet"], size="full")
 
 
 @pytest.mark.parametrize(
@@ -210,8 +205,8 @@ def test_a_data_set_named_but_not_there_names_the_folder(tmp_path, run):
 def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, monkeypatch, make_davis):
     import vosbench.data.mini
 
-    def render(name, home):
-        make_davis(home, {"scene": 4})
+    def render(name, home, *, scenes):
+        make_davis(home, {"scene": scenes})
         (home / name / "MINI.json").write_text(json.dumps({}))
         return home / name
 
@@ -225,7 +220,7 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
     result = run(data_root=tmp_path / "nowhere")
     assert {record.edition for record in result.records} == {"mini"}
     assert Path(tmp_path / "out/records/davis16-mini").is_dir()
-    assert "using the mini edition of davis16" in result.notes[0]
+    assert f"using the mini edition of davis16 in {tmp_path}/cache/mini-24" in result.notes[0]
 
 
 def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, root):

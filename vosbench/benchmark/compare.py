@@ -104,7 +104,8 @@ def compare(
     leaves a failure in the place of its record and the others go on; the next run tries again.
 
     Args:
-        models: method names; ``"all"`` takes every method that has weights or needs none.
+        models: ``"all"``, every method that has weights or needs none, or ``[LABEL=]NAME[:CHECKPOINT]``;
+            see `vosbench.benchmark.entrants`.
         datasets: evaluation sets; ``"all"`` takes those found, else their miniature editions.
         data_root: folder that holds the data sets; see `vosbench.data.roots`.
         out: records go to ``<out>/records``, failures to ``<out>/failures``, masks to
@@ -117,7 +118,7 @@ def compare(
         flow_settings: arguments of the estimator's class.
         metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
-        settings: switches to change for inference, in every model that has them.
+        settings: switches to change for inference: ``KEY`` in every model that has it, ``LABEL.KEY`` in one.
         device: where networks run, see `vosbench.models.zoo.move_to`.
         cache: keeps flow between runs; None keeps it for one sequence.
         progress: called for every model and protocol when a sequence is finished.

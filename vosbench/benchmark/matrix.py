@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.detecting import Detector
+from vosbench.benchmark.entrants import Entrant, choose_entrants
 from vosbench.benchmark.evaluate import check_detection_library
 from vosbench.benchmark.job import Contestant, Job, Rules
 from vosbench.benchmark.protocols import Protocol, protocols_made_for
 from vosbench.data.catalogue import CATALOGUE, entry, open_dataset
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.roots import cache_root
+from vosbench.data.roots import mini_root
 from vosbench.data.video import Video
-from vosbench.errors import InputError, unknown_name
-from vosbench.models.base import Method, Size
-from vosbench.models.zoo import accepts, load_method, method_names, move_to
+from vosbench.errors import InputError
+from vosbench.models.base import Size
 
-
-@dataclass(frozen=True)
-class Entrant:
-    """A contestant, and what decides which protocols fit it."""
-
-    contestant: Contestant
-    task: str
-    detects: bool
-
-    @classmethod
-    def of(cls, contestant: Contestant, method: Method) -> Entrant:
-        """Describe a contestant by its method."""
-        return cls(contestant, method.task, isinstance(method, Detector))
-
-    def fits(self, protocol: Protocol) -> bool:
-        """Return whether this is what a protocol is made for."""
-        return self.task == protocol.task and (self.detects or protocol.objects != "detections")
+_MINI_SCENES = {"davis16": 24}
+"""Sequences of a miniature, where those of the default are too few to tell methods from baselines."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +115,19 @@ def make_matrix(
     """Choose methods and data sets; a method and a data set meet under the protocols that fit both.
 
     Args:
-        models: method names; ``"all"`` takes every method that has weights or needs none.
+        models: who takes part, see `vosbench.benchmark.entrants.choose_entrants`.
         datasets: evaluation sets; ``"all"`` takes those found under `root`, else their miniatures.
         root: folder that holds the data sets.
         metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
-        settings: switches to change for inference, in every model that has them.
+        settings: switches to change for inference, see `choose_entrants`.
         device: where networks run, see `vosbench.models.zoo.move_to`.
         dry_run: render no miniature.
 
     Raises:
         InputError: unknown names, a data set that is not there, or no method fits any protocol.
     """
-    entrants, model_notes = _choose_models(models, size, settings, device)
+    entrants, model_notes = choose_entrants(models, size, settings, device)
     homes, data_notes = _choose_datasets(datasets, root, dry_run)
     views: dict[str, tuple[View, ...]] = {}
     view_notes: list[str] = []
@@ -167,37 +151,6 @@ def _by_name(views: Sequence[View]) -> dict[str, Video]:
     return found
 
 
-def _choose_models(
-    asked: Sequence[str], size: Size | None, settings: Mapping[str, Any], device: str
-) -> tuple[tuple[Entrant, ...], list[str]]:
-    if not asked:
-        raise InputError("no model named: give names, or all")
-    known = method_names()
-    for name in asked:
-        if name != "all" and name not in known:
-            raise unknown_name("model", name, [*known, "all"])
-    names = known if "all" in asked else tuple(dict.fromkeys(asked))
-    for switch in settings:
-        if not any(accepts(name, switch) for name in names):
-            raise InputError(f"--set {switch}: none of {', '.join(names)} has this switch")
-    notes = []
-    chosen = []
-    for name in names:
-        fitting = {switch: value for switch, value in settings.items() if accepts(name, switch)}
-        contestant = Contestant(name, name, size, settings=fitting)
-        try:
-            method, _ = load_method(name, size, settings=fitting) if fitting else load_method(name, size)
-        except InputError as error:
-            if name in asked:
-                raise
-            notes.append(f"{name} left out: {error}")
-            continue
-        chosen.append(Entrant.of(contestant, move_to(method, device)))
-    if not chosen:
-        raise InputError(f"no model can run: {'; '.join(notes)}")
-    return tuple(chosen), notes
-
-
 def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
     """Return data set -> the data root where it is."""
     if not asked:
@@ -216,19 +169,25 @@ def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[d
 
 
 def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
-    home = cache_root() / "mini"
+    homes = {name: mini_root(_MINI_SCENES.get(name)) for name in names}
     why = f"no evaluation data set found under {root}"
-    missing = [name for name in names if not (home / name).is_dir()]
+    missing = [name for name, home in homes.items() if not (home / name).is_dir()]
     if dry_run and missing:
-        return {}, [f"{why}: a real run would render the mini edition of {', '.join(missing)} into {home}"]
+        where = _listed(homes[name] for name in missing)
+        return {}, [f"{why}: a real run would render the mini edition of {', '.join(missing)} into {where}"]
     if not dry_run:
         # Rendering needs more than reading: it is imported only where it is used.
         from vosbench.data.mini import ensure_mini
 
-        for name in names:
-            ensure_mini(name, home)
-    note = f"{why}: using the mini edition of {', '.join(names)} in {home}, a test bed and no benchmark"
-    return dict.fromkeys(names, home), [note]
+        for name, home in homes.items():
+            ensure_mini(name, home, scenes=_MINI_SCENES.get(name))
+    where = _listed(homes.values())
+    note = f"{why}: using the mini edition of {', '.join(names)} in {where}, a test bed and no benchmark"
+    return homes, [note]
+
+
+def _listed(folders: Iterable[Path]) -> str:
+    return ", ".join(map(str, dict.fromkeys(folders)))
 
 
 def _open(name: str, root: Path) -> tuple[list[View], list[str]]:

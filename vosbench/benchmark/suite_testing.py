@@ -25,7 +25,7 @@ from vosbench.benchmark.suite_statistics import BySeed, Rule, SeededValue, seede
 from vosbench.benchmark.suite_train import TrainOutcome, TrainPlan
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.roots import cache_root
+from vosbench.data.roots import mini_root
 from vosbench.errors import InputError
 from vosbench.flow.estimators import build_estimator, parse_flow
 
@@ -175,7 +175,7 @@ def open_column(column: Column, root: Path | None) -> Dataset:
     # Rendering needs more than reading: it is imported only where it is used.
     from vosbench.data.mini import ensure_mini
 
-    home = cache_root() / "mini"
+    home = mini_root()
     ensure_mini(column.dataset, home)
     return open_dataset(column.dataset, home, column.split, **options)
 

@@ -25,7 +25,9 @@ Flow = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="KEY=VALUE: a switch of the method at inference, e.g. threshold=0.4; repeatable."
+        "--set",
+        help="KEY=VALUE: a switch of the method at inference, e.g. threshold=0.4; in compare LABEL.KEY=VALUE "
+        "is for one of several; repeatable.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]

@@ -86,7 +86,13 @@ def predict(
 
 
 def compare(
-    models: Annotated[str, typer.Option(help="Method names, separated by commas, or all.")] = "all",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Methods, separated by commas, or all: NAME, NAME:CHECKPOINT for weights of your own, "
+            "LABEL=NAME:CHECKPOINT to have several of one method."
+        ),
+    ] = "all",
     datasets: Annotated[
         str, typer.Option(help="Data sets, separated by commas, or all that are found.")
     ] = "all",

@@ -31,3 +31,13 @@ def cache_root() -> Path:
     import pooch
 
     return Path(pooch.os_cache("vosbench"))
+
+
+def mini_root(scenes: int | None = None) -> Path:
+    """Return the data root of mini editions that are rendered without being asked for.
+
+    Args:
+        scenes: scenes or sequences per split; None for the default. Every number has a folder of its own,
+            so that one never replaces the miniature that methods are tested on.
+    """
+    return cache_root() / ("mini" if scenes is None else f"mini-{scenes}")
