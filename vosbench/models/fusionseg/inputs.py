@@ -15,10 +15,13 @@ from vosbench.data.video import FlowField, Video
 from vosbench.errors import InputError
 from vosbench.flow.encodings import colour_wheel
 from vosbench.models.base import Size
-from vosbench.models.fusionseg.network import Stream, StreamName
+from vosbench.models.fusionseg.backbones import LiteStream, MpnetStream
+from vosbench.models.fusionseg.network import AnyStream, StreamName
+from vosbench.models.layers.efficientnet_lite import imagenet_weights
 from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.pretrained import load_pretrained
-from vosbench.models.zoo import read_state
+from vosbench.models.mpnet.module import MPNet
+from vosbench.models.zoo import load_method, read_state
 from vosbench.tensor_files import is_file, read_tensors
 
 RANDOM = "random"
@@ -98,7 +101,13 @@ def padded(frames: Tensor, least: tuple[int, int]) -> Tensor:
 
 
 def load_stream(
-    stream: Stream, name: StreamName, weights: str | None, size: Size, convention: Convention
+    stream: AnyStream,
+    name: StreamName,
+    weights: str | None,
+    size: Size,
+    convention: Convention,
+    *,
+    fresh: bool = False,
 ) -> None:
     """Load what a stream starts from.
 
@@ -106,19 +115,30 @@ def load_stream(
         stream: changed in place.
         name: which one it is.
         weights: a name of torchvision; a file with a ResNet or a stream; weights of fusionseg, of which
-            the stream of the same name is taken; ``"random"`` or None, nothing.
+            the stream of the same name is taken; ``"random"``, nothing. None is random for a ResNet and
+            ImageNet for EfficientNet-Lite0; for MP-Net it is the one of this size that comes with the
+            package, else its weights may also be a file of mpnet.
         size: of the network.
         convention: of the network.
+        fresh: the stream is about to be trained; only then is ImageNet what None means.
 
     Raises:
         InputError: there are no such weights, or they are of something else.
     """
-    if weights is None or weights == RANDOM:
+    if weights == RANDOM:
         return
-    path = Path(weights)
-    if not is_file(weights) or not any(key.startswith("network.") for key in read_tensors(path)):
+    of_method = _method(weights)
+    if isinstance(stream, MpnetStream) and of_method in (None, "mpnet"):
+        _load_mpnet(stream, weights, size)
+        return
+    if weights is None:
+        if isinstance(stream, LiteStream) and fresh:
+            load_pretrained(stream, imagenet_weights())
+        return
+    if of_method is None:
         load_pretrained(stream, weights)
         return
+    path = Path(weights)
     state, described = read_state(path)
     wanted = {"name": "fusionseg", "size": size, "convention": convention}
     found = {**wanted, **described, **described.get("variant", {})}
@@ -132,4 +152,28 @@ def load_stream(
     try:
         stream.load_state_dict(own)
     except RuntimeError:
-        raise InputError(f"{path}: not weights of a stream of fusionseg (size {size})") from None
+        switch = {"appearance": "backbone", "motion": "motion_network"}[name]
+        raise InputError(
+            f"{path}: not weights of such a {name} stream (size {size}); has it another {switch}?"
+        ) from None
+
+
+def _method(weights: str | None) -> str | None:
+    """Return the method of ours that a file of weights is of, None where there is none."""
+    if weights is None or not is_file(weights):
+        return None
+    path = Path(weights)
+    if not any(key.startswith("network.") for key in read_tensors(path)):
+        return None
+    return str(read_state(path)[1].get("name", "fusionseg"))
+
+
+def _load_mpnet(stream: MpnetStream, weights: str | None, size: Size) -> None:
+    """Copy an MP-Net, a file's or that of the zoo, which must see and decide as `MpnetStream` does."""
+    loaded, described = load_method("mpnet", size, None if weights is None else Path(weights))
+    for key, value in {"input": "angle_field", "angle": "unsigned", "decoder_units": 4}.items():
+        found = described["variant"].get(key, value)
+        if found != value:
+            raise InputError(f"{weights}: mpnet with {key}={found}, fusionseg needs {key}={value}")
+    assert isinstance(loaded, MPNet)
+    stream.network.load_state_dict(loaded.network.state_dict())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -13,11 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vosbench.config import StageConfig, load_stage
+from vosbench.data.transforms import resize_flow
 from vosbench.data.video import VOID, IdMap, Segmentation, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.models.base import Inspection, Size, Task
+from vosbench.models.fusionseg.backbones import (
+    Backbone,
+    LiteStream,
+    MotionNetwork,
+    MpnetStream,
+)
 from vosbench.models.fusionseg.inputs import (
-    LAST_FLOWS,
     LEAST,
     LastFlow,
     every_field,
@@ -29,24 +36,18 @@ from vosbench.models.fusionseg.inputs import (
     resized,
 )
 from vosbench.models.fusionseg.network import (
-    FUSIONS,
     STREAMS,
-    TINY,
-    VARIANTS,
+    AnyStream,
     FusionSegNet,
     PaperFusion,
     StreamName,
-    Widths,
 )
-from vosbench.models.layers.preprocessing import CONVENTIONS, Convention, normalise
+from vosbench.models.fusionseg.switches import WIDTHS, check_switches
+from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
 from vosbench.models.schedule import ParameterGroup, build_optimizer
-from vosbench.models.switches import require, require_count, require_share
 from vosbench.models.validated import Validated
 
-WIDTHS = {"full": Widths(), "tiny": TINY}
-NORMS = ("frozen", "trained")
-FUSION_STARTS = ("random", "identity")
 STAGES = ("appearance", "motion", "joint")
 _FILES = ("appearance_weights", "motion_weights")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
@@ -63,12 +64,19 @@ class FusionSeg(pl.LightningModule):
         fusion_start: of the paper's fusion before training, ``random`` or ``identity``; None: random,
             identity when tiny. The released one starts at random.
         appearance_weights: what training starts from: a name of torchvision's, a file, weights of
-            fusionseg, or ``random``; None is random, too.
-        motion_weights: the same for the motion stream.
-        norm: batch normalisation of both streams, ``frozen`` or ``trained``; None: frozen, trained when tiny.
+            fusionseg, or ``random``; None is random, too, but ImageNet for ``efficientnet_lite0``.
+        motion_weights: the same for the motion stream; for ``mpnet`` also weights of mpnet, of which None
+            takes those that come with the package.
+        backbone: of the appearance stream, ``resnet`` as published, or ``efficientnet_lite0``, which is tiny
+            and starts from ImageNet (extra ``backbones``).
+        motion_network: ``resnet`` as published, which sees a picture of the flow, or ``mpnet``, the network
+            of that method, which sees its angle field.
+        norm: batch normalisation of both streams, ``frozen`` or ``trained``; None: frozen, trained in a tiny
+            ResNet.
         convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as the
             released ones do.
-        head_lr: factor on the learning rate of the classifiers; None: 10, 1 when tiny.
+        head_lr: factor on the learning rate of the classifiers; None: 10, 1 where the rest of the appearance
+            stream is a tiny ResNet.
         fusion_lr: factor on that of the fusion.
         fusion_bias_lr: factor on that of its biases.
         longest_side: larger frames are made smaller for inference, pixels; None for any size.
@@ -101,6 +109,8 @@ class FusionSeg(pl.LightningModule):
         fusion_start: str | None = None,
         appearance_weights: str | None = None,
         motion_weights: str | None = None,
+        backbone: Backbone = "resnet",
+        motion_network: MotionNetwork = "resnet",
         norm: str | None = None,
         convention: Convention = "torchvision",
         head_lr: float | None = None,
@@ -112,37 +122,28 @@ class FusionSeg(pl.LightningModule):
         threshold: float = 0.5,
     ) -> None:
         super().__init__()
-        require("fusionseg", "size", size, tuple(WIDTHS))
-        require("fusionseg", "stream", stream, VARIANTS)
-        require("fusionseg", "fusion", fusion, FUSIONS)
-        require("fusionseg", "convention", convention, CONVENTIONS)
-        require("fusionseg", "last_flow", last_flow, LAST_FLOWS)
-        require_share("fusionseg", "threshold", threshold)
-        if norm is not None:
-            require("fusionseg", "norm", norm, NORMS)
-        if fusion_start is not None:
-            require("fusionseg", "fusion_start", fusion_start, FUSION_STARTS)
-        if fusion_start == "identity" and fusion != "paper":
-            raise InputError(f"fusionseg: fusion={fusion} has no identity, leave fusion_start out")
-        if pad is not None:
-            require("fusionseg", "pad", pad, (False, True))
-        if longest_side is not None:
-            require_count("fusionseg", "longest_side", longest_side, 32, "pixels")
-        self.head_lr = (1.0 if size == "tiny" else 10.0) if head_lr is None else head_lr
-        factors = {"head_lr": self.head_lr, "fusion_lr": fusion_lr, "fusion_bias_lr": fusion_bias_lr}
-        for key, factor in factors.items():
-            if not (isinstance(factor, int | float) and factor >= 0):
-                raise InputError(f"fusionseg: {key} is {factor!r}, it must be a number from 0 on")
         self.save_hyperparameters()
+        check_switches(self.hparams)
+        fresh = size == "tiny" and backbone == "resnet"
+        self.head_lr = (1.0 if fresh else 10.0) if head_lr is None else head_lr
         self.convention: Convention = convention
         self.longest_side = longest_side
         self.pad = size != "tiny" if pad is None else pad
         self.last_flow: LastFlow = last_flow
         self.threshold = threshold
         self.needs_flow = stream != "appearance"
+        self.sees_flow = motion_network == "mpnet"
         self.inspection: Inspection | None = None
-        norm = norm or ("trained" if size == "tiny" else "frozen")
-        self.network = FusionSegNet(stream, fusion, WIDTHS[size], convention, frozen_norm=norm == "frozen")
+        others: dict[StreamName, Callable[[], AnyStream]] = {}
+        if backbone == "efficientnet_lite0":
+            others["appearance"] = LiteStream
+        if motion_network == "mpnet":
+            others["motion"] = partial(MpnetStream, size)
+        by_itself = tuple(others) if size == "tiny" else True
+        frozen = by_itself if norm is None else norm == "frozen"
+        self.network = FusionSegNet(
+            stream, fusion, WIDTHS[size], convention, frozen_norm=frozen, others=others
+        )
         start = fusion_start or ("identity" if size == "tiny" else "random")
         if start == "identity" and isinstance(self.network.fusion, PaperFusion):
             self.network.fusion.start_as_identity()
@@ -171,7 +172,8 @@ class FusionSeg(pl.LightningModule):
         self.stage_name = name
         self.needs_flow = name != "appearance"
         for each, module in self.network.streams.items():
-            load_stream(module, each, self.hparams[f"{each}_weights"], self.hparams["size"], self.convention)
+            weights = self.hparams[f"{each}_weights"]
+            load_stream(module, each, weights, self.hparams["size"], self.convention, fresh=each == name)
         self.network.train_stage(name)
 
     def configure_optimizers(self) -> Any:
@@ -211,11 +213,12 @@ class FusionSeg(pl.LightningModule):
         return logits.reshape(*frames.shape[:2], *logits.shape[1:])
 
     def _pictures(self, frames: Tensor, flow: Tensor | None) -> dict[StreamName, Tensor]:
-        """Return the normalised pixels of each stream that there are data for, (B * T, 3, H, W)."""
+        """Return what each stream that there are data for is given, (B * T, C, H, W)."""
         found: dict[StreamName, Tensor] = {"appearance": normalise(frames.flatten(0, 1), self.convention)}
         if flow is not None:
-            fields = every_field(flow, frames.shape[1], self.last_flow).flatten(0, 1)
-            found["motion"] = normalise(flow_picture(fields), self.convention)
+            found["motion"] = every_field(flow, frames.shape[1], self.last_flow).flatten(0, 1)
+            if not self.sees_flow:
+                found["motion"] = normalise(flow_picture(found["motion"]), self.convention)
         return found
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -287,10 +290,10 @@ class FusionSeg(pl.LightningModule):
         size = fitted_size(height, width, self.longest_side)
         logits: dict[StreamName, Tensor] = {}
         for name in self.network.streams:
-            picture = resized(frame, size) if name == "appearance" else self._flow_picture(video, index, size)
-            if self.pad:
-                picture = padded(picture, LEAST)
-            logits[name] = self.network.logits(name, normalise(picture, self.convention))
+            if name == "appearance":
+                logits[name] = self.network.logits(name, self._input(resized(frame, size)))
+            else:
+                logits[name] = self._motion_logits(video, index, size)
             self._show(index, name, name, _cropped(logits[name].softmax(dim=1), size)[0, 1])
         found = self._fused(index, list(logits.values()), size)
         probability = _cropped(found.float().softmax(dim=1)[:, 1:], size)
@@ -299,9 +302,20 @@ class FusionSeg(pl.LightningModule):
         result: NDArray[np.float32] = probability[0, 0].cpu().numpy()
         return result
 
-    def _flow_picture(self, video: Video, index: int, size: tuple[int, int]) -> Tensor:
+    def _motion_logits(self, video: Video, index: int, size: tuple[int, int]) -> Tensor:
+        """Return (1, 2, h, w) for a frame of `size`, larger where pictures are padded."""
         field = np.array(field_of(video, index, self.last_flow), dtype=np.float32)
-        return flow_picture(torch.from_numpy(field)[None].to(self.device), size)
+        flow = torch.from_numpy(field)[None].to(self.device)
+        if self.sees_flow:
+            # logits are padded: padded flow would say that the border stands still
+            return self._padded(self.network.logits("motion", resize_flow(flow, *size)))
+        return self.network.logits("motion", self._input(flow_picture(flow, size)))
+
+    def _input(self, picture: Tensor) -> Tensor:
+        return normalise(self._padded(picture), self.convention)
+
+    def _padded(self, picture: Tensor) -> Tensor:
+        return padded(picture, LEAST) if self.pad else picture
 
     def _fused(self, index: int, logits: list[Tensor], size: tuple[int, int]) -> Tensor:
         fusion = self.network.fusion

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vosbench.models.layers.deeplab import RATES
+from vosbench.models.fusionseg.backbones import (
+    CLASSES,
+    LiteStream,
+    MpnetStream,
+    dilated_classifiers,
+    summed,
+)
 from vosbench.models.layers.preprocessing import CONVENTIONS, Convention
 from vosbench.models.layers.resnet import RESNET101, Blocks, ResNet, freeze_norms
 
@@ -18,8 +25,6 @@ StreamName = Literal["appearance", "motion"]
 STREAMS: tuple[StreamName, ...] = ("appearance", "motion")
 VARIANTS = ("joint", *STREAMS)
 FUSIONS = ("paper", "released")
-CLASSES = 2
-"""Background and object."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +73,11 @@ class Stream(nn.Module):
             dilate_first=caffe,
             ceil_mode=caffe,
         )
-        inputs = self.body.channels[-1]
-        self.head = nn.ModuleList(
-            nn.Conv2d(inputs, CLASSES, kernel_size=3, padding=rate, dilation=rate) for rate in RATES
-        )
-        for classifier in self.head:
-            assert isinstance(classifier, nn.Conv2d)
-            nn.init.normal_(classifier.weight, std=0.01)
-            assert classifier.bias is not None
-            nn.init.zeros_(classifier.bias)
+        self.head = dilated_classifiers(self.body.channels[-1])
 
     def scores(self, x: Tensor) -> Tensor:
         """Return logits of background and object, (N, 2, h, w) at an eighth, of normalised (N, 3, H, W)."""
-        deepest = self.body(x)[-1]
-        result: Tensor = self.head[0](deepest)
-        for classifier in list(self.head)[1:]:
-            result = result + classifier(deepest)
-        return result
+        return summed(self.head, self.body(x)[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (N, 2, H, W), of normalised (N, 3, H, W): the scores resized corner-aligned.
@@ -165,6 +158,7 @@ class ReleasedFusion(nn.Module):
 
 
 Fusion = PaperFusion | ReleasedFusion
+AnyStream = Stream | LiteStream | MpnetStream
 
 
 class FusionSegNet(nn.Module):
@@ -178,7 +172,10 @@ class FusionSegNet(nn.Module):
         fusion: of the joint model, one of `FUSIONS`.
         widths: of both streams.
         layout: of both streams, see `Stream`.
-        frozen_norm: normalise by stored statistics for good, and keep scale and shift.
+        frozen_norm: which streams normalise by stored statistics for good, and keep scale and shift: all,
+            none, or those named.
+        others: networks in the place of a `Stream`, by the name of the stream; what they are given is
+            theirs, see there.
     """
 
     def __init__(
@@ -188,14 +185,19 @@ class FusionSegNet(nn.Module):
         widths: Widths | None = None,
         layout: Convention = "torchvision",
         *,
-        frozen_norm: bool = True,
+        frozen_norm: bool | Collection[StreamName] = True,
+        others: Mapping[StreamName, Callable[[], AnyStream]] | None = None,
     ) -> None:
         super().__init__()
         joint = stream == "joint"
-        for name in STREAMS:
-            self.add_module(name, Stream(widths, layout) if joint or name == stream else None)
-        if frozen_norm:
-            freeze_norms(self)
+        makers = dict.fromkeys(STREAMS, partial(Stream, widths, layout)) | dict(others or {})
+        for name, make in makers.items():
+            self.add_module(name, make() if joint or name == stream else None)
+        if isinstance(frozen_norm, bool):
+            frozen_norm = STREAMS if frozen_norm else ()
+        for name, module in self.streams.items():
+            if name in frozen_norm:
+                freeze_norms(module)
         # makes the convolutions a third faster on CPUs and under mixed precision
         cast(Any, self).to(memory_format=torch.channels_last)
         fusions: dict[str, Callable[[], Fusion]] = {"paper": PaperFusion, "released": ReleasedFusion}
@@ -204,7 +206,7 @@ class FusionSegNet(nn.Module):
         self._learning = {name: parameter.requires_grad for name, parameter in self.named_parameters()}
 
     @property
-    def streams(self) -> dict[StreamName, Stream]:
+    def streams(self) -> dict[StreamName, AnyStream]:
         """The streams that there are."""
         found = {name: getattr(self, name) for name in STREAMS}
         return {name: stream for name, stream in found.items() if stream is not None}
@@ -226,7 +228,7 @@ class FusionSegNet(nn.Module):
         return self
 
     def logits(self, name: StreamName, picture: Tensor) -> Tensor:
-        """Return the logits of one stream, (N, 2, H, W), of normalised pixels, (N, 3, H, W)."""
+        """Return the logits of one stream, (N, 2, H, W), of what it is given, (N, C, H, W)."""
         stream = self.streams[name]
         with torch.set_grad_enabled(torch.is_grad_enabled() and name == self.trained):
             result: Tensor = stream(picture)
@@ -237,7 +239,7 @@ class FusionSegNet(nn.Module):
 
         Args:
             frames: (N, 3, H, W) normalised pixels; None without appearance stream.
-            pictures: the same of the flow; None without motion stream.
+            pictures: the same of the flow, or (N, 2, H, W) flow for MP-Net; None without motion stream.
         """
         inputs = {"appearance": frames, "motion": pictures}
         found = []

@@ -1,0 +1,62 @@
+"""The switches of FusionSeg: their choices, and what they may not be together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vosbench.errors import InputError
+from vosbench.models.fusionseg.backbones import BACKBONES, MOTION_NETWORKS
+from vosbench.models.fusionseg.inputs import LAST_FLOWS
+from vosbench.models.fusionseg.network import FUSIONS, TINY, VARIANTS, Widths
+from vosbench.models.layers.preprocessing import CONVENTIONS
+from vosbench.models.switches import require, require_count, require_share
+
+WIDTHS = {"full": Widths(), "tiny": TINY}
+
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "size": tuple(WIDTHS),
+    "stream": VARIANTS,
+    "fusion": FUSIONS,
+    "convention": CONVENTIONS,
+    "last_flow": LAST_FLOWS,
+    "backbone": BACKBONES,
+    "motion_network": MOTION_NETWORKS,
+}
+_OPTIONAL: Mapping[str, tuple[Any, ...]] = {
+    "norm": ("frozen", "trained"),
+    "fusion_start": ("random", "identity"),
+    "pad": (False, True),
+}
+_FACTORS = ("head_lr", "fusion_lr", "fusion_bias_lr")
+
+
+def check_switches(switches: Mapping[str, Any]) -> None:
+    """Refuse what FusionSeg cannot be built with.
+
+    Args:
+        switches: all of them, by name.
+
+    Raises:
+        InputError: a value outside its choices, or two that exclude each other.
+    """
+    for key, choices in {**_CHOICES, **_OPTIONAL}.items():
+        if not (key in _OPTIONAL and switches[key] is None):
+            require("fusionseg", key, switches[key], choices)
+    require_share("fusionseg", "threshold", switches["threshold"])
+    if switches["longest_side"] is not None:
+        require_count("fusionseg", "longest_side", switches["longest_side"], 32, "pixels")
+    for key in _FACTORS:
+        factor = switches[key]
+        if not (key == "head_lr" and factor is None) and not (
+            isinstance(factor, int | float) and factor >= 0
+        ):
+            raise InputError(f"fusionseg: {key} is {factor!r}, it must be a number from 0 on")
+    if switches["fusion_start"] == "identity" and switches["fusion"] != "paper":
+        raise InputError(f"fusionseg: fusion={switches['fusion']} has no identity, leave fusion_start out")
+    backbone, size, convention = (switches[key] for key in ("backbone", "size", "convention"))
+    if backbone != "resnet" and (size, convention) != ("tiny", "torchvision"):
+        raise InputError(
+            f"fusionseg: backbone={backbone} is for size=tiny and convention=torchvision, "
+            f"here they are {size} and {convention}"
+        )

