@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vosbench.benchmark.store import content_hash
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
+from vosbench.models.zoo import WEIGHTS
 
 MODELS = ("all_foreground", "centre_box", "flow_threshold")
 BASELINES = {*MODELS, "flow_saliency"}
@@ -142,6 +144,17 @@ def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path,
         assert record_path(tmp_path / "out/records", "davis16", RULES, label, "blackswan").is_file()
         assert (tmp_path / "out/masks/davis16" / label / "blackswan/00000.png").is_file()
     assert [item.state for item in trial_module.run_job(job)] == ["kept", "kept"]
+
+
+def test_records_of_own_weights_tell_how_they_were_trained(tmp_path, run):
+    own = tmp_path / "own.safetensors"
+    shutil.copy(WEIGHTS / "mpnet-tiny.safetensors", own)
+    shutil.copy(WEIGHTS / "mpnet-tiny.json", own.with_suffix(".json"))
+    result = run(models=["mpnet", f"mine=mpnet:{own}"], limit=1, settings={"test_short_side": 32})
+    told = {record.model: record.provenance for record in result.records}
+    assert told["mine"]["training"]["data"]["edition"] == "mini"
+    assert "training" not in told["mpnet"], "the zoo tells it once"
+    assert told["mine"]["weights"]["sha256"] == told["mpnet"]["weights"]["sha256"]
 
 
 def test_processes_find_the_same_and_progress_is_told(tmp_path, run):

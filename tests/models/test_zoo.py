@@ -49,6 +49,16 @@ def test_an_exported_file_loads_by_itself(exported):
     assert provenance["size"] == "tiny"
 
 
+def test_own_weights_tell_how_they_were_trained_while_the_file_beside_them_is_theirs(exported):
+    _, path = exported
+    assert zoo.load_method("mpnet", checkpoint=path)[1]["training"] == {"steps": 7}
+    told = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(told | {"sha256": "of others"}))
+    assert "training" not in zoo.load_method("mpnet", checkpoint=path)[1]
+    path.with_suffix(".json").write_text("no provenance")
+    assert "training" not in zoo.load_method("mpnet", checkpoint=path)[1]
+
+
 def test_changed_weights_are_refused(exported):
     _, path = exported
     content = bytearray(path.read_bytes())

@@ -15,6 +15,8 @@ ZOO = trained_weights([MINI, REAL])
         ({"weights": {"sha256": "a" * 64}}, "smoke-trained"),
         ({"weights": {"sha256": "b" * 64}}, "trained"),
         ({"weights": {"sha256": "c" * 64}}, "implemented"),
+        ({"weights": {"sha256": "c" * 64}, "training": {"data": {"edition": "mini"}}}, "smoke-trained"),
+        ({"weights": {"sha256": "c" * 64}, "training": {"data": {"edition": "official"}}}, "trained"),
         ({"weights": {"sha256": "c" * 64, "released": [{"file": "x.pth"}]}}, "parity"),
         ({"masks": {"sha256": "d"}}, "masks scored"),
         ({"reported": {"title": "X", "source": "Doe"}}, "reported"),

@@ -32,13 +32,18 @@ _LOADED = 16
 
 @dataclass(frozen=True)
 class _Trial:
-    """A method on the sequence of a job: `seen` is a hash of everything it is given."""
+    """A method on the sequence of a job.
+
+    `training` is how weights of one's own were trained, as far as it is told; `seen` is a hash of
+    everything the method is given.
+    """
 
     job: Job
     scene: Scene
     model: Contestant
     method: Method
     weights: dict[str, Any]
+    training: Mapping[str, Any]
     flow: dict[str, Any] | None
     seen: str
 
@@ -82,13 +87,13 @@ def _run_isolated(job: Job, scene: Scene, model: Contestant) -> list[Outcome]:
 
 
 def _trial(job: Job, scene: Scene, model: Contestant) -> _Trial:
-    method, weights = _load(model, job.device)
+    method, weights, training = _load(model, job.device)
     flow = scene.describe_flow() if method.needs_flow else None
     given: dict[str, Any] = {"model": model.method, "weights": weights, "flow": flow}
     given["frames"] = next(iter(scene.hashes.values())).frames
     if method.task == "semi-supervised":
         given["first_mask"] = ids_hash([job.sequence], [_first_mask(_annotated(job, scene, model))])
-    return _Trial(job, scene, model, method, weights, flow, content_hash(given))
+    return _Trial(job, scene, model, method, weights, training, flow, content_hash(given))
 
 
 def _annotated(job: Job, scene: Scene, model: Contestant) -> Video:
@@ -96,11 +101,11 @@ def _annotated(job: Job, scene: Scene, model: Contestant) -> Video:
 
 
 @lru_cache(_LOADED)
-def _load(model: Contestant, device: str) -> tuple[Method, dict[str, Any]]:
+def _load(model: Contestant, device: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
     method, weights = model.load()
-    # How they were trained is told once, beside the weights; their hash leads there.
-    identity = {key: value for key, value in weights.items() if key != "training"}
-    return move_to(method, device), identity
+    training = weights.pop("training", {})
+    # How the zoo was trained is told once, beside its weights; their hash leads there.
+    return move_to(method, device), weights, training if model.checkpoint else {}
 
 
 def _run(trial: _Trial, made: Made, together: Sequence[Rules]) -> list[Outcome]:
@@ -251,6 +256,7 @@ def _record(
             "config": config,
             "config_hash": content_hash(config),
             "weights": trial.weights,
+            **({"training": dict(trial.training)} if trial.training else {}),
             "data_hash": hashes.everything,
             "flow": trial.flow,
             "objects": score.objects,

@@ -52,7 +52,7 @@ def load_method(
 
     Returns:
         The method and its provenance: ``weights`` (file name, or ``none`` for a baseline),
-        ``sha256``, ``size``, ``variant`` and, for the zoo, how it was trained.
+        ``sha256``, ``size``, ``variant`` and, for what `export` wrote, how it was trained.
 
     Raises:
         InputError: unknown name, size or switch, no weights in the zoo, a damaged or foreign
@@ -75,7 +75,7 @@ def load_method(
     if not is_network(found):
         return _without_weights(name, found, checkpoint, changed)
     path = checkpoint or _zoo_file(name, size)
-    provenance = {} if checkpoint else _zoo_provenance(path)
+    provenance = _told_beside(path) if checkpoint else _zoo_provenance(path)
     state, described = read_state(path)
     described = {"name": name, "size": size or "full", "variant": {}} | described
     if described["name"] != name:
@@ -289,6 +289,16 @@ def _zoo_file(name: str, size: str | None) -> Path:
     raise InputError(
         f"the zoo has no weights of {wanted}: train it with vosbench fit and give its checkpoint"
     )
+
+
+def _told_beside(path: Path) -> dict[str, Any]:
+    """Return the provenance that `export` wrote beside weights; nothing where there is none of them."""
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = isinstance(told, dict) and told.get("sha256") == sha256(path)
+    return {"training": told["training"]} if known and "training" in told else {}
 
 
 def _zoo_provenance(path: Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def status_of(records: Collection[Record], zoo: Training, reproduced: bool = Fal
 
     Args:
         records: those of the row.
-        zoo: the weights whose training is known.
+        zoo: the weights whose training is known; records of other weights may tell it themselves.
         reproduced: whether the row reproduces the number of its own paper, on the whole split.
     """
     told = [record.provenance for record in records]
@@ -82,7 +82,8 @@ def status_of(records: Collection[Record], zoo: Training, reproduced: bool = Fal
     masks = next((item["masks"] for item in told if "masks" in item), None)
     if masks is not None:
         return Status("masks scored", "sha256 of the masks in the records")
-    found = _of_weights([item["weights"] for item in told if item.get("weights")], zoo)
+    own = {item["weights"]["sha256"]: {"training": item["training"]} for item in told if "training" in item}
+    found = _of_weights([item["weights"] for item in told if item.get("weights")], {**zoo, **own})
     if reproduced and found.kind != "implemented":
         return Status("matches paper", found.evidence)
     return found
@@ -103,7 +104,10 @@ def status_of_weights(weights: Mapping[str, Any], zoo: Training) -> Status:
         return Status("parity", f"released weights {names}")
     known = zoo.get(digest)
     if known is None:
-        return Status("implemented", f"weights {digest[:12] or 'unknown'} are not in the zoo")
+        return Status(
+            "implemented",
+            f"weights {digest[:12] or 'unknown'} are not in the zoo, and nothing tells of their training",
+        )
     training = known.get("training", {})
     data = training.get("data", {})
     kind: StatusKind = "smoke-trained" if data.get("edition") == "mini" else "trained"
