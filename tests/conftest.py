@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 HEIGHT, WIDTH = 32, 48
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # every core has its own worker; torch reads this when it is first imported
@@ -38,12 +39,26 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="module")
 def speed_program() -> Iterator[Callable[[str], ModuleType]]:
     """Return a function: name -> that program of benchmarks/speed, forgotten when the module is tested."""
+    with programs_of("speed") as load:
+        yield load
+
+
+@pytest.fixture(scope="module")
+def zoo_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the same for benchmarks/zoo."""
+    with programs_of("zoo") as load:
+        yield load
+
+
+@contextmanager
+def programs_of(name: str) -> Iterator[Callable[[str], ModuleType]]:
+    folder = BENCHMARKS / name
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SPEED)
+        patch.syspath_prepend(folder)
         yield importlib.import_module
-    for name, module in list(sys.modules.items()):
-        if Path(getattr(module, "__file__", None) or "/").parent == SPEED:
-            del sys.modules[name]
+    for loaded, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").parent == folder:
+            del sys.modules[loaded]
 
 
 def square(x, y=10, side=10):

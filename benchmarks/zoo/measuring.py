@@ -41,26 +41,27 @@ WORLDS = (
 """The default miniatures, whose few sequences tell little, and many sequences of DAVIS 2016's kind."""
 
 
-def measure(model: str, work: Path) -> dict[str, Any]:
-    """Return J of the packaged weights and of trivial methods, fractions, with 95 % intervals over sequences.
+def measure(model: str, weights: Path, work: Path) -> dict[str, Any]:
+    """Return J of weights and of trivial methods, fractions, with 95 % intervals over sequences.
 
     Args:
         model: method.
+        weights: of it.
         work: worlds are rendered here; records and masks go here.
 
     Raises:
         InputError: a method failed on a sequence.
     """
     return {
-        world.title: _measured(world, model, work / "tests" / f"{number}")
+        world.title: _measured(world, model, weights, work / "tests" / f"{number}")
         for number, world in enumerate(WORLDS)
     }
 
 
-def _measured(world: World, model: str, folder: Path) -> dict[str, Any]:
+def _measured(world: World, model: str, weights: Path, folder: Path) -> dict[str, Any]:
     ensure_mini(world.dataset, folder, **world.settings)
     result = compare(
-        models=[model, *BASELINES],
+        models=[f"{model}:{weights}", *BASELINES],
         datasets=[world.dataset],
         data_root=folder,
         out=folder / "results",

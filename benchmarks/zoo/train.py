@@ -1,7 +1,8 @@
 """Make one of the zoo's weights: render a world, train in it, measure, export with provenance.
 
-    python benchmarks/zoo/train.py benchmarks/zoo/fusionseg.yaml [--work zoo-runs]
+    python benchmarks/zoo/train.py benchmarks/zoo/fusionseg.yaml [--work zoo-runs] [--out FOLDER]
 
+Without --out the weights take the place of those in the package.
 Killed, it goes on when started again: what is rendered, stages that are finished and epochs of the one in
 hand are kept. No real picture is looked at, and no scene that is trained on is tested on.
 """
@@ -26,7 +27,7 @@ from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.files import write_text
 from vosbench.fit import fit
-from vosbench.models.zoo import export
+from vosbench.models.zoo import WEIGHTS, export
 
 SHOWN = "WORK"
 """Stands for the folder of worlds and runs in commands that are kept."""
@@ -128,6 +129,7 @@ def main() -> None:
     )
     parser.add_argument("plan", type=Path, help="YAML file")
     parser.add_argument("--work", type=Path, default=Path("zoo-runs"), help="worlds and runs are made here")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="weights and their provenance go here")
     options = parser.parse_args()
     plan, work = read_plan(options.plan), options.work.resolve()
     os.environ["VOSBENCH_CACHE"] = str(work / "cache")
@@ -139,11 +141,11 @@ def main() -> None:
     stages = stages_of(run)
     last = list(stages.values())[-1]
     told = training(plan, options.plan, stages, remembered(memory))
-    export(last, told, variant=plan.variant)
-    # what is measured is what is in the package
-    told["measured"] = measure(plan.model, work)
+    # what is measured is the file that is published
+    weights = export(last, told, options.out, variant=plan.variant)
+    told["measured"] = measure(plan.model, weights, work)
     print(json.dumps(told["measured"], indent=1))
-    print(export(last, told, variant=plan.variant))
+    print(export(last, told, options.out, variant=plan.variant))
 
 
 if __name__ == "__main__":
