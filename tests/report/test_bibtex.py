@@ -39,6 +39,11 @@ def test_only_the_papers_of_rows_are_listed_each_once_by_key(make_record):
     assert references({}) == ""
 
 
+def test_a_label_is_cited_as_its_method(make_record):
+    boards = make_boards([make_record("mine", provenance={"config": {"model": "stcnn"}})])
+    assert citations(boards, load_bibliography())["mine"].key == "xu2019stcnn"
+
+
 def test_an_added_method_brings_its_own_entry(make_record):
     def added(name, text):
         return make_record(name, provenance={"paper": {"bibtex": text}})

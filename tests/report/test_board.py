@@ -103,6 +103,16 @@ def test_the_headline_is_the_published_number_of_the_same_split(val_records, mak
     assert board.headline(board.rows[0]).published.value == 0.6
 
 
+def test_a_label_stands_beside_the_published_numbers_of_its_method(val_records, make_record, make_reported):
+    labelled = [
+        make_record("mine", each.sequence, size="tiny", provenance={"config": {"model": "mpnet"}})
+        for each in val_records
+    ]
+    (board,) = make_boards([*val_records, *labelled], [make_reported(0.6)])
+    assert {row.model: row.method for row in board.rows} == {"mpnet": "mpnet", "mine": "mpnet"}
+    assert all(row.headline("J_mean").published.value == 0.6 for row in board.rows)
+
+
 def test_the_headline_is_of_the_first_column_with_a_published_number(val_records, make_reported):
     (board,) = make_boards(val_records, [make_reported(0.3, metric="T_mean")])
     assert board.metrics[0] == "J_mean"

@@ -99,6 +99,13 @@ def test_the_shipped_deviations_explain_the_tiny_mpnet():
     assert "DIS" in deviation.reason
 
 
+def test_one_reason_may_stand_for_several_metrics(tmp_path):
+    path = tmp_path / "deviations.yaml"
+    entry = "{protocol: p, dataset: d, model: m, size: '', metric: [J_mean, F_mean], reason: r}"
+    path.write_text(f"deviations: [{entry}]")
+    assert [each.metric for each in load_deviations(path)] == ["J_mean", "F_mean"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

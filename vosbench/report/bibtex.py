@@ -65,7 +65,7 @@ def load_bibliography() -> dict[str, Entry]:
 
 
 def citations(boards: Iterable[Board], known: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Return method name -> entry, for the rows of some boards whose paper is known.
+    """Return name of a row -> entry, for the rows of some boards whose paper is known.
 
     An added method brings its entry in its records; the other entries are those of `known`.
 
@@ -75,7 +75,7 @@ def citations(boards: Iterable[Board], known: Mapping[str, Entry]) -> dict[str, 
     found: dict[str, Entry] = {}
     texts: dict[str, str] = {}
     for row in (row for board in boards for row in board.rows):
-        entry = _own_entry(row) or known.get(row.model)
+        entry = _own_entry(row) or known.get(row.model) or known.get(row.method)
         if entry is None:
             continue
         if texts.setdefault(entry.key, entry.text) != entry.text:

@@ -65,7 +65,7 @@ class Row:
     """One method on one board.
 
     Attributes:
-        model: method name.
+        model: method name, or the label under which it took part.
         size: ``"full"``, ``"tiny"`` or ``""``.
         records: sequence name -> record; empty when the method failed on every sequence.
         values: metric -> data-set value, a fraction; None where undefined.
@@ -89,6 +89,12 @@ class Row:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     status: Status = UNKNOWN
     failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """The method, whatever its label; what was scored from masks alone is called what its label says."""
+        told = (record.provenance.get("config", {}).get("model") for record in self.records.values())
+        return str(next((name for name in told if name), self.model))
 
     @property
     def name(self) -> str:
@@ -331,7 +337,7 @@ def _compare(row: Row, board: Board, context: _Context) -> tuple[Comparison, ...
             sequences=len(row.records),
         )
         published = select(
-            context.reported, dataset=board.dataset, metric=metric, model=row.model, split=board.split
+            context.reported, dataset=board.dataset, metric=metric, model=row.method, split=board.split
         )
         comparisons += [
             Comparison(

@@ -126,7 +126,7 @@ def records_of(root: Path) -> list[Record]:
 def _methods(boards: Sequence[Board], zoo: Training) -> list[MethodStatus]:
     shown: dict[tuple[str, str], list[Status]] = {}
     for row in (row for board in boards for row in board.rows if row.origin == "measured"):
-        shown.setdefault((row.model, row.size), []).append(row.status)
+        shown.setdefault((row.method, row.size), []).append(row.status)
     return method_statuses(sorted(METHODS), zoo, shown)
 
 

@@ -13,9 +13,10 @@ from vosbench.errors import InputError
 from vosbench.report.reported import Reported, packaged, read_yaml
 
 COUNTS = frozenset({"n_objects", "delta_obj"})
+"""Metrics that count objects; the others are fractions."""
+
 JUMPS = ("_recall", "_decay", "T_mean")
 """Ends of metrics that a single frame moves in steps: past 0.5, into another quarter, by a new contour."""
-"""Metrics that count objects; the others are fractions."""
 
 VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
 
@@ -79,9 +80,9 @@ class Deviation:
     Attributes:
         protocol: protocol id.
         dataset: data set name.
-        model: method name.
+        model: method name, or the label under which it took part, as in the records.
         size: ``"full"``, ``"tiny"`` or ``""``, as in the records.
-        metric: metric name.
+        metric: metric name; in the file also a list of them, one deviation each.
         reason: what explains the difference.
     """
 
@@ -145,7 +146,11 @@ def load_deviations(path: Path | None = None) -> list[Deviation]:
             )
         if not str(entry["reason"]).strip():
             raise InputError(f"{source}: entry {number} gives no reason")
-    return [Deviation(**{key: str(value).strip() for key, value in entry.items()}) for entry in entries]
+    return [
+        Deviation(**{key: str(value).strip() for key, value in (entry | {"metric": metric}).items()})
+        for entry in entries
+        for metric in (entry["metric"] if isinstance(entry["metric"], list) else [entry["metric"]])
+    ]
 
 
 def judge(
