@@ -1,23 +1,28 @@
-"""Lay out what FusionSeg's joint of real pictures learns from; see vosbench/models/fusionseg/README.md.
+"""Train FusionSeg on real pictures: appearance on DUTS, MP-Net as it is in the package, and their fusion.
 
-    python benchmarks/zoo/duts_joint.py --duts ROOT --davis16 ROOT --out DIR
+    python benchmarks/zoo/duts_joint.py --duts ROOT --davis16 ROOT --raft raft-small.pth --work DIR
 
-ROOT is a data root with duts, or davis16. DIR/duts has nine of ten pictures, for the appearance stream.
+ROOT is a data root with duts, or davis16. DIR/data/duts gets nine of ten pictures, for the appearance stream.
 The tenth it never sees, so that what it says of them is worth what it says of new pictures: from each come
 short videos in which the object moves against the background, by lucid dreaming. With the sequences of
---davis16 (split train) they are DIR/davis16, split train, on which the fusion learns. DIR/held/duts has the
-tenth as they are.
+--davis16, split train, they are DIR/data/davis16, on which the fusion learns. The weights go to DIR/weights;
+they are not part of the package, as the pictures have terms of their own. Started again, it goes on.
 """
 
 import argparse
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from train import kept_in_mind, length, remembered, stages_of
 
+from vosbench.benchmark.store import environment, now
 from vosbench.data.datasets.davis import Davis2016
 from vosbench.data.datasets.msra10k import Duts
 from vosbench.data.formats.image import write_frame
@@ -25,6 +30,25 @@ from vosbench.data.formats.png import write_ids
 from vosbench.data.lucid import IDENTITY, Dreamer
 from vosbench.data.video import Video
 from vosbench.files import write_text
+from vosbench.fit import fit
+from vosbench.models.pixelwise import frame_iou
+from vosbench.models.zoo import WEIGHTS, export, load_method
+from vosbench.tensor_files import sha256
+
+FIT = (
+    "model=fusionseg",
+    "size=tiny",
+    "recipe=fusionseg_duts",
+    "model.backbone=efficientnet_lite0",
+    "model.motion_network=mpnet",
+    "stage=all",
+    "data.in_memory=true",
+    "data.val_split=null",
+    "workers=0",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+)
+LIST = "davis16/ImageSets/480p/train.txt"
 
 EVERY = 10
 """One picture of so many is held out."""
@@ -52,22 +76,73 @@ def main() -> None:
     )
     parser.add_argument("--duts", type=Path, required=True, help="data root")
     parser.add_argument("--davis16", type=Path, required=True, help="data root; its split train is used")
-    parser.add_argument("--out", type=Path, required=True, help="a data root is made here")
+    parser.add_argument("--raft", type=Path, required=True, help="weights of RAFT-small")
+    parser.add_argument("--work", type=Path, required=True, help="everything is made here")
     options = parser.parse_args()
-    pictures = list(Duts(options.duts))
+    work = options.work.resolve()
+    environment()  # the commit that this process runs, not one that is made while it trains
+    if not (work / "data" / LIST).is_file():
+        lay_out(options.duts, options.davis16, work / "data")
+    overrides = [*FIT, f"recipe.joint.flow=['raft:{options.raft.resolve()}']"]
+    memory = work / "memory.json"
+    with kept_in_mind(memory):
+        run = fit([*overrides, f"data_root={work / 'data'}", f"run={work / 'run'}"])
+    stages = stages_of(run)
+    told = {
+        "command": "python benchmarks/zoo/duts_joint.py --duts ROOT --davis16 ROOT --raft FILE --work DIR",
+        "fit": f"vosbench fit {' '.join(FIT)} recipe.joint.flow=[raft:FILE]",
+        "data": described(work / "data"),
+        "stages": {name: length(checkpoint) for name, checkpoint in stages.items()},
+        "motion": f"mpnet-tiny of the package, sha256 {sha256(WEIGHTS / 'mpnet-tiny.safetensors')}",
+        **remembered(memory),
+        "device": "cpu",
+        "torch": torch.__version__,
+        "exported": now(),
+    }
+    weights = export(stages["joint"], told, work / "weights")
+    told["measured"] = {
+        "IoU of held-out pictures, appearance alone": held_out(weights, work / "data" / "held")
+    }
+    print(json.dumps(told["measured"]))
+    print(export(stages["joint"], told, work / "weights"))
+
+
+def lay_out(duts: Path, davis16: Path, target: Path) -> None:
+    """Write the data sets; the list of videos comes last."""
+    pictures = list(Duts(duts))
     held = pictures[EVERY - 1 :: EVERY]
     names = {video.name for video in held}
     for video in pictures:
-        copy_pair(
-            video.name, options.duts / "duts", options.out / ("held/duts" if video.name in names else "duts")
-        )
-    davis = options.out / "davis16"
-    lines = copy_sequences(Davis2016(options.davis16, "train"), options.davis16 / "davis16", davis)
+        part = "held/duts" if video.name in names else "duts"
+        copy_pair(video.name, duts / "duts", target / part)
+    davis = target / "davis16"
+    lines = copy_sequences(Davis2016(davis16, "train"), davis16 / "davis16", davis)
     for number, video in enumerate(held):
         for dreamt in dreams(video, number):
             lines += write_sequence(dreamt, davis)
-    write_text(davis / "ImageSets" / "480p" / "train.txt", "\n".join(lines) + "\n")
-    print(f"{options.out}: {len(pictures) - len(held)} pictures, {len(lines)} frames of videos")
+    write_text(target / LIST, "\n".join(lines) + "\n")
+
+
+def described(data: Path) -> dict[str, Any]:
+    videos = {video.name: len(video) for video in Davis2016(data, "train")}
+    dreamt = {video.name for video in Duts(data / "held")}
+    return {
+        "name": "duts, davis16 train",
+        "pictures": len(Duts(data)),
+        "pictures held out": len(dreamt),
+        "sequences": sorted(name for name in videos if name.rpartition("-")[0] not in dreamt),
+        "dreamt sequences": sum(name.rpartition("-")[0] in dreamt for name in videos),
+    }
+
+
+def held_out(weights: Path, root: Path) -> float:
+    """Return the mean IoU of the appearance stream over the pictures that it has not seen."""
+    found = []
+    method, _ = load_method("fusionseg", checkpoint=weights, settings={"stream": "appearance"})
+    for picture in Duts(root):
+        predicted = torch.from_numpy(method.segment(picture).stack()) > 0
+        found.append(frame_iou(predicted, torch.from_numpy(picture.annotations[0])[None]))
+    return round(float(torch.cat(found).mean()), 4)
 
 
 def copy_pair(name: str, source: Path, target: Path) -> None:
