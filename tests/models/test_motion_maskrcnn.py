@@ -152,6 +152,7 @@ def test_stages_that_a_variant_does_not_have(variant, stage, message):
         ({"score_threshold": 2}, "score_threshold is 2"),
         ({"merge_init": "motion"}, "only merge=concat_conv can start as a copy"),
         ({"low_magnitude_threshold": -1}, "low_magnitude_threshold is -1"),
+        ({"flow_range": "none"}, "motion_maskrcnn flow_range"),
         ({"alpha_high": 0.1}, "tracker: alpha_high is 0.1"),
         ({"stream": "motion", "static_weights": "x.ckpt"}, "static_weights need stream=joint"),
         ({"convention": "caffe"}, "motion_maskrcnn convention"),

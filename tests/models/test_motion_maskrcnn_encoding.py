@@ -45,6 +45,18 @@ def test_magnitude_is_six_at_the_diagonal_and_beyond(quantise_8bit):
         assert found[MAGNITUDE] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("channel_order", ["bgr_code", "paper"])
+def test_unit_range_is_half_turns_and_four_pixels(channel_order):
+    keys = {"quantise_8bit": False, "flow_range": "unit", "channel_order": channel_order}
+    angle = ANGLE if channel_order == "bgr_code" else 0
+    for vector, direction, magnitude in (((1, 0), 0, 0.25), ((0, 4), 0.5, 1), ((0, -6), -0.5, 1.5)):
+        found = code(*vector, (30, 40), **keys)
+        assert found[angle] == pytest.approx(direction, abs=1e-6)
+        assert found[MAGNITUDE] == pytest.approx(magnitude)
+    # clipped at the diagonal of 30x40 as in the released range
+    assert code(100, 0, (30, 40), **keys)[MAGNITUDE] == pytest.approx(50 / 4)
+
+
 def test_order_of_channels():
     assert code(0, 1, (3, 4)) == [0, pytest.approx(6 / 5), 191]
     assert code(0, 1, (3, 4), channel_order="paper") == [191, pytest.approx(6 / 5), 0]

@@ -18,7 +18,7 @@ from vosbench.inference.tracker import OverlapTracker
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.layers.detection import Targets
 from vosbench.models.layers.preprocessing import Scaling, normalise
-from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage
+from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
 from vosbench.models.motion_maskrcnn.found import MASK_THRESHOLD, FrameDetections, plain
 from vosbench.models.motion_maskrcnn.network import (
     Merge,
@@ -73,9 +73,10 @@ class MotionMaskRCNN(pl.LightningModule):
         static_objects: the joint network has the static branch, and the tracker sees its detections.
         static_weights: for inference, a checkpoint of stage A to fill the static branch with; None keeps
             what the checkpoint has.
-        channel_order: of the flow image, see `FlowImage`, as are the next two.
+        channel_order: of the flow image, see `FlowImage`, as are the next three.
         quantise_8bit: whether flow passes through 8 bits.
         low_magnitude_threshold: pixels.
+        flow_range: ``released`` or ``unit``.
         output: ``tracks``, ids of objects, or ``union``: 1 where anything moves.
         score_threshold: detections with scores above are part of the union.
         alpha_high, alpha_low, t_inactive, bidirectional: of the tracker, see `OverlapTracker`.
@@ -114,6 +115,7 @@ class MotionMaskRCNN(pl.LightningModule):
         channel_order: ChannelOrder = "bgr_code",
         quantise_8bit: bool = True,
         low_magnitude_threshold: float = 0.0,
+        flow_range: FlowRange = "released",
         output: str = "tracks",
         score_threshold: float = 0.7,
         alpha_high: float = 0.9,
@@ -129,7 +131,7 @@ class MotionMaskRCNN(pl.LightningModule):
         check(options)
         self.options = options
         self.convention: Scaling = convention
-        self.encode = FlowImage(channel_order, quantise_8bit, low_magnitude_threshold)
+        self.encode = FlowImage(channel_order, quantise_8bit, low_magnitude_threshold, flow_range)
         self.tracker = OverlapTracker(alpha_high, alpha_low, t_inactive, bidirectional)
         self.warmup = WARMUP[size] if warmup is None else warmup
         self.needs_flow = stream != "appearance"

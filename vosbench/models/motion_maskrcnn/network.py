@@ -75,7 +75,7 @@ TINY = Widths(
         anchors=(8, 16, 32, 64, 128),
         canonical=56,
         proposals=(200, 100, 200, 50),
-        sampled=(32, 32),
+        sampled=(128, 64),
     ),
     short_side=128,
     long_side=256,

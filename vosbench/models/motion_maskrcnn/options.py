@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.motion_maskrcnn.encoding import ORDERS
+from vosbench.models.motion_maskrcnn.encoding import ORDERS, RANGES
 from vosbench.models.motion_maskrcnn.network import (
     COCO_CLASSES,
     MASK_INPUTS,
@@ -96,6 +96,7 @@ def check(options: Options) -> None:
         "convention": CONVENTIONS,
         "static_objects": (False, True),
         "channel_order": ORDERS,
+        "flow_range": RANGES,
         "quantise_8bit": (False, True),
         "output": OUTPUTS,
     }
