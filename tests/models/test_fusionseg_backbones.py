@@ -201,6 +201,10 @@ def test_what_came_with_weights_keeps_its_statistics_and_what_did_not_learns_fas
     appearance = model.network.appearance
     assert {rates[id(p)] for p in appearance.head.parameters()} == {10 * rate}
     assert {rates[id(p)] for p in appearance.body.parameters() if p.requires_grad} == {rate}
+    model.configure_stage("motion")
+    assert {g["lr"] for g in model.configure_optimizers()["optimizer"].param_groups} == {
+        model.stage.optimizer.lr
+    }
 
 
 def test_logits_of_mpnet_are_padded_not_its_flow():

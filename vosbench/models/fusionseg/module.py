@@ -40,6 +40,7 @@ from vosbench.models.fusionseg.network import (
     AnyStream,
     FusionSegNet,
     PaperFusion,
+    Stream,
     StreamName,
 )
 from vosbench.models.fusionseg.switches import WIDTHS, check_switches
@@ -75,8 +76,7 @@ class FusionSeg(pl.LightningModule):
             ResNet.
         convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as the
             released ones do.
-        head_lr: factor on the learning rate of the classifiers; None: 10, 1 where the rest of the appearance
-            stream is a tiny ResNet.
+        head_lr: factor on the learning rate of the classifiers; None: 10, 1 in a tiny ResNet.
         fusion_lr: factor on that of the fusion.
         fusion_bias_lr: factor on that of its biases.
         longest_side: larger frames are made smaller for inference, pixels; None for any size.
@@ -124,8 +124,6 @@ class FusionSeg(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         check_switches(self.hparams)
-        fresh = size == "tiny" and backbone == "resnet"
-        self.head_lr = (1.0 if fresh else 10.0) if head_lr is None else head_lr
         self.convention: Convention = convention
         self.longest_side = longest_side
         self.pad = size != "tiny" if pad is None else pad
@@ -194,7 +192,14 @@ class FusionSeg(pl.LightningModule):
             ]
         head = [p for name, p in trained.items() if ".head." in name]
         body: list[nn.Parameter] = [p for name, p in trained.items() if ".head." not in name]
-        return [*body, ParameterGroup(head, lr=self.head_lr)]
+        return [*body, ParameterGroup(head, lr=self._head_lr())]
+
+    def _head_lr(self) -> float:
+        given: float | None = self.hparams["head_lr"]
+        if given is not None:
+            return given
+        stream = getattr(self.network, self.stage_name)
+        return 1.0 if self.hparams["size"] == "tiny" and isinstance(stream, Stream) else 10.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of."""
