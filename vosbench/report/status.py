@@ -111,7 +111,7 @@ def status_of_weights(weights: Mapping[str, Any], zoo: Training) -> Status:
     training = known.get("training", {})
     data = training.get("data", {})
     kind: StatusKind = "smoke-trained" if data.get("edition") == "mini" else "trained"
-    on = f"{data.get('name', 'unknown data')} ({data.get('edition', 'edition unknown')})"
+    on = data.get("name", "unknown data") + (f" ({data['edition']})" if "edition" in data else "")
     return Status(kind, f"weights {digest[:12]}, trained on {on}")
 
 
