@@ -97,6 +97,18 @@ def test_checkpoint_of_a_run_loads_as_a_method(run):
     assert method.task == "unsupervised"
 
 
+def test_checkpoints_tell_what_they_and_those_before_them_learnt_from(run, arguments, tmp_path):
+    told = {"name": "davis16", "edition": "official", "sequences": ["square"]}
+    first = run / "C/checkpoints/last.ckpt"
+    assert load_method("mpnet", checkpoint=first)[1]["training"]["data"] == told
+    others = tmp_path / "data"
+    write_davis(others, "train", "circle")
+    write_davis(others, "val", "other", frames=2)
+    again = fit([*arguments, f"data_root={others}", f"runs={tmp_path}", f"init={first}"])
+    both = load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"]["data"]
+    assert both == told | {"sequences": ["circle", "square"]}
+
+
 def test_missing_data_names_both_ways_out(tmp_path):
     with pytest.raises(InputError, match=r"no folder .*ft3d.*data_root=DIR.*data.edition=mini"):
         fit(["model=mpnet", f"data_root={tmp_path}", f"runs={tmp_path / 'runs'}"])

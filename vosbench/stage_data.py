@@ -157,7 +157,7 @@ def _sources(
 ) -> list[Source]:
     from vosbench.data.datamodule import Source
 
-    videos = _open(config, chosen, chosen.split)
+    videos = open_split(config, chosen, chosen.split)
     settings = replace(_settings(stage, chosen), classes=_classes(stage, videos))
     return [
         Source(seen, replace(settings, flow=flow), transform, share, stage.clip.per_video)
@@ -175,7 +175,7 @@ def _val_sources(
 
     if chosen.val_split is None or config.trainer.get("limit_val_batches") == 0:
         return []
-    videos = _open(config, chosen, chosen.val_split)
+    videos = open_split(config, chosen, chosen.val_split)
     classes = _classes(stage, videos)
     settings = replace(_settings(stage, chosen), stride=stage.clip.val_stride, before=0, classes=classes)
     return [Source(seen, replace(settings, flow=flow)) for seen, flow in _with_flow(videos, flows)]
@@ -198,7 +198,12 @@ def _with_flow(
     ]
 
 
-def _open(config: FitConfig, chosen: DataConfig, split: str) -> Dataset:
+def open_split(config: FitConfig, chosen: DataConfig, split: str) -> Dataset:
+    """Return a split of a data set; a miniature that is not there is rendered.
+
+    Raises:
+        InputError: the data set is not there.
+    """
     from vosbench.data import open_dataset
 
     name = chosen.name

@@ -233,7 +233,7 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
     result = run(data_root=tmp_path / "nowhere")
     assert {record.edition for record in result.records} == {"mini"}
     assert Path(tmp_path / "out/records/davis16-mini").is_dir()
-    assert f"using the mini edition of davis16 in {tmp_path}/cache/mini-24" in result.notes[0]
+    assert f"using the mini edition of davis16 in {tmp_path}/cache/mini-40" in result.notes[0]
 
 
 def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, root):

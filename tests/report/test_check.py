@@ -21,6 +21,13 @@ def test_all_is_well(store, val_records, make_reported, tmp_path):
     assert check(root, root, reported, [], tables=tmp_path / "tables") == []
 
 
+def test_numbers_on_what_was_trained_on_are_found(store, val_records):
+    val_records[3].provenance["training"] = {"data": {"sequences": ["s03", "bear"]}}
+    (finding,) = check(store("records", val_records), None, [], [])
+    assert finding.kind == "leak"
+    assert "mpnet on davis16 is scored on what it was trained on: s03;" in finding.message
+
+
 @pytest.fixture(params=["folder", "file"])
 def committed(request, store, val_records, tmp_path):
     """The records of MP-Net as a baseline, in either form."""

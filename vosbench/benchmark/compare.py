@@ -12,6 +12,7 @@ from typing import Any
 
 from vosbench.benchmark.executors import Executor, LocalExecutor, choose_workers
 from vosbench.benchmark.job import Job, Outcome, fail
+from vosbench.benchmark.leak import leaks
 from vosbench.benchmark.matrix import Matrix, make_matrix
 from vosbench.benchmark.record import Record
 from vosbench.benchmark.trial import run_job
@@ -155,7 +156,8 @@ def compare(
     running = executor or LocalExecutor(1 if dry_run else choose_workers(workers, len(jobs)))
     outcomes = run_jobs(jobs, running, progress, order=_longest_first(jobs, matrix))
     result = CompareResult(Path(out), tuple(outcomes), matrix.videos, matrix.lengths)
-    return replace(result, notes=(*matrix.notes, *_coverage_notes(result.coverage)))
+    notes = (*matrix.notes, *_coverage_notes(result.coverage), *leaks(result.records))
+    return replace(result, notes=notes)
 
 
 def _longest_first(jobs: Sequence[Job], matrix: Matrix) -> list[int]:

@@ -19,7 +19,7 @@ from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.models.base import Size
 
-_MINI_SCENES = {"davis16": 24}
+_MINI_SCENES = {"davis16": 40}
 """Sequences of a miniature, where those of the default are too few to tell methods from baselines."""
 
 

@@ -223,6 +223,7 @@ def export(
     from safetensors.torch import save_file
 
     state, described = read_state(checkpoint)
+    described.pop("training", None)  # `training` tells it in full
     described["variant"] |= variant or {}
     path = folder / f"{described['name']}-{described['size']}.safetensors"
     with atomic_path(path) as temporary:
@@ -240,7 +241,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         path: a Lightning checkpoint (read without running any code in it) or safetensors.
 
     Returns:
-        The state dict, and ``name``, ``size``, ``variant`` as far as the file says.
+        The state dict, and ``name``, ``size``, ``variant`` and ``training`` (what a checkpoint of `fit` has
+        learnt from) as far as the file says.
 
     Raises:
         InputError: the file is missing or neither of the two.
@@ -274,7 +276,8 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
     if not isinstance(content, dict) or "state_dict" not in content or "vosbench" not in content:
         raise InputError(f"{path}: not a checkpoint of vosbench fit")
-    return content["state_dict"], dict(content["vosbench"])
+    told = {"training": content["training"]} if "training" in content else {}
+    return content["state_dict"], dict(content["vosbench"]) | told
 
 
 def _zoo_file(name: str, size: str | None) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vosbench.benchmark.leak import leaks
 from vosbench.benchmark.record import Record
 from vosbench.report.baseline import identity, read_baseline
 from vosbench.report.board import Board, Row, data_set_values, make_boards
@@ -29,11 +30,12 @@ class Finding:
     Attributes:
         kind: ``"moved"`` (a number is not that of the baseline), ``"missing"`` (the baseline has a
             number that was not measured now), ``"differs"`` (from the published number, without an
-            accepted deviation), ``"outdated"`` (a generated file).
+            accepted deviation), ``"leak"`` (scored on what was trained on), ``"outdated"`` (a generated
+            file).
         message: one line: what, where, what to do.
     """
 
-    kind: Literal["moved", "missing", "differs", "outdated"]
+    kind: Literal["moved", "missing", "differs", "leak", "outdated"]
     message: str
 
 
@@ -63,8 +65,9 @@ def check(
         InputError: a folder is missing or holds a file that is not a record.
     """
     limits = tolerance or Tolerance()
-    boards = make_boards(records_of(records_root), reported, deviations, limits)
-    findings = _differing(boards)
+    records = records_of(records_root)
+    boards = make_boards(records, reported, deviations, limits)
+    findings = _differing(boards) + [Finding("leak", message) for message in leaks(records)]
     if baseline is not None:
         findings += _against(boards, make_boards(read_baseline(baseline)), limits, whole)
     if tables is not None:

@@ -82,8 +82,9 @@ def status_of(records: Collection[Record], zoo: Training, reproduced: bool = Fal
     masks = next((item["masks"] for item in told if "masks" in item), None)
     if masks is not None:
         return Status("masks scored", "sha256 of the masks in the records")
-    own = {item["weights"]["sha256"]: {"training": item["training"]} for item in told if "training" in item}
-    found = _of_weights([item["weights"] for item in told if item.get("weights")], {**zoo, **own})
+    named = [item for item in told if item.get("weights")]
+    own = {item["weights"]["sha256"]: {"training": item["training"]} for item in named if "training" in item}
+    found = _of_weights([item["weights"] for item in named], {**zoo, **own})
     if reproduced and found.kind != "implemented":
         return Status("matches paper", found.evidence)
     return found
