@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from vosbench.benchmark import job as job_module
-from vosbench.benchmark import matrix as matrix_module
 from vosbench.benchmark import trial as trial_module
 from vosbench.benchmark.record import record_path
 from vosbench.benchmark.store import read_failures
@@ -49,8 +48,7 @@ def fake_model(monkeypatch):
         def load(name, size=None):
             return (fake(), {"weights": weights}) if name == "mpnet" else real(name, size)
 
-        for module in (matrix_module, job_module):
-            monkeypatch.setattr(module, "load_method", load)
+        monkeypatch.setattr(job_module, "load_method", load)
         trial_module._load.cache_clear()
 
     yield use

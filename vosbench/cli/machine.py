@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vosbench.benchmark.machine import FoundData, Machine, Root, Runnable
     from vosbench.benchmark.packages import Package
 
-_WIDEST = 44
+_WIDEST = 32
 """Characters of a column of words, so that a table fits into a narrow terminal."""
 
 
