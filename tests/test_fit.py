@@ -107,6 +107,18 @@ def test_checkpoints_tell_what_they_and_those_before_them_learnt_from(run, argum
     again = fit([*arguments, f"data_root={others}", f"runs={tmp_path}", f"init={first}"])
     both = load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"]["data"]
     assert both == told | {"sequences": ["circle", "square"]}
+    # a run that goes on starts from its own checkpoint, not from init
+    fit([*arguments, f"data_root={others}", f"runs={tmp_path}", "resume=auto", "recipe.C.epochs=3"])
+    assert load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"]["data"] == both
+
+
+def test_a_miniature_in_the_place_of_the_official_data_is_told_as_one(arguments, tmp_path):
+    write_davis(tmp_path, "train", "square")
+    write_davis(tmp_path, "val", "other", frames=2)
+    (tmp_path / "davis16/MINI.json").write_text("{}")
+    run = fit([*arguments, f"data_root={tmp_path}", f"runs={tmp_path}", "recipe.C.epochs=1"])
+    told = load_method("mpnet", checkpoint=run / "C/checkpoints/last.ckpt")[1]["training"]["data"]
+    assert told == {"name": "davis16", "edition": "mini", "sequences": []}
 
 
 def test_missing_data_names_both_ways_out(tmp_path):

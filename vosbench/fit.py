@@ -160,7 +160,7 @@ def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Pat
         load_weights(module, weights)
     needs_flow = bool(cast(Any, module).needs_flow)
     data = stage_data(config, stage.settings, stage.sets, needs_flow=needs_flow)
-    trainer = _trainer(stage, weights, validates=data.validates)
+    trainer = _trainer(stage, resumed or weights, validates=data.validates)
     if trainer.is_global_zero:
         _write_config(stage)
     trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
@@ -194,7 +194,7 @@ def _module(config: FitConfig) -> LightningModule:
     return build(config.model["name"], config.size, **variant)
 
 
-def _trainer(stage: _Stage, weights: Path | None, *, validates: bool) -> Trainer:
+def _trainer(stage: _Stage, before: Path | None, *, validates: bool) -> Trainer:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
@@ -219,7 +219,7 @@ def _trainer(stage: _Stage, weights: Path | None, *, validates: bool) -> Trainer
         ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False),
         LearningRateMonitor(),
         TrainingLog(logger, stage.folder),
-        TrainedOn(trained_on(config, stage.sets, weights)),
+        TrainedOn(trained_on(config, stage.sets, before)),
     ]
     if validates:
         best = ModelCheckpoint(

@@ -10,6 +10,8 @@ from pytorch_lightning.callbacks import Callback
 
 from vosbench.config import DataConfig, FitConfig
 from vosbench.data.catalogue import entry
+from vosbench.data.datasets.base import edition_of
+from vosbench.data.roots import data_root
 from vosbench.models.zoo import read_state
 from vosbench.stage_data import open_split
 
@@ -34,7 +36,7 @@ class TrainedOn(Callback):
         checkpoint["training"] = self.told
 
 
-def trained_on(config: FitConfig, sets: Sequence[DataConfig], weights: Path | None) -> dict[str, Any]:
+def trained_on(config: FitConfig, sets: Sequence[DataConfig], before: Path | None) -> dict[str, Any]:
     """Return what a stage and those before it learn from.
 
     Weights that a network takes in by its own keys (``model.motion_weights``) are not followed.
@@ -42,7 +44,7 @@ def trained_on(config: FitConfig, sets: Sequence[DataConfig], weights: Path | No
     Args:
         config: where data are.
         sets: the data sets of the stage.
-        weights: what it starts from.
+        before: the checkpoint it starts from or goes on with.
 
     Returns:
         ``data``: ``name`` and ``edition``, lists separated by commas, and ``sequences``, the real ones
@@ -51,10 +53,10 @@ def trained_on(config: FitConfig, sets: Sequence[DataConfig], weights: Path | No
     Raises:
         InputError: data are missing.
     """
-    before = read_state(weights)[1].get("training", {}).get("data", {}) if weights else {}
-    names = [*_listed(before, "name"), *(each.name for each in sets)]
-    editions = [*_listed(before, "edition"), *(each.edition for each in sets)]
-    sequences = [*before.get("sequences", ()), *(name for each in sets for name in _scored(config, each))]
+    told = read_state(before)[1].get("training", {}).get("data", {}) if before else {}
+    names = [*_listed(told, "name"), *(each.name for each in sets)]
+    editions = [*_listed(told, "edition"), *(_edition(config, each) for each in sets)]
+    sequences = [*told.get("sequences", ()), *(name for each in sets for name in _scored(config, each))]
     return {
         "data": {
             "name": ", ".join(dict.fromkeys(names)),
@@ -68,7 +70,13 @@ def _listed(data: Mapping[str, Any], key: str) -> list[str]:
     return str(data[key]).split(", ") if key in data else []
 
 
+def _edition(config: FitConfig, chosen: DataConfig) -> str:
+    """Return what is there: a folder that is given as the official data may hold a miniature."""
+    root = data_root(Path(config.data_root) if config.data_root else None)
+    return edition_of(root, chosen.name) if chosen.edition == "official" else chosen.edition
+
+
 def _scored(config: FitConfig, chosen: DataConfig) -> list[str]:
-    if chosen.edition != "official" or entry(chosen.name).kind != "evaluation":
+    if _edition(config, chosen) != "official" or entry(chosen.name).kind != "evaluation":
         return []
     return [video.name for video in open_split(config, chosen, chosen.split)]

@@ -27,6 +27,13 @@ def test_a_colon_gives_a_method_other_weights():
     assert (found["mpnet"].method, found["mpnet"].checkpoint) == ("mpnet", Path(OWN))
 
 
+def test_a_checkpoint_may_have_an_equals_sign_in_its_name(tmp_path):
+    own = tmp_path / "epoch=3.safetensors"
+    own.write_bytes(Path(OWN).read_bytes())
+    for text, label in ((f"mpnet:{own}", "mpnet"), (f"mine=mpnet:{own}", "mine")):
+        assert contestants(text)[label].checkpoint == own
+
+
 def test_a_label_lets_several_of_one_method_take_part():
     found = contestants("mpnet", f"mine=mpnet:{OWN}", "sure=mpnet", settings={"sure.threshold": 0.9})
     assert {label: each.method for label, each in found.items()} == dict.fromkeys(

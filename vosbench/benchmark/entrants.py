@@ -83,13 +83,15 @@ def _named(asked: Sequence[str], size: Size | None) -> dict[str, Contestant]:
 
 
 def _parse(text: str, size: Size | None) -> Contestant:
-    label, equals, weights_of = text.rpartition("=") if "=" in text.partition(":")[0] else ("", "", text)
+    # names of checkpoints hold '=' too: epoch=3.ckpt
+    labelled = "=" in text.partition(":")[0]
+    label, _, weights_of = text.partition("=") if labelled else ("", "", text)
     method, colon, checkpoint = weights_of.partition(":")
     if method not in method_names():
         raise unknown_name("model", method, [*method_names(), "all"])
     if colon and not checkpoint:
         raise InputError(f"--models {text}: no weights after the colon; write {method}:FILE")
-    if not equals:
+    if not labelled:
         label = method
     elif not _LABEL.fullmatch(label):
         raise InputError(f"--models {text}: a name has letters, digits, '_', '+' and '-', not '{label}'")

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from vosbench.data.catalogue import entry, open_dataset
-from vosbench.data.datasets.base import Dataset
+from vosbench.data.datasets.base import Dataset, edition_of
 from vosbench.data.inventory import Check, Damage, Inventory, Size
 from vosbench.data.listings import LISTINGS
 from vosbench.data.video import Video
@@ -157,7 +157,7 @@ def _damage(error: InputError, folder: Path) -> Damage:
 
 
 def _too_few(name: str, root: Path, split: str, inventory: Inventory) -> list[Damage]:
-    if (root / name / "MINI.json").is_file():
+    if edition_of(root, name) == "mini":
         return []
     counts = (
         ("sequences", inventory.sequences, SEQUENCES.get((name, split))),

@@ -38,7 +38,7 @@ class Dataset(Sequence[Video]):
         self.name = name
         self.root = root
         self.split = split
-        self.edition: Edition = "mini" if (root / name / "MINI.json").is_file() else "official"
+        self.edition: Edition = edition_of(root, name)
         self.label = name if self.edition == "official" else f"{name}-mini"
         self._videos = videos
 
@@ -112,3 +112,8 @@ def _advice(root: Path, name: str, marker: str) -> str:
 
 def _get(name: str) -> str:
     return f"or get it: 'vosbench data download {name}', a miniature: 'vosbench data mini {name}'"
+
+
+def edition_of(root: Path, name: str) -> Edition:
+    """Return whether the data set `name` under a data root is a rendered miniature."""
+    return "mini" if (root / name / "MINI.json").is_file() else "official"
