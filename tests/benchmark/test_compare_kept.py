@@ -4,14 +4,17 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from vosbench.benchmark import matrix as matrix_module
 from vosbench.benchmark import scene as scene_module
 from vosbench.benchmark import trial as trial_module
 from vosbench.benchmark.artifacts import ids_hash
+from vosbench.benchmark.protocols import protocols_made_for
 from vosbench.data.formats.png import read_ids, write_ids
 from vosbench.report.leaderboard import write_report
 
@@ -182,6 +185,19 @@ def test_another_version_of_the_metrics_scores_the_masks_again(tmp_path, run, mo
         assert after.provenance["time"] == before.provenance["time"]
         assert after.provenance["scored"]["time"] >= before.provenance["time"]
         assert after.provenance["content"]["metric_version"] == 1000
+    assert run(models=["centre_box"]).counts == {"kept": 3}
+
+
+def test_another_version_of_the_protocol_scores_the_masks_again(tmp_path, run, monkeypatch):
+    first = run(models=["centre_box"])
+    segmented = tree(tmp_path / "out/masks")
+    raised = [replace(rules, version=rules.version + 1) for rules in protocols_made_for("davis16")]
+    monkeypatch.setattr(matrix_module, "protocols_made_for", lambda dataset: raised)
+    again = run(models=["centre_box"])
+    assert again.counts == {"rescored": 3}
+    assert tree(tmp_path / "out/masks") == segmented
+    assert {record.key for record in again.records}.isdisjoint(record.key for record in first.records)
+    assert all(record.provenance["config"]["protocol"]["version"] == 2 for record in again.records)
     assert run(models=["centre_box"]).counts == {"kept": 3}
 
 

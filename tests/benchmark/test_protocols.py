@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from vosbench.benchmark.protocols import PROTOCOLS, load_protocol, parse_protocol, protocol_of_table
+from vosbench.benchmark.store import content_hash
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
 from vosbench.report.reported import DATASETS
@@ -82,9 +83,18 @@ def test_a_definition_is_plain_data_and_reads_back():
     assert parse_protocol(content, "x.yaml").definition() == definition_of("davis16-unsupervised")
 
 
+def test_the_version_is_a_rule_once_it_is_raised():
+    """Keys of records hash the definition: those of protocols that never changed stay as they are."""
+    assert "version" not in definition()
+    raised = parse_protocol(definition(version=2), "x.yaml")
+    assert raised.definition() == definition_of("davis16-unsupervised") | {"version": 2}
+    assert content_hash(raised.definition()) != content_hash(definition_of("davis16-unsupervised"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        *((definition(version=wrong), "version is '.*', must be a whole number") for wrong in (0, 1.5, True)),
         (definition(frames="some"), "x.yaml: frames is 'some', must be one of inner, all"),
         (definition(metrics=["j", "k"]), "x.yaml: metrics is 'k'"),
         (definition(framse="all"), "unknown key in x.yaml 'framse': did you mean frames"),

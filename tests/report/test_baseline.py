@@ -5,6 +5,7 @@ import pytest
 
 from vosbench.errors import InputError
 from vosbench.report.baseline import baseline_text, identity, read_baseline
+from vosbench.report.board import make_boards
 
 
 def test_a_baseline_keeps_values_and_what_they_follow_from(make_record, tmp_path):
@@ -16,6 +17,16 @@ def test_a_baseline_keeps_values_and_what_they_follow_from(make_record, tmp_path
         assert getattr(read, name) == getattr(record, name), name
     assert read.provenance["objects"] == 3
     assert identity(read) == identity(record) == {"data": "d" * 12, "weights": "a" * 12}
+
+
+def test_a_folder_of_records_is_a_baseline_whatever_the_version_of_its_rules(make_record, tmp_path):
+    rules = {"protocol": {"version": 0}, "metric_version": 0}
+    make_record(provenance={"config": rules}).write(tmp_path / "bear.json")
+    (read,) = read_baseline(tmp_path)
+    assert "config" not in read.provenance
+    assert identity(read)["metric version"] == "0"
+    (board,) = make_boards([read])
+    assert set(board.rows[0].records) == {"bear"}
 
 
 def test_time_speed_and_order_do_not_show(make_record):

@@ -1,6 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
+from vosbench.benchmark.evaluate import METRIC_VERSION
+from vosbench.benchmark.protocols import load_protocol
 from vosbench.errors import InputError
+from vosbench.report import board as board_module
 from vosbench.report.board import make_boards
 
 
@@ -131,3 +136,45 @@ def test_a_mean_over_objects_weighs_sequences_by_their_objects(make_record):
 def test_two_records_of_one_cell_are_refused(make_record):
     with pytest.raises(InputError, match="two records of mpnet on davis16/bear"):
         make_boards([make_record(), make_record()])
+
+
+@pytest.fixture
+def raised(monkeypatch):
+    """DAVIS 2016 under a second version of its protocol."""
+
+    def load(name):
+        return replace(load_protocol(name), version=2)
+
+    monkeypatch.setattr(board_module, "load_protocol", load)
+    return load("davis16-unsupervised")
+
+
+def made_under(make_record, protocol, metric_version=METRIC_VERSION, **changes):
+    config = {"protocol": protocol.definition(), "metric_version": metric_version}
+    return make_record(provenance={"config": config}, **changes)
+
+
+def test_a_record_of_an_earlier_version_of_its_protocol_is_no_number_beside_current_ones(make_record, raised):
+    old = load_protocol("davis16-unsupervised")
+    records = [
+        made_under(make_record, old, sequence="a", j=(0.9,)),
+        made_under(make_record, raised, sequence="b", j=(0.3,)),
+        made_under(make_record, old, model="other", sequence="a", j=(0.9,)),
+    ]
+    (board,) = make_boards(records)
+    mixed, outdated = board.rows
+    assert mixed.values["J_mean"] == pytest.approx(0.3)
+    assert "is of version 1 of davis16-unsupervised" in mixed.failures["a"]
+    assert (outdated.records, outdated.values) == ({}, {})
+    assert board.sequences == ("a", "b")
+
+
+def test_a_record_of_other_metrics_is_no_number_beside_current_ones(make_record):
+    rules = load_protocol("davis16-unsupervised")
+    records = [
+        made_under(make_record, rules, sequence="a", metric_version=METRIC_VERSION - 1),
+        made_under(make_record, rules, sequence="b"),
+    ]
+    (board,) = make_boards(records)
+    assert set(board.rows[0].records) == {"b"}
+    assert f"and {METRIC_VERSION - 1} of the metrics" in board.rows[0].failures["a"]

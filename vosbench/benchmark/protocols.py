@@ -68,6 +68,8 @@ class Protocol:
         task: what the methods are given that it is made for: with ``"semi-supervised"`` the first mask.
         tables: paper (key of ``leaderboards/reported.yaml``) -> its tables that follow these rules.
         source: where the rules come from.
+        version: raised whenever a value of this protocol changes its meaning, so that records of before
+            are computed again.
     """
 
     id: str
@@ -85,6 +87,7 @@ class Protocol:
     stability_sequences: tuple[str, ...] = ()
     task: Task = "unsupervised"
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    version: int = 1
 
     def evaluated(self, length: int, annotated: Iterable[int] | None = None) -> Sequence[int]:
         """Return the indices of the frames that count, ascending.
@@ -126,6 +129,9 @@ class Protocol:
         """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
         others = ("datasets", "split", "task", "tables")
         rules = {key: item for key, item in vars(self).items() if key not in others}
+        if self.version == 1:
+            # records of protocols that never changed keep their keys
+            del rules["version"]
         return {
             key: list(item) if isinstance(item, tuple) else item
             for key, item in rules.items()
@@ -196,6 +202,9 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     _check_choices(source, "task", [content.get("task", "unsupervised")], get_args(Task))
     _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
     _check_choices(source, "metrics", content["metrics"], METRICS)
+    version = content.get("version", 1)
+    if type(version) is not int or version < 1:
+        raise InputError(f"{source}: version is '{version}', must be a whole number from 1 on")
     lists = ("datasets", "metrics", "stability_sequences")
     values: dict[str, Any] = {key: tuple(item) if key in lists else item for key, item in content.items()}
     if "tables" in content:

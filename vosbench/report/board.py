@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from vosbench.benchmark.evaluate import LOWER_IS_BETTER, SequenceScore, overall, summary_notes
+from vosbench.benchmark.evaluate import (
+    LOWER_IS_BETTER,
+    METRIC_VERSION,
+    SequenceScore,
+    overall,
+    summary_notes,
+)
 from vosbench.benchmark.protocols import Protocol, load_protocol
 from vosbench.benchmark.record import Failure, Record
 from vosbench.benchmark.score import intervals_of
@@ -174,6 +180,9 @@ def make_boards(
 ) -> list[Board]:
     """Gather records into boards, official editions first.
 
+    A record made under an earlier version of its protocol or of the metrics never stands beside current
+    ones: its cell is left empty and the row says why.
+
     Args:
         records: any mixture.
         reported: published numbers; they are set beside official editions only.
@@ -190,8 +199,13 @@ def make_boards(
         InputError: two records of one method, sequence and protocol, or an unknown protocol.
     """
     gathered: dict[_Key, _Cells] = {}
+    failures = list(failures)
     for record in records:
-        gathered.setdefault(_key(record), _Cells()).records.append(record)
+        outdated = _outdated(record)
+        if outdated is None:
+            gathered.setdefault(_key(record), _Cells()).records.append(record)
+        else:
+            failures.append(outdated)
     for failure in failures:
         gathered.setdefault(_key(failure), _Cells()).failures.append(failure)
     for record in published:
@@ -238,6 +252,23 @@ class _Context:
 
 def _key(item: Record | Failure) -> _Key:
     return item.edition == "mini", item.dataset, item.split, item.protocol
+
+
+def _outdated(record: Record) -> Failure | None:
+    """Return what to show instead of a record of rules that have changed since; None when it is current."""
+    config = record.provenance.get("config", {})
+    protocol = load_protocol(record.protocol)
+    made = config.get("protocol", {}).get("version", 1), config.get("metric_version", METRIC_VERSION)
+    # records of others' values and of baselines say nothing about versions
+    if "protocol" not in config or made == (protocol.version, METRIC_VERSION):
+        return None
+    error = (
+        f"its record is of version {made[0]} of {protocol.id} and {made[1]} of the metrics, now they are "
+        f"{protocol.version} and {METRIC_VERSION}: score it again with vosbench compare or leaderboard add"
+    )
+    place = ("model", "size", "dataset", "edition", "split", "sequence", "protocol")
+    told = {"command": record.provenance.get("command", ""), "time": record.provenance.get("time", "")}
+    return Failure(**{name: getattr(record, name) for name in place}, error=error, **told)
 
 
 def _board(key: _Key, cells: _Cells, context: _Context) -> Board:
