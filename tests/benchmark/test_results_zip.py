@@ -1,9 +1,12 @@
 """Results in a zip archive, read where they lie."""
 
 import io
+import multiprocessing
+import os
 import pickle
 import zipfile
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -217,3 +220,22 @@ def test_an_array_of_absurd_size_is_not_unpacked(tmp_path):
     path = pack(tmp_path / "results.zip", {"dog.npy": buffer.getvalue()})
     with pytest.raises(InputError, match="the mask is 1000000x1000000"):
         opened(path)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_a_forked_process_reads_without_moving_its_parents_place_in_the_archive(tmp_path):
+    # longer than what a reader fetches ahead
+    padding = {"dog/notes.txt": np.random.default_rng(0).bytes(200_000)}
+    path = pack(tmp_path / "results.zip", frames() | padding)
+    tree = result_files.open_tree(path)
+    place = result_files._archive(path).file.fp.fileno()
+    before = os.lseek(place, 0, os.SEEK_CUR)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        (data,) = pool.map(partial(read_member, tree), ["dog/00001.png"])
+    assert data == frames()["dog/00001.png"]
+    assert os.lseek(place, 0, os.SEEK_CUR) == before
+
+
+def read_member(tree, file):
+    with tree.open(file) as stream:
+        return stream.read()

@@ -229,6 +229,11 @@ def _archive(path: Path) -> _Archive:
     return _Archive(path)
 
 
+if hasattr(os, "register_at_fork"):
+    # A forked process shares the position in an open file with its parent: it opens its own
+    os.register_at_fork(after_in_child=_archive.cache_clear)
+
+
 def open_tree(path: Path) -> Tree:
     """Open a folder or a zip archive of results.
 
