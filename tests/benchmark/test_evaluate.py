@@ -295,8 +295,9 @@ def test_the_official_f_is_taken_from_mean_precision_and_recall():
     ]
 
 
-def test_the_proposed_f_is_a_mean():
-    values = overall(fbms_scores(), load_protocol("fbms-proposed"))
+@pytest.mark.parametrize("protocol", ["fbms-proposed", "davis17-proposed", "fbms-moving"])
+def test_the_proposed_f_and_that_of_moving_labels_are_means(protocol):
+    values = overall(fbms_scores(), load_protocol(protocol))
     assert values["f_measure"] == pytest.approx((2 / 3 + 1 / 6) / 2)
 
 

@@ -111,6 +111,32 @@ def test_the_binary_measure_takes_f_from_the_means_and_counts_no_objects():
     }
 
 
+def test_table_6_has_the_mean_of_the_official_f():
+    # F 2/3 and F 1, but 2PR/(P+R) of the mean precision 1 and the mean recall 3/4 is 6/7
+    target = torch.tensor([[[1, 1, 1, 1]]])
+    videos = [(torch.tensor([[[1, 1, 0, 0]]]), target), (target, target)]
+    found = {}
+    for rule in ("mean", "harmonic", None):
+        measure = FBMSMeasure("binary", f_rule=rule)
+        for video in videos:
+            measure.update(*video)
+        found[rule] = measure.compute()["f_measure"].item()
+    assert found == {"mean": pytest.approx(5 / 6), "harmonic": pytest.approx(6 / 7), None: found["harmonic"]}
+
+
+@pytest.mark.parametrize(
+    ("variant", "rule"), [("official", "harmonic"), ("binary", "harmonic"), ("proposed", "mean")]
+)
+def test_every_variant_has_its_rule_of_f_unless_told_otherwise(variant, rule):
+    assert FBMSMeasure(variant).f_rule == rule
+    assert {FBMSMeasure(variant, f_rule=each).f_rule for each in ("harmonic", "mean")} == {"harmonic", "mean"}
+
+
+def test_an_unknown_rule_of_f_is_refused():
+    with pytest.raises(ValueError, match="f_rule must be one of harmonic, mean, got 'median'"):
+        FBMSMeasure("official", f_rule="median")
+
+
 def test_the_background_may_have_another_id_or_be_inferred():
     pred, target = torch.tensor([[[7, 7, 7, 1]]]), torch.tensor([[[0, 0, 0, 1]]])
     for background in (7, "infer"):

@@ -14,7 +14,7 @@ from vosbench.benchmark.statistics import Aggregation, aggregate
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
 from vosbench.metrics.kernels.detection import DetectionPool, require_library
-from vosbench.metrics.kernels.fbms import VolumeOverlap
+from vosbench.metrics.kernels.fbms import VolumeOverlap, check_f_rule
 from vosbench.metrics.kernels.overlap import OverlapSeries, object_count
 from vosbench.metrics.kernels.statistics import named_statistics, nan_mean
 from vosbench.metrics.kernels.temporal import T_SCALE, PairValues
@@ -137,7 +137,11 @@ def aggregation(name: str, sequences: Iterable[str], protocol: Protocol) -> Aggr
     """
     if name == "n_objects":
         return Aggregation("sum", (name,))
-    if name == "f_measure" and protocol.variant in ("official", "binary"):
+    if (
+        name == "f_measure"
+        and protocol.variant
+        and check_f_rule(protocol.variant, protocol.f_rule) == "harmonic"
+    ):
         return Aggregation("harmonic", ("precision", "recall"))
     if protocol.average == "classes":
         return Aggregation("classes", (name,), classes={each: class_of(each) for each in sequences})

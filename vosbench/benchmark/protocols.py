@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from vosbench.errors import InputError, unknown_name
+from vosbench.metrics.kernels.fbms import FRule, Variant
 from vosbench.models.base import Task
 
 PROTOCOLS = (
@@ -36,7 +37,6 @@ PROTOCOLS = (
 Frames = Literal["inner", "all", "annotated", "after_first", "before_last"]
 Objects = Literal["union", "ids", "match", "volumes", "detections"]
 VoidRule = Literal["foreground", "background", "ignore"]
-Variant = Literal["official", "proposed", "binary"]
 Average = Literal["sequences", "objects", "classes", "pooled"]
 
 METRICS = ("j", "f", "jf", "t", "iou", "fbms", "delta_obj", "map50")
@@ -62,6 +62,8 @@ class Protocol:
         split: split of the data set it is made for; None for the usual one.
         options: of the reader of the data set, e.g. which of several labellings is the ground truth.
         variant: which FBMS measure; None without one.
+        f_rule: how F of a data set follows from its sequences, where it is not the rule of the variant;
+            see `vosbench.metrics.kernels.fbms.F_RULES`.
         stability_sequences: sequences that count for the data-set value of T; all when none of a
             data set is listed.
         average: what the data-set mean runs over; ``"pooled"``: no mean, all frames together.
@@ -84,6 +86,7 @@ class Protocol:
     split: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     variant: Variant | None = None
+    f_rule: FRule | None = None
     stability_sequences: tuple[str, ...] = ()
     task: Task = "unsupervised"
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -201,6 +204,7 @@ def parse_protocol(content: Any, source: str) -> Protocol:
         _check_choices(source, key, [content[key]], get_args(literal))
     _check_choices(source, "task", [content.get("task", "unsupervised")], get_args(Task))
     _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
+    _check_choices(source, "f_rule", [content.get("f_rule")], (*get_args(FRule), None))
     _check_choices(source, "metrics", content["metrics"], METRICS)
     version = content.get("version", 1)
     if type(version) is not int or version < 1:

@@ -7,24 +7,34 @@ from torch import Tensor
 
 from vosbench.metrics.functional.fbms import fbms_measure, object_count_error
 from vosbench.metrics.gathered import GatheredMetric
-from vosbench.metrics.kernels.fbms import BACKGROUND, NAMES, Background, Variant, check_variant, overall
+from vosbench.metrics.kernels.fbms import (
+    BACKGROUND,
+    NAMES,
+    Background,
+    FRule,
+    Variant,
+    check_f_rule,
+    overall,
+)
 
 
 class FBMSMeasure(GatheredMetric):
     """Precision, recall, F-measure and number of extracted objects over the videos of a data set.
 
     Per video as in `vosbench.metrics.functional.fbms_measure`: volumes of one id are compared by
-    ``F = 2PR / (P + R)`` and assigned one to one. Over videos, precision and recall are means; F is the
-    mean of F for ``"proposed"``, and is computed from the mean precision and recall for ``"official"``
-    and ``"binary"``; n_objects, which ``"binary"`` does not have, is the sum. Higher is better.
+    ``F = 2PR / (P + R)`` and assigned one to one. Over videos, precision and recall are means, F follows
+    from `f_rule`, and n_objects, which ``"binary"`` does not have, is the sum. Higher is better.
 
     Args:
         variant: ``"proposed"`` (Dave et al., 2019), ``"official"`` (Ochs et al., 2014) or ``"binary"``
             (Tokmakov et al., 2019: all objects merged).
         background: predicted id that is no object, or ``"infer"``: the most frequent one of each video.
+        f_rule: F over videos: ``"harmonic"``, 2PR / (P + R) of the mean precision and recall, or
+            ``"mean"``, the mean of F. When None that of the variant: ``"mean"`` for ``"proposed"``, else
+            ``"harmonic"``. Table 6 of Dave et al., 2019 has the mean of the official F.
 
     Raises:
-        ValueError: an unknown variant.
+        ValueError: an unknown variant or rule.
 
     Example:
         >>> import torch
@@ -40,9 +50,14 @@ class FBMSMeasure(GatheredMetric):
 
     higher_is_better = True
 
-    def __init__(self, variant: Variant = "proposed", background: Background = BACKGROUND) -> None:
+    def __init__(
+        self,
+        variant: Variant = "proposed",
+        background: Background = BACKGROUND,
+        f_rule: FRule | None = None,
+    ) -> None:
         super().__init__()
-        check_variant(variant)
+        self.f_rule: FRule = check_f_rule(variant, f_rule)
         self.variant: Variant = variant
         self.background = background
 
@@ -73,7 +88,7 @@ class FBMSMeasure(GatheredMetric):
         """Return the values of the data set so far: () float64 each; fractions are NaN without a video."""
         names = NAMES[self.variant]
         rows = self._all().reshape(-1, len(names)).tolist()
-        values = overall([dict(zip(names, row, strict=True)) for row in rows], self.variant)
+        values = overall([dict(zip(names, row, strict=True)) for row in rows], self.variant, self.f_rule)
         return {
             name: torch.tensor(value, dtype=torch.float64, device=self.device)
             for name, value in values.items()

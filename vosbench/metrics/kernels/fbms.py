@@ -16,6 +16,12 @@ Background = int | Literal["infer"]
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
+FRule = Literal["harmonic", "mean"]
+"""F of a data set: 2PR / (P + R) of its mean precision and recall, or the mean of F over its videos."""
+
+F_RULES: Mapping[Variant, FRule] = {"official": "harmonic", "proposed": "mean", "binary": "harmonic"}
+"""The rule of every variant in the paper that defines it."""
+
 FRACTIONS = ("precision", "recall", "f_measure")
 
 NAMES: Mapping[Variant, tuple[str, ...]] = {
@@ -192,26 +198,42 @@ class VolumeOverlap:
         return _values(shared / predicted if predicted else 1.0, shared / true if true else 1.0)
 
 
-def overall(values: Sequence[Mapping[str, float]], variant: Variant) -> dict[str, float]:
+def overall(
+    values: Sequence[Mapping[str, float]], variant: Variant, f_rule: FRule | None = None
+) -> dict[str, float]:
     """Return the measure of a data set from those of its videos.
 
-    Precision and recall are means over videos. F is taken from these two, but for ``"proposed"``, where
-    it is the mean of F. Extracted objects are added up. All but these are NaN without a video.
+    Precision and recall are means over videos, F follows from `f_rule`, extracted objects are added up.
+    All but these are NaN without a video.
 
     Args:
         values: what `VolumeOverlap.measure` gave for every video.
         variant: the variant it was asked for.
+        f_rule: see `FRule`; that of the variant when None.
 
     Raises:
-        ValueError: an unknown variant.
+        ValueError: an unknown variant or rule.
     """
-    check_variant(variant)
+    rule = check_f_rule(variant, f_rule)
     found = {name: math.fsum(video[name] for video in values) for name in NAMES[variant]}
     for name in FRACTIONS:
         found[name] = found[name] / len(values) if values else math.nan
-    if variant != "proposed":
+    if rule == "harmonic":
         found |= _values(found["precision"], found["recall"])
     return found
+
+
+def check_f_rule(variant: Variant, f_rule: FRule | None) -> FRule:
+    """Return how F of a data set follows: as asked, else as the variant has it.
+
+    Raises:
+        ValueError: an unknown variant or rule.
+    """
+    check_variant(variant)
+    rule = F_RULES[variant] if f_rule is None else f_rule
+    if rule not in get_args(FRule):
+        raise ValueError(f"f_rule must be one of {', '.join(get_args(FRule))}, got {rule!r}")
+    return rule
 
 
 def check_variant(variant: str) -> None:
