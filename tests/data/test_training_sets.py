@@ -14,7 +14,7 @@ from vosbench.errors import InputError
 NAMES = ("coco", "voc2012", "msra10k", "duts", "ilsvrc_vid", "fusionseg_vid", "ytvos")
 SPLITS = {
     "coco": ("train", "val"),
-    "voc2012": ("train_aug", "train", "val", "trainval"),
+    "voc2012": ("train_aug", "sbd", "train", "val", "trainval"),
     "msra10k": ("train",),
     "duts": ("train",),
     "ilsvrc_vid": ("train", "val", "trainval", "train_1"),

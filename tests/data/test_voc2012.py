@@ -81,6 +81,13 @@ def test_voc_has_the_say_where_both_label_an_image(root):
     assert sbd.categories == {1: "tvmonitor", 2: "aeroplane", 3: "tvmonitor"}
 
 
+def test_sbd_by_itself_is_all_of_its_images_with_its_own_masks(root):
+    dataset = open_dataset("voc2012", root, "sbd")
+    assert [video.name for video in dataset] == ["2007_a", "2007_b", "2007_c", "2007_d"]
+    for video in dataset:
+        np.testing.assert_array_equal(video.annotations[0], ids((1, (0, 6)), (2, (6, 12)), (3, (12, 14))))
+
+
 def test_classes_instead_of_instances(root):
     voc, sbd, _ = open_dataset("voc2012", root, labels="classes")
     np.testing.assert_array_equal(voc.annotations[0], ids((15, (2, 6)), (7, (8, 12)), rim=True))

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torchvision.models import inception_v3
 
 from vosbench.models.layers.pretrained import load_pretrained
@@ -84,12 +86,40 @@ def test_side_maps_fade_out():
     assert [side_weight(it, 40) for it in (0, 10, 40, 50)] == [1, 0.75, 0, 0]
 
 
-def test_adversaries_are_kept_in_balance():
+def test_a_loss_beyond_the_margin_lets_one_of_the_adversaries_rest():
     both = Balance()
     assert both.after(0.2, 0.5) == Balance(generator=True, discriminator=False)
     assert both.after(0.5, 0.2) == Balance(generator=True, discriminator=False)
     assert both.after(0.5, 0.8) == Balance(generator=False, discriminator=True)
     assert both.after(0.2, 0.8) == both
-    assert Balance(generator=False).after(0.5, 0.5) == both
     assert both.after(0.3, 0.7) == both
     assert Balance(margin=0.1).after(0.2, 0.8) == Balance(margin=0.1)
+
+
+def test_a_cleared_flag_stays_cleared_until_both_are_then_both_are_set():
+    balance = Balance().after(0.2, 0.5)
+    assert balance.after(0.5, 0.5) == balance == Balance(discriminator=False)
+    assert balance.after(0.2, 0.2) == balance
+    assert balance.after(0.5, 0.8) == Balance()
+    waiting = Balance(generator=False)
+    assert waiting.after(0.5, 0.5) == waiting.after(0.9, 0.5) == waiting
+    assert waiting.after(0.5, 0.1) == Balance()
+
+
+@given(
+    generator=st.booleans(),
+    losses=st.lists(st.tuples(st.floats(0, 2), st.floats(0, 2)), max_size=20),
+)
+def test_flags_follow_the_released_rule(generator, losses):
+    """The rule as the released loop states it, step by step."""
+    balance = Balance(generator=generator)
+    learns = {"generator": generator, "discriminator": True}
+    for fake, real in losses:
+        if fake < 0.3 or real < 0.3:
+            learns["discriminator"] = False
+        if fake > 0.7 or real > 0.7:
+            learns["generator"] = False
+        if not any(learns.values()):
+            learns = dict.fromkeys(learns, True)
+        balance = balance.after(fake, real)
+        assert balance == Balance(**learns)

@@ -1,6 +1,10 @@
 """Who learns in which stage of STCNN, and who does not."""
 
 import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
@@ -112,14 +116,14 @@ def test_those_learn_whose_turn_it_is(stage, balance, wanted, tmp_path):
 
 
 def test_turns_follow_the_losses_of_the_discriminator(tmp_path, monkeypatch):
-    """Who is far ahead rests in the next step, below 0.3 the discriminator, above 0.7 the generator."""
-    losses = [(0.2, 0.5), (0.8, 0.5), (0.2, 0.8), (0.5, 0.5)]
+    """Below 0.3 the discriminator rests, above 0.7 the generator, until both do: then both learn again."""
+    losses = [(0.2, 0.5), (0.5, 0.5), (0.8, 0.5), (0.5, 0.8)]
     given = iter(torch.tensor(losses))
     monkeypatch.setattr(place, "teach_discriminator", lambda *_: next(given))
     turns = Turns()
     train(configured("temporal"), 4, turns, tmp_path)
-    assert turns.next == [(True, False), (False, True), (True, True), (True, True)]
-    assert turns.learned == [{"generator"}, {"generator"}, set(), {"generator"}]
+    assert turns.next == [(True, False), (True, False), (True, True), (False, True)]
+    assert turns.learned == [{"generator"}] * 4
 
 
 def test_the_joint_stage_begins_without_the_generator(tmp_path):
@@ -189,8 +193,12 @@ def test_learning_rates_of_the_published_stages():
         module.configure_stage(stage)
         found = [each.param_groups[0] for each in module.configure_optimizers()]
         assert [group["lr"] for group in found] == wanted
-        assert found[-1]["weight_decay"] == 2e-4
+        assert {group["weight_decay"] for group in found} == {{"temporal": 2e-4, "joint": 5e-4}[stage]}
     assert load_stage("stcnn", "spatial").optimizer.lr == 1e-3
+    module = stcnn(adversary_decay=0.0)
+    module.configure_stage("joint")
+    found = [each.param_groups[0]["weight_decay"] for each in module.configure_optimizers()]
+    assert found == [5e-4, 0.0, 0.0]
 
 
 def test_clips_of_the_temporal_stage_are_resized_without_their_padding():
@@ -262,6 +270,51 @@ def test_a_checkpoint_says_whose_turn_it_is():
     assert other.balance == module.balance
     assert checkpoint["vosbench"]["name"] == "stcnn"
     assert "encoder_weights" not in checkpoint["vosbench"]["variant"]
+
+
+def test_whose_turn_it_is_survives_an_interruption(tmp_path, monkeypatch):
+    """The discriminator rests after the first step; losses in between do not wake it after a stop."""
+    losses = {0: (0.2, 0.5), 1: (0.5, 0.5)}
+    epochs = []
+
+    def given(*_):
+        return torch.tensor(losses[len(epochs)])
+
+    monkeypatch.setattr(place, "teach_discriminator", given)
+
+    def session(epoch, checkpoint):
+        turns = Turns()
+        saving = pl.callbacks.ModelCheckpoint(tmp_path, filename="last", enable_version_counter=False)
+        trainer = pl.Trainer(
+            max_epochs=epoch + 1,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[turns, saving],
+        )
+        trainer.fit(
+            configured("temporal"),
+            DataLoader([batch()], batch_size=None),
+            ckpt_path=checkpoint,
+            weights_only=True,
+        )
+        epochs.append(epoch)
+        return turns.next
+
+    assert session(0, None) == [(True, False)]
+    assert session(1, tmp_path / "last.ckpt") == [(True, False)]
+
+
+@pytest.mark.slow
+def test_on_two_devices_the_same_learn_on_both(tmp_path):
+    """The losses of one device would let the discriminator rest, the mean of both does not."""
+    script = Path(__file__).with_name("stcnn_two_devices.py")
+    subprocess.run([sys.executable, script, tmp_path], check=True, timeout=300, capture_output=True)
+    told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert told[0]["own"] != told[1]["own"]
+    assert told[0]["next"] == told[1]["next"] == [[False, True], [False, True], [True, True]]
+    assert told[0]["weights"] == told[1]["weights"]
 
 
 def fit_stage(stage, folder, *more):

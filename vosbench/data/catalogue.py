@@ -158,7 +158,7 @@ CATALOGUE: Mapping[str, Entry] = {
         kind="training",
         split="train_aug",
         protocol=None,
-        size="train_aug: 10582 images; train: 1464; val: 1449; 2 GB for VOC, 1.4 GB for SBD",
+        size="train_aug: 10582 images; sbd: 11355; train: 1464; val: 1449; 2 GB for VOC, 1.4 GB for SBD",
         layout=(
             "VOCdevkit/VOC2012/JPEGImages, SegmentationClass, SegmentationObject, ImageSets/Segmentation; "
             "benchmark_RELEASE/dataset/cls/NAME.mat, inst/NAME.mat, train.txt, val.txt"

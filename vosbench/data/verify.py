@@ -37,6 +37,7 @@ SEQUENCES = {
     ("ilsvrc_vid", "val"): 555,
     ("msra10k", "train"): 10000,
     ("segtrack", "all"): 14,
+    ("voc2012", "sbd"): 11355,
     ("voc2012", "train"): 1464,
     ("voc2012", "train_aug"): 10582,
     ("voc2012", "val"): 1449,

@@ -41,7 +41,7 @@ CLASSES = (
 )
 """Class 1 is the first."""
 
-SPLITS = ("train_aug", "train", "val", "trainval")
+SPLITS = ("train_aug", "sbd", "train", "val", "trainval")
 _LABELS = ("instances", "classes")
 _DEVKIT = Path("VOCdevkit") / "VOC2012"
 _SBD = Path("benchmark_RELEASE") / "dataset"
@@ -63,7 +63,8 @@ class Voc2012(Dataset):
     Args:
         root: the data root; the files are in ``root / "voc2012"``.
         split: ``"train_aug"``, VOC's train and all of SBD without VOC's val, 10582 images, with VOC's own
-            mask where there is one; or VOC's ``"train"`` (1464), ``"val"`` (1449) and ``"trainval"``.
+            mask where there is one; ``"sbd"``, SBD's train and val with SBD's masks, 11355 images, some of
+            which are in VOC's val; or VOC's ``"train"`` (1464), ``"val"`` (1449) and ``"trainval"``.
         labels: ``"instances"``, ids 1..K as in the files, `Video.categories` says the class of each;
             or ``"classes"``, ids 1..20.
 
@@ -82,7 +83,7 @@ class Voc2012(Dataset):
         folder = find_dataset(root, NAME, (_DEVKIT.parts[0], _DEVKIT.parts[1]))
         voc = _voc(folder)
         names = _chosen(voc, folder / _SBD, split)
-        own = set(_listed(voc, "trainval")) if split == "train_aug" else set(names)
+        own = set() if split == "sbd" else set(_listed(voc, "trainval"))
         self.classes = CLASSES
 
         def video(index: int) -> Video:
@@ -119,9 +120,11 @@ def _names(path: Path, title: str) -> tuple[str, ...]:
 
 
 def _chosen(voc: Path, sbd: Path, split: str) -> tuple[str, ...]:
-    if split != "train_aug":
+    if split not in ("train_aug", "sbd"):
         return _listed(voc, split)
     more = [name for part in ("train", "val") for name in _names(sbd / f"{part}.txt", "SBD, benchmark.tgz,")]
+    if split == "sbd":
+        return tuple(sorted(set(more)))
     held_out = set(_listed(voc, "val"))
     return tuple(sorted({*_listed(voc, "train"), *more} - held_out))
 

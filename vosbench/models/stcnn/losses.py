@@ -61,11 +61,14 @@ def segmentation_loss(logits: Sequence[Tensor], masks: Tensor, side: float = 1.0
 class Balance:
     """Which of the two adversaries learns in the next step, by the released code.
 
+    Two flags that latch: the losses of the discriminator only ever clear them, and once both are cleared both
+    are set again.
+
     Attributes:
-        generator: whether it learns. The joint stage begins without it.
-        discriminator: whether it learns.
-        margin: a discriminator with a loss below rests; a generator against one with a loss above
-            1 - margin does.
+        generator: whether the generator learns. The joint stage begins without it.
+        discriminator: whether the discriminator learns.
+        margin: a loss below it clears the flag of the discriminator, a loss above 1 - margin that of the
+            generator.
     """
 
     generator: bool = True
@@ -74,8 +77,8 @@ class Balance:
 
     def after(self, fake: float, real: float) -> Balance:
         """Return who learns after a step in which the discriminator had these two losses."""
-        discriminator = min(fake, real) >= self.margin
-        generator = max(fake, real) <= 1 - self.margin
+        discriminator = self.discriminator and not min(fake, real) < self.margin
+        generator = self.generator and not max(fake, real) > 1 - self.margin
         if not discriminator and not generator:
             discriminator = generator = True
         return replace(self, generator=generator, discriminator=discriminator)

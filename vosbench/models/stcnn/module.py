@@ -51,6 +51,9 @@ LEARNERS = {
 }
 """Stage -> parts with an optimiser each."""
 
+ADVERSARY_DECAY = {"temporal": 2e-4, "joint": 5e-4}
+"""Stage -> weight decay of the adversaries, by the released code."""
+
 _FILES = ("encoder_weights", "discriminator_weights")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
 
@@ -80,7 +83,8 @@ class STCNN(pl.LightningModule):
         margin: of the balance between the two, see `Balance`.
         discriminator_lr: of its Adam.
         joint_generator_lr: of the generator's Adam in stage ``joint``; None: 1e-8, 1e-4 when tiny.
-        adversary_decay: weight decay of both in stage ``joint``, of the discriminator in ``temporal``.
+        adversary_decay: weight decay of both in stage ``joint``, of the discriminator in ``temporal``; None:
+            5e-4 and 2e-4.
         spatial_gate: look for the object near its last place only, by the released code.
         gate_reach, gate_least, gate_threshold: see `GateSettings`.
         tcb_bn_test_mode: statistics of the temporal branch in a test, ``stored``, or ``batch`` as released.
@@ -134,7 +138,7 @@ class STCNN(pl.LightningModule):
         margin: float = 0.3,
         discriminator_lr: float = 1e-4,
         joint_generator_lr: float | None = None,
-        adversary_decay: float = 2e-4,
+        adversary_decay: float | None = None,
         spatial_gate: bool = True,
         gate_reach: int = 80,
         gate_least: int = 50,
@@ -234,12 +238,14 @@ class STCNN(pl.LightningModule):
             return build_optimizer(bias_groups(self.network), stage.optimizer, stage.schedule, steps)
         keys = self.hparams
         rates = {"generator": self.joint_generator_lr, "discriminator": keys["discriminator_lr"]}
+        given = keys["adversary_decay"]
+        decay = ADVERSARY_DECAY[self.stage_name] if given is None else given
         found = []
         for place, name in enumerate(self._learners):
             part = self.discriminator if name == "discriminator" else getattr(self.network, name)
             settings = stage.optimizer
             if place:
-                settings = OptimizerConfig("adam", rates[name], 0.9, keys["adversary_decay"])
+                settings = OptimizerConfig("adam", rates[name], 0.9, decay)
             assert isinstance(part, nn.Module)
             found.append(build_optimizer(part.parameters(), settings, ScheduleConfig(), 1)["optimizer"])
         return found
