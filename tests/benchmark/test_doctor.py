@@ -200,6 +200,15 @@ def test_missing_frames(results, root):
     score(results, "davis16", data_root=root, missing="empty", workers=1)
 
 
+def test_missing_frames_that_do_not_count_are_no_mistake(results, root):
+    for sequence in results.iterdir():
+        sorted(sequence.iterdir())[-1].unlink()
+    found = only(look(results, root))
+    assert (found.count, found.severity) == (1, "warning")
+    assert found.problem == "no mask of the last frame, which davis16-unsupervised does not evaluate"
+    assert score(results, "davis16", data_root=root, workers=1).overall["J_mean"] == 0.9
+
+
 def test_extra_frames(results, root):
     shutil.copy(results / "dog/00003.png", results / "dog/00009.png")
     found = only(look(results, root), "dog")

@@ -128,9 +128,30 @@ def test_a_missing_frame_is_named(tmp_path):
         read(tmp_path)
 
 
-def test_a_missing_frame_that_is_not_evaluated_is_said_to_be_harmless(tmp_path):
-    save(tmp_path / "dog", [mask()] * 2)
-    with pytest.raises(InputError, match=r"lacks frame 00002.*not evaluated by davis16-unsupervised"):
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [([0, 1], "the last frame"), ([1, 2], "the first frame"), ([1], "the first and the last frame")],
+)
+def test_frames_that_are_not_evaluated_may_be_missing_with_a_note(tmp_path, kept, words):
+    for t in kept:
+        save(tmp_path / "dog", [mask(1)], start=t)
+    masks = ResultFolder.open(tmp_path, ["dog"], DAVIS16).read(video())
+    assert masks.ids[1].sum() == 1
+    assert masks.unproven
+    assert masks.notes == (f"no mask of {words}, which davis16-unsupervised does not evaluate",)
+
+
+def test_with_all_frames_evaluated_none_may_be_missing(tmp_path):
+    save(tmp_path / "dog", [mask(1)] * 2)
+    with pytest.raises(InputError, match=r"lacks frame 00002 \(00002\.png\); add it"):
+        read(tmp_path, load_protocol("davis17-unsupervised"))
+
+
+def test_beside_extra_files_no_frame_may_be_missing(tmp_path):
+    # one of them may be the mask of the frame that seems to be missing
+    save(tmp_path / "dog", [mask(1)] * 2, start=1)
+    Image.fromarray(mask(1)).save(tmp_path / "dog" / "00009.png")
+    with pytest.raises(InputError, match=r"lacks frame 00000.*not evaluated by davis16-unsupervised"):
         read(tmp_path)
 
 

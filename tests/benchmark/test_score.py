@@ -238,3 +238,74 @@ def test_4000_frames_are_scored_in_bounded_memory_to_the_value_of_one_piece(tmp_
     expected = [j[inner].mean(), f[inner].mean(), decay]
     assert [float(value) for value in values.split()] == pytest.approx([float(e) for e in expected], abs=1e-9)
     assert int(memory) < 300 * 1024
+
+
+# --- frames that are not evaluated ----------------------------------------------------------------
+
+
+def renumbered(folder, step):
+    """Move every mask `step` frames on, without the one that is moved out of the video."""
+    for sequence in folder.iterdir():
+        files = sorted(sequence.iterdir(), reverse=step > 0)
+        for file in files:
+            file.rename(sequence / f"{int(file.stem) + step:05}.png" if int(file.stem) + step >= 0 else file)
+        for file in sequence.glob(f"{len(files):05}.png") if step > 0 else ():
+            file.unlink()
+    return folder
+
+
+@pytest.mark.parametrize(("frame", "words"), [(0, "first"), (-1, "last")])
+def test_a_frame_that_does_not_count_may_be_missing(root, results, frame, words):
+    for sequence in results.iterdir():
+        sorted(sequence.iterdir())[frame].unlink()
+    found = score(results, "davis16", data_root=root, workers=1)
+    assert found.overall["J_mean"] == found.overall["F_mean"] == 1.0
+    note = f"all sequences: no mask of the {words} frame, which davis16-unsupervised does not evaluate"
+    assert note in found.notes
+
+
+@pytest.mark.parametrize(
+    ("step", "word", "advice"),
+    [(1, "previous", r"add -1 to the numbers"), (-1, "next", r"add \+1 to the numbers")],
+)
+def test_a_missing_frame_hides_no_shifted_numbers(root, results, step, word, advice):
+    renumbered(results, step)
+    assert {len(list(sequence.iterdir())) for sequence in results.iterdir()} <= {4, 5}
+    with pytest.raises(InputError, match=f"ground truth of the {word} frame in 3 of 3 sequences.*{advice}"):
+        score(results, "davis16", data_root=root, metrics=("j",), workers=1)
+    known = score(results, "davis16", data_root=root, metrics=("j",), workers=1, missing="empty")
+    assert (
+        f"all sequences: masks agree with the ground truth of the {word} frame: are they numbered right?"
+        in (known.notes)
+    )
+
+
+def test_one_sequence_of_many_that_looks_shifted_may_be_the_method(root, results, tmp_path):
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    (results / "dog").rename(aside / "dog")
+    renumbered(aside, 1)
+    (aside / "dog").rename(results / "dog")
+    for name in ("blackswan", "zebra"):
+        (results / name / "00000.png").unlink()
+    found = score(results, "davis16", data_root=root, metrics=("j",), workers=1)
+    assert any(
+        note.startswith("dog: masks agree with the ground truth of the previous") for note in found.notes
+    )
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("LVO", (0.7587, 0.7212)),
+        ("FSEG", (0.7070, 0.6528)),
+        ("LSMO", (0.7816, 0.7594)),
+        ("OSVOS", (0.7977, 0.8063)),
+    ],
+)
+def test_masks_of_the_authors_score_what_they_are_published_with(real_data, method, expected):
+    # those of LVO and LSMO lack the last frame
+    root = real_data(f"davis16_results/{method}")
+    found = score(root / f"davis16_results/{method}", "davis16", data_root=root, metrics=("j", "f"))
+    assert (found.overall["J_mean"], found.overall["F_mean"]) == pytest.approx(expected, abs=5e-5)

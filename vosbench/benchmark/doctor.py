@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -33,6 +33,7 @@ from vosbench.benchmark.result_files import (
     open_tree,
     sequence_files,
 )
+from vosbench.benchmark.result_shift import recent
 from vosbench.benchmark.result_values import merges
 from vosbench.benchmark.results import ResultFolder, frame_loader, frame_size
 from vosbench.benchmark.score import choose_protocol, choose_sequences
@@ -211,7 +212,7 @@ class _Examination:
             return [*self._found, _from_error(error)]
         if load is None:
             return self._found
-        agreement = Agreement(_recent(self._video), self._folder.protocol, self._objects)
+        agreement = Agreement(recent(self._video), self._folder.protocol, self._objects)
         for index, read in load.items():
             self._frame(index, read, agreement)
         values = self._value_symptoms()
@@ -249,10 +250,13 @@ class _Examination:
         if other is not None:
             self._found.append(Symptom(len(files.frames), f"masks are {other.text}", _RENAMING[other.kind]))
             return False
-        absent = [name for name in needed if name not in files.frames]
-        if absent:
+        absent = self._folder.absent(files, self._video)
+        if absent.is_harmless:
+            fix = "nothing to do: no number depends on it"
+            self._found.append(Symptom(len(absent.names), absent.words, fix, "warning"))
+        elif absent.names:
             fix = "add them, or vosbench score ... --missing empty"
-            self._found.append(Symptom(len(absent), "missing frames", fix))
+            self._found.append(Symptom(len(absent.names), "missing frames", fix))
         extra = set(files.frames) - set(names)
         if extra:
             fix = "nothing to do: they are ignored; remove them, or check the numbers of all others"
@@ -314,16 +318,6 @@ class _Examination:
             f"write them at the size of the frames: Image.open(f).resize(({width}, {height}), Image.NEAREST)"
         )
         return Symptom(count, problem, fix)
-
-
-def _recent(video: Video) -> Callable[[int], IdMap | None]:
-    """Return a function: frame index -> ground truth, which keeps the last three it was asked for."""
-
-    @lru_cache(maxsize=3)
-    def target(index: int) -> IdMap | None:
-        return video.annotations.get(index)
-
-    return target
 
 
 def _from_error(error: InputError) -> Symptom:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from vosbench.benchmark.doctor_values import Symptom
 from vosbench.benchmark.protocols import Protocol
+from vosbench.benchmark.result_shift import Mask, ShiftSearch, foreground, overlap, shift_words
 from vosbench.data.video import VOID, IdMap
-
-Mask = NDArray[np.bool_]
 
 INVERTED, SHIFTED = "inverted", "shifted"
 """How the words for mistakes begin that a method may make on its own in single sequences."""
@@ -22,7 +21,6 @@ RARE = 0.05
 
 _MOST_FRAMES = 0.9
 _INVERTED_GAIN, _UPRIGHT_AT_MOST = 0.3, 0.2
-_SHIFT_GAIN, _SMALLEST_GAIN, _FEWEST_FRAMES = 0.3, 0.01, 3
 _SWAP_GAIN, _FIRST_FRAMES = 0.2, 5
 _MERGED_GAIN, _MERGED_AT_LEAST = 0.2, 0.5
 
@@ -34,10 +32,6 @@ class _Series:
     overlap: list[float] = field(default_factory=list)
     upright: list[float] = field(default_factory=list)
     inverted: list[float] = field(default_factory=list)
-    next_overlap: list[float] = field(default_factory=list)
-    previous_overlap: list[float] = field(default_factory=list)
-    here_overlap: list[float] = field(default_factory=list)
-    motion: list[float] = field(default_factory=list)
     empty: int = 0
     full: int = 0
     identical: int = 0
@@ -59,6 +53,7 @@ class Agreement:
         self._target = target
         self._protocol = protocol
         self._series = _Series()
+        self._shift = ShiftSearch(target, protocol)
         self._ids_told_apart = protocol.objects in ("ids", "match") and objects > 1
         self._tables: list[NDArray[np.float64]] = []
         self._most = objects
@@ -70,19 +65,19 @@ class Agreement:
         if target is None:
             return
         series = self._series
-        mask, truth = ids != 0, self._foreground(target)
+        mask, truth = ids != 0, foreground(target, self._protocol)
         area, true_area = int(np.count_nonzero(mask)), int(np.count_nonzero(truth))
         series.frames += 1
         series.objects += true_area > 0
         series.empty += area == 0 and true_area > 0
         series.full += area == mask.size and true_area < mask.size
         series.identical += self._same(ids, mask, target, truth)
-        overlap = _overlap(mask, truth)
-        series.overlap.append(overlap)
+        value = overlap(mask, truth)
+        series.overlap.append(value)
         if 0 < area < mask.size and true_area:
-            series.upright.append(overlap)
-            series.inverted.append(_overlap(~mask, truth))
-        self._add_neighbours(index, mask, truth, overlap)
+            series.upright.append(value)
+            series.inverted.append(overlap(~mask, truth))
+        self._shift.add(index, ids)
         if self._ids_told_apart:
             self._tables.append(_table(ids, target, self._most))
             self._used |= set(np.flatnonzero(np.bincount(ids.ravel(), minlength=2)).tolist()) - {0}
@@ -96,28 +91,10 @@ class Agreement:
             found = [self._inverted(), self._shifted(), self._swapped(), self._merged()]
         return [symptom for symptom in found if symptom is not None]
 
-    def _foreground(self, target: IdMap) -> Mask:
-        mask: Mask = target != 0
-        if self._protocol.void != "foreground":
-            mask &= target != VOID
-        return mask
-
     def _same(self, ids: IdMap, mask: Mask, target: IdMap, truth: Mask) -> bool:
         if not self._ids_told_apart:
             return np.array_equal(mask, truth)
         return bool(((ids == target) | (target == VOID)).all())
-
-    def _add_neighbours(self, index: int, mask: Mask, truth: Mask, overlap: float) -> None:
-        before = self._target(index - 1) if index else None
-        after = self._target(index + 1)
-        if before is None or after is None or not mask.any():
-            return
-        series = self._series
-        previous, following = self._foreground(before), self._foreground(after)
-        series.here_overlap.append(overlap)
-        series.previous_overlap.append(_overlap(mask, previous))
-        series.next_overlap.append(_overlap(mask, following))
-        series.motion.append(1 - (_overlap(truth, previous) + _overlap(truth, following)) / 2)
 
     def _identical(self) -> Symptom | None:
         series = self._series
@@ -172,25 +149,14 @@ class Agreement:
         )
 
     def _shifted(self) -> Symptom | None:
-        series = self._series
-        if len(series.motion) < _FEWEST_FRAMES:
+        step = self._shift.step()
+        if step is None:
             return None
-        here, motion = np.array(series.here_overlap), float(np.mean(series.motion))
-        for values, word, step in (
-            (series.next_overlap, "next", "+1"),
-            (series.previous_overlap, "previous", "-1"),
-        ):
-            other = np.array(values)
-            gain = float((other - here).mean())
-            steady = float((other > here).mean()) >= _MOST_FRAMES
-            # A shift by one gains about as much as the object moves in one frame
-            if steady and gain >= max(_SHIFT_GAIN * motion, _SMALLEST_GAIN):
-                return Symptom(
-                    len(here),
-                    f"{SHIFTED} by one frame: masks agree with the ground truth of the {word} frame",
-                    f"name each mask after the frame it shows: add {step} to the numbers of the files",
-                )
-        return None
+        return Symptom(
+            self._shift.frames,
+            f"{SHIFTED} by one frame: {shift_words(step)}",
+            f"name each mask after the frame it shows: add {step:+d} to the numbers of the files",
+        )
 
     def _swapped(self) -> Symptom | None:
         if not self._tables or self._protocol.objects != "ids":
@@ -226,11 +192,6 @@ class Agreement:
             "write one id per object, or score the merged masks with vosbench score ... --dataset davis16",
             "error" if ids else "warning",
         )
-
-
-def _overlap(a: Mask, b: Mask) -> float:
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 1.0
 
 
 def _table(ids: IdMap, target: IdMap, most: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,22 @@ SPARSE = ("annotated", "after_first")
 """Frame rules of data sets that label few frames: results may leave out the others."""
 
 
+class Absent(NamedTuple):
+    """Frames of a sequence that have no mask although they are asked for.
+
+    Attributes:
+        names: of all of them.
+        ends: those that are not evaluated, by their place: ``"first"``, ``"last"``.
+        is_harmless: whether no number depends on any, and no file is named after anything but a frame.
+        words: what to say of harmless ones; the same for every sequence.
+    """
+
+    names: tuple[str, ...]
+    ends: tuple[str, ...]
+    is_harmless: bool
+    words: str
+
+
 class SequenceMasks:
     """Predicted ids of one sequence, read when indexed.
 
@@ -44,18 +60,28 @@ class SequenceMasks:
         notes: what is known before any frame is read.
         seen: what is learned while reading; added to while frames are read.
         partial: see below.
+        unproven: see below.
 
     Attributes:
         ids: T items, each (H, W) uint8, decoded and checked when asked for and not kept; an index
             raises `InputError` naming the file when it cannot be used.
         partial: whether some pixels have no prediction: their value in `ids` is 255.
+        unproven: whether the first or the last frame has no mask, so that the names of the others do not
+            show that every mask is named after its own frame.
     """
 
     def __init__(
-        self, ids: Sequence[IdMap], notes: Sequence[str] = (), *, seen: set[str], partial: bool = False
+        self,
+        ids: Sequence[IdMap],
+        notes: Sequence[str] = (),
+        *,
+        seen: set[str],
+        partial: bool = False,
+        unproven: bool = False,
     ) -> None:
         self.ids = ids
         self.partial = partial
+        self.unproven = unproven
         self._notes = tuple(notes)
         self._seen = seen
 
@@ -143,7 +169,7 @@ class ResultFolder:
             stack = ArrayFile(self.tree, files.whole)
             stack.check_stack(len(video), size)
             return self._masks(video, stack.frame, [stack.where] * len(video), ())
-        absent = self._absent(files, video)
+        absent = self._checked_names(files, video)
         evaluated = self.evaluated(video)
         used = [files.frames[name] for name in self._names(video, evaluated) if name in files.frames]
         load, labels = frame_loader(self.tree, files, used, size, self.protocol, self.threshold)
@@ -158,7 +184,9 @@ class ResultFolder:
             return np.zeros(size, np.uint8)
 
         notes = self._notes(video, files, absent)
-        return self._labels(video, values, notes) if labels else self._masks(video, values, where, notes)
+        masks = self._labels(video, values, notes) if labels else self._masks(video, values, where, notes)
+        masks.unproven = bool(absent.ends)
+        return masks
 
     def _masks(
         self, video: Video, load: Callable[[int], Values], where: Sequence[Path], notes: Sequence[str]
@@ -213,10 +241,10 @@ class ResultFolder:
         return self.protocol.evaluated(len(video), video.annotations)
 
     def needed(self, video: Video) -> list[str]:
-        """Return the names of the frames that must be there.
+        """Return the names of the frames that are asked for.
 
-        Where every frame has ground truth, a first or last frame that is left out of the score is
-        asked for all the same: without it, results that are shifted by one would pass.
+        Where every frame has ground truth these are all: a first or last one that is not evaluated may
+        be missing, but names that are shifted by one show in it.
         """
         if self.protocol.frames in SPARSE:
             return self._names(video, self.evaluated(video))
@@ -226,19 +254,31 @@ class ResultFolder:
     def _names(video: Video, indices: Sequence[int]) -> list[str]:
         return [video.frame_names[index] for index in indices]
 
-    def _absent(self, files: SequenceFiles, video: Video) -> list[str]:
-        needed = self.needed(video)
-        absent = [name for name in needed if name not in files.frames]
-        other = difference(video.frame_names, files.frames, needed)
+    def absent(self, files: SequenceFiles, video: Video) -> Absent:
+        """Return which frames have no mask, and whether that matters."""
+        names = tuple(name for name in self.needed(video) if name not in files.frames)
+        counted = set(self._names(video, self.evaluated(video)))
+        places = {video.frame_names[-1]: "last", video.frame_names[0]: "first"}
+        ends = tuple(places[name] for name in names if name not in counted)
+        known = set(video.frame_names)
+        harmless = (
+            bool(names) and len(ends) == len(names) and bool(files.frames) and files.frames.keys() <= known
+        )
+        words = f"no mask of the {' and the '.join(ends)} frame, which {self.protocol.id} does not evaluate"
+        return Absent(names, ends, harmless, words)
+
+    def _checked_names(self, files: SequenceFiles, video: Video) -> Absent:
+        other = difference(video.frame_names, files.frames, self.needed(video))
         if other is not None:
             raise InputError(
                 f"{self.tree.where(files.folder)}: masks are {other.text}; rename them after their frames"
             )
-        if absent and (self.missing == "error" or not files.frames):
-            raise InputError(self._missing_message(video, files, absent))
+        absent = self.absent(files, video)
+        if not files.frames or (absent.names and not absent.is_harmless and self.missing == "error"):
+            raise InputError(self._missing_message(video, files, absent.names))
         return absent
 
-    def _missing_message(self, video: Video, files: SequenceFiles, absent: list[str]) -> str:
+    def _missing_message(self, video: Video, files: SequenceFiles, absent: Sequence[str]) -> str:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         if not files.frames:
             return (
@@ -257,10 +297,12 @@ class ResultFolder:
             f"add it, or count missing frames as empty with missing=empty{harmless}"
         )
 
-    def _notes(self, video: Video, files: SequenceFiles, absent: list[str]) -> list[str]:
+    def _notes(self, video: Video, files: SequenceFiles, absent: Absent) -> list[str]:
         notes = []
-        if absent:
-            notes.append(f"{len(absent)} missing frames counted as empty ({few(absent)})")
+        if absent.names and self.missing == "empty":
+            notes.append(f"{len(absent.names)} missing frames counted as empty ({few(absent.names)})")
+        elif absent.names:
+            notes.append(absent.words)
         extra = sorted(set(files.frames) - set(video.frame_names))
         if extra:
             notes.append(f"{len(extra)} extra frames ignored ({few(extra)})")

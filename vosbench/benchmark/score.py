@@ -23,11 +23,14 @@ from vosbench.benchmark.evaluate import (
 )
 from vosbench.benchmark.executors import choose_workers, grouped_notes, run_tasks
 from vosbench.benchmark.protocols import Protocol, load_protocol, protocols_for
-from vosbench.benchmark.results import Missing, ResultFolder
+from vosbench.benchmark.result_files import few
+from vosbench.benchmark.result_shift import ShiftSearch, recent, shift_words
+from vosbench.benchmark.results import Missing, ResultFolder, SequenceMasks
 from vosbench.benchmark.statistics import Comparison, Interval, compare, interval
 from vosbench.data.catalogue import entry, open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import data_root as find_data_root
+from vosbench.data.video import IdMap, LazySequence
 from vosbench.errors import InputError, unknown_name
 
 Progress = Callable[[int, int, str], None]
@@ -110,6 +113,16 @@ class ScorePair:
 
 
 @dataclass(frozen=True)
+class _Read:
+    """What was learned of one sequence: `unproven` as `SequenceMasks` has it, `step` as `ShiftSearch` has it."""
+
+    score: SequenceScore
+    notes: tuple[str, ...] = ()
+    unproven: bool = False
+    step: int | None = None
+
+
+@dataclass(frozen=True)
 class _Task:
     dataset: str
     root: Path
@@ -163,17 +176,17 @@ def score(
     tasks = [
         _Task(dataset, opened.root, opened.split, index, folder, letters, call) for index in chosen.values()
     ]
-    scores: dict[str, SequenceScore] = {}
-    notes: list[tuple[str, str]] = []
+    read: dict[str, _Read] = {}
 
-    def finished(result: tuple[str, SequenceScore, tuple[str, ...]]) -> None:
-        name, scores[name], remarks = result
-        notes.extend((name, remark) for remark in remarks)
+    def finished(result: tuple[str, _Read]) -> None:
+        name, read[name] = result
         if progress is not None:
-            progress(len(scores), len(tasks), name)
+            progress(len(read), len(tasks), name)
 
     run_tasks(_score_one, tasks, choose_workers(workers, len(tasks)), finished)
-    ordered = {name: scores[name] for name in chosen}
+    ordered = {name: read[name].score for name in chosen}
+    notes = [(name, note) for name, each in read.items() for note in each.notes]
+    notes += _shift_notes(Path(results), read, missing)
     return Score(
         dataset=opened.label,
         split=opened.split,
@@ -267,18 +280,48 @@ def choose_protocol(dataset: str, name: str | None) -> Protocol:
     return protocol
 
 
-def _score_one(task: _Task) -> tuple[str, SequenceScore, tuple[str, ...]]:
+def _score_one(task: _Task) -> tuple[str, _Read]:
     video = _opened(task)[task.index]
     if isinstance(task.results, DetectionFolder):
-        return video.name, task.results.score(video), ()
+        return video.name, _Read(task.results.score(video))
+    rules = task.results.protocol
     masks = task.results.read(video)
+    search = ShiftSearch(recent(video), rules) if masks.unproven else None
+    ids = masks.ids if search is None else _observed(masks, search)
     try:
-        scored = score_sequence(
-            masks.ids, video.annotations, task.results.protocol, task.metrics, partial=masks.partial
-        )
+        scored = score_sequence(ids, video.annotations, rules, task.metrics, partial=masks.partial)
     except InputError as error:
         raise InputError(f"{video.name}: {error}") from None
-    return video.name, scored, masks.notes
+    return video.name, _Read(scored, masks.notes, masks.unproven, None if search is None else search.step())
+
+
+def _observed(masks: SequenceMasks, search: ShiftSearch) -> LazySequence[IdMap]:
+    """Return the ids, which are also handed to `search` when they are read."""
+
+    def ids(index: int) -> IdMap:
+        read = masks.ids[index]
+        search.add(index, read)
+        return read
+
+    return LazySequence(ids, len(masks.ids))
+
+
+def _shift_notes(results: Path, read: Mapping[str, _Read], missing: Missing) -> list[tuple[str, str]]:
+    """Return (sequence, note) where masks look shifted and their names do not show that they are not.
+
+    Raises:
+        InputError: most of these sequences do; one alone may be the method's own mistake.
+    """
+    unproven = [name for name, each in read.items() if each.unproven]
+    shifted = {name: each.step for name, each in read.items() if each.step is not None}
+    if missing == "error" and 2 * len(shifted) > len(unproven):
+        step = min(shifted.items())[1]
+        raise InputError(
+            f"{results}: {shift_words(step)} in {len(shifted)} of {len(unproven)} sequences that lack their "
+            f"first or last one ({few(sorted(shifted))}): add {step:+d} to the numbers of the files, or give "
+            "missing=empty if the numbers are right"
+        )
+    return [(name, f"{shift_words(step)}: are they numbered right?") for name, step in shifted.items()]
 
 
 _last_opened: dict[str, Dataset] = {}
