@@ -247,6 +247,17 @@ def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, r
     assert {record.dataset for record in both.records} == {"davis16", "fbms"}
 
 
+def test_a_protocol_whose_ground_truth_is_missing_is_left_out_with_the_reason(tmp_path):
+    folder = write_mini("davis17", tmp_path, scenes=1, frames=3, size=(48, 64))
+    shutil.rmtree(folder / "Annotations_unsupervised")
+    result = compare(
+        models=["centre_box"], datasets=["davis17"], data_root=tmp_path, out=tmp_path / "out", workers=1
+    )
+    assert not any(record.protocol == "davis17-unsupervised" for record in result.records)
+    [note] = [note for note in result.notes if "davis17-unsupervised" in note]
+    assert "Annotations_unsupervised/480p: no such folder" in note
+
+
 def test_detections_are_left_out_without_the_library_that_matches_them(tmp_path, monkeypatch):
     def missing():
         raise ImportError("average precision of detections needs faster-coco-eval")

@@ -35,6 +35,13 @@ def test_davis17_conventions():
     assert list(unsupervised.evaluated(5)) == [0, 1, 2, 3, 4]
     assert (semi.objects, semi.void) == ("ids", "background")
     assert (unsupervised.objects, unsupervised.void) == ("match", "ignore")
+    assert (dict(semi.options), dict(unsupervised.options)) == ({}, {"edition": "unsupervised"})
+
+
+def test_options_are_those_of_the_data_set_that_a_protocol_is_made_for():
+    unsupervised = load_protocol("davis17-unsupervised")
+    assert unsupervised.reader_options("davis17") == {"edition": "unsupervised"}
+    assert unsupervised.reader_options("davis16") == {}
 
 
 @pytest.mark.parametrize("length", [0, 1, 2])

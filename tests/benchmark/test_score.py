@@ -10,6 +10,9 @@ import torch
 from PIL import Image
 
 from vosbench.benchmark.score import compare_scores, score
+from vosbench.data import open_dataset
+from vosbench.data.formats.png import write_ids
+from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
 from vosbench.metrics.functional import contour_accuracy, region_similarity
 
@@ -111,6 +114,59 @@ def test_t_counts_the_listed_sequences_and_says_so(root, results):
 
 def test_other_protocols_can_be_asked_for(root, results):
     found = score(results, "davis16", protocol="davis17-semi-supervised", data_root=root, workers=1)
+    assert found.overall["JF_mean"] == 1.0
+
+
+@pytest.fixture(scope="module")
+def davis17(tmp_path_factory):
+    """Miniature DAVIS 2017, whose two editions label different objects."""
+    root = tmp_path_factory.mktemp("davis17")
+    write_mini("davis17", root, scenes=1, frames=4, size=(36, 64))
+    return root
+
+
+def write_edition(folder, root, edition):
+    """Write the ground truth of an edition as results, void as background."""
+    for video in open_dataset("davis17", root, edition=edition):
+        for index, name in enumerate(video.frame_names):
+            ids = video.annotations[index]
+            write_ids(folder / video.name / f"{name}.png", np.where(ids == 255, 0, ids).astype(np.uint8))
+    return folder
+
+
+def test_each_task_of_davis17_has_its_own_ground_truth(tmp_path, davis17):
+    found = {
+        (protocol, edition): score(
+            write_edition(tmp_path / edition, davis17, edition),
+            "davis17",
+            protocol=f"davis17-{protocol}",
+            data_root=davis17,
+            workers=1,
+        ).overall["JF_mean"]
+        for protocol, edition in (
+            ("unsupervised", "unsupervised"),
+            ("unsupervised", "semi-supervised"),
+            ("semi-supervised", "semi-supervised"),
+        )
+    }
+    assert found["unsupervised", "unsupervised"] == 1.0
+    # three objects, one of them in no mask of the other edition
+    assert found["unsupervised", "semi-supervised"] == pytest.approx(2 / 3)
+    assert found["semi-supervised", "semi-supervised"] == 1.0
+
+
+def test_no_other_masks_are_scored_where_those_of_the_unsupervised_edition_are_missing(tmp_path, davis17):
+    results = write_edition(tmp_path / "results", davis17, "unsupervised")
+    shutil.copytree(davis17, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data/davis17/Annotations_unsupervised")
+    with pytest.raises(
+        InputError, match=r"Annotations_unsupervised/480p: no such folder.*; unpack DAVIS-2017-Unsup"
+    ):
+        score(results, "davis17", protocol="davis17-unsupervised", data_root=tmp_path / "data", workers=1)
+
+
+def test_davis16_has_one_edition_whatever_the_protocol(root, results):
+    found = score(results, "davis16", protocol="davis17-unsupervised", data_root=root, workers=1)
     assert found.overall["JF_mean"] == 1.0
 
 

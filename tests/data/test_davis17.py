@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from vosbench.data import open_dataset
 from vosbench.data.datasets.davis17 import SHIPPED
 from vosbench.data.formats.image import write_frame
 from vosbench.data.formats.png import write_ids
+from vosbench.data.sources import SOURCES
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError
 
@@ -66,14 +69,21 @@ def test_the_unsupervised_edition_has_its_own_masks(root):
     assert open_dataset("davis17", root)[0].annotations[0].max() == 255
 
 
-def test_a_test_split_of_the_unsupervised_edition_has_no_masks_at_all(root):
-    video = open_dataset("davis17", root, "test-dev", edition="unsupervised")[0]
-    assert (len(video), dict(video.annotations)) == (3, {})
+def test_a_test_split_of_the_unsupervised_edition_is_that_of_2019_and_has_no_masks_at_all(root):
+    write_sequence(root / "davis17", "sofa", 2, [])
+    lists = root / "davis17/ImageSets/2019"
+    lists.mkdir()
+    (lists / "test-dev.txt").write_text("sofa\n")
+    [video] = open_dataset("davis17", root, "test-dev", edition="unsupervised")
+    assert (video.name, len(video), dict(video.annotations)) == ("sofa", 2, {})
+    assert [each.name for each in open_dataset("davis17", root, "test-dev")] == ["skate"]
 
 
 def test_missing_masks_of_an_edition(root):
+    archive = SOURCES["davis17"][1].filename
     with pytest.raises(
-        InputError, match=r"Annotations_unsupervised/480p: no such folder; unpack the unsuper"
+        InputError,
+        match=rf"Annotations_unsupervised/480p: no such folder, .*; unpack {re.escape(archive)} there",
     ):
         open_dataset("davis17", root, edition="unsupervised")
     with pytest.raises(InputError, match="unknown edition of davis17 'interactive'"):

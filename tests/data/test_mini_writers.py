@@ -11,6 +11,7 @@ from vosbench.data import open_dataset
 from vosbench.data.formats.camera import read_cameras
 from vosbench.data.formats.pfm import read_pfm
 from vosbench.data.mini import MINI_NAMES, ensure_mini, sampling, write_mini, writers
+from vosbench.data.video import VOID
 from vosbench.errors import InputError
 
 TINY = {
@@ -157,6 +158,23 @@ def test_objects_have_consecutive_ids_and_stand_out_from_static_things(tmp_path)
         assert ids.tolist() == list(range(len(ids)))
         assert 3 <= len(ids) <= 4
         assert 0.02 < (video.annotations[0] > 0).mean() < 0.6
+
+
+def test_the_unsupervised_edition_of_davis17_labels_other_objects(tmp_path):
+    write_mini("davis17", tmp_path, scenes=3, frames=4, size=(72, 128))
+    for split in ("val", "train"):
+        editions = (
+            open_dataset("davis17", tmp_path, split, edition=name)
+            for name in ("semi-supervised", "unsupervised")
+        )
+        for semi, salient in zip(*editions, strict=True):
+            objects = int(semi.annotations[0].max())
+            first = salient.annotations[0]
+            assert np.unique(first).tolist() == [*range(objects + 2), VOID]
+            for index, ids in semi.annotations.items():
+                # the objects are the same; a thing that stands still is one more, another may count or not
+                same = np.where(salient.annotations[index] <= objects, salient.annotations[index], 0)
+                np.testing.assert_array_equal(same, ids)
 
 
 def test_more_davis16_sequences_than_names_are_numbered(tmp_path):

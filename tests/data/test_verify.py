@@ -12,6 +12,7 @@ from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.formats.image import write_frame
 from vosbench.data.formats.pfm import read_pfm, write_pfm
 from vosbench.data.mini import MINI_NAMES, write_mini
+from vosbench.data.sources import SOURCES
 from vosbench.data.verify import Damage, verify
 from vosbench.errors import InputError
 
@@ -72,7 +73,11 @@ def test_other_splits(minis, name, split):
 
 PARTS = {
     "davis16": ["JPEGImages/480p/*/*.jpg", "Annotations/480p/*/*.png"],
-    "davis17": ["JPEGImages/480p/*/*.jpg", "Annotations/480p/*/*.png"],
+    "davis17": [
+        "JPEGImages/480p/*/*.jpg",
+        "Annotations/480p/*/*.png",
+        "Annotations_unsupervised/480p/*/*.png",
+    ],
     "fbms": ["Testset/*/*.jpg", "Testset/*/GroundTruth/*.p[gp]m", "FBMS-3D/Testset/*/GroundTruth/*.png"],
     "segtrack": ["JPEGImages/*/*.png", "GroundTruth/**/*.png"],
     "youtube_objects": ["v1/*/data/*/shots/*/*.jpg", "youtube_masks/*/data/*/shots/*/labels/*.jpg"],
@@ -128,13 +133,14 @@ def test_two_removed_files_are_both_named(copy, name, pattern):
     assert all(problem.startswith("missing") for problem in problems.values())
 
 
-def test_masks_of_the_unsupervised_edition_are_looked_at_where_they_are(copy):
+def test_davis17_without_the_masks_of_the_unsupervised_edition_is_not_whole(copy):
     folder = copy("davis17")
-    shutil.copytree(folder / "Annotations", folder / "Annotations_unsupervised")
-    paths = files(folder, "Annotations_unsupervised/480p/*/*.png")
-    paths[1].unlink()
-    cut(paths[2])
-    assert set(found(folder, "all")) == {str(path.relative_to(folder)) for path in paths[1:3]}
+    shutil.rmtree(folder / "Annotations_unsupervised")
+    [(path, problem)] = found(folder).items()
+    assert path == "Annotations_unsupervised/480p"
+    assert problem.endswith(f"in {SOURCES['davis17'][1].filename}")
+    # splits of the semi-supervised edition alone do not need them
+    assert found(folder, "moving_val") == {}
 
 
 @pytest.mark.parametrize("part", ["JPEGImages", "Annotations"])
@@ -387,7 +393,8 @@ def test_a_stray_number_is_not_a_million_damages(copy):
     path = files(folder, "JPEGImages/480p/*/00003.jpg")[0]
     shutil.copyfile(path, path.with_name("99999999.jpg"))
     problems = found(folder, "all")
-    assert len(problems) == 2
+    # the gap, and the mask of that frame in both editions
+    assert len(problems) == 3
     assert "frames, the numbers go from 00000 to 99999999" in problems[str(path.parent.relative_to(folder))]
 
 

@@ -115,7 +115,7 @@ def diagnose(
             f"protocol {rules.id} takes detections with scores; doctor looks at masks: name another one"
         )
     root = find_data_root(data_root)
-    opened = open_dataset(dataset, root, split or rules.split, **rules.options)
+    opened = open_dataset(dataset, root, split or rules.split, **rules.reader_options(dataset))
     chosen = choose_sequences(opened, sequences)
     tree = open_tree(Path(results))
     try:

@@ -197,7 +197,7 @@ def _open(name: str, root: Path) -> tuple[list[View], list[str]]:
         try:
             if protocol.objects == "detections":
                 check_detection_library()
-            dataset = open_dataset(name, root, protocol.split, **protocol.options)
+            dataset = open_dataset(name, root, protocol.split, **protocol.reader_options(name))
         except InputError as error:
             if protocol.id == entry(name).protocol:
                 raise

@@ -60,7 +60,8 @@ class Protocol:
             ``"background"`` (counted as background), ``"ignore"`` (pixels left out).
         metrics: out of ``j f jf t iou fbms delta_obj map50``.
         split: split of the data set it is made for; None for the usual one.
-        options: of the reader of the data set, e.g. which of several labellings is the ground truth.
+        options: of the reader of the data set that it is made for, e.g. which of several labellings is
+            the ground truth.
         variant: which FBMS measure; None without one.
         f_rule: how F of a data set follows from its sequences, where it is not the rule of the variant;
             see `vosbench.metrics.kernels.fbms.F_RULES`.
@@ -107,6 +108,10 @@ class Protocol:
             return range(max(length - 1, 0))
         frames = range(length) if annotated is None else sorted(annotated)
         return frames if self.frames == "annotated" else frames[1:]
+
+    def reader_options(self, dataset: str) -> Mapping[str, str]:
+        """Return the options of the reader of a data set: others than the first have one ground truth."""
+        return self.options if dataset == self.datasets[0] else {}
 
     def choose_metrics(self, asked: tuple[str, ...] | None) -> tuple[str, ...]:
         """Return the metrics to compute: all of the protocol, or those asked for.

@@ -114,7 +114,7 @@ def open_scene(job: Job) -> Iterator[Scene]:
 
 def _opened(job: Job, index: int) -> Dataset:
     rules = job.rules[index]
-    options = tuple(sorted(rules.protocol.options.items()))
+    options = tuple(sorted(rules.protocol.reader_options(job.dataset).items()))
     if not job.call:
         return open_dataset(job.dataset, job.root, rules.split, **dict(options))
     return _open_once(job.call, job.dataset, job.root, rules.split, options)

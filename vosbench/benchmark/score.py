@@ -167,7 +167,9 @@ def score(
     """
     rules = choose_protocol(dataset, protocol)
     letters = rules.choose_metrics(None if metrics is None else tuple(metrics))
-    opened = open_dataset(dataset, find_data_root(data_root), split or rules.split, **rules.options)
+    opened = open_dataset(
+        dataset, find_data_root(data_root), split or rules.split, **rules.reader_options(dataset)
+    )
     chosen = choose_sequences(opened, sequences)
     folder = _open_results(Path(results), list(chosen), rules, missing, threshold)
     # files may change between two calls, not within one; forked workers find the data set opened
@@ -335,7 +337,7 @@ def _remember(call: str, dataset: Dataset) -> None:
 def _opened(task: _Task) -> Dataset:
     """Open a data set once per process and call: listing its files takes longer than a short sequence."""
     if task.call not in _last_opened:
-        options = task.results.protocol.options
+        options = task.results.protocol.reader_options(task.dataset)
         _remember(task.call, open_dataset(task.dataset, task.root, task.split, **options))
     return _last_opened[task.call]
 

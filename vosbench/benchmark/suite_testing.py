@@ -169,7 +169,7 @@ def _parse(text: str) -> tuple[str, dict[str, Any]]:
 
 def open_column(column: Column, root: Path | None) -> Dataset:
     """Open the sequences of a column: under `root`, or their miniature edition, rendered if need be."""
-    options = load_protocol(column.protocol).options
+    options = load_protocol(column.protocol).reader_options(column.dataset)
     if root is not None:
         return open_dataset(column.dataset, root, column.split, **options)
     # Rendering needs more than reading: it is imported only where it is used.

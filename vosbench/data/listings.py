@@ -79,7 +79,7 @@ def _stems(folder: Path, *suffixes: str) -> set[str]:
 
 
 def davis17(root: Path, split: str) -> Inventory:
-    """List DAVIS 2017 at 480p, with the masks of both editions as far as they are there."""
+    """List DAVIS 2017 at 480p, with the masks of both editions."""
     from vosbench.data.datasets.davis17 import SHIPPED
 
     folder = dataset_folder(root, "davis17", "JPEGImages")
@@ -90,9 +90,12 @@ def davis17(root: Path, split: str) -> Inventory:
     else:
         names = tuple(subfolders(frames)) if split == "all" else shipped_split(SHIPPED[split])
     stock = Inventory(path if path.is_file() else frames)
-    homes = [folder / "Annotations/480p"]
-    if (folder / "Annotations_unsupervised/480p").is_dir():
-        homes.append(folder / "Annotations_unsupervised/480p")
+    homes, unsupervised = [folder / "Annotations/480p"], folder / "Annotations_unsupervised/480p"
+    if unsupervised.is_dir():
+        homes.append(unsupervised)
+    elif split in ("train", "val"):
+        archive = "DAVIS-2017-Unsupervised-trainval-480p.zip"
+        stock.lacks(unsupervised, f"missing: the ground truth of davis17-unsupervised, in {archive}")
     for name in _folders(stock, names):
         _davis17_sequence(
             stock, frames / name, [home / name for home in homes], hidden=split.startswith("test")

@@ -76,7 +76,7 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
         Source(
             f"{_DAVIS17}/DAVIS-2017-Unsupervised-trainval-480p.zip",
             "DAVIS-2017-Unsupervised-trainval-480p.zip",
-            inner="JPEGImages",
+            inner="Annotations_unsupervised",
         ),
     ),
     "fbms": (

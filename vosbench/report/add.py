@@ -92,7 +92,9 @@ def add(
             f"protocol {rules.id} pools the frames of all sequences, which records cannot hold; "
             "use vosbench score"
         )
-    opened = open_dataset(dataset, find_data_root(data_root), split or rules.split, **rules.options)
+    opened = open_dataset(
+        dataset, find_data_root(data_root), split or rules.split, **rules.reader_options(dataset)
+    )
     folder = record_path(records_root, opened.label, rules.id, method, "any").parent
     before = _records_there(folder, opened.split)
     if before and not replace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import images, masked_video, masks_of, no_list, subfolders
@@ -20,7 +21,18 @@ SHIPPED = {
 }
 """Splits whose lists come with this package, see `vosbench.data.splits`."""
 
-_EDITIONS = {"semi-supervised": "Annotations", "unsupervised": "Annotations_unsupervised"}
+
+class _Edition(NamedTuple):
+    """Where the masks of a task are, and the archive that brings them, followed by the resolution."""
+
+    masks: str
+    archive: str
+
+
+_EDITIONS = {
+    "semi-supervised": _Edition("Annotations", "DAVIS-2017-trainval"),
+    "unsupervised": _Edition("Annotations_unsupervised", "DAVIS-2017-Unsupervised-trainval"),
+}
 
 
 class Davis2017(Dataset):
@@ -28,8 +40,8 @@ class Davis2017(Dataset):
 
     The official layout is ``JPEGImages/480p/SEQ/00000.jpg``, ``Annotations/480p/SEQ/00000.png``
     (indexed PNG, the index is the id) and lists ``ImageSets/2017/SPLIT.txt`` with a sequence per line
-    (Pont-Tuset et al., 2017). The unsupervised edition (Caelles et al., 2019) has its masks in
-    ``Annotations_unsupervised/480p``.
+    (Pont-Tuset et al., 2017). The unsupervised edition (Caelles et al., 2019) labels other objects of the
+    same videos, in ``Annotations_unsupervised/480p``; its test splits are those of ``ImageSets/2019``.
 
     Every frame has a mask, or the first one alone (as in test-dev and test-challenge, which may also
     have none). The names of all files are checked on opening; pixels are read when indexed.
@@ -58,21 +70,23 @@ class Davis2017(Dataset):
             raise unknown_name(f"edition of {NAME}", edition, _EDITIONS)
         folder = dataset_folder(root, NAME, "JPEGImages")
         frames = folder / "JPEGImages" / resolution
-        masks = folder / _EDITIONS[edition] / resolution
+        masks = folder / _EDITIONS[edition].masks / resolution
         found = subfolders(frames.parent)
         if resolution not in found:
             raise unknown_name(f"resolution of {folder}", resolution, found or ["480p"])
         if not masks.is_dir() and not split.startswith("test"):
+            archive = f"{_EDITIONS[edition].archive}-{resolution}.zip"
             raise InputError(
-                f"{masks}: no such folder; unpack the {edition} masks of DAVIS 2017 at {resolution}"
+                f"{masks}: no such folder, and no other masks are the {edition} ground truth of DAVIS 2017; "
+                f"unpack {archive} there ('vosbench data list davis17' says where it is)"
             )
-        names = _sequences(folder, frames, split)
+        year = "2019" if edition == "unsupervised" and split.startswith("test") else "2017"
+        names = _sequences(folder / "ImageSets" / year, frames, split)
         videos = [_video(frames / name, masks / name, hidden=split.startswith("test")) for name in names]
         super().__init__(NAME, root, split, videos)
 
 
-def _sequences(folder: Path, frames: Path, split: str) -> tuple[str, ...]:
-    lists = folder / "ImageSets" / "2017"
+def _sequences(lists: Path, frames: Path, split: str) -> tuple[str, ...]:
     path = lists / f"{split}.txt"
     if path.is_file():
         names = tuple(path.read_text(encoding="utf-8", errors="replace").split())

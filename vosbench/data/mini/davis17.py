@@ -15,7 +15,11 @@ from vosbench.files import write_text
 
 @dataclass(frozen=True)
 class Davis17Mini(NamedScenes):
-    """Settings of the miniature DAVIS 2017; see `NamedScenes`."""
+    """Settings of the miniature DAVIS 2017; see `NamedScenes`.
+
+    Its unsupervised edition labels other objects than the semi-supervised one, as the official data set
+    does: see `Clip.salient_ids`.
+    """
 
     recipes: ClassVar[Recipes] = {
         "val": {
@@ -34,10 +38,13 @@ class Davis17Mini(NamedScenes):
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one sequence into `folder`, the root of the data set."""
-        name = self.sequence_name(*job)
-        for frame, (picture, ids) in enumerate(Clip(self, *job).pictures()):
-            write_picture(folder / "JPEGImages" / "480p" / name / f"{frame:05d}.jpg", picture)
-            write_ids(folder / "Annotations" / "480p" / name / f"{frame:05d}.png", ids)
+        name, clip = self.sequence_name(*job), Clip(self, *job)
+        for frame, view in enumerate(clip.views()):
+            place = Path("480p") / name / f"{frame:05d}"
+            write_picture(folder / "JPEGImages" / place.with_suffix(".jpg"), view.rgb())
+            write_ids(folder / "Annotations" / place.with_suffix(".png"), clip.ids(view))
+            unsupervised = folder / "Annotations_unsupervised" / place.with_suffix(".png")
+            write_ids(unsupervised, clip.salient_ids(view))
 
     def finish(self, folder: Path) -> None:
         """Write the lists of the splits; every labelled object moves, and every split of papers exists."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vosbench.data.mini.render import View
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Scene
-from vosbench.data.video import Frame
+from vosbench.data.video import VOID, Frame
 from vosbench.errors import InputError
 
 Recipes = Mapping[str, Mapping[str, Recipe]]
@@ -107,11 +107,42 @@ class Clip:
         ids[list(self.objects)] = np.arange(1, len(self.objects) + 1)
         return ids
 
+    @cached_property
+    def _salient_ids(self) -> NDArray[np.uint8]:
+        """Number of the body -> id in `salient_ids`, (B,)."""
+        ids = self._new_ids.copy()
+        bodies = self.scene.bodies
+        shares = np.bincount(self._view(0).ids.ravel(), minlength=len(bodies))
+        # body 0 is the room
+        standing = [number for number in range(1, len(bodies)) if not bodies[number].annotated]
+        largest = sorted(
+            (number for number in standing if shares[number]), key=lambda number: -shares[number]
+        )
+        late = [number for number in range(1, len(bodies)) if bodies[number].annotated and not ids[number]]
+        ids[largest[:1]] = len(self.objects) + 1
+        ids[[*largest[1:2], *late]] = VOID
+        return ids
+
+    def views(self) -> Iterator[View]:
+        """Yield what the camera sees, in frame order."""
+        return map(self._view, range(self.settings.frames))
+
+    def ids(self, view: View) -> NDArray[np.uint8]:
+        """Return the (H, W) ids of the objects."""
+        return self._new_ids[view.ids]
+
+    def salient_ids(self, view: View) -> NDArray[np.uint8]:
+        """Return the (H, W) ids of everything that catches the eye, moving or not.
+
+        Beside the objects 1..K that is the largest standing thing of the first frame, K + 1. The next one
+        and what comes into view later are void, 255: one may segment them or not.
+        """
+        return self._salient_ids[view.ids]
+
     def pictures(self) -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
         """Yield (H, W, 3) pictures and (H, W) id maps in frame order."""
-        for frame in range(self.settings.frames):
-            view = self._view(frame)
-            yield view.rgb(), self._new_ids[view.ids]
+        for view in self.views():
+            yield view.rgb(), self.ids(view)
 
     def moving_ids(self, frame: int) -> NDArray[np.uint8]:
         """Return the (H, W) ids of `frame` without the objects that stand still from it to the next."""
