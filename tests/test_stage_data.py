@@ -34,7 +34,7 @@ def test_targets_have_the_classes_of_the_data_set(root):
     assert labels.min() >= 1
     assert len(labels.unique()) > 1
     (target,) = next(iter(data.val_dataloader()))["targets"][0]
-    assert set(target) == {"boxes", "labels", "masks", "ids", "labelled"}
+    assert set(target) == {"boxes", "labels", "masks", "ids", "void", "labelled"}
 
 
 def test_without_classes_all_are_one(root):

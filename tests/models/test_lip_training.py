@@ -55,8 +55,7 @@ class TestStages:
             LIPNet, "losses", lambda self, clips, targets, **more: seen.append((clips, targets, more)) or {}
         )
         module.configure_stage(stage)
-        with pytest.raises(InputError, match="without any labelled frame"):
-            module.training_step(self.batch(), 0)
+        module.training_step(self.batch(), 0)
         return seen[0]
 
     def test_videos_have_ids_of_the_whole_set_and_larger_boxes(self, monkeypatch):

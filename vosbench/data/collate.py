@@ -72,8 +72,9 @@ def detection_targets(masks: Tensor, classes: Tensor | None = None) -> list[Targ
 
     Returns:
         Per frame: ``boxes`` (N, 4) float32 as x0, y0, x1, y1 with the far edges just outside the object,
-        ``labels`` (N,) int64, ``masks`` (N, H, W) uint8, ``ids`` (N,) int64 ascending; and ``labelled``
-        () bool, False where nothing is known of a frame, so that no object is no statement.
+        ``labels`` (N,) int64, ``masks`` (N, H, W) uint8, ``ids`` (N,) int64 ascending; ``void`` (H, W) bool,
+        where nothing is known; and ``labelled`` () bool, False where nothing is known of a frame, so that no
+        object is no statement.
 
     Raises:
         ValueError: an object has no class.
@@ -93,6 +94,7 @@ def _target(mask: Tensor, classes: Tensor | None) -> Target:
         "labels": labels,
         "masks": objects.to(torch.uint8),
         "ids": ids,
+        "void": mask == VOID,
         "labelled": counts[VOID] < mask.numel(),
     }
 

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from vosbench.config import StageConfig, load_stage
 from vosbench.data.video import IdMap, Segmentation, Video
 from vosbench.models.base import Size, Task
-from vosbench.models.pixelwise import frame_iou, mean_over_known
+from vosbench.models.pixelwise import mean_over_known
 from vosbench.models.schedule import build_optimizer
+from vosbench.models.validated import Validated, ValidationIoU
 
 CHANNELS = {"full": 16, "tiny": 4}
 
@@ -36,6 +37,7 @@ class Colour(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.threshold = threshold
+        self.iou = ValidationIoU()
         self.stage: StageConfig | None = None
         channels = CHANNELS[size]
         self.network = nn.Sequential(nn.Conv2d(3, channels, 1), nn.ReLU(), nn.Conv2d(channels, 1, 1))
@@ -67,11 +69,10 @@ class Colour(pl.LightningModule):
         losses = F.binary_cross_entropy_with_logits(logits, (target > 0).float(), reduction="none")
         return mean_over_known(losses, target)
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Log the intersection over union, which chooses the best weights."""
-        target = batch["masks"][:, 0]
-        found = self(batch["frames"][:, 0]).sigmoid() > self.threshold
-        self.log("val/iou", frame_iou(found, target).mean(), batch_size=len(target))
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
+        """Log the intersection over union as ``val/iou``, which chooses ``best.ckpt``."""
+        frames = batch["frames"][:, 0]
+        return self.iou.measure(self, frames, self(frames).sigmoid() > self.threshold, batch["masks"][:, 0])
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Segment every frame by itself."""

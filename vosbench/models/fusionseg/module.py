@@ -45,9 +45,9 @@ from vosbench.models.fusionseg.network import (
 )
 from vosbench.models.fusionseg.switches import WIDTHS, check_switches
 from vosbench.models.layers.preprocessing import Convention, normalise
-from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
+from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.schedule import ParameterGroup, build_optimizer
-from vosbench.models.validated import Validated
+from vosbench.models.validated import Validated, ValidationIoU
 
 STAGES = ("appearance", "motion", "joint")
 _FILES = ("appearance_weights", "motion_weights")
@@ -129,6 +129,7 @@ class FusionSeg(pl.LightningModule):
         self.pad = size != "tiny" if pad is None else pad
         self.last_flow: LastFlow = last_flow
         self.threshold = threshold
+        self.iou = ValidationIoU()
         self.needs_flow = stream != "appearance"
         self.sees_flow = motion_network == "mpnet"
         self.inspection: Inspection | None = None
@@ -241,16 +242,8 @@ class FusionSeg(pl.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
         """Log the intersection over union of the foreground, the mean over frames that have masks."""
         probability = self._logits(batch, grid=False).float().softmax(dim=1)[:, 1]
-        target = _merged(batch["masks"])
-        seen = (target != VOID).flatten(1).any(dim=1)
-        predicted = probability[seen] > self.threshold
-        iou = frame_iou(predicted, target[seen])
-        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
-        return {
-            "frames": batch["frames"].flatten(0, 1)[seen],
-            "predicted": predicted,
-            "target": target[seen],
-        }
+        frames, target = batch["frames"].flatten(0, 1), _merged(batch["masks"])
+        return self.iou.measure(self, frames, probability > self.threshold, target)
 
     def _logits(self, batch: dict[str, Tensor], *, grid: bool) -> Tensor:
         """Return (B * T, 2, H, W) logits of what the stage trains; of a stream at an eighth, if wanted."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.roi_heads import RoIHeads  # type: ignore[import-untyped]
 from torchvision.ops import MultiScaleRoIAlign  # type: ignore[import-untyped]
 from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
+
+from vosbench.data.video import VOID
 
 Features = Mapping[str, Tensor]
 """Level -> (N, C, h, w), finest first; ``"0"`` is a quarter of the picture, ``"pool"`` the coarsest."""
@@ -41,6 +44,17 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         own = deltas.reshape(len(labels), -1, 4)[inside, labels[inside]]
         total = F.smooth_l1_loss(own, wanted[inside], beta=self.box_beta, reduction="sum")
         return total / max(1, len(labels))
+
+
+def foreground(target: Mapping[str, Tensor]) -> Tensor:
+    """Return (H, W) uint8 of a target of `detection_targets`: 1 any object, 0 background, 255 void."""
+    objects = target["masks"].any(dim=0).to(torch.uint8)
+    return objects.masked_fill(target["void"] & (objects == 0), VOID)
+
+
+def no_loss(network: nn.Module) -> Tensor:
+    """Return a loss of 0 that reaches everything that is trained, as processes that train together need."""
+    return torch.stack([each.sum() * 0 for each in network.parameters() if each.requires_grad]).sum()
 
 
 def region_pool(side: int, canonical: int) -> Any:

@@ -14,7 +14,7 @@ from vosbench.config import StageConfig, load_stage
 from vosbench.data.video import VOID, IdMap, Segmentation, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.models.base import Size, Task
-from vosbench.models.layers.detection import Targets
+from vosbench.models.layers.detection import Targets, foreground, no_loss
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.lip.adaptation import THRESHOLDS, IdTuning
@@ -27,8 +27,8 @@ from vosbench.models.lip.rules import MASK_THRESHOLD, Order, Rules, candidates
 from vosbench.models.lip.targets import expanded
 from vosbench.models.lip.tracking import Tracker, TrackingSettings
 from vosbench.models.lip.training import Roster
-from vosbench.models.pixelwise import frame_iou
 from vosbench.models.schedule import build_optimizer
+from vosbench.models.validated import Validated, ValidationIoU
 
 STAGES = ("coco", "vos")
 """Of offline training; the third is part of inference."""
@@ -163,6 +163,7 @@ class LIP(pl.LightningModule):
             widths=WIDTHS[size],
         )
         self.roster = Roster(chosen["vos_ids"])
+        self.iou = ValidationIoU()
         self.stage: StageConfig | None = None
         self.stage_name = "vos"
         self.register_load_state_dict_pre_hook(_take_number_of_ids)  # type: ignore[no-untyped-call]
@@ -226,7 +227,7 @@ class LIP(pl.LightningModule):
         )
         size = len(batch["frames"])
         if not losses:
-            raise InputError(f"{NAME}: a clip without any labelled frame, write clip.masks=all")
+            return no_loss(self.network)
         means = {name: loss.mean() for name, loss in losses.items()}
         total = torch.stack(list(means.values())).sum()
         self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=size)
@@ -252,9 +253,10 @@ class LIP(pl.LightningModule):
             for video, clip in zip(videos, clips, strict=True)
         ]
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Validated:
         """Log the intersection over union of all that is detected, of any id, and all that is labelled."""
         rules = self.tracking.rules
+        frames, detected, known = [], [], []
         for clip, targets in zip(batch["frames"], batch["targets"], strict=True):
             state = None
             for frame, target in zip(clip, targets, strict=True):
@@ -266,9 +268,10 @@ class LIP(pl.LightningModule):
                 )
                 if not target["labelled"]:
                     continue
-                detected = (found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0)
-                iou = frame_iou(detected[None], target["masks"].any(dim=0)[None].to(torch.uint8))
-                self.log("val/iou", iou[0], prog_bar=True, on_epoch=True, sync_dist=True, batch_size=1)
+                frames.append(frame)
+                detected.append((found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0))
+                known.append(foreground(target))
+        return self.iou.measure(self, frames, detected, known)
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Learn the objects of the first mask, then find them frame by frame.

@@ -41,10 +41,10 @@ from vosbench.models.lvo.streams import (
 )
 from vosbench.models.mpnet.module import TEST_SHORT_SIDE
 from vosbench.models.mpnet.network import SMALLEST_SIDE
-from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
+from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.schedule import build_optimizer
 from vosbench.models.switches import require, require_count, require_share
-from vosbench.models.validated import Validated
+from vosbench.models.validated import MONITOR, Validated, ValidationIoU
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
 PRETRAINS = ("voc", "imagenet")
@@ -151,6 +151,7 @@ class LVO(pl.LightningModule):
         self.network = LVONet(appearance, motion, memory, bidirectional, WIDTHS[size], convention)
         if self.network.motion is not None and motion_test is not None:
             load_motion(self.network.motion, motion_test, size, angle)
+        self.iou = ValidationIoU()
         self.class_iou = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
         self.stage: StageConfig | None = None
         self.stage_name = "memory"
@@ -236,18 +237,11 @@ class LVO(pl.LightningModule):
         probability = enlarge(scores.float().softmax(dim=1), target.shape[-2:])
         if self.stage_name == "appearance":
             predicted = probability.argmax(dim=1)
-            self.class_iou(predicted, target.long())
-            self.log("val/iou", self.class_iou, prog_bar=True, on_epoch=True, batch_size=len(target))
+            self.class_iou.update(predicted, target.long())
+            self.log(MONITOR, self.class_iou, prog_bar=True, on_step=False, on_epoch=True)
             return {"frames": batch["frames"].flatten(0, 1), "predicted": predicted, "target": target}
-        seen = (target != VOID).flatten(1).any(dim=1)
-        predicted = probability[seen, 1] > self.threshold
-        iou = frame_iou(predicted, target[seen])
-        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
-        return {
-            "frames": batch["frames"].flatten(0, 1)[seen],
-            "predicted": predicted,
-            "target": target[seen],
-        }
+        predicted = probability[:, 1] > self.threshold
+        return self.iou.measure(self, batch["frames"].flatten(0, 1), predicted, target)
 
     def _scores(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return (B * T, classes, h, w) scores and (B * T, H, W) uint8 classes, 255 void."""

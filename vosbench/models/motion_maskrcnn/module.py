@@ -16,7 +16,7 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.inference.detections import Detections
 from vosbench.inference.tracker import OverlapTracker
 from vosbench.models.base import Inspection, Size, Task
-from vosbench.models.layers.detection import Targets
+from vosbench.models.layers.detection import Targets, foreground, no_loss
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
 from vosbench.models.motion_maskrcnn.found import MASK_THRESHOLD, FrameDetections, plain
@@ -36,7 +36,7 @@ from vosbench.models.motion_maskrcnn.options import (
     build_network,
     check,
 )
-from vosbench.models.motion_maskrcnn.training import groups, learned, no_loss, warmup_factor
+from vosbench.models.motion_maskrcnn.training import groups, learned, warmup_factor
 from vosbench.models.motion_maskrcnn.weights import (
     body_hash,
     load_appearance,
@@ -44,9 +44,8 @@ from vosbench.models.motion_maskrcnn.weights import (
     load_motion,
     load_static,
 )
-from vosbench.models.pixelwise import frame_iou
 from vosbench.models.schedule import build_optimizer
-from vosbench.models.validated import Validated
+from vosbench.models.validated import Validated, ValidationIoU
 
 _ROUTES: Mapping[str, Route] = {"A": "appearance", "M1": "motion", "M2": "motion"}
 
@@ -136,6 +135,7 @@ class MotionMaskRCNN(pl.LightningModule):
         self.warmup = WARMUP[size] if warmup is None else warmup
         self.needs_flow = stream != "appearance"
         self.network = build_network(options)
+        self.iou = ValidationIoU()
         self.inspection: Inspection | None = None
         self.stage: StageConfig | None = None
         self.stage_name = STREAM_STAGES[stream][0]
@@ -231,18 +231,15 @@ class MotionMaskRCNN(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Validated:
         """Log the intersection over union of all that is detected and all that is labelled."""
-        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        frames, detected, known = [], [], []
         for frame, picture, target in zip(self._frames(batch), *self._pictures(batch), strict=True):
             if not target["labelled"]:
                 continue
             found = self.network([picture], self.route, self.hparams["score_threshold"])[0]
-            detected = (found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0)
-            labelled = target["masks"].any(dim=0).to(torch.uint8)
-            iou = frame_iou(detected[None], labelled[None])
-            self.log("val/iou", iou[0], prog_bar=True, on_epoch=True, sync_dist=True, batch_size=1)
-            seen.append((frame, detected, labelled))
-        frames, predicted, known = zip(*seen, strict=True) if seen else ((), (), ())
-        return {"frames": frames, "predicted": predicted, "target": known}
+            frames.append(frame)
+            detected.append((found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0))
+            known.append(foreground(target))
+        return self.iou.measure(self, frames, detected, known)
 
     def _frames(self, batch: dict[str, Any]) -> list[Tensor]:
         """Return the frames of which `_pictures` makes pictures."""

@@ -21,10 +21,10 @@ from vosbench.inference.crf import parse_crf, refine, require_crf
 from vosbench.inference.objectness import ObjectnessMaps, reweight
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
-from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
+from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.schedule import build_optimizer
 from vosbench.models.switches import require, require_count, require_share
-from vosbench.models.validated import Validated
+from vosbench.models.validated import Validated, ValidationIoU
 
 CHANNELS = {"rgb": 3, "rgb_pair": 6, "flow": 2, "angle_field": 2, "rgb_angle": 5}
 WIDTH = {"full": 64, "tiny": 16}
@@ -98,6 +98,7 @@ class MPNet(pl.LightningModule):
         self.network = MotionPatternNet(CHANNELS[input], WIDTH[size], decoder_units).to(
             memory_format=torch.channels_last
         )
+        self.iou = ValidationIoU()
         self.inspection: Inspection | None = None
         self.stage: StageConfig | None = None
 
@@ -166,10 +167,7 @@ class MPNet(pl.LightningModule):
         target = batch["masks"][:, 0]
         logits = self(batch["frames"], _first_field(batch))
         probability = enlarge(logits.float().sigmoid(), target.shape[-2:])[:, 0]
-        predicted = probability > self.threshold
-        iou = frame_iou(predicted, target)
-        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(target))
-        return {"frames": batch["frames"][:, 0], "predicted": predicted, "target": target}
+        return self.iou.measure(self, batch["frames"][:, 0], probability > self.threshold, target)
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Segment frame by frame; the last frame, which has no successor, keeps the mask before it.

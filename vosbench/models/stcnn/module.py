@@ -17,7 +17,7 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.layers.pretrained import load_pretrained
-from vosbench.models.pixelwise import enlarge, frame_iou
+from vosbench.models.pixelwise import enlarge
 from vosbench.models.schedule import build_optimizer
 from vosbench.models.stcnn.blocks import StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
@@ -43,6 +43,7 @@ from vosbench.models.stcnn.training import (
     split_clip,
     teach_discriminator,
 )
+from vosbench.models.validated import Validated, ValidationIoU
 
 STAGES = ("temporal", "spatial", "joint")
 LEARNERS = {
@@ -187,6 +188,7 @@ class STCNN(pl.LightningModule):
         )
         self.discriminator: Discriminator | None = None
         self.balance = Balance(margin=margin)
+        self.iou = ValidationIoU()
         self.inspection: Inspection | None = None
         self.stage: StageConfig | None = None
         self.stage_name = "joint"
@@ -352,7 +354,7 @@ class STCNN(pl.LightningModule):
         maps = self.network.segment(normalise(frames, "torchvision"))
         return [enlarge(each, frames.shape[-2:]) for each in maps]
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Mapping[str, Any]:
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
         """Log the intersection over union of the last frames, the mean over those that have masks.
 
         Raises:
@@ -361,12 +363,8 @@ class STCNN(pl.LightningModule):
         if self.stage_name == "temporal":
             raise InputError("stcnn: stage temporal has nothing to validate, write data.val_split=null")
         logits = self._spatial_logits(batch) if self.stage_name == "spatial" else self(batch["frames"]).logits
-        target = merged(batch["masks"][:, -1])
-        seen = (target != VOID).flatten(1).any(dim=1)
-        predicted = logits[-1][seen, 0].sigmoid() > self.threshold
-        iou = frame_iou(predicted, target[seen])
-        self.log("val/iou", iou.mean(), prog_bar=True, on_epoch=True, sync_dist=True, batch_size=len(iou))
-        return {"frames": batch["frames"][seen, -1], "predicted": predicted, "target": target[seen]}
+        predicted = logits[-1][:, 0].sigmoid() > self.threshold
+        return self.iou.measure(self, batch["frames"][:, -1], predicted, merged(batch["masks"][:, -1]))
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Learn each object of the first mask, then find it frame by frame.
