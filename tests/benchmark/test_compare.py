@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,48 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
     assert {record.edition for record in result.records} == {"mini"}
     assert Path(tmp_path / "out/records/davis16-mini").is_dir()
     assert f"using the mini edition of davis16 in {tmp_path}/cache/mini-40" in result.notes[0]
+
+
+def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, monkeypatch, make_davis):
+    import vosbench.data.mini
+
+    def render(name, home, *, scenes):
+        if name == "fbms":
+            raise InputError("fbms: no space left")
+        make_davis(home, {"scene": 3})
+        (home / name / "MINI.json").write_text(json.dumps({}))
+
+    monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render)
+    own = replace(CATALOGUE["davis16"], title="of a plug-in")
+    known = {"davis16": CATALOGUE["davis16"], "own": own, "fbms": CATALOGUE["fbms"]}
+    monkeypatch.setattr(matrix_module, "CATALOGUE", known)
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+    nowhere = tmp_path / "nowhere"
+    told = f"own left out: no evaluation data set found under {nowhere}, and it has no mini edition"
+    assert told in run(data_root=nowhere, dry_run=True).notes
+    result = run(data_root=nowhere)
+    assert result.counts == {"computed": 3}
+    assert told in result.notes
+    assert "fbms left out: fbms: no space left" in result.notes
+    monkeypatch.setattr(matrix_module, "CATALOGUE", {"own": own})
+    with pytest.raises(InputError, match=r"own left out: .*no mini edition"):
+        run(data_root=nowhere)
+
+
+def test_a_damaged_data_set_is_left_out_of_all_but_refused_by_name(tmp_path, run, root):
+    (root / "segtrack/JPEGImages/girl").mkdir(parents=True)
+    (root / "youtube_objects").mkdir()
+    result = run(models=["centre_box"])
+    assert {record.dataset for record in result.records} == {"davis16"}
+    left_out = [note for note in result.notes if " left out: " in note]
+    assert [note.partition(" ")[0] for note in left_out] == ["segtrack", "youtube_objects"]
+    assert all(str(root) in note for note in left_out)
+    for datasets in (["segtrack"], ["all", "segtrack"], ["davis16", "youtube_objects"], ["all", "fbms"]):
+        with pytest.raises(InputError, match=f"{root}/{datasets[-1]}"):
+            run(models=["centre_box"], datasets=datasets, out=tmp_path / "strict")
+    shutil.rmtree(root / "davis16")
+    with pytest.raises(InputError, match=r"segtrack left out: .*; youtube_objects left out: "):
+        run(models=["centre_box"], out=tmp_path / "none")
 
 
 def test_a_data_set_without_the_metrics_is_left_out_and_said_so(tmp_path, run, root):

@@ -45,7 +45,11 @@ def test_every_evaluation_set_is_compared_under_what_was_made_for_it():
         if known.kind == "evaluation"
     }
     assert found == {
-        "davis16": ["davis16-unsupervised", "davis16-semi-supervised"],
+        "davis16": [
+            "davis16-unsupervised",
+            "davis16-semi-supervised",
+            "davis16-instances-semi-supervised",
+        ],
         "davis17": [
             "davis16-map50",
             "davis17-semi-supervised",

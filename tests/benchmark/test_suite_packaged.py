@@ -20,6 +20,7 @@ DAVIS16 = {f"{letter}_{kind}" for letter in "JF" for kind in ("mean", "recall", 
 METRICS = {
     "davis16-unsupervised": DAVIS16,
     "davis16-semi-supervised": DAVIS16 | {"JF_mean"},
+    "davis16-instances-semi-supervised": DAVIS16 | {"JF_mean"},
     "davis17-semi-supervised": (DAVIS16 - {"T_mean"}) | {"JF_mean"},
     "youtube-objects-semi-supervised": {"iou_mean"},
     "davis16-map50": {"map50_det", "map50_seg"},

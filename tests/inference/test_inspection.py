@@ -27,6 +27,16 @@ HEIGHT, WIDTH = 60, 80
 DARK, BRIGHT = (68, 1, 84), (253, 231, 37)
 
 
+def test_maps_belong_to_the_frames_of_a_method_that_starts_later():
+    video = Video("v", [np.full((HEIGHT, WIDTH, 3), 100, np.uint8)] * 3, ("a", "b", "c"))
+    panels, plain = Panels(video, start=2), Panels(video)
+    panels.show(0, "gates", np.ones((2, 2), np.float32))
+    plain.show(2, "gates", np.ones((2, 2), np.float32))
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for index in range(3):
+        np.testing.assert_array_equal(panels.draw(index, ids), plain.draw(index, ids))
+
+
 class Gated:
     """Shows gates of coarse cells for all frames ahead, as a method that works in windows does.
 

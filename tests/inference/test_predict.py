@@ -173,6 +173,17 @@ def test_first_mask_of_a_data_set_is_its_annotation(tmp_path, root):
     assert int(read_ids(done[0].folder / "00002.png").sum()) == 25
 
 
+def test_a_data_set_whose_first_label_comes_later_starts_there(tmp_path):
+    folder = tmp_path / "data/youtube_objects"
+    for index, frame in enumerate(frames()):
+        write_frame(folder / f"JPEGImages/cat_0001/{index + 1:05d}.jpg", frame)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[3:6, 4:9] = 255
+    write_ids(folder / "Annotations/cat_0001/00003.png", mask)
+    (done,) = predict("youtube_objects", Propagate(), tmp_path / "out", data_root=tmp_path / "data")
+    assert [int(read_ids(done.folder / f"{t:05d}.png").sum()) for t in range(1, 5)] == [0, 0, 15, 15]
+
+
 def test_earlier_results_are_replaced_whole(tmp_path):
     folder = write_frames(tmp_path / "cat")
     predict(folder, AllForeground(), tmp_path / "out")

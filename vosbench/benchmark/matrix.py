@@ -13,7 +13,7 @@ from vosbench.benchmark.evaluate import check_detection_library
 from vosbench.benchmark.job import Contestant, Job, Rules
 from vosbench.benchmark.protocols import Protocol, protocols_made_for
 from vosbench.data.catalogue import CATALOGUE, entry, open_dataset
-from vosbench.data.datasets.base import Dataset
+from vosbench.data.datasets.base import Dataset, edition_of
 from vosbench.data.roots import mini_root
 from vosbench.data.video import Video
 from vosbench.errors import InputError
@@ -116,7 +116,8 @@ def make_matrix(
 
     Args:
         models: who takes part, see `vosbench.benchmark.entrants.choose_entrants`.
-        datasets: evaluation sets; ``"all"`` takes those found under `root`, else their miniatures.
+        datasets: evaluation sets; ``"all"`` takes those found under `root`, else their miniatures, and
+            leaves out what cannot be opened or rendered.
         root: folder that holds the data sets.
         metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
@@ -129,12 +130,7 @@ def make_matrix(
     """
     entrants, model_notes = choose_entrants(models, size, settings, device)
     homes, data_notes = _choose_datasets(datasets, root, dry_run)
-    views: dict[str, tuple[View, ...]] = {}
-    view_notes: list[str] = []
-    for name, home in homes.items():
-        opened, notes = _open(name, home)
-        views[opened[0].dataset.label] = tuple(opened)
-        view_notes += notes
+    views, view_notes = _open_all(homes, entrants, needed=set(datasets))
     views, metric_notes = _with_metrics(views, metrics)
     matrix = Matrix(entrants, views)
     fit_notes = _unfitting(matrix)
@@ -162,42 +158,73 @@ def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[d
     if "all" not in asked:
         return dict.fromkeys(named, root), []
     evaluation = [name for name, known in CATALOGUE.items() if known.kind == "evaluation"]
-    found = [name for name in evaluation if (root / name).is_dir()]
+    found = [name for name in evaluation if name in named or (root / name).is_dir()]
     if found:
         return dict.fromkeys(found, root), []
     return _mini_editions(evaluation, root, dry_run)
 
 
 def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
-    homes = {name: mini_root(_MINI_SCENES.get(name)) for name in names}
+    # Rendering needs more than reading: it is imported only where it is used.
+    from vosbench.data.mini import MINI_NAMES, ensure_mini
+
+    homes = {name: mini_root(_MINI_SCENES.get(name)) for name in names if name in MINI_NAMES}
     why = f"no evaluation data set found under {root}"
+    notes = [f"{name} left out: {why}, and it has no mini edition" for name in names if name not in homes]
     missing = [name for name, home in homes.items() if not (home / name).is_dir()]
     if dry_run and missing:
         where = _listed(homes[name] for name in missing)
-        return {}, [f"{why}: a real run would render the mini edition of {', '.join(missing)} into {where}"]
-    if not dry_run:
-        # Rendering needs more than reading: it is imported only where it is used.
-        from vosbench.data.mini import ensure_mini
-
-        for name, home in homes.items():
+        note = f"{why}: a real run would render the mini edition of {', '.join(missing)} into {where}"
+        return {}, [note, *notes]
+    for name, home in [] if dry_run else list(homes.items()):
+        try:
             ensure_mini(name, home, scenes=_MINI_SCENES.get(name))
+        except InputError as error:
+            notes.append(f"{name} left out: {error}")
+            del homes[name]
+    if not homes:
+        raise InputError("; ".join(notes))
     where = _listed(homes.values())
-    note = f"{why}: using the mini edition of {', '.join(names)} in {where}, a test bed and no benchmark"
-    return homes, [note]
+    note = f"{why}: using the mini edition of {', '.join(homes)} in {where}, a test bed and no benchmark"
+    return homes, [note, *notes]
 
 
 def _listed(folders: Iterable[Path]) -> str:
     return ", ".join(map(str, dict.fromkeys(folders)))
 
 
-def _open(name: str, root: Path) -> tuple[list[View], list[str]]:
+def _open_all(
+    homes: Mapping[str, Path], entrants: Sequence[Entrant], needed: set[str]
+) -> tuple[dict[str, tuple[View, ...]], list[str]]:
+    """Open data sets; one that cannot be opened is left out unless it is needed or the last."""
+    views: dict[str, tuple[View, ...]] = {}
+    notes: list[str] = []
+    for name, home in homes.items():
+        try:
+            opened, left_out = _open(name, home, entrants)
+        except InputError as error:
+            if name in needed:
+                raise
+            notes.append(f"{name} left out: {error}")
+            continue
+        views[opened[0].dataset.label] = tuple(opened)
+        notes += left_out
+    if homes and not views:
+        raise InputError("; ".join(notes))
+    return views, notes
+
+
+def _open(name: str, root: Path, entrants: Sequence[Entrant]) -> tuple[list[View], list[str]]:
     """Open a data set under each of its protocols; only labels of its usual protocol must be there."""
     views, notes = [], []
     for protocol in protocols_made_for(name):
+        if protocol.given and not _gives_more(protocol, name, root, entrants):
+            continue
         try:
             if protocol.objects == "detections":
                 check_detection_library()
             dataset = open_dataset(name, root, protocol.split, **protocol.reader_options(name))
+            _check_given(protocol, dataset)
         except InputError as error:
             if protocol.id == entry(name).protocol:
                 raise
@@ -205,6 +232,23 @@ def _open(name: str, root: Path) -> tuple[list[View], list[str]]:
             continue
         views.append(View(dataset, protocol, protocol.metrics))
     return views, notes
+
+
+def _gives_more(protocol: Protocol, name: str, root: Path, entrants: Sequence[Entrant]) -> bool:
+    """Return whether anybody is given other masks: sequences of a miniature have one object each."""
+    return edition_of(root, name) == "official" and any(each.fits(protocol) for each in entrants)
+
+
+def _check_given(protocol: Protocol, dataset: Dataset) -> None:
+    """Refuse a protocol whose first masks are those of another data set, where that lacks a sequence."""
+    if not protocol.given:
+        return
+    other = open_dataset(protocol.given["dataset"], dataset.root, protocol.given["split"])
+    missing = sorted({video.name for video in dataset} - {video.name for video in other})
+    if missing:
+        raise InputError(
+            f"its first masks are those of {other.label} {other.split}, which lacks {', '.join(missing)}"
+        )
 
 
 def _with_metrics(

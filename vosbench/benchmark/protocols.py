@@ -20,6 +20,7 @@ from vosbench.models.base import Task
 PROTOCOLS = (
     "davis16-unsupervised",
     "davis16-semi-supervised",
+    "davis16-instances-semi-supervised",
     "davis16-map50",
     "davis17-semi-supervised",
     "davis17-unsupervised",
@@ -68,7 +69,10 @@ class Protocol:
         stability_sequences: sequences that count for the data-set value of T; all when none of a
             data set is listed.
         average: what the data-set mean runs over; ``"pooled"``: no mean, all frames together.
-        task: what the methods are given that it is made for: with ``"semi-supervised"`` the first mask.
+        task: what the methods are given that it is made for: with ``"semi-supervised"`` the mask of the
+            first labelled frame.
+        given: ``dataset`` and ``split`` of the masks that are given, where those are not the ground truth
+            but label the same videos by object; empty otherwise.
         tables: paper (key of ``leaderboards/reported.yaml``) -> its tables that follow these rules.
         source: where the rules come from.
         version: raised whenever a value of this protocol changes its meaning, so that records of before
@@ -90,6 +94,7 @@ class Protocol:
     f_rule: FRule | None = None
     stability_sequences: tuple[str, ...] = ()
     task: Task = "unsupervised"
+    given: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: int = 1
 
@@ -211,6 +216,9 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
     _check_choices(source, "f_rule", [content.get("f_rule")], (*get_args(FRule), None))
     _check_choices(source, "metrics", content["metrics"], METRICS)
+    given = content.get("given", {})
+    if given and (not isinstance(given, dict) or sorted(given) != ["dataset", "split"]):
+        raise InputError(f"{source}: given is '{given}', must have the keys dataset and split")
     version = content.get("version", 1)
     if type(version) is not int or version < 1:
         raise InputError(f"{source}: version is '{version}', must be a whole number from 1 on")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vosbench.benchmark.job import GROUND_TRUTH, Job
+from vosbench.benchmark.job import GROUND_TRUTH, Job, Rules
 from vosbench.benchmark.store import VideoHashes, hash_videos
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
@@ -22,6 +22,7 @@ from vosbench.data.video import FlowField, Frame, Video
 from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed, build_estimator
+from vosbench.inference.given import Given, first_labelled
 
 _OPENED = 8
 """Splits a process keeps open; listing their files takes longer than a short sequence."""
@@ -112,12 +113,44 @@ def open_scene(job: Job) -> Iterator[Scene]:
         yield replace(scene, video=attach_flow(scene.video, scene.estimator, folder, overwrite=True))
 
 
+def given_mask(job: Job, scene: Scene, rules: Rules) -> Given:
+    """Return where semi-supervised methods start: the first mask of the sequence.
+
+    It is that of another data set where the protocol says so, which labels the same pixels by object.
+
+    Raises:
+        InputError: there is no mask, or the other data set lacks the sequence or shows something else.
+    """
+    own = first_labelled(scene.truths[rules.protocol.id])
+    elsewhere = rules.protocol.given
+    # sequences of the miniature have one object each
+    if not elsewhere or job.edition == "mini":
+        return own
+    other = _open(job, elsewhere["dataset"], elsewhere["split"], ())
+    found = next((video for video in other if video.name == job.sequence), None)
+    if found is None:
+        raise InputError(
+            f"{other.label} {other.split} has no sequence {job.sequence}, whose objects are given"
+        )
+    given = first_labelled(found)
+    if given.frame != own.frame or not np.array_equal(given.ids != 0, own.ids != 0):
+        raise InputError(
+            f"{job.sequence}: the first mask of {other.label} covers other pixels than that of {job.label}; "
+            "take both from the official archives at one resolution"
+        )
+    return given
+
+
 def _opened(job: Job, index: int) -> Dataset:
     rules = job.rules[index]
     options = tuple(sorted(rules.protocol.reader_options(job.dataset).items()))
+    return _open(job, job.dataset, rules.split, options)
+
+
+def _open(job: Job, name: str, split: str, options: tuple[tuple[str, str], ...]) -> Dataset:
     if not job.call:
-        return open_dataset(job.dataset, job.root, rules.split, **dict(options))
-    return _open_once(job.call, job.dataset, job.root, rules.split, options)
+        return open_dataset(name, job.root, split, **dict(options))
+    return _open_once(job.call, name, job.root, split, options)
 
 
 @lru_cache(_OPENED)

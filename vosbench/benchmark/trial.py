@@ -19,10 +19,10 @@ from vosbench.benchmark.detecting import detect, detections_path, score_detectio
 from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore, score_sequence, without_nan
 from vosbench.benchmark.job import Contestant, Job, Outcome, Rules, State, fail, say
 from vosbench.benchmark.record import Record
-from vosbench.benchmark.scene import Scene, open_scene
+from vosbench.benchmark.scene import Scene, given_mask, open_scene
 from vosbench.benchmark.store import content_hash, current_record, environment, now
-from vosbench.data.video import IdMap, Video
-from vosbench.errors import InputError
+from vosbench.data.video import Video
+from vosbench.inference.given import Given, segment
 from vosbench.models.base import Method
 from vosbench.models.zoo import move_to
 
@@ -34,8 +34,8 @@ _LOADED = 16
 class _Trial:
     """A method on the sequence of a job.
 
-    `training` is how weights of one's own were trained, as far as it is told; `seen` is a hash of
-    everything the method is given.
+    `training` is how weights of one's own were trained, as far as it is told; `given` is where a
+    semi-supervised method starts; `seen` is a hash of everything the method is given.
     """
 
     job: Job
@@ -45,6 +45,7 @@ class _Trial:
     weights: dict[str, Any]
     training: Mapping[str, Any]
     flow: dict[str, Any] | None
+    given: Given | None
     seen: str
 
     @property
@@ -70,15 +71,18 @@ def run_job(job: Job) -> list[Outcome]:
 
 
 def _run_isolated(job: Job, scene: Scene, model: Contestant) -> list[Outcome]:
-    masks = masks_path(job.out, job.label, model.label, job.sequence)
     kinds: dict[Path, list[Rules]] = {}
     for rules in job.rules_of(model):
+        # what starts from other masks is another segmentation
+        given = rules.protocol.given
+        label = f"{job.label}-given-{given['dataset']}" if given else job.label
+        masks = masks_path(job.out, label, model.label, job.sequence)
         path = detections_path(masks) if rules.protocol.objects == "detections" else masks
         kinds.setdefault(path, []).append(rules)
     found = []
     for path, together in kinds.items():
         try:
-            trial = _trial(job, scene, model)
+            trial = _trial(job, scene, model, together[0])
             found += _run(trial, Made(path, scene.video.frame_names), together)
         except Exception as error:  # whatever a model raises is its own result; the others go on
             found += [fail(job, model, rules, say(error)) for rules in together]
@@ -86,18 +90,17 @@ def _run_isolated(job: Job, scene: Scene, model: Contestant) -> list[Outcome]:
     return sorted(found, key=lambda outcome: order.index(outcome.protocol))
 
 
-def _trial(job: Job, scene: Scene, model: Contestant) -> _Trial:
+def _trial(job: Job, scene: Scene, model: Contestant, rules: Rules) -> _Trial:
     method, weights, training = _load(model, job.device)
     flow = scene.describe_flow() if method.needs_flow else None
-    given: dict[str, Any] = {"model": model.method, "weights": weights, "flow": flow}
-    given["frames"] = next(iter(scene.hashes.values())).frames
-    if method.task == "semi-supervised":
-        given["first_mask"] = ids_hash([job.sequence], [_first_mask(_annotated(job, scene, model))])
-    return _Trial(job, scene, model, method, weights, training, flow, content_hash(given))
-
-
-def _annotated(job: Job, scene: Scene, model: Contestant) -> Video:
-    return scene.truths[job.rules_of(model)[0].protocol.id]
+    inputs: dict[str, Any] = {"model": model.method, "weights": weights, "flow": flow}
+    inputs["frames"] = next(iter(scene.hashes.values())).frames
+    given = given_mask(job, scene, rules) if method.task == "semi-supervised" else None
+    if given is not None:
+        inputs["first_mask"] = ids_hash([job.sequence], [given.ids])
+        # left out where it is 0, as in the notes beside masks that are there
+        inputs |= {"first_frame": given.frame} if given.frame else {}
+    return _Trial(job, scene, model, method, weights, training, flow, given, content_hash(inputs))
 
 
 @lru_cache(_LOADED)
@@ -160,24 +163,14 @@ def _make(trial: _Trial, made: Made) -> tuple[Origin, NDArray[np.uint8] | None]:
 
 
 def _segment(trial: _Trial, blind: Video) -> NDArray[np.uint8]:
-    semi = trial.method.task == "semi-supervised"
-    first_mask = _first_mask(_annotated(trial.job, trial.scene, trial.model)) if semi else None
     ids = np.zeros((len(blind), *blind.frames[0].shape[:2]), np.uint8)
-    for index, mask in enumerate(trial.method.segment(blind, first_mask)):
+    for index, mask in enumerate(segment(trial.method, blind, trial.given)):
         if mask.shape != ids.shape[1:] or mask.dtype != np.uint8:
             raise ValueError(
                 f"frame {index}: the method returned {mask.dtype} {mask.shape}, not uint8 {ids.shape[1:]}"
             )
         ids[index] = mask
     return ids
-
-
-def _first_mask(video: Video) -> IdMap:
-    if 0 not in video.annotations:
-        raise InputError(
-            f"{video.name}: frame 0 has no ground truth, which a semi-supervised method is given"
-        )
-    return video.annotations[0]
 
 
 def _score_isolated(
@@ -214,7 +207,15 @@ def _config(trial: _Trial, rules: Rules) -> dict[str, Any]:
         "protocol": rules.protocol.definition(),
         "metrics": list(rules.metrics),
         "metric_version": METRIC_VERSION,
+        **_given_elsewhere(trial, rules),
     }
+
+
+def _given_elsewhere(trial: _Trial, rules: Rules) -> dict[str, Any]:
+    """What the hash of the data does not cover: a first mask that is no part of the ground truth."""
+    if trial.given is None or not rules.protocol.given:
+        return {}
+    return {"given": {**rules.protocol.given, "content": ids_hash([trial.job.sequence], [trial.given.ids])}}
 
 
 def _key(trial: _Trial, rules: Rules) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Generic, TypeVar, overload
 
@@ -143,6 +143,27 @@ class Video:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def since(self, start: int) -> Video:
+        """Return the video from a frame on, which becomes frame 0.
+
+        Args:
+            start: index of that frame.
+        """
+        return replace(
+            self,
+            frames=self.frames[start:],
+            frame_names=self.frame_names[start:],
+            annotations=_since(self.annotations, start),
+            flow=None if self.flow is None else self.flow[start:],
+            boxes=_since(self.boxes, start),
+        )
+
+
+def _since(items: Mapping[int, T], start: int) -> LazyMapping[T]:
+    return LazyMapping(
+        lambda index: items[index + start], (index - start for index in items if index >= start)
+    )
 
 
 class Segmentation:

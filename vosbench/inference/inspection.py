@@ -144,19 +144,21 @@ class Panels:
 
     Args:
         video: whose frames are shown.
+        start: index of the frame that the method calls 0.
     """
 
-    def __init__(self, video: Video) -> None:
+    def __init__(self, video: Video, start: int = 0) -> None:
         height, width = video.frames[0].shape[:2]
         scale = min(1.0, LONGEST_SIDE / max(height, width))
         self._video = video
+        self._start = start
         self._size = (max(1, round(height * scale)), max(1, round(width * scale)))
         self._waiting: dict[int, dict[str, _Heat]] = {}
         # a dictionary, for the order: a frame that lacks a map keeps a place for it
         self._titles: dict[str, None] = {}
 
     def show(self, index: int, title: str, values: NDArray[np.float32]) -> None:
-        """Take a map of frame `index`; see `vosbench.models.base.Inspection`.
+        """Take a map of frame `index` of the method; see `vosbench.models.base.Inspection`.
 
         Raises:
             ValueError: it is not (h, w).
@@ -168,7 +170,7 @@ class Panels:
         levels = (np.clip(np.nan_to_num(values), 0, 1) * 255).round().astype(np.uint8)
         if levels.shape[0] > self._size[0] or levels.shape[1] > self._size[1]:
             levels = _resized(levels, self._size, cv2.INTER_AREA)
-        self._waiting.setdefault(index, {})[title] = _Heat(levels, low, high)
+        self._waiting.setdefault(self._start + index, {})[title] = _Heat(levels, low, high)
 
     def draw(self, index: int, ids: IdMap) -> Frame:
         """Return the panel of a frame and forget its maps; (height, width, 3) uint8 RGB."""

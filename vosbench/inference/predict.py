@@ -22,6 +22,7 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
+from vosbench.inference.given import Given, first_labelled, segment
 from vosbench.inference.inspection import InspectionRequest, Panels, check_request, inspecting
 from vosbench.inference.overlay import is_video, write_overlay
 from vosbench.models.base import Method
@@ -102,11 +103,11 @@ def predict(
     for video, target in zip(videos, targets, strict=True):
         start = time.perf_counter()
         with_flow = _with_flow(video, method, estimator, cache)
-        mask = _first_mask(video, method, first_mask)
+        given = _given(video, method, first_mask)
         if inspect is None or target.panels is None:
-            _segment_into(target.masks, with_flow, method, mask, progress)
+            _segment_into(target.masks, with_flow, method, given, progress)
         else:
-            _inspect_into(target.masks, target.panels, with_flow, method, mask, progress, inspect)
+            _inspect_into(target.masks, target.panels, with_flow, method, given, progress, inspect)
         seconds = time.perf_counter() - start
         done.append(Prediction(video.name, target.masks, len(video), seconds, target.panels))
         if target.overlay is not None:
@@ -151,13 +152,11 @@ def _check_mask(source: str | Path, method: Method, first_mask: Path | None) -> 
         raise InputError(f"{first_mask}: {source} has its own first masks; leave it out")
 
 
-def _first_mask(video: Video, method: Method, path: Path | None) -> IdMap | None:
+def _given(video: Video, method: Method, path: Path | None) -> Given | None:
     if method.task == "unsupervised":
         return None
     if path is None:
-        if 0 not in video.annotations:
-            raise InputError(f"{video.name}: its first frame has no annotation, which this method needs")
-        return video.annotations[0]
+        return first_labelled(video)
     ids = read_ids(path)
     height, width = video.frames[0].shape[:2]
     if ids.shape != (height, width):
@@ -168,7 +167,7 @@ def _first_mask(video: Video, method: Method, path: Path | None) -> IdMap | None
     if not ids.any():
         raise InputError(f"{path}: mask is empty; mark at least one object with an id above 0")
     # A black and white mask is one object, not void everywhere.
-    return (ids != 0).astype(np.uint8) if set(np.unique(ids)) <= {0, VOID} else ids
+    return Given(0, (ids != 0).astype(np.uint8) if set(np.unique(ids)) <= {0, VOID} else ids)
 
 
 def _with_flow(
@@ -187,11 +186,11 @@ def _segment_into(
     target: Path,
     video: Video,
     method: Method,
-    mask: IdMap | None,
+    given: Given | None,
     progress: Progress | None,
     written: _Written | None = None,
 ) -> None:
-    segmentation = method.segment(video, mask)
+    segmentation = segment(method, video, given)
     with _filled(target) as folder:
         for index, (name, ids) in enumerate(zip(video.frame_names, segmentation, strict=True)):
             with _writable(target):
@@ -207,18 +206,18 @@ def _inspect_into(
     pictures: Path,
     video: Video,
     method: Method,
-    mask: IdMap | None,
+    given: Given | None,
     progress: Progress | None,
     request: InspectionRequest,
 ) -> None:
-    panels = Panels(video)
+    panels = Panels(video, start=given.frame if given is not None else 0)
     with inspecting(method, request, panels), _filled(pictures) as folder:
 
         def draw(index: int, ids: IdMap) -> None:
             with _writable(pictures):
                 panels.write(folder, index, ids)
 
-        _segment_into(target, video, method, mask, progress, draw)
+        _segment_into(target, video, method, given, progress, draw)
 
 
 @contextmanager

@@ -68,7 +68,8 @@ class Method(Protocol):
     """Turns a video (and, when semi-supervised, its first mask) into a segmentation.
 
     Attributes:
-        task: ``"semi-supervised"`` methods are given the ids of frame 0.
+        task: ``"semi-supervised"`` methods are given the ids of frame 0; a caller that has those of a later
+            one hands in the video from there on, see `vosbench.inference.given`.
         needs_flow: whether `segment` reads ``video.flow``, which the caller attaches.
     """
 
