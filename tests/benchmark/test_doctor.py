@@ -136,6 +136,32 @@ def test_colour_images(results, root):
     assert look(results, root) == []
 
 
+def reordered(objects, method):
+    for file in objects.glob("*/*.png"):
+        colours = Image.fromarray(davis_palette()[np.asarray(Image.open(file))])
+        colours.quantize(method=method).save(file)
+
+
+def test_a_palette_in_another_order_is_named(objects, davis17):
+    reordered(objects, Image.Quantize.MEDIANCUT)
+    [problem] = {item.problem for item in look17(objects, davis17)}
+    assert problem == "palette in another order: read the ids of its DAVIS colours"
+    assert {item.severity for item in look17(objects, davis17)} == {"warning"}
+    assert score(objects, "davis17", data_root=davis17, workers=1).overall["J_mean"] > 0.8
+
+
+def test_a_palette_that_may_be_in_another_order_is_refused_with_the_way_out(objects, davis17):
+    reordered(objects, Image.Quantize.FASTOCTREE)
+    with pytest.raises(InputError, match="has the DAVIS colour of id"):
+        score(objects, "davis17", data_root=davis17, workers=1)
+    found = look17(objects, davis17)
+    assert {item.severity for item in found} == {"error"}
+    [fix] = {item.fix for item in found}
+    for file in objects.glob("*/*.png"):
+        exec(fix.removeprefix("if the colours are right: ").rpartition("; ")[0], {"file": file})
+    assert look17(objects, davis17) == []
+
+
 def test_ids_of_another_year(results, root):
     change(results, lambda ids: ids * np.arange(1, 49, dtype=np.uint8).clip(max=3), "dog/*.png")
     found = only(look(results, root), "dog")

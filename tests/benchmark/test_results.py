@@ -4,6 +4,7 @@ from PIL import Image
 
 from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.results import ResultFolder
+from vosbench.data.formats.png import davis_palette
 from vosbench.data.video import LazySequence, Video
 from vosbench.errors import InputError
 
@@ -57,6 +58,23 @@ def test_zero_one_masks_are_read_as_they_are(tmp_path):
 def test_palette_images_are_read_as_indices(tmp_path):
     save(tmp_path / "dog", [mask(1)] * 3, palette=[0, 0, 0, 128, 0, 0])
     assert read(tmp_path).ids.max() == 1
+
+
+def test_a_palette_in_another_order_is_read_by_its_colours_with_a_note(tmp_path):
+    palette = davis_palette()[[2, 1, 0]].tobytes()
+    save(tmp_path / "dog", [2 - mask(1, 2)] * 3, palette=palette)
+    masks = read(tmp_path, SEMI)
+    assert np.array_equal(masks.ids[0], mask(1, 2))
+    assert masks.notes == ("palette in another order: read the ids of its DAVIS colours",)
+    assert np.array_equal(read(tmp_path).ids[0], mask(1, 1))
+
+
+def test_a_threshold_cuts_the_grey_levels_behind_a_palette(tmp_path):
+    levels = [[200] * 3, [100] * 3, [0] * 3]
+    save(tmp_path / "dog", [2 - mask(1, 2)] * 3, palette=np.uint8(levels).tobytes())
+    with pytest.raises(InputError, match="3 grey levels up to 200"):
+        read(tmp_path)
+    assert np.array_equal(read(tmp_path, threshold=127).ids[0], mask(0, 1))
 
 
 def test_zero_255_masks_are_foreground_with_a_note(tmp_path):

@@ -128,7 +128,9 @@ def test_files_inside_are_named_in_errors(tmp_path):
 
 def test_missing_frames_and_sequences(tmp_path):
     path = pack(tmp_path / "results.zip", frames(values=(0, 1)))
-    with pytest.raises(InputError, match="sequence dog lacks frame 00002"):
+    assert opened(path).notes == ("no mask of the last frame, which davis16-unsupervised does not evaluate",)
+    path = pack(tmp_path / "results.zip", frames(values=(0,)))
+    with pytest.raises(InputError, match="sequence dog lacks frame 00001"):
         opened(path)
     with pytest.raises(InputError, match="no results for 1 of 2 sequences: camel"):
         ResultFolder.open(path, ["dog", "camel"], DAVIS16)

@@ -99,6 +99,14 @@ def test_mask_of_another_size_names_both_files(root):
         video.annotations[1]
 
 
+def test_an_annotation_with_a_palette_in_another_order(root):
+    file = root / "davis16/Annotations/480p/cat/00002.png"
+    before = open_dataset("davis16", root)[0].annotations[2]
+    Image.fromarray(before * np.uint8(255)).quantize(2).save(file)
+    assert np.asarray(Image.open(file)).sum() != before.sum()
+    assert np.array_equal(open_dataset("davis16", root)[0].annotations[2], before)
+
+
 def test_unknown_split_offers_those_there(root):
     with pytest.raises(InputError, match=r"unknown split of davis16 in .* 'vall': did you mean .*val"):
         open_dataset("davis16", root, split="vall")

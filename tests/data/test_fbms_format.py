@@ -12,6 +12,7 @@ from vosbench.data.formats.fbms import (
     read_regions,
     write_definition,
 )
+from vosbench.data.formats.png import davis_palette
 from vosbench.data.formats.pnm import write_pnm
 from vosbench.errors import InputError
 
@@ -208,6 +209,13 @@ def test_labels_of_every_kind_of_png(tmp_path, mode):
         image = image.convert(mode)
     image.save(tmp_path / "a.png")
     assert read_labels(tmp_path / "a.png").tolist() == [[0, 3, 255]]
+
+
+def test_labels_with_a_palette_in_another_order(tmp_path):
+    image = Image.fromarray(np.array([[2, 0, 1]], np.uint8))
+    image.putpalette(davis_palette()[[1, 2, 0]].tobytes())
+    image.save(tmp_path / "a.png")
+    assert read_labels(tmp_path / "a.png").tolist() == [[0, 1, 2]]
 
 
 def test_coloured_labels_stay_apart_from_grey_ones(tmp_path):

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -7,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vosbench.data.formats.png import davis_palette, read_ids, read_palette, write_ids
+from vosbench.data.formats.png import (
+    ColourError,
+    davis_palette,
+    decode_mask,
+    read_ids,
+    read_palette,
+    rewrite_colours,
+    write_ids,
+)
 from vosbench.errors import InputError
 
 
@@ -120,3 +129,215 @@ def test_other_files_are_refused(tmp_path, content):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"a\.png: cannot be read"):
         read_ids(tmp_path / "a.png")
+
+
+# --- colours --------------------------------------------------------------------------------------
+
+
+def truth():
+    """Three objects of different size; the background is the largest."""
+    ids = np.zeros((40, 60), np.uint8)
+    ids[2:12, 3:20] = 1
+    ids[15:35, 5:30] = 2
+    ids[5:30, 40:50] = 3
+    return ids
+
+
+def coloured(ids):
+    return Image.fromarray(davis_palette()[ids])
+
+
+def indexed(ids, colours):
+    image = Image.fromarray(ids)
+    image.putpalette(np.asarray(colours, np.uint8).ravel().tolist())
+    return image
+
+
+def read(path, image, told_apart=True, save=None):
+    file = path / "a.png"
+    image.save(file, **(save or {}))
+    return decode_mask(file.read_bytes(), file, told_apart=told_apart)
+
+
+GREY_RAMP = [[level] * 3 for level in range(256)]
+YOUTUBE_VOS = [[0, 0, 0], [236, 95, 103], [249, 145, 87], [250, 200, 99]]
+
+
+@pytest.mark.parametrize(
+    ("image", "save"),
+    [
+        (lambda ids: indexed(ids, davis_palette()), {}),
+        (lambda ids: indexed(ids, davis_palette()), {"bits": 2}),
+        (lambda ids: indexed(ids, davis_palette()[:4]), {}),
+        (lambda ids: indexed(ids, davis_palette()), {"transparency": 0}),
+        (lambda ids: indexed(ids, GREY_RAMP), {}),
+        (lambda ids: Image.fromarray(ids).convert("P"), {}),
+        (lambda ids: Image.fromarray(ids), {}),
+        (lambda ids: indexed(ids, YOUTUBE_VOS), {}),
+        (lambda ids: indexed(ids, [[9, 9, 9], *YOUTUBE_VOS[1:]]), {}),
+        (lambda ids: indexed(ids, [[0] * 3] * 4), {}),
+        (lambda ids: indexed(ids, [[0] * 3, [85] * 3, [170] * 3, [255] * 3]), {}),
+        (lambda ids: indexed(ids, [[255] * 3, *YOUTUBE_VOS[1:]]), {"transparency": 0}),
+    ],
+)
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_usual_palettes_leave_the_indices_as_they_are(tmp_path, image, save, told_apart):
+    ids = truth()
+    found = read(tmp_path, image(ids), save=save, told_apart=told_apart)
+    assert np.array_equal(found.values, ids)
+    assert found.remark is None
+
+
+@pytest.mark.parametrize(
+    "reorder",
+    [
+        lambda image: image.quantize(),
+        lambda image: image.quantize(4, method=Image.Quantize.MAXCOVERAGE),
+        lambda image: image.convert("P", palette=Image.Palette.ADAPTIVE),
+        lambda image: indexed(np.array([1, 2, 0, 3], np.uint8)[truth()], davis_palette()[[2, 0, 1, 3]]),
+    ],
+)
+def test_a_palette_in_another_order_is_read_by_its_colours(tmp_path, reorder):
+    image = reorder(coloured(truth()))
+    assert not np.array_equal(np.asarray(image), truth())
+    found = read(tmp_path, image)
+    assert np.array_equal(found.values, truth())
+    assert found.remark == "palette in another order: read the ids of its DAVIS colours"
+    assert np.array_equal(read_ids(tmp_path / "a.png"), truth())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_black_and_white_in_another_order_are_levels(tmp_path, mode):
+    image = Image.fromarray((truth() > 0) * np.uint8(255)).convert(mode).quantize(2)
+    assert np.asarray(image)[0, 0] == 1
+    found = read(tmp_path, image)
+    assert np.array_equal(found.values, (truth() > 0) * 255)
+    assert found.remark == "palette in another order: read the grey levels of its colours"
+
+
+def test_soft_levels_behind_a_palette_are_the_levels(tmp_path):
+    ramp = np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))
+    found = read(tmp_path, Image.fromarray(ramp).quantize(8))
+    assert np.abs(found.values.astype(int) - ramp).max() <= 20
+    # the same behind a palette that does begin with black
+    colours = np.array([[0] * 3, [200] * 3, [90] * 3], np.uint8)
+    found = read(tmp_path, indexed(np.array([[0, 1, 2]], np.uint8), colours))
+    assert found.values.tolist() == [[0, 200, 90]]
+    assert found.remark == "read the grey levels of the palette"
+
+
+def test_white_of_the_web_palette_is_white(tmp_path):
+    image = Image.fromarray((truth() > 0) * np.uint8(255)).convert("RGB").convert("P")
+    assert np.asarray(image).max() == 225
+    assert np.array_equal(read(tmp_path, image).values, (truth() > 0) * 255)
+
+
+def test_colours_of_the_web_palette_are_no_ids(tmp_path):
+    image = coloured(truth()).convert("P")
+    with pytest.raises(ColourError, match=r"web palette, .* the ids are lost; write the ids as a grey PNG"):
+        read(tmp_path, image)
+    assert np.array_equal(read(tmp_path, image, told_apart=False).values, truth() > 0)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        indexed(truth(), [[255] * 3, [255, 0, 0], [0, 255, 0], [0, 0, 255]]),
+        indexed(truth(), [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98]]),
+        coloured(np.full((4, 4), 1, np.uint8)).quantize(),
+        Image.new("L", (4, 4), 255).quantize(),
+    ],
+)
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_without_black_nobody_knows_the_background(tmp_path, image, told_apart):
+    indices = np.asarray(image)
+    with pytest.raises(ColourError, match=r"none is black.*if the indices are right: Image") as refusal:
+        read(tmp_path, image, told_apart=told_apart)
+    rewrite = str(refusal.value).rpartition("if the indices are right: ")[2]
+    exec(rewrite, {"Image": Image, "numpy": np, "file": tmp_path / "a.png"})
+    assert np.array_equal(read_ids(tmp_path / "a.png"), indices)
+
+
+def test_other_colours_in_another_order(tmp_path):
+    image = indexed(np.array([1, 0, 2, 3], np.uint8)[truth()], np.array(YOUTUBE_VOS)[[1, 0, 2, 3]])
+    with pytest.raises(ColourError, match="black is not index 0"):
+        read(tmp_path, image)
+    assert np.array_equal(read(tmp_path, image, told_apart=False).values, truth() > 0)
+
+
+def test_colours_of_other_ids_behind_black_are_refused_where_ids_matter(tmp_path):
+    image = coloured(truth()).quantize(method=Image.Quantize.FASTOCTREE)
+    assert np.asarray(image)[0, 0] == 0
+    assert not np.array_equal(np.asarray(image), truth())
+    with pytest.raises(ColourError, match=r"index \d has the DAVIS colour of id \d") as refusal:
+        read(tmp_path, image)
+    assert np.array_equal(read(tmp_path, image, told_apart=False).values > 0, truth() > 0)
+    by_colour, _, by_index = refusal.value.advice.removeprefix("if the colours are right: ").rpartition("; ")
+    assert by_index == "if the indices are: Image.fromarray(numpy.array(Image.open(file))).save(file)"
+    exec(by_colour, {"file": tmp_path / "a.png"})
+    assert np.array_equal(read_ids(tmp_path / "a.png"), truth())
+
+
+def test_an_index_without_a_colour_has_lost_its_higher_bits(tmp_path):
+    image = Image.fromarray((truth() > 0).astype(np.uint8))
+    image.putpalette([0, 0, 0])
+    found = read(tmp_path, image, save={"bits": 1})
+    assert np.array_equal(found.values, truth() > 0)
+    assert "Pillow keeps only the lowest bits" in found.remark
+
+
+def test_a_damaged_palette_is_noticed(tmp_path):
+    write_ids(tmp_path / "a.png", truth())
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[data.index(b"PLTE") + 4] = 255
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.png: .*checksum of the palette"):
+        read_ids(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("picture", "words", "expected"),
+    [
+        (coloured(truth()), "RGB; .* in the colours of DAVIS", truth()),
+        (coloured(truth()).convert("RGBA"), "RGB with alpha; .* in the colours of DAVIS", truth()),
+        (Image.fromarray(truth() * np.uint8(80)).convert("RGB"), "RGB; .* in grey", truth() * 80),
+        (Image.fromarray(truth() * np.uint8(80)).convert("LA"), "grey with alpha; .* in grey", truth() * 80),
+        (
+            Image.merge("LA", [Image.new("L", (60, 40), 255), Image.fromarray(truth() * np.uint8(80))]),
+            "grey with alpha; .* in grey",
+            truth() * 80,
+        ),
+        (
+            Image.merge("LA", [Image.new("L", (60, 40)), Image.fromarray(truth() * np.uint8(80))]),
+            "in its transparency only",
+            truth() * 80,
+        ),
+    ],
+)
+def test_the_way_out_of_a_picture_is_exact(tmp_path, picture, words, expected):
+    picture.save(tmp_path / "a.png")
+    with pytest.raises(ColourError, match=words) as refusal:
+        read_ids(tmp_path / "a.png")
+    exec(refusal.value.code, {"file": tmp_path / "a.png"})
+    assert np.array_equal(read_ids(tmp_path / "a.png"), expected)
+
+
+def test_colours_that_mean_nothing_have_no_way_out(tmp_path):
+    Image.new("RGB", (3, 2), (200, 10, 30)).save(tmp_path / "a.png")
+    with pytest.raises(ColourError, match="save it as an indexed .*not those of DAVIS") as refusal:
+        read_ids(tmp_path / "a.png")
+    assert refusal.value.code == ""
+    with pytest.raises(InputError, match="write its ids as an indexed"):
+        rewrite_colours(tmp_path / "a.png")
+
+
+@given(st.permutations(range(4)))
+def test_no_order_of_a_palette_gives_wrong_ids(tmp_path_factory, order):
+    """Either the ids are right or the file is refused."""
+    ids = truth()
+    new = np.argsort(order).astype(np.uint8)
+    path = tmp_path_factory.mktemp("png")
+    image = indexed(new[ids], davis_palette()[list(order)])
+    with suppress(ColourError):
+        assert np.array_equal(read(path, image).values, ids)
+    assert np.array_equal(read(path, image, told_apart=False).values > 0, ids > 0)

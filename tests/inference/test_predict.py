@@ -159,6 +159,26 @@ def test_black_and_white_first_mask_is_one_object(tmp_path):
     assert np.array_equal(read_ids(done.folder / "frame3.png"), mask // 255)
 
 
+def test_first_mask_with_a_palette_in_another_order(tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[3, 4:7], mask[5, 6] = 1, 2
+    Image.fromarray(davis_palette()[mask]).quantize().save(tmp_path / "first.png")
+    assert np.asarray(Image.open(tmp_path / "first.png"))[0, 0] != 0
+    folder = write_frames(tmp_path / "cat")
+    (done,) = predict(folder, Propagate(), tmp_path / "out", first_mask=tmp_path / "first.png")
+    assert np.array_equal(read_ids(done.folder / "frame3.png"), mask)
+
+
+def test_grey_levels_are_no_first_mask(tmp_path):
+    levels = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
+    Image.fromarray(levels).save(tmp_path / "first.png")
+    folder = write_frames(tmp_path / "cat")
+    with pytest.raises(
+        InputError, match=r"first\.png: \d+ different values are grey levels; write object ids"
+    ):
+        predict(folder, Propagate(), tmp_path / "out", first_mask=tmp_path / "first.png")
+
+
 def test_first_mask_of_a_video_file(tmp_path):
     write_video(tmp_path / "clip.mp4", frames(), fps=10)
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)

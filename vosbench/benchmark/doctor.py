@@ -39,9 +39,9 @@ from vosbench.benchmark.results import ResultFolder, frame_loader, frame_size
 from vosbench.benchmark.score import choose_protocol, choose_sequences
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.formats.png import decode_levels, png_header
+from vosbench.data.formats.png import ColourError
 from vosbench.data.roots import data_root as find_data_root
-from vosbench.data.video import IdMap, Video
+from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.metrics.kernels.overlap import object_count
 
@@ -51,13 +51,15 @@ Progress = Callable[[int, int, str], None]
 ONE_OBJECT = ("davis16",)
 """Data sets whose ground truth has one object per video, and another edition with several."""
 
-_Read = Callable[[], Values | None]
+_Read = Callable[[], Values]
 
 _RENAMING = {
     "offset": "rename every mask after its frame; a mask belongs to the frame of the same name",
     "padding": "rename every mask after its frame, with as many zeros",
     "affix": "rename every mask after its frame, with nothing before or behind the name",
 }
+_PICTURES = "colour images (RGB) instead of ids"
+_CHECK_COLOURS = "nothing to do if that is right; ids written as grey PNG leave no doubt"
 _TO_BINARY = "Image.open(file).convert('L').point(lambda v: 255 * (v > 0)).save(file)"
 _TO_IDS = "save the ids: Image.fromarray(ids.astype('uint8')).save(file); colours only as a palette"
 _SPLITS = ("val", "train", "trainval", "test", "test-dev", "all")
@@ -198,7 +200,8 @@ class _Examination:
         self._soft: list[Range] = []
         self._sizes: Counter[Size] = Counter()
         self._damaged: list[str] = []
-        self._colour = 0
+        self._colours: Counter[tuple[str, str]] = Counter()
+        self._remarks: Counter[str] = Counter()
         self._labels = False
         first = min(video.annotations, default=None)
         self._objects = 0 if first is None else object_count(video.annotations[first])
@@ -237,10 +240,8 @@ class _Examination:
         names = {index: files.frames.get(video.frame_names[index]) for index in evaluated}
         present = {index: file for index, file in names.items() if file is not None}
         read, self._labels = frame_loader(
-            folder.tree, files, list(present.values()), None, folder.protocol, None
+            folder.tree, files, list(present.values()), None, folder.protocol, None, self._remark
         )
-        if files.suffix == ".png":
-            return {index: partial(self._read_png, file) for index, file in present.items()}
         return {index: partial(read, file) for index, file in present.items()}
 
     def _names(self, files: SequenceFiles) -> bool:
@@ -263,24 +264,17 @@ class _Examination:
             self._found.append(Symptom(len(extra), "extra frames", fix, "warning"))
         return bool(files.frames)
 
-    def _read_png(self, file: str) -> Values | None:
-        data, where = self._folder.tree.read(file), self._folder.tree.where(file)
-        header = png_header(data, where)
-        if not header.has_levels:
-            self._colour += 1
-            return None
-        if (header.height, header.width) != self._size:
-            self._sizes[header.height, header.width] += 1
-            return None
-        return decode_levels(data, where)
+    def _remark(self, text: str) -> None:
+        self._remarks[text] += 1
 
     def _frame(self, index: int, read: _Read, agreement: Agreement) -> None:
         try:
             values = read()
+        except ColourError as error:
+            self._colours[self._colour_words(error)] += 1
+            return
         except InputError as error:
             self._damaged.append(str(error))
-            return
-        if values is None:
             return
         if values.shape != self._size:
             self._sizes[values.shape] += 1
@@ -293,12 +287,16 @@ class _Examination:
             self._levels.append(levels)
         agreement.add(index, values.astype(np.uint8, copy=False))
 
+    def _colour_words(self, error: ColourError) -> tuple[str, str]:
+        if not error.is_picture:
+            return error.problem, f"{error.advice}: {error.code}" if error.code else error.advice
+        return _PICTURES, error.code or (_TO_BINARY if merges(self._folder.protocol) else _TO_IDS)
+
     def _value_symptoms(self) -> list[Symptom]:
         rules = self._folder.protocol
         found = [self._size_symptom(size, count) for size, count in self._sizes.items()]
-        if self._colour:
-            fix = _TO_BINARY if merges(rules) else _TO_IDS
-            found.append(Symptom(self._colour, "colour images (RGB) instead of ids", fix))
+        found += [Symptom(count, problem, fix) for (problem, fix), count in self._colours.items()]
+        found += [Symptom(count, text, _CHECK_COLOURS, "warning") for text, count in self._remarks.items()]
         if self._damaged:
             problem, _, fix = self._damaged[0].rpartition("; ")
             found.append(Symptom(len(self._damaged), problem or fix, fix))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.result_arrays import Values
-from vosbench.benchmark.result_values import HIGHEST_ID, merges
-from vosbench.data.formats.png import davis_palette
+from vosbench.benchmark.result_values import merges
+from vosbench.data.formats.png_palette import HIGHEST_ID, davis_palette
 from vosbench.data.video import VOID
 from vosbench.metrics.kernels.overlap import MAX_PROPOSALS
 

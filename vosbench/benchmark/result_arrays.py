@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.benchmark.result_files import ReadErrors, Tree
-from vosbench.data.formats.png import decode_levels, png_header
+from vosbench.data.formats.png import decode_mask, png_header
+from vosbench.data.formats.png_palette import Reading
 from vosbench.data.formats.pnm import decode_pnm
 from vosbench.errors import InputError
 
@@ -53,13 +54,14 @@ def size_hint(found: Size, expected: Size) -> str:
     return ""
 
 
-def read_png(tree: Tree, file: str, size: Size | None) -> Values:
-    """Return (H, W) uint8 ids or levels of a PNG, uint16 when it has 16 bits.
+def read_png(tree: Tree, file: str, size: Size | None, *, told_apart: bool) -> Reading:
+    """Return (H, W) uint8 ids or levels of a PNG, uint16 when it has 16 bits, and what to say of its palette.
 
     Args:
         tree: where the file lies.
         file: its name within.
         size: height and width it must have, compared before anything is unpacked; any when None.
+        told_apart: whether it matters which object a pixel belongs to.
 
     Raises:
         InputError: it cannot be read, is a colour image, or has another size.
@@ -70,7 +72,7 @@ def read_png(tree: Tree, file: str, size: Size | None) -> Values:
     # The size says how much would be unpacked. A colour image is the graver mistake: its error comes first
     if size is not None and header.has_levels:
         check_size(where, (header.height, header.width), size)
-    return decode_levels(data, where)
+    return decode_mask(data, where, told_apart=told_apart)
 
 
 def read_netpbm(tree: Tree, file: str, size: Size | None) -> NDArray[np.int64]:

@@ -10,11 +10,9 @@ import numpy as np
 
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.result_arrays import Values
+from vosbench.data.formats.png_palette import HIGHEST_ID
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
-
-HIGHEST_ID = 20
-"""Larger values, other than 255, are taken for grey levels and not for object ids."""
 
 _EIGHT_BITS = 256
 

@@ -168,11 +168,12 @@ class ResultFolder:
         if files.whole is not None:
             stack = ArrayFile(self.tree, files.whole)
             stack.check_stack(len(video), size)
-            return self._masks(video, stack.frame, [stack.where] * len(video), ())
+            return self._masks(video, stack.frame, [stack.where] * len(video), (), set())
         absent = self._checked_names(files, video)
         evaluated = self.evaluated(video)
         used = [files.frames[name] for name in self._names(video, evaluated) if name in files.frames]
-        load, labels = frame_loader(self.tree, files, used, size, self.protocol, self.threshold)
+        seen: set[str] = set()
+        load, labels = frame_loader(self.tree, files, used, size, self.protocol, self.threshold, seen.add)
         where = [self.tree.where(files.frames.get(name, name)) for name in video.frame_names]
 
         def values(index: int) -> Values:
@@ -184,15 +185,21 @@ class ResultFolder:
             return np.zeros(size, np.uint8)
 
         notes = self._notes(video, files, absent)
-        masks = self._labels(video, values, notes) if labels else self._masks(video, values, where, notes)
+        if labels:
+            masks = self._labels(video, values, notes, seen)
+        else:
+            masks = self._masks(video, values, where, notes, seen)
         masks.unproven = bool(absent.ends)
         return masks
 
     def _masks(
-        self, video: Video, load: Callable[[int], Values], where: Sequence[Path], notes: Sequence[str]
+        self,
+        video: Video,
+        load: Callable[[int], Values],
+        where: Sequence[Path],
+        notes: Sequence[str],
+        seen: set[str],
     ) -> SequenceMasks:
-        seen: set[str] = set()
-
         def ids(index: int) -> IdMap:
             chosen, kind = interpret(load(index), where[index], self.protocol, self.threshold)
             if kind is not None:
@@ -205,12 +212,14 @@ class ResultFolder:
             check_unit([load(index) for index in probes], self.threshold, self.path / video.name)
         return SequenceMasks(LazySequence(ids, len(video)), notes, seen=seen)
 
-    def _labels(self, video: Video, load: Callable[[int], Values], notes: Sequence[str]) -> SequenceMasks:
+    def _labels(
+        self, video: Video, load: Callable[[int], Values], notes: Sequence[str], seen: set[str]
+    ) -> SequenceMasks:
         def ids(index: int) -> IdMap:
             return one_foreground(load(index), self.protocol)
 
         remark = "colours read as objects, black as background"
-        return SequenceMasks(LazySequence(ids, len(video)), (remark, *notes), seen=set())
+        return SequenceMasks(LazySequence(ids, len(video)), (remark, *notes), seen=seen)
 
     def _tracks(self, files: SequenceFiles, video: Video, size: Size) -> SequenceMasks:
         assert files.whole is not None
@@ -316,6 +325,7 @@ def frame_loader(
     size: Size | None,
     protocol: Protocol,
     threshold: float | None,
+    remark: Callable[[str], None],
 ) -> tuple[Callable[[str], Values], bool]:
     """Return a function: file of a frame -> its values, and whether these are labels that need no reading.
 
@@ -326,12 +336,13 @@ def frame_loader(
         size: height and width they must have; any when None.
         protocol: decides whether grey levels of PGM are labels (FBMS) or are read as those of PNG.
         threshold: as `ResultFolder` has it.
+        remark: called with what is to be said of a file that is read.
 
     Raises:
         InputError: colours where ids or levels are needed.
     """
     if files.suffix == ".png":
-        return lambda file: read_png(tree, file, size), False
+        return _png_loader(tree, size, protocol, remark), False
     if files.suffix in (".npy", ".npz"):
         return lambda file: ArrayFile(tree, file).whole(size), False
     if files.suffix == ".pgm" and (threshold is not None or protocol.objects != "volumes"):
@@ -350,6 +361,18 @@ def frame_loader(
         return colours[0].ids(read_netpbm(tree, file, size))
 
     return label_ids, True
+
+
+def _png_loader(
+    tree: Tree, size: Size | None, protocol: Protocol, remark: Callable[[str], None]
+) -> Callable[[str], Values]:
+    def load(file: str) -> Values:
+        read = read_png(tree, file, size, told_apart=not merges(protocol))
+        if read.remark is not None:
+            remark(read.remark)
+        return read.values
+
+    return load
 
 
 def one_foreground(ids: IdMap, protocol: Protocol) -> IdMap:

@@ -114,7 +114,7 @@ class ScorePair:
 
 @dataclass(frozen=True)
 class _Read:
-    """What was learned of one sequence: `unproven` as `SequenceMasks` has it, `step` as `ShiftSearch` has it."""
+    """What was learned of one sequence; `unproven` as in `SequenceMasks`, `step` as in `ShiftSearch`."""
 
     score: SequenceScore
     notes: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from vosbench.data.catalogue import CATALOGUE, open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.formats.frame_folder import open_folder
 from vosbench.data.formats.png import read_ids, write_ids
+from vosbench.data.formats.png_palette import HIGHEST_ID
 from vosbench.data.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
 from vosbench.data.formats.video_file import open_video
 from vosbench.data.roots import data_root as resolve_data_root
@@ -166,6 +167,11 @@ def _given(video: Video, method: Method, path: Path | None) -> Given | None:
         )
     if not ids.any():
         raise InputError(f"{path}: mask is empty; mark at least one object with an id above 0")
+    different = len(np.unique(ids[(ids != 0) & (ids != VOID)]))
+    if different > HIGHEST_ID:
+        raise InputError(
+            f"{path}: {different} different values are grey levels; write object ids 1, 2, ..., 0 for background"
+        )
     # A black and white mask is one object, not void everywhere.
     return Given(0, (ids != 0).astype(np.uint8) if set(np.unique(ids)) <= {0, VOID} else ids)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.data.formats.image import opened_image
+from vosbench.data.formats.png import read_ids
 from vosbench.data.formats.pnm import read_pnm
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
@@ -208,8 +209,9 @@ def _combined(values: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def read_labels(path: Path) -> NDArray[np.uint32]:
     """Read a map of labels that no definition file explains: (H, W) uint32, equal where labels are equal.
 
-    Grey levels and palette indices are values as they are; a pixel of a true colour gets a value
-    above 255. Transparency is dropped.
+    Grey levels and palette indices are values as they are, unless the palette is in another order (see
+    `vosbench.data.formats.png_palette`); a pixel of a true colour gets a value above 255. Transparency is
+    dropped.
 
     Raises:
         InputError: no image, truncated, or 16 bits per pixel.
@@ -219,6 +221,8 @@ def read_labels(path: Path) -> NDArray[np.uint32]:
     with opened_image(path) as image:
         if image.mode.startswith(("I", "F")):
             raise InputError(f"{path}: more than 8 bits per pixel; labels have 8")
+        if image.format == "PNG" and image.mode == "P":
+            return _labels(read_ids(path))
         keep = {"LA": "L", "RGBA": "RGB", "1": "L", "PA": "P"}.get(image.mode, image.mode)
         return _labels(np.array(image.convert(keep), np.uint8))
 

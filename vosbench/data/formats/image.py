@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from vosbench.data.video import Frame
@@ -36,6 +37,29 @@ def read_frame(path: Path) -> Frame:
         if image.mode.startswith(("I", "F")) or _is_cut_to_eight_bits(image):
             raise InputError(f"{path}: more than 8 bits per channel; convert it to an 8-bit image")
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def read_over_black(path: Path) -> Frame:
+    """Read a picture of a mask as `read_frame` does, with what is transparent as black.
+
+    Raises:
+        InputError: as `read_frame`, or it is black all over and only its transparency differs.
+    """
+    frame = read_frame(path)
+    with opened_image(path) as image:
+        if not image.has_transparency_data:
+            return frame
+        pixels = np.array(image.convert("RGBA"))
+    colours = over_black(pixels)
+    if not colours.any() and len(np.unique(pixels[..., 3])) > 1:
+        raise InputError(f"{path}: mask in its transparency only; save Image.open(file).getchannel('A')")
+    return colours
+
+
+def over_black(pixels: NDArray[np.uint8]) -> Frame:
+    """Return the (H, W, 3) uint8 colours of (H, W, 4) uint8 RGBA before black."""
+    lit = pixels[..., :3].astype(np.uint16) * pixels[..., 3:] + 127
+    return (lit // 255).astype(np.uint8)
 
 
 def image_size(path: Path) -> tuple[int, int]:
