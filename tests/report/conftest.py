@@ -63,6 +63,28 @@ def make_reported():
 
 
 @pytest.fixture
+def make_published(make_record):
+    """Published values of twenty sequences, the whole val split, with the same J everywhere."""
+
+    def make(model="old", j=0.6, table=None, remarks=None):
+        told = {
+            "title": model.upper(),
+            "source": "Doe et al.: a table",
+            "licence": "none",
+            "note": "",
+            "file": "x.json",
+            "table": table or {},
+            "remarks": remarks or {},
+        }
+        return [
+            make_record(model, f"s{i:02d}", (j, j), values={"J_mean": j}, provenance={"reported": told})
+            for i in range(20)
+        ]
+
+    return make
+
+
+@pytest.fixture
 def val_records(make_record):
     """Twenty sequences of MP-Net, the whole val split, all with J = 0.6."""
     return [make_record(sequence=f"s{i:02d}", j=(0.5, 0.7)) for i in range(20)]

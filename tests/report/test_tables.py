@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from vosbench.report.board import make_boards
+from vosbench.report.latex import latex
+from vosbench.report.page import html
 from vosbench.report.published import load_published
 from vosbench.report.status import MethodStatus, Status
 from vosbench.report.tables import (
@@ -122,13 +126,42 @@ def test_rows_that_others_measured_join_the_board_and_say_so(make_record):
     records = [make_record(sequence=name) for name in ("blackswan", "dog")]
     (board,) = make_boards(records, published=load_published())
     rows = {row.name: row for row in board.rows}
-    assert len(rows) == 1 + 11
+    assert len(rows) == 1 + 28
     assert {row.origin for row in board.rows} == {"measured", "reported"}
     # on the sequences measured here, so that the means are of the same ones
     assert rows["FST"].records.keys() == {"blackswan", "dog"}
     text = markdown([board], "Title")
-    assert "* reported rows: Perazzi et al., CVPR 2016" in text
+    assert "* reported rows: the numbers on the web page of DAVIS" in text
+    assert "; Perazzi et al., CVPR 2016" in text
     assert "| J_mean ↑  | mpnet (tiny) |" in text, "the table of sequences has the methods run here"
+
+
+def test_values_of_another_toolkit_are_marked_and_do_not_compete(make_record, make_published):
+    values = {"J_mean": 0.5, "T_mean": 0.3}
+    ours = [make_record(sequence=f"s{i:02d}", values=values, frames=4) for i in range(20)]
+    theirs = make_published("old", j=0.6, table={"T_mean": 0.1}, remarks={"T_mean": "of another toolkit"})
+    (board,) = make_boards([*ours, *(replace(each, model="more") for each in ours)], published=theirs)
+    (row,) = [row for row in board.rows if row.origin == "reported"]
+    # nothing is published of the sequences, but of the data set
+    assert (row.values["J_mean"], row.values["T_mean"]) == (0.6, 0.1)
+    assert board.best("J_mean") == 0.6
+    assert board.best("T_mean") == 0.3
+    text = markdown([board], "Title")
+    assert "10.0† |" in text
+    assert "* † T_mean: of another toolkit; these values do not compete" in text
+    tex = latex([board], {})
+    assert r"10.0\textsuperscript{\dag}" in tex
+    assert r"\dag{} T\_mean: of another toolkit" in tex
+    page = html([board], "Title")
+    assert "<span>10.0†</span>" in page
+    assert "† T_mean: of another toolkit" in page
+
+
+def test_a_value_of_the_whole_data_set_stands_beside_no_part_of_it(make_record, make_published):
+    theirs = make_published("old", j=0.6, table={"T_mean": 0.1})
+    (board,) = make_boards([make_record(sequence="s00")], published=theirs)
+    (row,) = [row for row in board.rows if row.origin == "reported"]
+    assert "T_mean" not in row.values
 
 
 def test_how_far_methods_have_come_is_a_table_of_its_own():

@@ -86,6 +86,13 @@ def leaderboard_add(
     url: Annotated[str | None, typer.Option(help="Address of the paper or the masks.")] = None,
     year: Annotated[int | None, typer.Option(help="Year of the paper.")] = None,
     bibtex: Annotated[Path | None, typer.Option(help="File with the BibTeX entry of the paper.")] = None,
+    published_as: Annotated[
+        str | None,
+        typer.Option(
+            help="Published method, e.g. lvo17 of leaderboards/third_party, whose numbers come from these "
+            "masks; J and F of every frame must agree."
+        ),
+    ] = None,
     missing: Annotated[Literal["error", "empty"], typer.Option(help="What a missing frame is.")] = "error",
     threshold: Annotated[
         float | None, typer.Option(help="Value above which a soft mask is foreground, in the file's unit.")
@@ -109,6 +116,7 @@ def leaderboard_add(
             protocol=protocol,
             data_root=data_root,
             paper=Paper(paper, url, year, text),
+            published_as=published_as,
             missing=missing,
             threshold=threshold,
             workers=workers,

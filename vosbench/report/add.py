@@ -19,9 +19,10 @@ from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.data.video import Video
-from vosbench.errors import InputError
+from vosbench.errors import InputError, unknown_name
 from vosbench.models.zoo import method_names
 from vosbench.report.bibtex import parse_bibtex
+from vosbench.report.published import SAME_MASKS, disagreements, load_published
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -53,6 +54,7 @@ def add(
     protocol: str | None = None,
     data_root: Path | None = None,
     paper: Paper | None = None,
+    published_as: str | None = None,
     missing: Missing = "error",
     threshold: float | None = None,
     workers: int | None = None,
@@ -71,6 +73,8 @@ def add(
         protocol: protocol id; the data set's default when None.
         data_root: folder that holds the data sets; see `vosbench.data.roots`.
         paper: where the method was published.
+        published_as: the published method, see `vosbench.report.published.load_published`, whose values
+            were computed from these masks: J and F of every frame have to be the published ones.
         missing: a missing frame is an error, or ``"empty"``.
         threshold: value above which a soft mask is foreground, in the unit of the file.
         workers: processes; one per core when None.
@@ -79,13 +83,16 @@ def add(
         progress: called after every sequence.
 
     Raises:
-        InputError: a name that cannot be used, records that are there already, or masks or data that
-            cannot be read.
+        InputError: a name that cannot be used, records that are there already, masks or data that
+            cannot be read, or other values than those published of the masks.
     """
     _check_name(method)
     bibtex = paper.bibtex if paper else None
     if bibtex is not None and len(parse_bibtex(bibtex, "--bibtex")) != 1:
         raise InputError("--bibtex: give a file with exactly one entry, that of the method's paper")
+    published = load_published()
+    if published_as is not None and published_as not in (names := {each.model for each in published}):
+        raise unknown_name("published method", published_as, sorted(names))
     rules = choose_protocol(dataset, protocol)
     if rules.average == "pooled":
         raise InputError(
@@ -121,8 +128,11 @@ def add(
         "time": now(),
         **environment(),
     }
+    named = {} if published_as is None else {SAME_MASKS: published_as}
     # everything is read before anything is replaced
-    records = list(_records(opened, scored, masks, method, rules, shared))
+    records = list(_records(opened, scored, masks, method, rules, shared, named))
+    if wrong := disagreements(records, published):
+        raise InputError(f"--published-as {published_as}: {wrong[0]}: these are other masks")
     for path in before:
         path.unlink()
     for record in records:
@@ -148,6 +158,7 @@ def _records(
     method: str,
     rules: Protocol,
     shared: dict[str, Any],
+    named: dict[str, str],
 ) -> Iterator[Record]:
     config = {
         "protocol": rules.definition(),
@@ -168,23 +179,29 @@ def _records(
             frames=len(video),
             key=content_hash({**config, "masks": found, "data": hashes.everything}),
             seconds_per_frame={},
-            provenance=_provenance(shared, config, found, hashes, scored.sequences[video.name]),
+            provenance=_provenance(
+                shared, config, {"sha256": found, **named}, hashes, scored.sequences[video.name]
+            ),
             **_values(scored.sequences[video.name]),
         )
 
 
 def _provenance(
-    shared: dict[str, Any], config: dict[str, Any], masks: str, hashes: VideoHashes, score: SequenceScore
+    shared: dict[str, Any],
+    config: dict[str, Any],
+    masks: dict[str, str],
+    hashes: VideoHashes,
+    score: SequenceScore,
 ) -> dict[str, Any]:
     return {
         **shared,
         "config": config,
         "config_hash": content_hash(config),
-        "masks": {"sha256": masks},
+        "masks": masks,
         "data_hash": hashes.everything,
         "objects": score.objects,
         "content": {
-            "masks": masks,
+            "masks": masks["sha256"],
             "truth": hashes.truth,
             "protocol": content_hash(config["protocol"]),
             "metric_version": METRIC_VERSION,

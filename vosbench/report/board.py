@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -20,7 +20,7 @@ from vosbench.benchmark.score import intervals_of
 from vosbench.benchmark.statistics import Interval
 from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
-from vosbench.report.published import REPORTED
+from vosbench.report.published import REPORTED, published_name
 from vosbench.report.reported import Reported, select
 from vosbench.report.status import UNKNOWN, Status, Training, status_of
 from vosbench.report.verdicts import Deviation, Measured, Tolerance, Verdict, judge
@@ -78,10 +78,11 @@ class Row:
         frames_per_second: frames over seconds of flow and segmentation; None without timing.
         comparisons: published numbers of this method; empty on miniature editions.
         origin: ``"reported"`` when others measured these values and published them by sequence.
-        title: how a reported method is called in its paper; ``""`` for its name.
+        title: what the row is called, e.g. a reported method as in its paper; ``""`` for its name.
         intervals: metric -> where its data-set value lies, judged by the spread between sequences.
         status: how far the method has come.
         failures: sequence name -> why the method has no record there: a hole in the table.
+        remarks: metric -> why the values of this row do not compete with those of others.
     """
 
     model: str
@@ -95,6 +96,7 @@ class Row:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     status: Status = UNKNOWN
     failures: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -152,9 +154,9 @@ class Board:
         """Return the published number to show beside a row: of the first column that has one."""
         return next((found for name in self.metrics if (found := row.headline(name))), None)
 
-    def competes(self, row: Row) -> bool:
-        """Whether `row` can be the best: it has every sequence and is no baseline."""
-        return self.complete(row) and row.status.kind != "baseline"
+    def competes(self, row: Row, metric: str) -> bool:
+        """Whether `row` can be the best: no sequence is missing, it is no baseline and has no remark."""
+        return self.complete(row) and row.status.kind != "baseline" and metric not in row.remarks
 
     def best(self, metric: str) -> float | None:
         """Return the best value of a metric among the rows that compete; None without any."""
@@ -162,7 +164,7 @@ class Board:
 
     def ranked(self, metric: str) -> list[float]:
         """Return the values of a metric of the rows that compete, best first."""
-        values = [row.values.get(metric) for row in self.rows if self.competes(row)]
+        values = [row.values.get(metric) for row in self.rows if self.competes(row, metric)]
         numbers = [value for value in values if value is not None]
         return sorted(numbers, reverse=metric not in LOWER_IS_BETTER)
 
@@ -280,10 +282,11 @@ def _board(key: _Key, cells: _Cells, context: _Context) -> Board:
         _row(method, methods.get(method, {}), failures.get(method, {}), protocol)
         for method in dict.fromkeys((*methods, *failures))
     ]
-    rows += [_reported_row(*each, protocol) for each in _by_method(cells.published).items()]
     label = f"{dataset}-mini" if mini else dataset
     sequences = tuple(sorted(cells.sequences))
     official = None if mini else SEQUENCES.get((dataset, split))
+    expected = context.split_sizes.get((label, split)) or official or len(sequences)
+    rows += [_reported_row(*each, protocol, expected) for each in _by_method(cells.published).items()]
     measured = {name for row in rows for name in row.values}
     board = Board(
         dataset=dataset,
@@ -293,9 +296,10 @@ def _board(key: _Key, cells: _Cells, context: _Context) -> Board:
         metrics=tuple(name for name in METRIC_ORDER if name in measured),
         rows=(),
         sequences=sequences,
-        expected=context.split_sizes.get((label, split)) or official or len(sequences),
+        expected=expected,
         notes=_notes([row for row in rows if row.records], protocol),
     )
+    board = replace(board, rows=tuple(rows))
     judged = [_judged(row, board, context) for row in rows]
     return replace(board, rows=tuple(sorted(judged, key=lambda row: _rank(row, board.metrics))))
 
@@ -340,33 +344,72 @@ def _row(
     )
 
 
-def _reported_row(method: tuple[str, str], records: Mapping[str, Record], protocol: Protocol) -> Row:
+def _reported_row(
+    method: tuple[str, str], records: Mapping[str, Record], protocol: Protocol, expected: int
+) -> Row:
     told = next(iter(records.values())).provenance[REPORTED]
-    return replace(_row(method, records, {}, protocol), origin="reported", title=str(told["title"]))
+    row = _row(method, records, {}, protocol)
+    values = dict(row.values)
+    if len(records) == expected:
+        # what was published of the data set alone, or not of every sequence
+        everywhere = set.intersection(*(set(record.values) for record in records.values()))
+        values |= {name: value for name, value in told.get("table", {}).items() if name not in everywhere}
+    return replace(
+        row, origin="reported", title=str(told["title"]), values=values, remarks=told.get("remarks", {})
+    )
 
 
 def _judged(row: Row, board: Board, context: _Context) -> Row:
     """Set a row beside the published numbers and say how far its method has come."""
     if not board.mini and row.origin == "measured":
-        row = replace(row, comparisons=_compare(row, board, context))
+        of_same_masks = _same_masks(row, board)
+        row = replace(
+            row,
+            title=f"{of_same_masks.title} (authors' masks)" if of_same_masks else "",
+            comparisons=(
+                *(_compare_same_masks(row, of_same_masks, board, context) if of_same_masks else ()),
+                *_compare(row, board, context),
+            ),
+        )
     own = board.headline(row)
     reproduced = own is not None and own.published.own and own.verdict.kind == "reproduced"
     return replace(row, status=status_of(row.records.values(), context.zoo, reproduced))
 
 
+def _same_masks(row: Row, board: Board) -> Row | None:
+    """Return the reported row whose values come from the masks of `row`."""
+    names = {published_name(record) for record in row.records.values()}
+    return next((each for each in board.rows if each.origin == "reported" and names == {each.model}), None)
+
+
+def _compare_same_masks(row: Row, published: Row, board: Board, context: _Context) -> Iterator[Comparison]:
+    told = next(iter(published.records.values())).provenance[REPORTED]
+    for metric in (name for name in METRIC_ORDER if name in row.values and name in told["table"]):
+        number = Reported(
+            paper=told["source"],
+            table=f"table of {board.split}",
+            method=published.title,
+            dataset=board.dataset,
+            split=board.split,
+            metric=metric,
+            value=told["table"][metric],
+            variant="",
+            note="",
+            own=True,
+            protocol=board.protocol.id,
+        )
+        verdict = (
+            Verdict("not comparable", published.remarks[metric])
+            if metric in published.remarks
+            else judge(_measured(row, board, metric), number, context.deviations, context.tolerance)
+        )
+        yield Comparison(metric, row.values[metric], number, verdict)
+
+
 def _compare(row: Row, board: Board, context: _Context) -> tuple[Comparison, ...]:
     comparisons = []
     for metric in (name for name in METRIC_ORDER if name in row.values):
-        measured = Measured(
-            value=row.values[metric],
-            protocol=board.protocol.id,
-            dataset=board.dataset,
-            split=board.split,
-            model=row.model,
-            size=row.size,
-            metric=metric,
-            sequences=len(row.records),
-        )
+        measured = _measured(row, board, metric)
         published = select(
             context.reported, dataset=board.dataset, metric=metric, model=row.method, split=board.split
         )
@@ -377,6 +420,19 @@ def _compare(row: Row, board: Board, context: _Context) -> tuple[Comparison, ...
             for number in published
         ]
     return tuple(comparisons)
+
+
+def _measured(row: Row, board: Board, metric: str) -> Measured:
+    return Measured(
+        value=row.values[metric],
+        protocol=board.protocol.id,
+        dataset=board.dataset,
+        split=board.split,
+        model=row.model,
+        size=row.size,
+        metric=metric,
+        sequences=len(row.records),
+    )
 
 
 def _rank(row: Row, metrics: Sequence[str]) -> tuple[int, bool, float, str]:

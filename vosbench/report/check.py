@@ -12,6 +12,7 @@ from vosbench.benchmark.record import Record
 from vosbench.report.baseline import identity, read_baseline
 from vosbench.report.board import Board, Row, data_set_values, make_boards
 from vosbench.report.leaderboard import contents, records_of
+from vosbench.report.published import disagreements, load_published
 from vosbench.report.reported import Reported
 from vosbench.report.tables import board_title, show
 from vosbench.report.verdicts import Deviation, Tolerance
@@ -30,8 +31,8 @@ class Finding:
     Attributes:
         kind: ``"moved"`` (a number is not that of the baseline), ``"missing"`` (the baseline has a
             number that was not measured now), ``"differs"`` (from the published number, without an
-            accepted deviation), ``"leak"`` (scored on what was trained on), ``"outdated"`` (a generated
-            file).
+            accepted deviation, or from what was published of a frame of the same masks), ``"leak"``
+            (scored on what was trained on), ``"outdated"`` (a generated file).
         message: one line: what, where, what to do.
     """
 
@@ -68,6 +69,7 @@ def check(
     records = records_of(records_root)
     boards = make_boards(records, reported, deviations, limits)
     findings = _differing(boards) + [Finding("leak", message) for message in leaks(records)]
+    findings += [Finding("differs", message) for message in disagreements(records, load_published())]
     if baseline is not None:
         findings += _against(boards, make_boards(read_baseline(baseline)), limits, whole)
     if tables is not None:

@@ -12,6 +12,7 @@ from vosbench.report.tables import (
     MINI_WARNING,
     board_title,
     coverage,
+    dagger,
     hole_lines,
     place,
     protocol_notes,
@@ -42,6 +43,7 @@ _ESCAPES = str.maketrans(
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
         '"': r"\textquotedbl{}",
+        "†": r"\dag{}",
     }
 )
 
@@ -110,6 +112,7 @@ def _cell(board: Board, row: Row, metric: str) -> str:
     text = _minus(show(metric, row.values.get(metric)))
     mark = {1: r"\textbf", 2: r"\underline"}.get(place(board, row, metric) or 0)
     value = f"{mark}{{{text}}}" if mark else text
+    value += r"\textsuperscript{\dag}" if dagger(row, metric) else ""
     interval = _minus(show_interval(row, metric))
     return rf"{value}\,{{\scriptsize {interval}}}" if interval else value
 

@@ -63,8 +63,8 @@ def _board(board: Board, videos: Mapping[str, Video]) -> dict[str, Any]:
 def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:
     """Return the number of frames and the index of each value of a frame."""
     records = [row.records[name] for row in board.rows if name in row.records]
-    # where every method failed nothing tells the length
-    frames = len(video) if video else max((record.frames for record in records), default=1)
+    # where every method failed nothing tells the length, nor do published values of objects
+    frames = len(video) if video else max([1, *(record.frames for record in records)])
     counts = [
         len(record.per_frame[letter])
         for record in records

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vosbench.benchmark.record import Record
-from vosbench.report.published import REPORTED
+from vosbench.report.published import REPORTED, SAME_MASKS
 
 StatusKind = Literal[
     "reported",
     "masks scored",
+    "authors' masks",
     "baseline",
     "implemented",
     "smoke-trained",
@@ -23,6 +24,7 @@ StatusKind = Literal[
 MEANING: dict[StatusKind, str] = {
     "reported": "numbers of others, not measured here",
     "masks scored": "masks of others, scored here",
+    "authors' masks": "the masks that published numbers were computed from, scored here",
     "baseline": "nothing to train",
     "implemented": "no weights whose training is known here",
     "smoke-trained": "weights trained on rendered miniature scenes",
@@ -80,6 +82,9 @@ def status_of(records: Collection[Record], zoo: Training, reproduced: bool = Fal
     if reported is not None:
         return Status("reported", str(reported["source"]))
     masks = next((item["masks"] for item in told if "masks" in item), None)
+    if masks is not None and SAME_MASKS in masks:
+        evidence = f"J and F of every frame are those published as {masks[SAME_MASKS]}"
+        return Status("authors' masks", evidence)
     if masks is not None:
         return Status("masks scored", "sha256 of the masks in the records")
     named = [item for item in told if item.get("weights")]

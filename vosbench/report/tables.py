@@ -66,7 +66,7 @@ def place(board: Board, row: Row, metric: str) -> Literal[1, 2] | None:
     Only methods that have every sequence compete, and no baselines: the best of two, the second of three.
     """
     value, rivals = row.values.get(metric), board.ranked(metric)
-    if len(rivals) < 2 or value is None or not board.competes(row):
+    if len(rivals) < 2 or value is None or not board.competes(row, metric):
         return None
     shown = list(dict.fromkeys(show(metric, rival) for rival in rivals))
     if show(metric, value) == shown[0]:
@@ -85,6 +85,11 @@ def show_interval(row: Row, metric: str) -> str:
     if metric not in _WITH_INTERVAL or found is None or math.isnan(found.low):
         return ""
     return f"[{show(metric, found.low)}, {show(metric, found.high)}]"
+
+
+def dagger(row: Row, metric: str) -> str:
+    """Return the mark of a value about which a footnote says more; ``""`` for others."""
+    return "†" if metric in row.remarks and row.values.get(metric) is not None else ""
 
 
 def markdown(boards: Sequence[Board], title: str, methods: Sequence[MethodStatus] = ()) -> str:
@@ -236,9 +241,25 @@ def protocol_notes(board: Board) -> list[str]:
     ]
     if any(show_interval(row, name) for row in board.rows for name in board.metrics):
         told.append("[low, high]: 95 % bootstrap interval, sequences redrawn")
+    told += remark_notes(board)
     sources = dict.fromkeys(row.status.evidence for row in board.rows if row.origin == "reported")
     told += [f"reported rows: {source}" for source in sources]
     return told
+
+
+def remark_notes(board: Board) -> list[str]:
+    """Return what the marked values are, with those of the same masks measured here."""
+    remarks = {metric: text for row in board.rows for metric, text in row.remarks.items()}
+    notes = []
+    for metric in (name for name in board.metrics if name in remarks):
+        pairs = [
+            f"{row.name} {show(metric, item.measured)} here, {show(metric, item.published.value)} published"
+            for row in board.rows
+            if row.status.kind == "authors' masks" and (item := row.headline(metric))
+        ]
+        seen = f" ({'; '.join(pairs)})" if pairs else ""
+        notes.append(f"† {metric}: {remarks[metric]}{seen}; these values do not compete")
+    return notes
 
 
 def _board_parts(board: Board) -> list[str]:
@@ -262,7 +283,7 @@ def _list(lines: Sequence[str]) -> str:
 
 
 def _cell(board: Board, row: Row, metric: str) -> str:
-    text = show(metric, row.values.get(metric))
+    text = show(metric, row.values.get(metric)) + dagger(row, metric)
     rank = place(board, row, metric)
     marked = f"**{text}**" if rank == 1 else f"<u>{text}</u>" if rank == 2 else text
     return " ".join(part for part in (marked, show_interval(row, metric)) if part)
