@@ -6,11 +6,14 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosbench.benchmark.evaluate import score_sequence
 from vosbench.benchmark.protocols import load_protocol
+from vosbench.errors import InputError
+from vosbench.metrics import JFMeasure, RegionSimilarity
 
 VOID = 255
 
@@ -71,12 +74,11 @@ def plain(pred, target, protocol):
     if protocol == "davis17-semi-supervised":
         pairs = [values(lambda ids, i=i: ids == i, lambda ids, i=i: ids == i) for i in objects]
         return np.mean([each.mean(axis=0) for each in pairs], axis=0)
-    proposals = [i for i in np.unique(pred).tolist() if i]
-    # padded with empty masks where they are fewer than the objects, and only there
-    proposals += [-1] * (len(objects) - len(proposals))
+    # every id up to the largest is a proposal, an empty one where it does not occur
+    proposals = range(1, max(int(pred.max()), len(objects)) + 1)
     table = {
         (p, i): values(lambda ids, p=p: ids == p, lambda ids, i=i: ids == i)
-        for p in set(proposals)
+        for p in proposals
         for i in objects
     }
     best = max(
@@ -112,6 +114,9 @@ def videos(draw, protocol):
         void = random.random(target.shape) < draw(st.sampled_from([0.0, 0.2, 1.0]))
         target[void] = VOID
     target[0, 0, 0] = objects
+    if protocol == "davis17-unsupervised":
+        # gaps among the ids
+        pred = np.array([0, *random.choice(range(1, 6), objects, replace=False)], np.uint8)[pred]
     return pred, target
 
 
@@ -143,6 +148,59 @@ def test_davis17_semi_supervised(video):
 @given(videos("davis17-unsupervised"))
 def test_davis17_unsupervised(video):
     check(*video, "davis17-unsupervised")
+
+
+def unsupervised(pred, target):
+    protocol = load_protocol("davis17-unsupervised")
+    return score_sequence(pred, dict(enumerate(target)), protocol).values
+
+
+def test_an_id_below_the_largest_that_never_occurs_is_an_empty_proposal():
+    target, pred = np.zeros((2, 5, 4, 4), np.uint8)
+    target[0, :2] = 1
+    pred[0, :2], pred[1:, 0] = 2, 2
+    # as nothing, id 1 is right in all frames but the first
+    assert unsupervised(pred, target)["J_mean"] == 0.8
+    # id 1 itself is right in the first alone: there is no id below it
+    assert unsupervised(pred // 2, target)["J_mean"] == 0.2
+
+
+@pytest.mark.parametrize("void_frame", [0, 3])
+def test_an_id_under_void_alone_counts_as_a_proposal(void_frame):
+    target, pred = np.zeros((2, 5, 4, 4), np.uint8)
+    target[0, :2] = 1
+    pred[0, :2], pred[1:, 0] = 1, 1
+    target[void_frame, 3], pred[void_frame, 3] = VOID, 2
+    assert unsupervised(pred, target)["J_mean"] == 0.8
+
+
+def test_without_a_prediction_all_proposals_are_empty():
+    target = np.zeros((5, 4, 4), np.uint8)
+    target[0, :2], target[:2, 2:] = 1, 2
+    assert unsupervised(np.zeros_like(target), target)["J_mean"] == pytest.approx((0.8 + 0.6) / 2)
+
+
+def test_twenty_proposals_are_the_most_under_void_too():
+    target = np.ones((3, 4, 4), np.uint8)
+    target[1, 0] = VOID
+    pred = np.where(target == VOID, 21, target).astype(np.uint8)
+    with pytest.raises(InputError, match=r"id 21; protocol davis17-unsupervised allows 1\.\.20"):
+        unsupervised(pred, target)
+    measure = JFMeasure("all", "match")
+    pred, target = torch.from_numpy(pred), torch.from_numpy(target)
+    with pytest.raises(ValueError, match="holds id 21, 20 is the most"):
+        measure.update(pred, target, target == VOID)
+    measure.update(pred.clamp(max=20), target, target == VOID)
+    assert measure.compute()["J_mean"] == 1
+
+
+def test_the_metric_of_tensors_takes_the_same_proposals():
+    target, pred = torch.zeros((2, 5, 4, 4), dtype=torch.uint8)
+    target[0, :2] = 1
+    pred[0, :2], pred[1:, 0] = 2, 2
+    measure = RegionSimilarity("all", "match")
+    measure.update(pred, target)
+    assert measure.compute()["J_mean"] == 0.8
 
 
 def test_twenty_objects_and_as_many_proposals():

@@ -356,8 +356,8 @@ def test_tensors_of_a_data_set():
     [
         ({"masks": torch.zeros(0, 5, 6, dtype=torch.bool)}, torch.from_numpy(IDS), "masks, scores"),
         (tensors(IDS == 1) | {"labels": torch.ones(1)}, torch.from_numpy(IDS), "got .*labels"),
-        (tensors(IDS), torch.from_numpy(IDS), "bool, got torch.uint8"),
-        (tensors(IDS == 1), torch.from_numpy(IDS == 1), "targets must be"),
+        (tensors(IDS), torch.from_numpy(IDS), "bool tensor, got torch.uint8"),
+        (tensors(IDS == 1), torch.from_numpy(IDS / 2), "targets must be"),
         (tensors(IDS == 1), torch.from_numpy(IDS[1:]), r"masks are \(5, 6\), targets \(4, 6\)"),
     ],
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchmetrics import MetricCollection
 
 from vosbench.metrics.davis import ContourAccuracy, JFMeasure, RegionSimilarity, TemporalStability
 from vosbench.metrics.fbms import FBMSMeasure, ObjectCountError
@@ -50,7 +51,13 @@ SHARES = {
 
 
 def video(number):
-    """Two objects that move and grow, and a prediction that is off by some pixels: (T, H, W) each."""
+    """Two objects that move and grow, and a prediction that is off by some pixels: (T, H, W) each.
+
+    The number may also say that the prediction is "perfect" or "empty".
+    """
+    if number in ("perfect", "empty"):
+        target = video(0)[1]
+        return target * (number == "perfect"), target
     random = np.random.default_rng(number)
     y, x = np.indices((40, 56))
     target, pred = np.zeros((2, 4 + number, 40, 56), np.uint8)
@@ -81,6 +88,25 @@ def value(metric, numbers):
     return {name: found.item() for name, found in metric.compute().items()}
 
 
+TOGETHER = sorted(METRICS.keys() - {"average precision", "iou of classes"})
+"""Those that take the same arguments, in one collection."""
+
+FIRST = ("perfect", "empty")
+"""First video of either process: many metrics have the same value."""
+
+
+def collection_values(numbers):
+    metrics = MetricCollection({name: METRICS[name]() for name in TOGETHER})
+    for number in numbers:
+        metrics.update(*video(number))
+    # the first time all names of values, the second time by metric
+    metrics.compute()
+    return {
+        name: {key: found.item() for key, found in metric.compute().items()}
+        for name, metric in metrics.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def alone():
     """The values of one process that sees all videos in order."""
@@ -96,7 +122,7 @@ def process(rank, folder):
         world_size=2,
         timeout=timedelta(seconds=60),
     )
-    out = {}
+    out = {"collection": collection_values([FIRST[rank], rank])}
     for share, videos in SHARES.items():
         for name, make in METRICS.items():
             metric = make()
@@ -129,6 +155,12 @@ def test_two_processes_give_the_value_of_one(name, share, alone, together):
         first, after_a_reset = found[f"{share} / {name}"]
         assert first == alone[name]
         assert after_a_reset == first
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_a_collection_in_two_processes_gives_the_values_of_single_metrics_in_one(name, together):
+    for found in together:
+        assert found["collection"][name] == value(METRICS[name](), [*FIRST, 0, 1])
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -218,7 +218,7 @@ def _score_frames(
         _check_highest_id(pred, series.highest_id, protocol)
         truth, void = _without_void(target, protocol.void)
         if measures:
-            series.add(pred if void is None else np.where(void, 0, pred), truth)
+            series.add(pred, truth, void)
         if stability is not None:
             stability.add(pred != 0)
     per_object = series.finish()

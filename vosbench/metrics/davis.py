@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vosbench.metrics.functional.tensors import id_videos
 from vosbench.metrics.gathered import GatheredMetric
 from vosbench.metrics.kernels.overlap import Ids, Matching, OverlapSeries, object_count
 from vosbench.metrics.kernels.statistics import STATISTICS, named_statistics, nan_mean
@@ -22,10 +23,9 @@ class _SequenceMean(GatheredMetric):
 
     names: ClassVar[tuple[str, ...]]
     choices: ClassVar[tuple[Matching, ...]] = ("union", "ids", "match")
-    void_counts: ClassVar[bool] = True
 
     def __init__(self, frames: FrameChoice = "inner", objects: Matching = "union") -> None:
-        super().__init__()
+        super().__init__(frames, objects)
         if frames not in ("inner", "all"):
             raise ValueError(f"frames must be 'inner' or 'all', got {frames!r}")
         if objects not in self.choices:
@@ -37,26 +37,25 @@ class _SequenceMean(GatheredMetric):
         """Add one video.
 
         Args:
-            pred_ids: (T, H, W) integer, predicted object ids, 0 = background.
-            target_ids: (T, H, W) integer, the ground truth of the same frames.
+            pred_ids: (T, H, W) integer, predicted object ids, 0 = background; bool for one object.
+            target_ids: (T, H, W) integer or bool, the ground truth of the same frames.
             void: (T, H, W) bool, pixels to leave out.
 
         Raises:
-            ValueError: not integer, not (T, H, W), shapes that differ, no frame to evaluate, no object
-                in the first frame of the ground truth unless ``objects="union"``, or a predicted id
-                beyond those allowed.
+            ValueError: ids neither integer nor bool, or negative; not (T, H, W), shapes that differ, no
+                frame to evaluate, no object in the first frame of the ground truth unless
+                ``objects="union"``, or a predicted id beyond those allowed, under `void` too.
         """
-        _check_ids(pred_ids, target_ids, void)
+        pred, target, masks = id_videos(pred_ids, target_ids, void=void)
         evaluated = slice(1, -1) if self.frames == "inner" else slice(None)
-        if len(pred_ids[evaluated]) == 0:
-            raise ValueError(f"frames={self.frames!r} leaves none of {len(pred_ids)} frames to evaluate")
-        objects = 1 if self.objects == "union" else object_count(target_ids[0].cpu().numpy())
+        if len(pred[evaluated]) == 0:
+            raise ValueError(f"frames={self.frames!r} leaves none of {len(pred)} frames to evaluate")
+        objects = 1 if self.objects == "union" else object_count(target[0])
         if not objects:
             raise ValueError(f"objects={self.objects!r}: the first frame of target_ids holds no object")
-        if void is not None and self.void_counts:
-            pred_ids, target_ids = pred_ids * ~void, target_ids * ~void
-        pred, target = (ids[evaluated].cpu().numpy() for ids in (pred_ids, target_ids))
-        for values in self._object_values(pred, target, objects):
+        left_out = masks["void"]
+        left_out = None if left_out is None else left_out[evaluated]
+        for values in self._object_values(pred[evaluated], target[evaluated], left_out, objects):
             self._keep(torch.tensor([values[name] for name in self.names], dtype=torch.float64))
 
     def compute(self) -> dict[str, Tensor]:
@@ -66,7 +65,9 @@ class _SequenceMean(GatheredMetric):
         values = torch.tensor(means, dtype=torch.float64, device=self.device)
         return dict(zip(self.names, values.unbind(), strict=True))
 
-    def _object_values(self, pred: Ids, target: Ids, objects: int) -> list[dict[str, float]]:
+    def _object_values(
+        self, pred: Ids, target: Ids, void: NDArray[np.bool_] | None, objects: int
+    ) -> list[dict[str, float]]:
         """Values of every object from (N, H, W) ids of the evaluated frames."""
         series = OverlapSeries(self._measures(), self.objects, objects)
         highest = int(pred.max())
@@ -75,8 +76,8 @@ class _SequenceMean(GatheredMetric):
                 f"the first ground truth only 1..{objects}" if self.objects == "ids" else "20 is the most"
             )
             raise ValueError(f"objects={self.objects!r}: pred_ids holds id {highest}, {reason}")
-        for frame, truth in zip(pred, target, strict=True):
-            series.add(frame, truth)
+        for t in range(len(pred)):
+            series.add(pred[t], target[t], None if void is None else void[t])
         return [named_statistics(values) for values in series.finish()]
 
     def _measures(self) -> tuple[str, ...]:
@@ -188,10 +189,11 @@ class TemporalStability(_SequenceMean):
     higher_is_better = False
     names = ("T_mean",)
     choices = ("union", "ids")
-    void_counts = False
 
-    def _object_values(self, pred: Ids, target: Ids, objects: int) -> list[dict[str, float]]:
-        del target
+    def _object_values(
+        self, pred: Ids, target: Ids, void: NDArray[np.bool_] | None, objects: int
+    ) -> list[dict[str, float]]:
+        del target, void
         masks = [pred != 0] if self.objects == "union" else [pred == i for i in range(1, objects + 1)]
         return [{"T_mean": _instability(each)} for each in masks]
 
@@ -202,20 +204,3 @@ def _instability(masks: NDArray[np.bool_]) -> float:
     for mask in masks:
         pairs.add(mask)
     return T_SCALE * nan_mean(np.array(pairs.values))
-
-
-def _check_ids(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None) -> None:
-    for name, ids in (("pred_ids", pred_ids), ("target_ids", target_ids)):
-        if ids.ndim != 3 or ids.is_floating_point() or ids.is_complex():
-            raise ValueError(
-                f"{name} must be (T, H, W) integer ids, got {ids.dtype} of shape {tuple(ids.shape)}"
-            )
-    if pred_ids.shape != target_ids.shape:
-        raise ValueError(
-            f"pred_ids has shape {tuple(pred_ids.shape)}, target_ids has {tuple(target_ids.shape)}: "
-            "sizes must agree"
-        )
-    if void is not None and (void.dtype != torch.bool or void.shape != pred_ids.shape):
-        raise ValueError(
-            f"void must be {tuple(pred_ids.shape)} bool, got {void.dtype} of shape {tuple(void.shape)}"
-        )

@@ -55,7 +55,7 @@ class MaskAveragePrecision(GatheredMetric):
         Args:
             detections: ``masks`` (N, H, W) bool, ``scores`` (N,) real and, where they are not the tight
                 boxes of the masks, ``boxes`` (N, 4) x, y, width, height in pixels.
-            target_ids: (H, W) integer ids, 0 = background, or (M, H, W) bool masks.
+            target_ids: (H, W) integer ids, 0 = background, bool for one object; or (M, H, W) bool masks.
             crowd: (M,) bool, which regions are crowds, in the order of the ids or of the masks.
             image_id: name of the frame. Detections of equal score count in the order of these names;
                 without them in the order of updates, which in several processes is not that of one.

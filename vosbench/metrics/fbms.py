@@ -56,7 +56,7 @@ class FBMSMeasure(GatheredMetric):
         background: Background = BACKGROUND,
         f_rule: FRule | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(variant, background, f_rule)
         self.f_rule: FRule = check_f_rule(variant, f_rule)
         self.variant: Variant = variant
         self.background = background
@@ -71,13 +71,13 @@ class FBMSMeasure(GatheredMetric):
         """Add one video.
 
         Args:
-            pred_ids: (T, H, W) integer ids on the labelled frames.
+            pred_ids: (T, H, W) integer ids on the labelled frames, 0 = background; bool for one object.
             target_ids: (T, H, W) integer ids of the same frames, 0 = background.
             void: (T, H, W) bool, unlabelled pixels.
             uncovered: (T, H, W) bool, pixels in no predicted track.
 
         Raises:
-            ValueError: not integer, not (T, H, W), or shapes that differ.
+            ValueError: ids neither integer nor bool, or negative; not (T, H, W), or shapes that differ.
         """
         values = fbms_measure(
             pred_ids, target_ids, void, self.variant, background=self.background, uncovered=uncovered
@@ -117,7 +117,7 @@ class ObjectCountError(GatheredMetric):
     higher_is_better = False
 
     def __init__(self, background: Background = BACKGROUND) -> None:
-        super().__init__()
+        super().__init__(background)
         self.background = background
 
     def update(

@@ -46,7 +46,7 @@ class MeanFrameIoU(GatheredMetric):
     higher_is_better = True
 
     def __init__(self, categories: Sequence[str] | None = None) -> None:
-        super().__init__()
+        super().__init__(None if categories is None else tuple(categories))
         if categories is not None and len(set(categories)) < len(categories):
             raise ValueError(f"categories must be different names, got {list(categories)}")
         self.categories = None if categories is None else tuple(categories)
@@ -57,14 +57,14 @@ class MeanFrameIoU(GatheredMetric):
         """Add one video.
 
         Args:
-            pred_ids: (T, H, W) integer ids on the annotated frames, 0 = background.
+            pred_ids: (T, H, W) integer ids on the annotated frames, 0 = background; bool for one object.
             target_ids: (T, H, W) integer ids of the same frames.
             void: (T, H, W) bool, pixels to leave out.
             category: the class of the video, given exactly when the metric has `categories`.
 
         Raises:
-            ValueError: not integer, no frame, not (T, H, W), shapes that differ, or a category that is
-                missing, unknown or not asked for.
+            ValueError: ids neither integer nor bool, or negative; no frame, not (T, H, W), shapes that
+                differ, or a category that is missing, unknown or not asked for.
         """
         number = self._number(category)
         value = frame_iou_mean(pred_ids, target_ids, void)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from vosbench.metrics.functional.tensors import id_array, mask_array, number_array
 from vosbench.metrics.kernels.detection import DetectionPool
 
 KEYS = frozenset({"masks", "scores", "boxes"})
@@ -28,7 +30,7 @@ def average_precision(
     Args:
         detections: per frame ``masks`` (N, H, W) bool, ``scores`` (N,) real and, where they are not the
             tight boxes of the masks, ``boxes`` (N, 4) x, y, width, height in pixels.
-        targets: per frame (M, H, W) bool masks or (H, W) integer ids, 0 = background.
+        targets: per frame (M, H, W) bool masks, or (H, W) integer ids, 0 = background; bool for one object.
         crowd: per frame (M,) bool, which regions are crowds, in the order of the masks or of the ids.
 
     Returns:
@@ -79,25 +81,21 @@ def add_frame(
     unknown = set(detections) - KEYS
     if unknown or not {"masks", "scores"} <= set(detections):
         raise ValueError(f"detections must be masks, scores and perhaps boxes, got {sorted(detections)}")
-    masks = detections["masks"]
-    if masks.ndim != 3 or masks.dtype != torch.bool:
-        raise ValueError(f"masks must be (N, H, W) bool, got {masks.dtype} {tuple(masks.shape)}")
-    is_map = targets.ndim == 2 and not (targets.is_floating_point() or targets.dtype == torch.bool)
-    if not is_map and (targets.ndim != 3 or targets.dtype != torch.bool):
-        raise ValueError(
-            "targets must be (M, H, W) bool masks or (H, W) integer ids, "
-            f"got {targets.dtype} {tuple(targets.shape)}"
-        )
-    if masks.shape[-2:] != targets.shape[-2:]:
-        raise ValueError(f"masks are {tuple(masks.shape[-2:])}, targets {tuple(targets.shape[-2:])}")
+    masks = mask_array("masks", detections["masks"], ("N", "H", "W"))
     boxes = detections.get("boxes")
-    regions = targets.cpu().numpy()
+    # three dimensions: masks one by one, which may overlap
+    if isinstance(targets, Tensor) and targets.ndim == 3:
+        regions: dict[str, Any] = {"target_masks": mask_array("targets", targets, ("M", "H", "W"))}
+    else:
+        regions = {"target_ids": id_array("targets", targets, ("H", "W"))}
+    (target,) = regions.values()
+    if masks.shape[-2:] != target.shape[-2:]:
+        raise ValueError(f"masks are {masks.shape[-2:]}, targets {target.shape[-2:]}: sizes must agree")
     pool.add_masks(
-        masks.cpu().numpy(),
-        detections["scores"].double().cpu().numpy(),
-        None if boxes is None else boxes.double().cpu().numpy(),
-        target_ids=regions if is_map else None,
-        target_masks=() if is_map else regions,
-        crowd=None if crowd is None else crowd.cpu().numpy(),
+        masks,
+        number_array("scores", detections["scores"], ("N",)),
+        None if boxes is None else number_array("boxes", boxes, ("N", "4")),
+        crowd=None if crowd is None else id_array("crowd", crowd, ("M",)) != 0,
         image_id=image_id,
+        **regions,
     )

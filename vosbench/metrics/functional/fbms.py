@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from vosbench.metrics.functional.tensors import id_videos
 from vosbench.metrics.kernels.fbms import BACKGROUND, Background, Variant, VolumeOverlap, check_variant
 
 
@@ -34,7 +34,7 @@ def fbms_measure(
       precision 1, nothing to find recall 1. Source: Tokmakov et al., IJCV 2019, table 7.
 
     Args:
-        pred_ids: (T, H, W) integer ids on the labelled frames.
+        pred_ids: (T, H, W) integer ids on the labelled frames, 0 = background; bool for one object.
         target_ids: (T, H, W) integer ids of the same frames, 0 = background.
         void: (T, H, W) bool, unlabelled pixels.
         variant: which measure.
@@ -48,7 +48,8 @@ def fbms_measure(
         the background).
 
     Raises:
-        ValueError: not integer, not (T, H, W), shapes that differ, or an unknown variant.
+        ValueError: ids neither integer nor bool, or negative; not (T, H, W), shapes that differ, or an
+            unknown variant.
 
     Example:
         >>> import torch
@@ -77,14 +78,14 @@ def object_count_error(
     Source: Bideau et al., 2018.
 
     Args:
-        pred_ids: (T, H, W) integer ids.
+        pred_ids: (T, H, W) integer ids, 0 = background; bool for one object.
         target_ids: (T, H, W) integer ids of the same frames, 0 = background.
         void: (T, H, W) bool, unlabelled pixels, whose ground-truth ids do not count.
         background: predicted id that is no object, or ``"infer"``: the most frequent one of the video.
         uncovered: (T, H, W) bool, pixels in no track, whose predicted ids do not count.
 
     Raises:
-        ValueError: not integer, not (T, H, W), or shapes that differ.
+        ValueError: ids neither integer nor bool, or negative; not (T, H, W), or shapes that differ.
 
     Example:
         >>> import torch
@@ -104,23 +105,10 @@ def volume_overlap(
     """Count the pixels every predicted id shares with every true id; arguments as in `fbms_measure`.
 
     Raises:
-        ValueError: not integer, not (T, H, W), or shapes that differ.
+        ValueError: ids neither integer nor bool, or negative; not (T, H, W), or shapes that differ.
     """
-    for name, ids in (("pred_ids", pred_ids), ("target_ids", target_ids)):
-        if ids.ndim != 3 or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-            raise ValueError(f"{name} must be (T, H, W) integer ids, got {ids.dtype} {tuple(ids.shape)}")
-    if pred_ids.shape != target_ids.shape:
-        raise ValueError(f"shapes differ: {tuple(pred_ids.shape)} and {tuple(target_ids.shape)}")
-    shape = tuple(pred_ids.shape)
-    for name, mask in (("void", void), ("uncovered", uncovered)):
-        if mask is not None and (mask.dtype != torch.bool or mask.shape != pred_ids.shape):
-            raise ValueError(f"{name} must be {shape} bool, got {mask.dtype} {tuple(mask.shape)}")
+    pred, target, masks = id_videos(pred_ids, target_ids, void=void, uncovered=uncovered)
     volume = VolumeOverlap(background)
-    for frame in range(len(pred_ids)):
-        volume.add(
-            pred_ids[frame].cpu().numpy(),
-            target_ids[frame].cpu().numpy(),
-            None if void is None else void[frame].cpu().numpy(),
-            None if uncovered is None else uncovered[frame].cpu().numpy(),
-        )
+    for t in range(len(pred)):
+        volume.add(pred[t], target[t], *(None if mask is None else mask[t] for mask in masks.values()))
     return volume

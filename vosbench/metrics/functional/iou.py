@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from vosbench.metrics.functional.region import region_similarity
+from vosbench.metrics.functional.tensors import id_videos
+from vosbench.metrics.kernels.overlap import OverlapSeries
+from vosbench.metrics.kernels.statistics import nan_mean
 
 
 def frame_iou_mean(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = None) -> Tensor:
@@ -13,7 +16,7 @@ def frame_iou_mean(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = N
     Per frame ``|pred and target| / |pred or target|`` of all pixels of any object, 1 when both are empty.
 
     Args:
-        pred_ids: (T, H, W) integer ids on the annotated frames, 0 = background.
+        pred_ids: (T, H, W) integer ids on the annotated frames, 0 = background; bool for one object.
         target_ids: (T, H, W) integer ids of the same frames, 0 = background.
         void: (T, H, W) bool, pixels to leave out.
 
@@ -21,7 +24,7 @@ def frame_iou_mean(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = N
         () float64 in [0, 1], on the device of `pred_ids`.
 
     Raises:
-        ValueError: not integer, no frame, not (T, H, W), or shapes that differ.
+        ValueError: ids neither integer nor bool, or negative; no frame, not (T, H, W), or shapes that differ.
 
     Example:
         >>> import torch
@@ -30,9 +33,10 @@ def frame_iou_mean(pred_ids: Tensor, target_ids: Tensor, void: Tensor | None = N
         >>> frame_iou_mean(pred, target)
         tensor(0.7500, dtype=torch.float64)
     """
-    for name, ids in (("pred_ids", pred_ids), ("target_ids", target_ids)):
-        if ids.is_floating_point() or ids.is_complex():
-            raise ValueError(f"{name} must be (T, H, W) integer ids, got {ids.dtype} {tuple(ids.shape)}")
-    if len(pred_ids) == 0:
+    pred, target, masks = id_videos(pred_ids, target_ids, void=void)
+    if len(pred) == 0:
         raise ValueError("pred_ids holds no frame: there is nothing to measure")
-    return region_similarity(pred_ids != 0, target_ids != 0, void).mean()
+    series, left_out = OverlapSeries(["J"]), masks["void"]
+    for t in range(len(pred)):
+        series.add(pred[t], target[t], None if left_out is None else left_out[t])
+    return torch.tensor(nan_mean(series.finish()[0]["J"]), dtype=torch.float64, device=pred_ids.device)

@@ -5,27 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vosbench.metrics.functional.tensors import check_shapes, mask_array
 from vosbench.metrics.kernels.overlap import OverlapSeries
 from vosbench.metrics.kernels.silhouette import BOUND_TH
-
-
-def check_masks(pred: Tensor, target: Tensor | None = None, void: Tensor | None = None) -> None:
-    """Refuse masks that are not (T, H, W) bool tensors of one shape.
-
-    Raises:
-        ValueError: the sentence names the argument and what it is instead.
-    """
-    for name, masks in (("pred", pred), ("target", target), ("void", void)):
-        if masks is None:
-            continue
-        if masks.ndim != 3 or masks.dtype != torch.bool:
-            raise ValueError(
-                f"{name} must be a (T, H, W) bool tensor, got {masks.dtype} of shape {tuple(masks.shape)}"
-            )
-        if masks.shape != pred.shape:
-            raise ValueError(
-                f"{name} has shape {tuple(masks.shape)}, pred {tuple(pred.shape)}: sizes must agree"
-            )
 
 
 def region_similarity(pred: Tensor, target: Tensor, void: Tensor | None = None) -> Tensor:
@@ -60,10 +42,10 @@ def foreground_values(
     measure: str, pred: Tensor, target: Tensor, void: Tensor | None, bound_th: float = BOUND_TH
 ) -> Tensor:
     """Return J or F of every frame; arguments, result and errors as in `region_similarity`."""
-    check_masks(pred, target, void)
+    masks, truth = mask_array("pred", pred), mask_array("target", target)
+    left_out = None if void is None else mask_array("void", void)
+    check_shapes(pred=masks, target=truth, void=left_out)
     series = OverlapSeries([measure], bound_th=bound_th)
-    if void is not None:
-        pred, target = pred & ~void, target & ~void
-    for frame, truth in zip(pred.cpu().numpy(), target.cpu().numpy(), strict=True):
-        series.add(frame, truth)
+    for t in range(len(masks)):
+        series.add(masks[t], truth[t], None if left_out is None else left_out[t])
     return torch.from_numpy(series.finish()[0][measure]).to(pred.device)

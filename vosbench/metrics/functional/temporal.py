@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vosbench.metrics.functional.region import check_masks
+from vosbench.metrics.functional.tensors import mask_array
 from vosbench.metrics.kernels.temporal import PairValues
 
 
@@ -37,8 +37,7 @@ def temporal_stability(pred: Tensor) -> Tensor:
         >>> temporal_stability(square)
         tensor([0.], dtype=torch.float64)
     """
-    check_masks(pred)
     pairs = PairValues()
-    for mask in pred.cpu().numpy():
+    for mask in mask_array("pred", pred):
         pairs.add(mask)
     return torch.tensor(pairs.values, dtype=torch.float64)

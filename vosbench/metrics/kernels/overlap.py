@@ -58,8 +58,9 @@ class OverlapSeries:
     * ``"union"``: one foreground, every non-zero id, on either side;
     * ``"ids"``: object i is id i on either side;
     * ``"match"``: each object gets one predicted id for the whole video, by the assignment that
-      maximises the mean over frames and measures; objects beyond the number of predicted ids are
-      compared with empty masks, surplus ids cost nothing.
+      maximises the mean over frames and measures. Candidates are all ids from 1 to the largest of the
+      prediction, under void too: those that never occur are empty masks, as are those that make up the
+      number of objects. Surplus candidates cost nothing.
 
     Args:
         measures: out of ``"J"`` and ``"F"``.
@@ -87,14 +88,17 @@ class OverlapSeries:
         self._bound_th = bound_th
         self.highest_id = {"union": None, "ids": objects, "match": MAX_PROPOSALS}[matching]
         self._frames: list[NDArray[np.float64]] = []
-        self._proposals: set[int] = set()
+        self._highest = 0
 
-    def add(self, pred_ids: Ids, target_ids: Ids) -> None:
+    def add(self, pred_ids: Ids, target_ids: Ids, void: NDArray[np.bool_] | None = None) -> None:
         """Take the next frame: (H, W) integer ids or bool masks of one shape.
 
-        Pixels to leave out must be 0 in both: that removes them from J, and makes the boundaries
-        along them that the released evaluation has.
+        Pixels of `void` are left out: they are emptied in both, which removes them from J, and makes the
+        boundaries along them that the released evaluation has.
         """
+        self._highest = max(self._highest, int(pred_ids.max(initial=0)))
+        if void is not None:
+            pred_ids, target_ids = pred_ids * ~void, target_ids * ~void
         height, width = pred_ids.shape
         radius = match_radius(height, width, self._bound_th)
         if self._matching == "union":
@@ -113,11 +117,11 @@ class OverlapSeries:
         """Return per object: measure -> (N,) float64 values of the frames."""
         if not self._frames:
             return [{name: np.empty(0) for name in self._names} for _ in range(self._objects)]
-        values = np.stack(self._frames)
+        values = np.stack(self._frames, axis=-1)
         if self._matching == "match":
             values = self._assigned(values)
         return [
-            {name: values[:, index, each] for index, name in enumerate(self._names)}
+            {name: values[index, each] for index, name in enumerate(self._names)}
             for each in range(self._objects)
         ]
 
@@ -130,7 +134,6 @@ class OverlapSeries:
         Column 0 is the empty mask, which is also what a proposal is in a frame without it.
         """
         present = [int(i) for i in np.flatnonzero(np.bincount(pred_ids.ravel())) if i]
-        self._proposals.update(present)
         empty = Silhouette(np.zeros(pred_ids.shape, bool), radius)
         nothing = np.stack([self._values(empty, target) for target in objects], axis=1)
         table = np.repeat(nothing[:, :, None], 1 + MAX_PROPOSALS, axis=2)
@@ -143,9 +146,10 @@ class OverlapSeries:
         # only matching needs scipy, whose import takes longer than scoring a short sequence
         from scipy.optimize import linear_sum_assignment
 
-        columns = sorted(self._proposals)
-        columns += [0] * max(self._objects - len(columns), 0)
-        gain = values.mean(axis=(0, 1))[:, columns]
-        objects, chosen = linear_sum_assignment(gain, maximize=True)
-        picked = [values[:, :, i, columns[c]] for i, c in zip(objects, chosen, strict=True)]
-        return np.stack(picked, axis=2)
+        columns = [*range(1, self._highest + 1), *[0] * (self._objects - self._highest)]
+        # Laid out, averaged and solved as the released evaluation does: among assignments of one total,
+        # which differ in J and in F, the solver then finds the same.
+        means = values.mean(axis=-1)[:, :, columns]
+        chosen, objects = linear_sum_assignment(means.sum(axis=0).T / len(means), maximize=True)
+        column_of = {int(i): columns[c] for i, c in zip(objects, chosen, strict=True)}
+        return np.stack([values[:, i, column_of[i]] for i in range(self._objects)], axis=1)
