@@ -324,7 +324,7 @@ def test_the_way_out_of_a_picture_is_exact(tmp_path, picture, words, expected):
 
 def test_colours_that_mean_nothing_have_no_way_out(tmp_path):
     Image.new("RGB", (3, 2), (200, 10, 30)).save(tmp_path / "a.png")
-    with pytest.raises(ColourError, match="save it as an indexed .*not those of DAVIS") as refusal:
+    with pytest.raises(ColourError, match=r"save it as an indexed .*not those of DAVIS") as refusal:
         read_ids(tmp_path / "a.png")
     assert refusal.value.code == ""
     with pytest.raises(InputError, match="write its ids as an indexed"):

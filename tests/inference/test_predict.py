@@ -173,9 +173,7 @@ def test_grey_levels_are_no_first_mask(tmp_path):
     levels = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
     Image.fromarray(levels).save(tmp_path / "first.png")
     folder = write_frames(tmp_path / "cat")
-    with pytest.raises(
-        InputError, match=r"first\.png: \d+ different values are grey levels; write object ids"
-    ):
+    with pytest.raises(InputError, match=r"first\.png: \d+ different values are grey levels; write ids"):
         predict(folder, Propagate(), tmp_path / "out", first_mask=tmp_path / "first.png")
 
 

@@ -170,7 +170,7 @@ def _given(video: Video, method: Method, path: Path | None) -> Given | None:
     different = len(np.unique(ids[(ids != 0) & (ids != VOID)]))
     if different > HIGHEST_ID:
         raise InputError(
-            f"{path}: {different} different values are grey levels; write object ids 1, 2, ..., 0 for background"
+            f"{path}: {different} different values are grey levels; write ids 1, 2, ..., 0 for background"
         )
     # A black and white mask is one object, not void everywhere.
     return Given(0, (ids != 0).astype(np.uint8) if set(np.unique(ids)) <= {0, VOID} else ids)
