@@ -90,6 +90,16 @@ def test_score_prints_a_row_per_sequence_and_writes_json(run, root, results):
     assert json.loads(Path("scores.json").read_text())["overall"]["J_mean"] == pytest.approx(5 / 15)
 
 
+def test_score_writes_json_and_nothing_else_to_stdout(run, root, results):
+    status, out, err = run(*score(results, "--json", "-"))
+    assert status == 0
+    assert json.loads(out)["overall"]["J_mean"] == pytest.approx(5 / 15)
+    assert "overall" not in err
+    status, out, err = run("score", results, results, "--dataset", "davis16", "--workers", 1, "--json", "-")
+    assert json.loads(out)["first"] == json.loads(out)["second"]
+    assert "note: B: T_mean: over" in err
+
+
 def test_score_of_two_folders_says_how_sure_the_difference_is(run, root, results, tmp_path, write_results):
     perfect = write_results(tmp_path / "perfect", root)
     words = ("--dataset", "davis16", "--workers", 1, "--metrics", "j", "--json", "pair.json")

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vosbench import __version__
 from vosbench.benchmark.detections import DetectionFolder
 from vosbench.benchmark.evaluate import (
     LOWER_IS_BETTER,
+    METRIC_VERSION,
     SequenceScore,
     aggregation,
     counted_rows,
@@ -49,6 +51,9 @@ class Score:
         overall: metric -> value of the data set, a fraction, NaN where undefined.
         intervals: metric -> where the value lies with 95 % certainty, judged by its sequences.
         notes: one line each on how the files were understood and what was left out.
+        of: number of sequences of the split, of which these were scored.
+        missing: what a missing frame was taken for.
+        threshold: value above which a soft mask was foreground; None without one.
     """
 
     dataset: str
@@ -58,9 +63,13 @@ class Score:
     overall: Mapping[str, float]
     intervals: Mapping[str, Interval]
     notes: tuple[str, ...] = ()
+    of: int = 0
+    missing: Missing = "error"
+    threshold: float | None = None
 
     def content(self) -> dict[str, Any]:
-        """Return the values as plain data; undefined ones are None."""
+        """Return the values, and what they were taken from, as plain data; undefined ones are None."""
+        rules = load_protocol(self.protocol)
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -71,6 +80,12 @@ class Score:
                 name: list(without_nan({"low": each.low, "high": each.high}).values())
                 for name, each in self.intervals.items()
             },
+            "partial": len(self.sequences) < self.of,
+            "coverage": {"scored": list(self.sequences), "of": self.of},
+            "reading": {"missing": self.missing, "threshold": self.threshold},
+            "rules": rules.definition(),
+            "versions": {"vosbench": __version__, "protocol": rules.version, "metrics": METRIC_VERSION},
+            "notes": list(self.notes),
         }
 
     def to_json(self) -> str:
@@ -197,6 +212,9 @@ def score(
         overall=overall(ordered, rules),
         intervals=intervals_of(ordered, rules),
         notes=(*folder.notes, *grouped_notes(notes, len(ordered)), *_summary_notes(opened, ordered, rules)),
+        of=len(opened),
+        missing=missing,
+        threshold=threshold,
     )
 
 

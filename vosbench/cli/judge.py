@@ -9,7 +9,7 @@ import typer
 
 from vosbench.cli.options import DataRoot, DatasetName, Metrics, Sequences, Split, Workers, names
 from vosbench.cli.suite import refuse
-from vosbench.cli.terminal import print_findings, print_scores, progress_bar
+from vosbench.cli.terminal import print_findings, print_score_notes, print_scores, progress_bar, write_json
 from vosbench.errors import InputError
 
 
@@ -24,7 +24,8 @@ def score(
     data_root: DataRoot = None,
     metrics: Metrics = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the values to this file.")
+        Path | None,
+        typer.Option("--json", help="Also write the values to this file; - for stdout, and no table."),
     ] = None,
     workers: Workers = None,
     missing: Annotated[Literal["error", "empty"], typer.Option(help="What a missing frame is.")] = "error",
@@ -36,7 +37,6 @@ def score(
     """Score a folder of result masks, or compare two."""
     from vosbench.benchmark.score import compare_scores
     from vosbench.benchmark.score import score as run
-    from vosbench.files import write_text
 
     if len(results) > 2:
         raise InputError(f"{len(results)} result folders: give one to score, or two to compare")
@@ -59,9 +59,10 @@ def score(
                 )
             )
     shown = scores[0] if len(scores) == 1 else compare_scores(*scores)
-    if json_file is not None:
-        write_text(json_file, shown.to_json())
-    print_scores(shown, results)
+    if write_json(json_file, shown.to_json):
+        print_score_notes(shown)
+    else:
+        print_scores(shown, results)
 
 
 def doctor(
@@ -93,12 +94,10 @@ def doctor(
 
 def _examine_machine(data_root: Path | None, json_file: Path | None) -> NoReturn:
     from vosbench.benchmark.machine import examine
-    from vosbench.cli.machine import print_machine, write_machine
+    from vosbench.cli.machine import machine_json, print_machine
 
     machine = examine(data_root)
-    if json_file is not None:
-        write_machine(machine, json_file)
-    if str(json_file) != "-":
+    if not write_json(json_file, lambda: machine_json(machine)):
         print_machine(machine)
     raise typer.Exit(1 if machine.problems else 0)
 

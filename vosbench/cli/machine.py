@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vosbench.cli.terminal import make_table, print_notes, print_table
-from vosbench.files import write_text
 
 if TYPE_CHECKING:
     from vosbench.benchmark.machine import FoundData, Machine, Root, Runnable
@@ -20,13 +19,9 @@ _WIDEST = 32
 """Characters of a column of words, so that a table fits into a narrow terminal."""
 
 
-def write_machine(machine: Machine, file: Path) -> None:
-    """Write everything that was found as JSON; to stdout when `file` is ``-``."""
-    text = json.dumps(asdict(machine), indent=1, default=str) + "\n"
-    if str(file) == "-":
-        sys.stdout.write(text)
-    else:
-        write_text(file, text)
+def machine_json(machine: Machine) -> str:
+    """Return everything that was found as JSON text."""
+    return json.dumps(asdict(machine), indent=1, default=str) + "\n"
 
 
 def print_machine(machine: Machine) -> None:

@@ -32,6 +32,19 @@ def print_scores(shown: Score | ScorePair, folders: Sequence[Path]) -> None:
         _print_score(shown)
 
 
+def write_json(file: Path | None, text: Callable[[], str]) -> bool:
+    """Write JSON text to a file if one is given; return whether it is stdout, written ``-``."""
+    if file is None:
+        return False
+    if str(file) == "-":
+        sys.stdout.write(text())
+        return True
+    from vosbench.files import write_text
+
+    write_text(file, text())
+    return False
+
+
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print a line per mistake; sequences with the same one share it."""
     groups: dict[tuple[str, str, str], list[Finding]] = {}
@@ -67,6 +80,18 @@ def _print_pair(pair: ScorePair, folders: Sequence[Path]) -> None:
     print_table(table)
     for letter, folder, score in zip("AB", folders, (pair.first, pair.second), strict=True):
         sys.stdout.write(f"{letter}: {folder}\n")
+        print_notes([f"{letter}: {note}" for note in score.notes])
+
+
+def print_score_notes(shown: Score | ScorePair) -> None:
+    """Write the notes of one or two scores to stderr."""
+    # whoever has a score has imported this
+    from vosbench.benchmark.score import ScorePair
+
+    if not isinstance(shown, ScorePair):
+        print_notes(shown.notes)
+        return
+    for letter, score in zip("AB", (shown.first, shown.second), strict=True):
         print_notes([f"{letter}: {note}" for note in score.notes])
 
 
