@@ -98,6 +98,36 @@ def test_the_version_is_a_rule_once_it_is_raised():
     assert content_hash(raised.definition()) != content_hash(definition_of("davis16-unsupervised"))
 
 
+FIRST = {
+    "davis16-unsupervised": "ba2ed9c23775",
+    "davis16-semi-supervised": "dba4d33ab5c8",
+    "davis16-map50": "9d60fb6e417f",
+    "davis17-semi-supervised": "ccd88bca7094",
+    "davis17-unsupervised": "c0a86801c2f1",
+    "davis17-proposed": "888b657eac2b",
+    "fbms-official": "6d1ffd5e8263",
+    "fbms-proposed": "dbf25e70c34a",
+    "fbms-moving": "e9a28467a282",
+    "fbms-binary": "ae64cbbc7b53",
+    "segtrack-iou": "889a0d2cf108",
+    "youtube-objects-unsupervised": "b8395f139eca",
+    "youtube-objects-semi-supervised": "f41ab40fc16f",
+    "ft3d-iou": "b11803c6ba42",
+}
+"""Hashes of the definitions as they first were, part of the keys of records that people have."""
+
+
+@pytest.mark.parametrize(("name", "first"), FIRST.items())
+def test_records_outlive_a_release_unless_the_version_of_their_protocol_is_raised(name, first):
+    kept = content_hash(definition_of(name)).startswith(first)
+    assert kept == (load_protocol(name).version == 1)
+
+
+def test_protocols_whose_values_changed_are_raised():
+    raised = {name for name in PROTOCOLS if load_protocol(name).version > 1}
+    assert raised == {"davis17-unsupervised", "fbms-moving"}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
