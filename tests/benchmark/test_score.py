@@ -185,6 +185,7 @@ def test_no_other_masks_are_scored_where_those_of_the_unsupervised_edition_are_m
     results = write_edition(tmp_path / "results", davis17, "unsupervised")
     shutil.copytree(davis17, tmp_path / "data")
     shutil.rmtree(tmp_path / "data/davis17/Annotations_unsupervised")
+    (tmp_path / "data/davis17/MINI.json").unlink()
     with pytest.raises(
         InputError, match=r"Annotations_unsupervised/480p: no such folder.*; unpack DAVIS-2017-Unsup"
     ):

@@ -86,6 +86,9 @@ def test_missing_masks_of_an_edition(root):
         match=rf"Annotations_unsupervised/480p: no such folder, .*; unpack {re.escape(archive)} there",
     ):
         open_dataset("davis17", root, edition="unsupervised")
+    (root / "davis17/MINI.json").write_text("{}")
+    with pytest.raises(InputError, match="render the miniature again: 'vosbench data mini davis17'"):
+        open_dataset("davis17", root, edition="unsupervised")
     with pytest.raises(InputError, match="unknown edition of davis17 'interactive'"):
         open_dataset("davis17", root, edition="interactive")
 

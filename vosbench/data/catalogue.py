@@ -68,7 +68,7 @@ CATALOGUE: Mapping[str, Entry] = {
         size="val: 30 sequences, 1999 frames, 61 objects; train: 60 sequences; about 0.8 GB at 480p",
         layout=(
             "JPEGImages/480p/SEQ/00000.jpg, Annotations/480p/SEQ/00000.png (ids), "
-            "Annotations_unsupervised/480p, ImageSets/2017/val.txt"
+            "Annotations_unsupervised/480p (other objects), ImageSets/2017/val.txt"
         ),
         licence="see the web page",
         citation="Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, 2017",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from vosbench.data.datasets.base import Dataset, dataset_folder
+from vosbench.data.datasets.base import Dataset, dataset_folder, edition_of
 from vosbench.data.datasets.folders import images, masked_video, masks_of, no_list, subfolders
 from vosbench.data.splits import shipped_split
 from vosbench.data.video import Video
@@ -75,15 +75,21 @@ class Davis2017(Dataset):
         if resolution not in found:
             raise unknown_name(f"resolution of {folder}", resolution, found or ["480p"])
         if not masks.is_dir() and not split.startswith("test"):
-            archive = f"{_EDITIONS[edition].archive}-{resolution}.zip"
             raise InputError(
                 f"{masks}: no such folder, and no other masks are the {edition} ground truth of DAVIS 2017; "
-                f"unpack {archive} there ('vosbench data list davis17' says where it is)"
+                f"{_way_out(root, edition, resolution)}"
             )
         year = "2019" if edition == "unsupervised" and split.startswith("test") else "2017"
         names = _sequences(folder / "ImageSets" / year, frames, split)
         videos = [_video(frames / name, masks / name, hidden=split.startswith("test")) for name in names]
         super().__init__(NAME, root, split, videos)
+
+
+def _way_out(root: Path, edition: str, resolution: str) -> str:
+    if edition_of(root, NAME) == "mini":
+        return f"render the miniature again: 'vosbench data mini {NAME}'"
+    archive = f"{_EDITIONS[edition].archive}-{resolution}.zip"
+    return f"unpack {archive} there ('vosbench data list {NAME}' says where it is)"
 
 
 def _sequences(lists: Path, frames: Path, split: str) -> tuple[str, ...]:
