@@ -44,6 +44,13 @@ def speed_program() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="module")
+def intervals_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the same for benchmarks/intervals."""
+    with programs_of("intervals") as load:
+        yield load
+
+
+@pytest.fixture(scope="module")
 def zoo_program() -> Iterator[Callable[[str], ModuleType]]:
     """Return the same for benchmarks/zoo."""
     with programs_of("zoo") as load:

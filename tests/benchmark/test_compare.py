@@ -73,7 +73,11 @@ def test_a_record_says_where_it_comes_from(run):
         "precision",
         "time",
         "machine",
+        "load",
     }
+    assert set(record.provenance["load"]) == {"before", "after", "cores", "seconds", "cpu_seconds"}
+    # of the making alone, and no part of what makes a record current
+    assert record.provenance["load"]["seconds"] >= record.seconds_per_frame["segment"] * record.frames * 0.99
     assert record.provenance["flow"]["estimator"] == "dis"
     assert set(record.seconds_per_frame) == {"flow", "segment", "score"}
     assert len(record.per_frame["J"]) == record.frames - 2

@@ -53,6 +53,20 @@ def test_time_on_another_data_set_goes_with_the_pixels():
     assert estimate([planned()], known, workers=1).seconds == pytest.approx(10 * 0.5 * 100 / 50)
 
 
+def test_one_sequence_on_a_busy_machine_does_not_move_the_time():
+    known = [record({"segment": seconds}) for seconds in (0.12, 12.2, 0.12)]
+    assert estimate([planned()], known, workers=1).seconds == pytest.approx(10 * 0.12)
+
+
+def test_how_busy_the_machine_was_is_said():
+    busy = {"before": 1.0, "after": 2.0, "cores": 2, "seconds": 4.0, "cpu_seconds": 3.0}
+    known = [record({"segment": 0.5}, load=busy), record({"segment": 0.5}, model="other")]
+    basis = "medians, load average 1.0 to 2.0 on 2 cores, 0.75 CPU seconds per second"
+    assert estimate([planned()], known, workers=1).basis == basis
+    assert estimate([planned(model="other")], known, workers=1).basis.endswith("not recorded")
+    assert estimate([planned(model="new")], known, workers=1).basis == ""
+
+
 def test_what_nobody_knows_is_said():
     found = estimate([planned(), planned(model="new")], [record({"segment": 0.5}, peak_memory=7)], workers=1)
     assert found.unknown == ("new",)

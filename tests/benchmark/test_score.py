@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import torch
 from PIL import Image
 
 import vosbench
-from vosbench.benchmark.evaluate import METRIC_VERSION
+from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore
 from vosbench.benchmark.protocols import load_protocol
-from vosbench.benchmark.score import compare_scores, score
+from vosbench.benchmark.score import Score, compare_scores, score
 from vosbench.data import open_dataset
 from vosbench.data.formats.png import write_ids
 from vosbench.data.mini import write_mini
@@ -57,7 +58,8 @@ def test_json_has_exactly_the_promised_form(root, results):
     names = {"J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay"}
     assert set(content["overall"]) == names
     assert content["sequences"]["dog"]["J_mean"] == 1.0
-    assert content["intervals"]["J_mean"] == [1.0, 1.0]
+    # all three sequences are perfect: how others would do is not known
+    assert content["intervals"]["J_mean"] == [None, None]
 
 
 def test_json_says_what_the_values_were_taken_from(root, results):
@@ -82,19 +84,25 @@ def test_json_says_what_the_values_were_taken_from(root, results):
     assert (whole["partial"], whole["coverage"]["of"]) == (False, 3)
 
 
-def test_the_interval_spans_the_sequences(tmp_path, root, write_results):
+def test_the_interval_follows_from_the_spread_of_the_sequences(tmp_path, root, write_results):
     folder = write_results(tmp_path / "half", root)
     for name in ("blackswan", "dog"):
         for file in (folder / name).iterdir():
             Image.fromarray(np.roll(np.asarray(Image.open(file)), 5, axis=1)).save(file)
     found = score(folder, "davis16", data_root=root, metrics=("j",), workers=1)
-    # 1/3, 1/3 and 1: with three sequences, one draw in 27 has nothing but the best
-    assert (found.intervals["J_mean"].low, found.intervals["J_mean"].high) == pytest.approx((1 / 3, 1))
+    # 1/3, 1/3 and 1: mean 5/9, error 2/9, t of two degrees of freedom 4.30265
+    middle, half = math.log(5 / 4), 4.30265272975 * 2 / 9 / (5 / 9 * 4 / 9)
+    expected = [1 / (1 + math.exp(-end)) for end in (middle - half, middle + half)]
+    assert [found.intervals["J_mean"].low, found.intervals["J_mean"].high] == pytest.approx(expected)
     alone = score(folder, "davis16", data_root=root, metrics=("j",), sequences=["dog"], workers=1)
     assert json.loads(alone.to_json())["intervals"]["J_mean"] == [None, None]
+    assert (
+        "J_mean, J_recall, J_decay: no interval: it takes at least 3 sequences with a value, here 1"
+        in alone.notes
+    )
 
 
-def test_two_folders_are_compared_on_the_same_draws(tmp_path, root, results, write_results):
+def test_two_folders_are_compared_in_pairs(tmp_path, root, results, write_results):
     shifted = write_results(tmp_path / "shifted", root, shift=5)
     better, worse = (
         score(folder, "davis16", data_root=root, metrics=METRICS, workers=1) for folder in (results, shifted)
@@ -106,7 +114,36 @@ def test_two_folders_are_compared_on_the_same_draws(tmp_path, root, results, wri
     assert compare_scores(worse, worse).comparisons["J_mean"].win_probability == 0.5
     content = json.loads(pair.to_json())
     assert content["second"]["overall"]["J_mean"] == pytest.approx(1 / 3)
-    assert content["comparison"]["J_mean"]["low"] == pytest.approx(2 / 3)
+    compared = content["comparison"]["J_mean"]
+    assert (compared["first"], compared["second"]) == (1.0, pytest.approx(1 / 3))
+    # better by the same on every sequence: no spread, no interval
+    assert (compared["low"], compared["high"]) == (None, None)
+    assert (compared["sequences"], compared["left_out"]) == (["blackswan", "dog", "zebra"], [])
+
+
+def scored(**t):
+    """A score of sequences that count for T, with T as given and J of 0.5."""
+    sequences = {
+        name: SequenceScore({"J_mean": 0.5, "T_mean": math.nan if value is None else value})
+        for name, value in t.items()
+    }
+    return Score("davis16", "val", "davis16-unsupervised", sequences, {}, {})
+
+
+def test_t_is_compared_on_the_sequences_where_both_have_one():
+    """A method that gives up on a sequence has no T there; the other one's T of it must not count."""
+    gives_up = scored(blackswan=0.2, camel=0.3, cows=0.1, soapbox=None)
+    does_not = scored(blackswan=0.2, camel=0.2, cows=0.1, soapbox=0.9)
+    pair = compare_scores(gives_up, does_not)
+    found = pair.comparisons["T_mean"]
+    assert (found.first, found.second) == (pytest.approx(0.6 / 3), pytest.approx(0.5 / 3))
+    # over different sequences it would have been 0.2 - 0.35
+    assert found.difference == pytest.approx(0.1 / 3)
+    assert found.win_probability < 0.5
+    assert found.left_out == ("soapbox",)
+    assert "T_mean: A, B and A - B are without soapbox, where one has no value" in pair.notes
+    compared = json.loads(pair.to_json())["comparison"]
+    assert (compared["T_mean"]["left_out"], compared["J_mean"]["left_out"]) == (["soapbox"], [])
 
 
 def test_scores_under_other_rules_are_not_compared(root, results):

@@ -1,5 +1,6 @@
 """What columns of a suite show beside one value per sequence: detections, classes, frames, folds."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -234,9 +235,8 @@ def test_average_precision_is_that_of_all_frames(detections, options, tmp_path):
         alone = {sequence: row[f"map50_{name}"] for sequence, row in cell.by_seed[0].items()}
         assert alone["both"] == pytest.approx(1)
         assert alone["half"] < cell.value.mean < 1
-        # some draws have one of the two only
-        assert cell.value.interval.low == pytest.approx(alone["half"])
-        assert cell.value.interval.high == pytest.approx(1)
+        # two sequences have no interval
+        assert math.isnan(cell.value.interval.low)
     # 3 of 4 objects are found, the sums of the two videos' values know nothing of that
     assert result.cells["bright", "seg"].value.mean == pytest.approx(76 / 101)
 
@@ -262,9 +262,7 @@ def test_a_method_without_detections_is_one_line(detections, options):
         "box in column det, both and 1 more: centre_box finds no detections, which the protocol scores",
     )
     text = markdown(result, {})
-    assert (
-        "Average precision is that of the frames of all sequences at once: its intervals are from 200" in text
-    )
+    assert "Average precision is that of the frames of all sequences at once: its intervals come from" in text
     assert result.cells["box", "det"].value is None
     assert result.cells["bright", "det"].value is not None
 

@@ -43,31 +43,38 @@ def test_the_value_pools_frames_whatever_the_length_of_a_sequence():
     assert seeded_value({0: unequal}, rule).mean == pytest.approx(share(1, 4))
 
 
-def test_sequences_and_seeds_are_redrawn():
-    found = seeded_value({0: rows(True, False), 1: rows(True, True)}, rule)
-    assert found.by_seed == {0: pytest.approx(share(1, 2)), 1: pytest.approx(1)}
-    assert found.mean == pytest.approx((share(1, 2) + 1) / 2)
-    assert found.interval.low < share(1, 2)
-    assert found.interval.high == pytest.approx(1)
+def test_without_each_sequence_the_others_are_pooled_again():
+    assert rule(()).leave_one_out(rows(True, False, False)) == pytest.approx([0, share(1, 2), share(1, 2)])
 
 
-def test_of_many_frames_seeds_alone_are_redrawn(monkeypatch):
+def test_the_error_is_that_of_seeds_and_of_sequences():
+    found = seeded_value({0: rows(True, False, True), 1: rows(True, True, True)}, rule)
+    assert found.by_seed == {0: pytest.approx(share(2, 3)), 1: pytest.approx(1)}
+    assert found.mean == pytest.approx((share(2, 3) + 1) / 2)
+    seeds = (1 - share(2, 3)) ** 2 / 4
+    without = np.array([(share(1, 2) + 1) / 2, 1, (share(1, 2) + 1) / 2])
+    sequences = 2 / 3 * ((without - without.mean()) ** 2).sum()
+    assert found.interval.error == pytest.approx(math.sqrt(seeds + sequences))
+    assert 0 < found.interval.low < found.mean < found.interval.high < 1
+
+
+def test_of_many_frames_the_interval_is_that_of_seeds_alone(monkeypatch):
     monkeypatch.setattr(suite_pooled, "LARGEST", 3)
-    both = {0: rows(True, False), 1: rows(True, True)}
+    both = {0: rows(True, False, True), 1: rows(True, True, True)}
     found = seeded_value(both, rule)
-    assert (found.interval.low, found.interval.high) == (pytest.approx(share(1, 2)), pytest.approx(1))
+    assert found.interval.error == pytest.approx((1 - share(2, 3)) / 2)
     one = seeded_value({0: both[0]}, rule)
-    assert one.mean == pytest.approx(share(1, 2))
+    assert one.mean == pytest.approx(share(2, 3))
     assert math.isnan(one.interval.low)
 
 
-def test_two_rows_are_redrawn_in_pairs():
+def test_two_rows_are_compared_in_pairs():
     better, worse = ({seed: rows(True, each, False) for seed in (0, 1)} for each in (True, False))
     found = seeded_difference(better, worse, rule)
     assert found.mean == pytest.approx(share(2, 3) - share(1, 3))
-    # a draw without the second sequence is a tie, never a loss
-    assert found.interval.low == pytest.approx(0)
-    assert found.holds(strict=False) == "yes"
+    # without the second sequence they are the same: one sequence of three decides nothing
+    assert found.holds(strict=False) == "unclear"
+    assert seeded_difference(better, better, rule).holds(strict=False) == "yes"
 
 
 def test_without_an_object_there_is_no_value():

@@ -73,6 +73,35 @@ def test_the_best_value_is_that_of_a_complete_row(make_record):
     assert make_boards(records)[0].best("J_mean") is None
 
 
+def test_a_method_without_a_value_on_a_sequence_that_counts_is_not_the_best_there(make_record):
+    """T of empty masks is left out of a mean; a mean over fewer sequences must not win for that."""
+
+    def make(model, sequence, t):
+        return make_record(model, sequence, values={"J_mean": 0.5, "T_mean": t})
+
+    records = [
+        make(model, sequence, t)
+        for model, ts in {"x": (0.1, None), "y": (0.2, 0.3), "z": (0.3, 0.3)}.items()
+        for sequence, t in zip(("blackswan", "camel"), ts, strict=True)
+    ]
+    (board,) = make_boards(records, split_sizes={("davis16", "val"): 2})
+    rows = {row.model: row for row in board.rows}
+    assert rows["x"].values["T_mean"] == 0.1
+    assert not board.competes(rows["x"], "T_mean")
+    assert board.competes(rows["x"], "J_mean")
+    assert board.best("T_mean") == pytest.approx(0.25)
+
+
+def test_a_sequence_that_does_not_count_for_t_needs_none(make_record):
+    records = [
+        make_record(model, name, values={"J_mean": 0.5, "T_mean": t})
+        for model in ("x", "y")
+        for name, t in {"blackswan": 0.1, "bmx-trees": None}.items()
+    ]
+    (board,) = make_boards(records, split_sizes={("davis16", "val"): 2})
+    assert all(board.competes(row, "T_mean") for row in board.rows)
+
+
 def test_the_split_decides_how_many_sequences_there_are(make_record):
     assert make_boards([make_record()])[0].expected == 20
     assert make_boards([make_record(edition="mini")])[0].expected == 1
@@ -85,8 +114,16 @@ def test_the_frame_rate_counts_flow_and_segmentation_but_not_scoring(make_record
         make_record(sequence="a", frames=10, seconds_per_frame={"flow": 0.1, "segment": 0.1, "score": 5.0}),
         make_record(sequence="b", frames=30, seconds_per_frame={"flow": 0.3, "segment": 0.1, "score": 5.0}),
     ]
-    # 40 frames in 10 x 0.2 + 30 x 0.4 = 14 seconds
-    assert make_boards(records)[0].rows[0].frames_per_second == pytest.approx(40 / 14)
+    # 0.2 and 0.4 seconds per frame
+    assert make_boards(records)[0].rows[0].frames_per_second == pytest.approx(1 / 0.3)
+
+
+def test_one_sequence_on_a_busy_machine_does_not_move_the_frame_rate(make_record):
+    seconds = {"a": 0.12, "b": 0.11, "soapbox": 12.2, "d": 0.12, "e": 0.13}
+    records = [
+        make_record(sequence=name, seconds_per_frame={"segment": each}) for name, each in seconds.items()
+    ]
+    assert make_boards(records)[0].rows[0].frames_per_second == pytest.approx(1 / 0.12)
 
 
 def test_without_timing_there_is_no_frame_rate(make_record):

@@ -27,19 +27,20 @@ def video(name="bear", frames=9):
 
 @pytest.fixture
 def logged(tmp_path, make_record):
-    """Two methods on two sequences, the masks of one of them kept, logged to files."""
+    """Two methods on three sequences, the masks of one of them kept, logged to files."""
     records = [
         make_record(model, sequence, j=j)
         for model, sequence, j in (
             ("mpnet", "bear", (0.5, 0.7)),
             ("mpnet", "dog", (0.9, 0.9)),
+            ("mpnet", "elk", (0.7, 0.8)),
             ("centre_box", "bear", (0.1, 0.3)),
         )
     ]
     for index in range(9):
         write_ids(tmp_path / f"masks/davis16/mpnet/bear/{index:05d}.png", np.ones(SIZE, np.uint8))
     videos = {"davis16": [video()]}
-    folder = log_comparison(tmp_path, "csv", records, videos, {("davis16", "val"): 2})
+    folder = log_comparison(tmp_path, "csv", records, videos, {("davis16", "val"): 3})
     assert folder == tmp_path / "logs/csv"
     return folder / "davis16/val/davis16-unsupervised"
 
@@ -51,10 +52,10 @@ def read(file):
 
 def test_methods_have_data_set_values_with_intervals_and_say_how_complete_they_are(logged):
     first, second = read(logged / "methods.csv")
-    assert (first["method"], first["sequences"]) == ("mpnet (tiny)", "2 of 2")
-    assert (second["method"], second["sequences"]) == ("centre_box", "1 of 2")
+    assert (first["method"], first["sequences"]) == ("mpnet (tiny)", "3 of 3")
+    assert (second["method"], second["sequences"]) == ("centre_box", "1 of 3")
     assert float(first["J_mean"]) == pytest.approx(0.75)
-    assert 0.6 <= float(first["J_mean from"]) <= 0.75 <= float(first["J_mean to"]) <= 0.9
+    assert 0 < float(first["J_mean from"]) < 0.75 < float(first["J_mean to"]) < 1
     # one sequence has no spread
     assert second["J_mean from"] == second["J_mean to"] == ""
 
@@ -65,6 +66,7 @@ def test_sequences_have_a_row_per_method_that_ran(logged):
         ("bear", "mpnet (tiny)", "0.6"),
         ("bear", "centre_box", "0.2"),
         ("dog", "mpnet (tiny)", "0.9"),
+        ("elk", "mpnet (tiny)", "0.75"),
     ]
 
 

@@ -52,9 +52,11 @@ def test_braces_and_environments_are_closed(val_records, make_reported):
 
 
 def test_a_line_break_never_swallows_an_interval(make_record):
-    records = [make_record(sequence=name, j=(j,), edition="mini") for name, j in (("a", 0.2), ("b", 0.6))]
+    records = [
+        make_record(sequence=name, j=(j,), edition="mini") for name, j in (("a", 0.2), ("b", 0.4), ("c", 0.6))
+    ]
     text = tables(records)
-    assert r"40.0\,{\scriptsize [20.0, 60.0]}" in text
+    assert r"40.0\,{\scriptsize [7.8, 84.1]}" in text
     # LaTeX takes brackets after \\ for an argument
     assert not re.search(r"\\\\\s*\[", text)
 

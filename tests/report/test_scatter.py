@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from vosbench.report.board import make_boards
-from vosbench.report.scatter import HEIGHT, WIDTH, scatters
+from vosbench.report.scatter import HEIGHT, WIDTH, scatters, speed_note
 
 
 @pytest.fixture
@@ -65,3 +65,15 @@ def test_labels_of_equal_methods_do_not_cover_each_other(boards_of):
     (plot,) = scatters(boards_of({f"method{i}": (0.5, 0.1, "cpu") for i in range(6)}))
     heights = sorted(point.label_y for point in plot.points)
     assert min(b - a for a, b in itertools.pairwise(heights)) >= 14
+
+
+def test_a_board_says_how_busy_the_machine_was(make_record):
+    load = {"before": 0.0, "after": 1.0, "cores": 2, "seconds": 5.0, "cpu_seconds": 5.0}
+    (board,) = make_boards(
+        [make_record("a", provenance={"load": load}), make_record("b", provenance={}, j=(0.1, 0.1))]
+    )
+    note = speed_note(board)
+    assert note.startswith("frames/s: optical flow and segmentation, median over sequences; ")
+    assert "load average 0.0 to 1.0 on 2 cores, 1.00 CPU seconds per second [a]" in note
+    assert "load of the machine not recorded [b]" in note
+    assert speed_note(make_boards([make_record(seconds_per_frame={})])[0]) == ""

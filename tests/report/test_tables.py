@@ -86,10 +86,10 @@ def test_baselines_do_not_compete(make_record):
 def test_a_mean_comes_with_its_interval_a_recall_without(make_record):
     records = [
         make_record(sequence=name, values={"J_mean": j, "J_recall": j}, edition="mini")
-        for name, j in (("a", 0.2), ("b", 0.6))
+        for name, j in (("a", 0.2), ("b", 0.4), ("c", 0.6))
     ]
     *_, row = overall_table(make_boards(records)[0]).splitlines()
-    assert "40.0 [20.0, 60.0] |" in row
+    assert "40.0 [7.8, 84.1] |" in row
     assert row.split("|")[4].strip() == "40.0"
 
 

@@ -32,7 +32,7 @@ class Origin:
         inputs: hash of everything that the method was given.
         content: hash of what it made.
         seconds_per_frame: step (``"flow"``, ``"segment"``) -> seconds.
-        provenance: versions, git state, device, precision, time, memory.
+        provenance: versions, git state, device, precision, time, memory, load of the machine.
     """
 
     inputs: str

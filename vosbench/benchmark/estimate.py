@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from vosbench.benchmark.job import Outcome
+from vosbench.benchmark.load import describe_load
 from vosbench.benchmark.record import Record
 
 _MASK = 0.025
@@ -29,6 +30,7 @@ class Estimate:
         disk: bytes of masks and records.
         flow: bytes of flow, at most: what the cache has already is not subtracted.
         memory: bytes that all workers hold at once, at most; None where no record tells.
+        basis: what the time is judged by, and how busy the machine was then; ``""`` when by nothing.
     """
 
     seconds: float
@@ -36,6 +38,7 @@ class Estimate:
     disk: float
     flow: float
     memory: float | None
+    basis: str = ""
 
 
 def estimate(planned: Sequence[Outcome], known: Iterable[Record], workers: int) -> Estimate:
@@ -76,7 +79,11 @@ def estimate(planned: Sequence[Outcome], known: Iterable[Record], workers: int) 
         if record.model in models and record.provenance.get("peak_memory")
     ]
     memory = workers * max(peaks) if peaks and not unknown else None
-    return Estimate(seconds / workers, tuple(unknown), disk, sum(fields.values()), memory)
+    timed = [record for record in records if record.model in models]
+    basis = describe_load(record.provenance.get("load") for record in timed) if timed else ""
+    return Estimate(
+        seconds / workers, tuple(unknown), disk, sum(fields.values()), memory, basis and f"medians, {basis}"
+    )
 
 
 def _pace(records: Sequence[Record], label: str, pixels: int) -> float | None:

@@ -24,6 +24,18 @@ METRIC_VERSION = 1
 
 LOWER_IS_BETTER = frozenset({"J_decay", "F_decay", "T_mean", "delta_obj"})
 
+WITHIN: Mapping[str, tuple[float, float]] = {
+    "J_decay": (-1.0, 1.0),
+    "F_decay": (-1.0, 1.0),
+    "T_mean": (0.0, math.inf),
+    "n_objects": (0.0, math.inf),
+    "delta_obj": (0.0, math.inf),
+}
+"""Lowest and highest possible value of the metrics that are not fractions."""
+
+FRACTION = (0.0, 1.0)
+"""Lowest and highest possible value of all others."""
+
 _OBJECTS = "objects"
 """Column of the number of objects, beside the values of a sequence."""
 
@@ -135,17 +147,20 @@ def aggregation(name: str, sequences: Iterable[str], protocol: Protocol) -> Aggr
         sequences: those that count.
         protocol: the rules.
     """
+    within = WITHIN.get(name, FRACTION)
     if name == "n_objects":
-        return Aggregation("sum", (name,))
+        return Aggregation("sum", (name,), within=within)
     if (
         name == "f_measure"
         and protocol.variant
         and check_f_rule(protocol.variant, protocol.f_rule) == "harmonic"
     ):
-        return Aggregation("harmonic", ("precision", "recall"))
+        return Aggregation("harmonic", ("precision", "recall"), within=within)
     if protocol.average == "classes":
-        return Aggregation("classes", (name,), classes={each: class_of(each) for each in sequences})
-    return Aggregation("mean", (name,), weights=_OBJECTS if protocol.average == "objects" else None)
+        labels = {each: class_of(each) for each in sequences}
+        return Aggregation("classes", (name,), classes=labels, within=within)
+    weights = _OBJECTS if protocol.average == "objects" else None
+    return Aggregation("mean", (name,), weights=weights, within=within)
 
 
 def class_of(sequence: str) -> str:

@@ -33,7 +33,8 @@ class Record:
         per_frame: metric letter -> value of each evaluated frame (or pair of frames, for T).
         seconds_per_frame: step (``"flow"``, ``"segment"``, ``"score"``) -> seconds.
         provenance: command, config and its hash, weights and their hash, data hash, flow, versions,
-            git state, device, precision, time; ``training``, how weights of one's own were trained, as
+            git state, device, precision, time; ``load`` of the machine while the seconds were measured, see
+            `vosbench.benchmark.load`; ``training``, how weights of one's own were trained, as
             far as it is told beside them; ``content``, the hashes of what the values follow from:
             ``masks`` (see `vosbench.benchmark.artifacts`), ``truth``, ``protocol`` and the
             ``metric_version``; ``scored``, when the masks were scored again later.

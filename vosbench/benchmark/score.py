@@ -28,7 +28,7 @@ from vosbench.benchmark.protocols import Protocol, load_protocol, protocols_for
 from vosbench.benchmark.result_files import few
 from vosbench.benchmark.result_shift import ShiftSearch, recent, shift_words
 from vosbench.benchmark.results import Missing, ResultFolder, SequenceMasks
-from vosbench.benchmark.statistics import Comparison, Interval, compare, interval
+from vosbench.benchmark.statistics import Comparison, Interval, compare, interval, interval_notes
 from vosbench.data.catalogue import entry, open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import data_root as find_data_root
@@ -99,24 +99,45 @@ class ScorePair:
 
     Attributes:
         first, second: their scores.
-        comparisons: metric -> difference, its interval, and the probability that the first is better.
+        comparisons: metric -> both values, their difference and its interval, on the sequences where both
+            have a value, and the probability that the first is better.
     """
 
     first: Score
     second: Score
     comparisons: Mapping[str, Comparison]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line each on the sequences left out of a difference, and on why one has no interval."""
+        without: dict[tuple[str, ...], list[str]] = {}
+        for metric, each in self.comparisons.items():
+            if each.left_out:
+                without.setdefault(each.left_out, []).append(metric)
+        left_out = [
+            f"{', '.join(metrics)}: A, B and A - B are without {', '.join(names)}, where one has no value"
+            for names, metrics in without.items()
+        ]
+        found = {metric: each.interval for metric, each in self.comparisons.items()}
+        return (*left_out, *interval_notes(found))
+
     def to_json(self) -> str:
         """Return both scores and the comparison as JSON text; undefined values are null."""
         comparison = {
-            name: without_nan(
-                {
-                    "difference": each.difference,
-                    "low": each.interval.low,
-                    "high": each.interval.high,
-                    "win_probability": each.win_probability,
-                }
-            )
+            name: {
+                **without_nan(
+                    {
+                        "first": each.first,
+                        "second": each.second,
+                        "difference": each.difference,
+                        "low": each.interval.low,
+                        "high": each.interval.high,
+                        "win_probability": each.win_probability,
+                    }
+                ),
+                "sequences": list(each.sequences),
+                "left_out": list(each.left_out),
+            }
             for name, each in self.comparisons.items()
         }
         content = {
@@ -204,14 +225,20 @@ def score(
     ordered = {name: read[name].score for name in chosen}
     notes = [(name, note) for name, each in read.items() for note in each.notes]
     notes += _shift_notes(Path(results), read, missing)
+    intervals = intervals_of(ordered, rules)
     return Score(
         dataset=opened.label,
         split=opened.split,
         protocol=rules.id,
         sequences=ordered,
         overall=overall(ordered, rules),
-        intervals=intervals_of(ordered, rules),
-        notes=(*folder.notes, *grouped_notes(notes, len(ordered)), *_summary_notes(opened, ordered, rules)),
+        intervals=intervals,
+        notes=(
+            *folder.notes,
+            *grouped_notes(notes, len(ordered)),
+            *_summary_notes(opened, ordered, rules),
+            *interval_notes(intervals),
+        ),
         of=len(opened),
         missing=missing,
         threshold=threshold,
@@ -220,6 +247,9 @@ def score(
 
 def compare_scores(first: Score, second: Score) -> ScorePair:
     """Compare two scores of the same data set and protocol, sequence by sequence.
+
+    A sequence on which one of the two has no value of a metric (T of an empty mask) is left out of that
+    metric for both, see `ScorePair.notes`.
 
     Raises:
         InputError: another data set, split or protocol, or no sequence in common.
@@ -233,13 +263,16 @@ def compare_scores(first: Score, second: Score) -> ScorePair:
     rules = load_protocol(first.protocol)
     if rules.average == "pooled":
         raise InputError(
-            f"protocol {rules.id} pools the frames of all sequences, so sequences cannot be redrawn to "
-            "compare two folders; score them one by one"
+            f"protocol {rules.id} pools the frames of all sequences, so two folders cannot be compared "
+            "sequence by sequence; score them one by one"
         )
+    common = [name for name in first.sequences if name in second.sequences]
+    scored = [{name: each.sequences[name] for name in common} for each in (first, second)]
     comparisons = {}
     for name in metric_names(first.sequences):
-        ours, theirs = (counted_rows(each.sequences, name, rules) for each in (first, second))
-        rule = aggregation(name, ours.keys() | theirs.keys(), rules)
+        # which sequences count may depend on which there are, and must be the same for both
+        ours, theirs = (counted_rows(each, name, rules) for each in scored)
+        rule = aggregation(name, ours, rules)
         comparisons[name] = compare(ours, theirs, rule, lower_is_better=name in LOWER_IS_BETTER)
     return ScorePair(first, second, comparisons)
 

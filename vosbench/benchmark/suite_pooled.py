@@ -13,9 +13,8 @@ from vosbench.benchmark.evaluate import SequenceScore
 from vosbench.benchmark.statistics import Floats, Rows
 from vosbench.metrics.kernels.detection import UNDEFINED, DetectionPool
 
-RESAMPLES = 200
-LARGEST = 300
-"""Frames of a pool whose sequences are redrawn; every redraw is matched anew, which takes seconds beyond."""
+LARGEST = 60_000
+"""Frames that are matched anew for an interval over sequences; beyond, it would take more than seconds."""
 
 _Evidence = tuple[str, ...]
 
@@ -41,37 +40,28 @@ class Pooled:
     """
 
     metric: str
+    within = (0.0, 1.0)
 
     def value(self, rows: Rows) -> float:
         """Return the value of all frames; NaN without a region to find."""
-        return self._value(_evidence(rows), [1] * len(rows))
+        return self._value(_evidence(rows))
 
-    def draws_sequences(self, rows: Rows) -> bool:
-        """Whether there are few enough frames to redraw sequences."""
-        return sum(map(len, _evidence(rows))) <= LARGEST
+    def leaves_out(self, rows: Rows) -> bool:
+        """Whether there are few enough frames to pool them again without each sequence."""
+        return len(rows) * sum(map(len, _evidence(rows))) <= LARGEST
 
-    def resample(self, rows: Rows, counts: Floats) -> Floats:
-        """Return the value of every resample, (R,).
-
-        Args:
-            rows: the n sequences.
-            counts: (R, n) how often each was drawn.
-        """
+    def leave_one_out(self, rows: Rows) -> Floats:
+        """Return the value without each of the n sequences in turn: (n,) float64, NaN where undefined."""
         evidence = _evidence(rows)
-        # the few ways to draw a few sequences come again and again
-        drawn, places = np.unique(counts.astype(np.int64), axis=0, return_inverse=True)
-        values = np.array([self._value(evidence, row.tolist()) for row in drawn])
-        return np.asarray(values[places.reshape(-1)], np.float64)
+        return np.array([self._value(evidence[:index] + evidence[index + 1 :]) for index in range(len(rows))])
 
-    def _value(self, evidence: Sequence[_Evidence], counts: Sequence[int]) -> float:
-        pool = tuple((each, count) for each, count in zip(evidence, counts, strict=True) if count)
-        return _precision(pool)[self.metric]
+    def _value(self, evidence: Sequence[_Evidence]) -> float:
+        return _precision(tuple(evidence))[self.metric]
 
 
 @lru_cache(4096)
-def _precision(pool: tuple[tuple[_Evidence, int], ...]) -> Mapping[str, float]:
-    records = [record for evidence, count in pool for record in evidence * count]
-    values = DetectionPool(records).compute()
+def _precision(pool: tuple[_Evidence, ...]) -> Mapping[str, float]:
+    values = DetectionPool(record for evidence in pool for record in evidence).compute()
     return {name: math.nan if value == UNDEFINED else value for name, value in values.items()}
 
 

@@ -1,7 +1,8 @@
 """What several seeds say: a value with its interval, and whether one row is better than another.
 
-Both ways in which a number could have come out otherwise are redrawn at once: other sequences, and
-other seeds. Sequences are drawn in common for all seeds and both rows, seeds in common for both rows.
+A number could have come out otherwise in two ways, with other sequences and with other seeds. The
+variances of both are added, each estimated from its own spread; what belongs to neither alone, a seed
+that is lucky on one sequence, is in both, so that intervals are rather too wide than too narrow.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from typing import Literal
 import numpy as np
 
 from vosbench.benchmark.statistics import (
-    LEVEL,
-    RESAMPLES,
+    FEWEST,
+    TIE,
     Aggregation,
+    Estimate,
     Floats,
     Interval,
     Rows,
     aggregate,
-    draw_counts,
-    resample,
+    difference_within,
+    has_value,
+    leave_one_out,
+    paired,
+    standard_error,
 )
-from vosbench.benchmark.suite_pooled import RESAMPLES as POOLED_RESAMPLES
 from vosbench.benchmark.suite_pooled import Pooled
 
 Verdict = Literal["yes", "no", "unclear"]
@@ -34,9 +38,6 @@ Rule = Callable[[Sequence[str]], Aggregation | Pooled]
 
 BySeed = Mapping[int, Rows]
 """Seed -> sequence -> column -> value."""
-
-# The draw of the seeds must not be that of the sequences.
-_SEEDS_DRAW = 1
 
 
 @dataclass(frozen=True)
@@ -62,47 +63,49 @@ class SeededDifference:
         mean: over seeds.
         by_seed: of each seed.
         interval: of the mean.
-        share: of the resamples in which the first is ahead, ties counting half.
+        share: how sure it is that the first is ahead, see `vosbench.benchmark.statistics.Comparison`.
+        left_out: sequences that lack a value in one of the rows with one of the seeds.
     """
 
     mean: float
     by_seed: Mapping[int, float]
     interval: Interval
     share: float
+    left_out: tuple[str, ...] = ()
 
     def holds(self, *, strict: bool) -> Verdict:
         """Judge ``first >= second``, or with `strict` ``first > second``.
 
-        ``yes`` and ``no`` when the whole interval says so. A single seed says nothing about others:
-        ``unclear``.
+        ``yes`` and ``no`` when the whole interval says so, or when all seeds and sequences say the same.
+        A single seed says nothing about others: ``unclear``.
         """
-        low, high = self.interval.low, self.interval.high
-        if len(self.by_seed) < 2 or math.isnan(low):
+        if len(self.by_seed) < 2 or math.isnan(self.share):
             return "unclear"
-        if low > 0 or (low == 0 and not strict):
+        if self.interval.error == 0:
+            return "yes" if self.mean > TIE or (self.mean >= -TIE and not strict) else "no"
+        if self.interval.low > 0:
             return "yes"
-        if high < 0 or (high == 0 and strict):
-            return "no"
-        return "unclear"
+        return "no" if self.interval.high < 0 else "unclear"
 
 
 def seeded_value(rows: BySeed, rule: Rule) -> SeededValue:
-    """Return the value of a row, its interval by a bootstrap over seeds and sequences.
+    """Return the value of a row, its interval over seeds and sequences.
 
     Args:
         rows: the sequences of every seed; those that a seed lacks are left out.
         rule: how sequences are brought together.
     """
-    common, chosen = _common([rows], rule)
-    by_seed = {seed: _value(each, chosen) for seed, each in common[0].items()}
-    drawn = _draw(common[0], chosen)
-    return SeededValue(_mean(by_seed), by_seed, _interval(drawn, _sequences(common)))
+    names = _common([rows])
+    kept, chosen = _only(rows, names), rule(names)
+    by_seed = {seed: _value(each, chosen) for seed, each in kept.items()}
+    estimate = _estimate(by_seed, list(kept.values()), chosen)
+    return SeededValue(estimate.value, by_seed, estimate.interval(len(names)))
 
 
 def seeded_difference(
     first: BySeed, second: BySeed, rule: Rule, *, lower_is_better: bool = False
 ) -> SeededDifference:
-    """Compare two rows on the seeds and sequences that both have.
+    """Compare two rows on the seeds that both have and the sequences on which all of these have a value.
 
     Args:
         first: the sequences of every seed of one row.
@@ -116,64 +119,102 @@ def seeded_difference(
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         raise ValueError("the two rows have no seed in common")
-    (one, other), chosen = _common([{seed: row[seed] for seed in seeds} for row in (first, second)], rule)
+    given = [{seed: row[seed] for seed in seeds} for row in (first, second)]
+    names = _common(given)
+    left_out: tuple[str, ...] = ()
+    chosen = rule(names)
+    if isinstance(chosen, Aggregation):
+        everything = [rows for by_seed in given for rows in by_seed.values()]
+        names, left_out = paired(everything, chosen.columns)
+        chosen = rule(names)
+    one, other = (_only(row, names) for row in given)
     sign = -1.0 if lower_is_better else 1.0
-    by_seed = {seed: sign * (_value(one[seed], chosen) - _value(other[seed], chosen)) for seed in one}
-    drawn = sign * (_draw(one, chosen) - _draw(other, chosen))
-    defined = drawn[~np.isnan(drawn)]
-    share = float(((defined > 0) + 0.5 * (defined == 0)).mean()) if len(defined) else math.nan
-    interval = _interval(drawn, _sequences([one]))
-    return SeededDifference(_mean(by_seed), by_seed, interval, share)
+    by_seed = {seed: sign * (_value(one[seed], chosen) - _value(other[seed], chosen)) for seed in seeds}
+    estimate = _estimate(by_seed, [one[seed] for seed in seeds], chosen, [other[seed] for seed in seeds])
+    return SeededDifference(
+        estimate.value,
+        by_seed,
+        estimate.interval(len(names)),
+        estimate.probability_above_zero(),
+        left_out,
+    )
 
 
-def _common(given: Sequence[BySeed], rule: Rule) -> tuple[list[BySeed], Aggregation | Pooled]:
-    """Keep the sequences that every seed of every row has."""
+def _common(given: Sequence[BySeed]) -> tuple[str, ...]:
+    """Return the sequences that every seed of every row has."""
     everything = [rows for by_seed in given for rows in by_seed.values()]
-    names = [name for name in everything[0] if all(name in rows for rows in everything)]
-    kept: list[BySeed] = [
-        {seed: {name: rows[name] for name in names} for seed, rows in by_seed.items()} for by_seed in given
-    ]
-    return kept, rule(names)
+    return tuple(name for name in everything[0] if all(name in rows for rows in everything))
+
+
+def _only(by_seed: BySeed, names: Sequence[str]) -> BySeed:
+    return {seed: {name: rows[name] for name in names} for seed, rows in by_seed.items()}
 
 
 def _value(rows: Rows, rule: Aggregation | Pooled) -> float:
     return rule.value(rows) if isinstance(rule, Pooled) else aggregate(rows, rule)
 
 
-def _draw(by_seed: BySeed, rule: Aggregation | Pooled) -> Floats:
-    """Return the mean over seeds of every resample, (R,)."""
-    if not _sequences([by_seed]):
-        return np.full(RESAMPLES, math.nan)
-    values = np.stack(_redrawn(by_seed, rule), axis=1)
-    seeds = draw_counts(len(by_seed), len(values), _SEEDS_DRAW)
-    return np.asarray((values * seeds).sum(axis=1) / len(by_seed))
+def _estimate(
+    by_seed: Mapping[int, float],
+    rows: Sequence[Rows],
+    rule: Aggregation | Pooled,
+    others: Sequence[Rows] | None = None,
+) -> Estimate:
+    """Return the mean over seeds with the error of both seeds and sequences.
+
+    Args:
+        by_seed: values, or differences.
+        rows: of every seed.
+        rule: how sequences are brought together.
+        others: of every seed, when `by_seed` are differences from these.
+    """
+    value = math.fsum(by_seed.values()) / len(by_seed)
+    within = rule.within if others is None else difference_within(rule.within)
+    of_seeds = _error_of_seeds(list(by_seed.values()))
+    of_sequences, sequences = _error_of_sequences(rows, rule, others)
+    parts = [(of_seeds, len(by_seed) - 1), (of_sequences, sequences - 1)]
+    known = [(error, freedom) for error, freedom in parts if error is not None]
+    unknown = not known or any(math.isnan(each) for each, _ in known)
+    error = math.nan if unknown else math.hypot(*(each for each, _ in known))
+    return Estimate(value, error, _freedom(error, known), within)
 
 
-def _redrawn(by_seed: BySeed, rule: Aggregation | Pooled) -> list[Floats]:
-    """Return every seed's value of every resample of the sequences, (R,) each."""
-    number = _sequences([by_seed])
-    if not isinstance(rule, Pooled):
-        sequences = draw_counts(number, RESAMPLES)
-        return [resample(rows, rule, sequences) for rows in by_seed.values()]
-    if not all(rule.draws_sequences(rows) for rows in by_seed.values()):
-        # too many frames: the seeds alone are redrawn, and one of them says nothing
-        only = [rule.value(rows) if len(by_seed) > 1 else math.nan for rows in by_seed.values()]
-        return [np.full(POOLED_RESAMPLES, value) for value in only]
-    sequences = draw_counts(number, POOLED_RESAMPLES)
-    return [rule.resample(rows, sequences) for rows in by_seed.values()]
+def _error_of_seeds(values: Sequence[float]) -> float | None:
+    """Return the standard error that seeds leave in a mean over seeds; None for one, which has no spread."""
+    if len(values) < 2:
+        return None
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return 0.0 if error <= TIE else error
 
 
-def _sequences(given: Sequence[BySeed]) -> int:
-    return len(next(iter(given[0].values()), {}))
+def _error_of_sequences(
+    rows: Sequence[Rows], rule: Aggregation | Pooled, others: Sequence[Rows] | None
+) -> tuple[float | None, int]:
+    """Return the standard error that sequences leave in a mean over seeds, and how many they are.
+
+    None when there are too many frames to pool them again without each sequence; NaN for too few sequences.
+    """
+    if isinstance(rule, Aggregation):
+        valued = [name for name in rows[0] if any(has_value(row[name], rule) for row in rows)]
+        rows = [{name: row[name] for name in valued} for row in rows]
+    sequences = len(rows[0])
+    if sequences < FEWEST:
+        return math.nan, sequences
+    if isinstance(rule, Pooled) and not all(map(rule.leaves_out, [*rows, *(others or ())])):
+        return None, sequences
+    without = _left_out(rows, rule) if others is None else _left_out(rows, rule) - _left_out(others, rule)
+    return standard_error(without), sequences
 
 
-def _interval(drawn: Floats, sequences: int) -> Interval:
-    defined = drawn[~np.isnan(drawn)]
-    if sequences < 2 or not len(defined):
-        return Interval(math.nan, math.nan, sequences)
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high), sequences)
+def _left_out(rows: Sequence[Rows], rule: Aggregation | Pooled) -> Floats:
+    """Return the mean over seeds without each sequence in turn, (n,)."""
+    values = [
+        rule.leave_one_out(each) if isinstance(rule, Pooled) else leave_one_out(each, rule) for each in rows
+    ]
+    return np.asarray(np.mean(values, axis=0))
 
 
-def _mean(by_seed: Mapping[int, float]) -> float:
-    return math.fsum(by_seed.values()) / len(by_seed) if by_seed else math.nan
+def _freedom(error: float, parts: Sequence[tuple[float, int]]) -> float:
+    """Return the degrees of freedom of a sum of variances, after Satterthwaite (1946); at least 1."""
+    below = sum(part**4 / freedom for part, freedom in parts if part > 0)
+    return max(error**4 / below, 1.0) if below > 0 else 1.0

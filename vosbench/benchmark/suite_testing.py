@@ -13,7 +13,7 @@ from typing import Any
 
 from vosbench.benchmark.artifacts import masks_path
 from vosbench.benchmark.detections import DetectionFolder
-from vosbench.benchmark.evaluate import SequenceScore, aggregation, class_of, counted_rows
+from vosbench.benchmark.evaluate import FRACTION, WITHIN, SequenceScore, aggregation, class_of, counted_rows
 from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, Outcome, Rules
 from vosbench.benchmark.protocols import Protocol, load_protocol
 from vosbench.benchmark.record import Record
@@ -320,9 +320,9 @@ def rule_of(column: Column) -> Rule:
     if protocol.average == "pooled":
         return lambda names: Pooled(column.value)
     if column.motion is not None:
-        return lambda names: Aggregation("mean", (column.value,), weights=FRAMES)
+        return lambda names: Aggregation("mean", (column.value,), weights=FRAMES, within=FRACTION)
     if column.only is not None:
-        return lambda names: Aggregation("mean", (column.value,))
+        return lambda names: Aggregation("mean", (column.value,), within=WITHIN.get(column.value, FRACTION))
     return lambda names: aggregation(column.value, names, protocol)
 
 

@@ -18,6 +18,7 @@ from vosbench.benchmark.artifacts import Made, Origin, ids_hash, masks_path
 from vosbench.benchmark.detecting import detect, detections_path, score_detections
 from vosbench.benchmark.evaluate import METRIC_VERSION, SequenceScore, score_sequence, without_nan
 from vosbench.benchmark.job import Contestant, Job, Outcome, Rules, State, fail, say
+from vosbench.benchmark.load import LoadMeter
 from vosbench.benchmark.record import Record
 from vosbench.benchmark.scene import Scene, given_mask, open_scene
 from vosbench.benchmark.store import content_hash, current_record, environment, now
@@ -140,6 +141,7 @@ def _run(trial: _Trial, made: Made, together: Sequence[Rules]) -> list[Outcome]:
 
 def _make(trial: _Trial, made: Made) -> tuple[Origin, NDArray[np.uint8] | None]:
     """Run the method; return what it was made from, and ids unless it finds detections."""
+    meter = LoadMeter()
     seconds = trial.scene.compute_flow() if trial.method.needs_flow else {}
     started = time.perf_counter()
     video = trial.scene.video
@@ -149,14 +151,22 @@ def _make(trial: _Trial, made: Made) -> tuple[Origin, NDArray[np.uint8] | None]:
     if made.path.suffix == ".json":
         detect(trial.model.method, trial.method, blind, made.path)
         seconds["segment"] = (time.perf_counter() - started) / len(video)
+        load = meter.read()
         content = made.content()
     else:
         ids = _segment(trial, blind)
         seconds["segment"] = (time.perf_counter() - started) / len(video)
+        load = meter.read()
         made.save_ids(ids)
         content = ids_hash(made.names, ids)
     assert content is not None
-    provenance = {"time": now(), **_device(trial.method), **environment(), "peak_memory": _peak_memory()}
+    provenance = {
+        "time": now(),
+        **_device(trial.method),
+        **environment(),
+        "peak_memory": _peak_memory(),
+        "load": load,
+    }
     origin = Origin(trial.seen, content, seconds, provenance)
     made.finish(origin)
     return origin, ids

@@ -78,6 +78,7 @@ def _print_pair(pair: ScorePair, folders: Sequence[Path]) -> None:
         values = (each.first, each.second, each.difference, each.interval.low, each.interval.high)
         table.add_row(metric, *(_number(value) for value in values), _number(each.win_probability))
     print_table(table)
+    print_notes(pair.notes)
     for letter, folder, score in zip("AB", folders, (pair.first, pair.second), strict=True):
         sys.stdout.write(f"{letter}: {folder}\n")
         print_notes([f"{letter}: {note}" for note in score.notes])
@@ -123,6 +124,8 @@ def print_estimate(result: CompareResult, workers: int | None) -> None:
         f"disk {size(found.disk)}" + (f" and up to {size(found.flow)} of flow" if found.flow else "")
     )
     sys.stderr.write(f"estimate: {', '.join(parts)}\n")
+    if found.basis:
+        print_notes([f"time per frame of earlier records: {found.basis}"])
     if found.unknown:
         names = ", ".join(found.unknown)
         print_notes([f"no record in {result.out} tells how long {names} takes: --limit 1 makes one"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Literal
 
 from vosbench.benchmark.evaluate import (
     LOWER_IS_BETTER,
     METRIC_VERSION,
     SequenceScore,
+    counted_rows,
     overall,
     summary_notes,
 )
@@ -75,7 +77,8 @@ class Row:
         size: ``"full"``, ``"tiny"`` or ``""``.
         records: sequence name -> record; empty when the method failed on every sequence.
         values: metric -> data-set value, a fraction; None where undefined.
-        frames_per_second: frames over seconds of flow and segmentation; None without timing.
+        frames_per_second: of the sequence in the middle, by seconds of flow and segmentation per frame: one
+            sequence during which the machine was busy does not move it. None without timing.
         comparisons: published numbers of this method; empty on miniature editions.
         origin: ``"reported"`` when others measured these values and published them by sequence.
         title: what the row is called, e.g. a reported method as in its paper; ``""`` for its name.
@@ -155,8 +158,14 @@ class Board:
         return next((found for name in self.metrics if (found := row.headline(name))), None)
 
     def competes(self, row: Row, metric: str) -> bool:
-        """Whether `row` can be the best: no sequence is missing, it is no baseline and has no remark."""
-        return self.complete(row) and row.status.kind != "baseline" and metric not in row.remarks
+        """Whether `row` can be the best: it has a value on every sequence that counts.
+
+        Baselines cannot, nor values with a remark.
+        """
+        if not self.complete(row) or row.status.kind == "baseline" or metric in row.remarks:
+            return False
+        counted = counted_rows(_scores(row.records), metric, self.protocol)
+        return all(row.records[name].values.get(metric) is not None for name in counted)
 
     def best(self, metric: str) -> float | None:
         """Return the best value of a metric among the rows that compete; None without any."""
@@ -444,14 +453,14 @@ def _rank(row: Row, metrics: Sequence[str]) -> tuple[int, bool, float, str]:
 
 
 def _frames_per_second(records: Iterable[Record]) -> float | None:
-    frames, seconds = 0, 0.0
+    seconds = []
     for record in records:
         steps = [record.seconds_per_frame[step] for step in _METHOD_STEPS if step in record.seconds_per_frame]
         if not steps:
             return None
-        frames += record.frames
-        seconds += math.fsum(steps) * record.frames
-    return frames / seconds if seconds > 0 else None
+        seconds.append(math.fsum(steps))
+    middle = median(seconds) if seconds else 0.0
+    return 1 / middle if middle > 0 else None
 
 
 def _notes(rows: Sequence[Row], protocol: Protocol) -> tuple[str, ...]:

@@ -144,6 +144,7 @@ def _environment() -> Environment:
         "show": show,
         "show_interval": show_interval,
         "show_rate": show_rate,
+        "speed_note": scatter.speed_note,
         "statuses": statuses,
         "title_of": board_title,
     }

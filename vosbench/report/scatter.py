@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vosbench.benchmark.load import describe_load
 from vosbench.report.board import Board, Row
 from vosbench.report.facts import describe
 
@@ -76,6 +77,19 @@ def scatters(board: Board) -> list[Scatter]:
         if rate is not None and value is not None and len(stamps) == 1:
             groups.setdefault(stamps.pop(), []).append((index, row, rate, value))
     return [_scatter(board, stamp, metric, items) for stamp, items in groups.items() if len(items) > 1]
+
+
+def speed_note(board: Board) -> str:
+    """Say in a line what frame rates are and how busy the machine was; ``""`` without any."""
+    methods: dict[str, list[str]] = {}
+    timed = [row for row in board.rows if row.frames_per_second is not None]
+    for row in timed:
+        told = describe_load(record.provenance.get("load") for record in row.records.values())
+        methods.setdefault(told, []).append(row.name)
+    if not methods:
+        return ""
+    texts = [text if len(methods) == 1 else f"{text} [{', '.join(names)}]" for text, names in methods.items()]
+    return f"frames/s: optical flow and segmentation, median over sequences; {'; '.join(texts)}"
 
 
 def _stamp(provenance: dict[str, object]) -> str:

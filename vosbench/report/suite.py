@@ -12,7 +12,7 @@ from vosbench.benchmark.evaluate import LOWER_IS_BETTER
 from vosbench.benchmark.protocols import load_protocol
 from vosbench.benchmark.store import environment, now
 from vosbench.benchmark.suite import Column, Ordering, Row, Suite
-from vosbench.benchmark.suite_pooled import LARGEST, RESAMPLES
+from vosbench.benchmark.suite_pooled import LARGEST
 from vosbench.benchmark.suite_run import Judgement, SuiteResult
 from vosbench.benchmark.suite_statistics import SeededDifference, SeededValue
 from vosbench.benchmark.suite_testing import CellResult
@@ -30,13 +30,13 @@ MINI_WARNING = (
     "with those of the paper, orderings of rows are."
 )
 HOW = (
-    "Cells: mean over seeds, with a 95 % interval from a bootstrap over seeds and sequences; differences "
-    "of two rows are redrawn in pairs. An ordering holds (yes) or does not (no) when its whole interval "
-    "says so. Few seeds and sequences make intervals rough, rather too narrow than too wide."
+    "Cells: mean over seeds, with a 95 % interval over seeds and sequences; differences of two rows are "
+    "paired, on the sequences where both have a value. An ordering holds (yes) or does not (no) when its "
+    "whole interval says so. With few seeds intervals are wide: two say little about a third."
 )
 POOLED = (
-    "Average precision is that of the frames of all sequences at once: its intervals are from {resamples} "
-    "redraws of the pool, of seeds alone where it has more than {largest} frames."
+    "Average precision is that of the frames of all sequences at once: its intervals come from leaving out "
+    "one sequence at a time, of seeds alone where that would take the matching of more than {largest} frames."
 )
 SUMMARY = "orderings.md"
 
@@ -237,7 +237,7 @@ def _values_table(result: SuiteResult, published: Published) -> str:
 def _how_pooled(suite: Suite) -> list[str]:
     if all(load_protocol(column.protocol).average != "pooled" for column in suite.columns.values()):
         return []
-    return [POOLED.format(resamples=RESAMPLES, largest=LARGEST)]
+    return [POOLED.format(largest=LARGEST)]
 
 
 def _column_title(column: Column) -> str:

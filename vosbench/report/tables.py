@@ -24,7 +24,7 @@ _WITH_INTERVAL = frozenset({"JF_mean", "J_mean", "F_mean", "T_mean", "f_measure"
 
 LEGEND = (
     "Values are percentages; ↑ higher is better, ↓ lower is better. **Best**, <u>second</u> of the methods "
-    "that have every sequence; baselines do not compete."
+    "that have a value on every sequence that counts; baselines do not compete."
 )
 
 MINI_WARNING = (
@@ -240,7 +240,9 @@ def protocol_notes(board: Board) -> list[str]:
         *board.notes,
     ]
     if any(show_interval(row, name) for row in board.rows for name in board.metrics):
-        told.append("[low, high]: 95 % bootstrap interval, sequences redrawn")
+        told.append(
+            "[low, high]: 95 % interval, judged by the spread between sequences (leaderboards/README.md)"
+        )
     told += remark_notes(board)
     sources = dict.fromkeys(row.status.evidence for row in board.rows if row.origin == "reported")
     told += [f"reported rows: {source}" for source in sources]

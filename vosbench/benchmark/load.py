@@ -1,0 +1,60 @@
+"""How busy a machine was while something was timed: without it a number of seconds says little."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class LoadMeter:
+    """Measures from its creation on."""
+
+    def __init__(self) -> None:
+        self._before = _load_average()
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, Any]:
+        """Return what a record keeps under ``load``.
+
+        Returns:
+            ``before``, ``after``: load average of a minute, the process itself included, None where the
+            system has none; ``cores``; ``seconds`` that went by and ``cpu_seconds`` that all threads of this
+            process computed. Waiting for other programs is in the former only.
+        """
+        return {
+            "before": self._before,
+            "after": _load_average(),
+            "cores": os.cpu_count(),
+            "seconds": round(time.perf_counter() - self._wall, 3),
+            "cpu_seconds": round(time.process_time() - self._cpu, 3),
+        }
+
+
+def describe_load(loads: Iterable[Mapping[str, Any] | None]) -> str:
+    """Return how busy the machine was over several timings, in one line.
+
+    Args:
+        loads: of `LoadMeter.read`, None for a timing without.
+    """
+    given = list(loads)
+    known = [each for each in given if each]
+    if not known:
+        return "load of the machine not recorded"
+    averages = [each[end] for each in known for end in ("before", "after") if each.get(end) is not None]
+    parts = []
+    if averages:
+        cores = "/".join(sorted({str(each["cores"]) for each in known}))
+        parts.append(f"load average {min(averages):.1f} to {max(averages):.1f} on {cores} cores")
+    seconds = sum(each["seconds"] for each in known)
+    if seconds > 0:
+        parts.append(f"{sum(each['cpu_seconds'] for each in known) / seconds:.2f} CPU seconds per second")
+    if len(known) < len(given):
+        parts.append(f"not recorded for {len(given) - len(known)} of {len(given)}")
+    return ", ".join(parts)
+
+
+def _load_average() -> float | None:
+    # Windows has no load average
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
