@@ -393,7 +393,8 @@ def davis17(tmp_path):
     folder = tmp_path / "data17/davis17"
     for name in ("bear", "cow"):
         for t in range(8):
-            write_ids(folder / f"Annotations/480p/{name}/{t:05}.png", truth(t))
+            for masks in ("Annotations", "Annotations_unsupervised"):
+                write_ids(folder / f"{masks}/480p/{name}/{t:05}.png", truth(t))
             frame = folder / f"JPEGImages/480p/{name}/{t:05}.jpg"
             frame.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (48, 32)).save(frame)

@@ -241,6 +241,63 @@ def test_an_empty_folder_says_what_was_expected(tmp_path):
         ResultFolder.open(tmp_path, ["dog"], DAVIS16)
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], r"; it is empty"),
+        (["DOG/00000.png"], r"; 'DOG' is there: is it 'dog'\?"),
+        (["dogs/00000.png"], r"; 'dogs' is there: is it 'dog'\?"),
+        (["dog_1/00000.png", "dog_2/00000.png"], r"; dog_1, dog_2 look like one folder per object"),
+        (["dog_00000.png"], r"; 'dog_00000.png' is there: move the frames of every sequence into a folder"),
+        (["dog.mp4"], r"; 'dog.mp4' is a video, whose compression mixes the ids"),
+        (["a/b/c/dog/00000.png"], r"; it holds a"),
+    ],
+)
+def test_without_any_sequence_it_says_what_is_there_instead(tmp_path, files, words):
+    for file in files:
+        (tmp_path / "masks" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask()).save(tmp_path / "masks" / file, format="PNG")
+    (tmp_path / "masks").mkdir(exist_ok=True)
+    with pytest.raises(InputError, match=r"masks: holds none of the 1 sequences.*and so on" + words):
+        ResultFolder.open(tmp_path / "masks", ["dog"], DAVIS16)
+
+
+def test_the_folder_of_one_sequence_is_not_that_of_all(tmp_path):
+    save(tmp_path / "dog", [mask()] * 3)
+    with pytest.raises(
+        InputError, match="this is one sequence: give the folder above it and --sequences dog"
+    ):
+        ResultFolder.open(tmp_path / "dog", ["dog"], DAVIS16)
+
+
+def test_a_missing_sequence_may_be_misspelt(tmp_path):
+    save(tmp_path / "bmx-tree", [mask()] * 3)
+    save(tmp_path / "dog", [mask()] * 3)
+    with pytest.raises(InputError, match=r"bmx-trees \(is it 'bmx-tree'\?\); add them"):
+        ResultFolder.open(tmp_path, ["bmx-trees", "dog"], DAVIS16)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["dog/00000.jpg"], r"masks are JPEG files; Image\.open\(file\)\.convert\('L'\).*--threshold 127"),
+        (["dog/00000.bmp"], r"masks are BMP files; Image\.open\(file\)\.save"),
+        (["dog/all.mp4"], "masks are a video file; write one PNG per frame"),
+        (["dog/1/00000.png", "dog/2/00000.png"], r"one folder per object \(1, 2\); write one map of ids"),
+        (["dog/masks/00000.png"], "one folder deeper, in 'masks'; move them up"),
+        (["dog/notes.txt"], r"files of another kind \(\.txt\)"),
+    ],
+)
+def test_a_sequence_without_masks_says_what_is_there_instead(tmp_path, files, words):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    with pytest.raises(
+        InputError, match=r"dog: no PNG mask in it, expected 00000\.png and 2 more; .*" + words
+    ):
+        read(tmp_path)
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(InputError, match="nothing: no such folder"):
         ResultFolder.open(tmp_path / "nothing", ["dog"], DAVIS16)

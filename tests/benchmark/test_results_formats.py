@@ -212,7 +212,10 @@ def test_a_threshold_of_another_unit_is_noticed(tmp_path, masks, threshold, word
         (stack(0, 1, 1)[:, None], r"shape \(3, 1, 4, 6\); a sequence is \(frames, height, width\)"),
         (stack(0, 1, 1).transpose(0, 2, 1).copy(), "the mask is 4x6, the data set 6x4.*swapped"),
         (np.asfortranarray(stack(0, 1, 1)), "ascontiguousarray"),
-        (stack(0, -1, 1, dtype=np.int16), "values from -1 to 0"),
+        (stack(0, -1, 1, dtype=np.int16), r"negative ids, values from -1 to 0; save ids \+ 1 if -1 is the"),
+        (stack(0, float("inf"), 1), "not a number or infinite; write the masks again"),
+        (stack(0, float("nan"), 1), "not a number or infinite; write the masks again"),
+        (stack(0, 400, 1, dtype=np.int16), r"values from 0 to 400 .* \(e\.g\. 200; larger"),
         (stack(0, 300, 1, dtype=np.int16), "values from 0 to 300"),
         (stack(0, 1, 1).astype(complex), "array of complex128"),
     ],
@@ -309,6 +312,25 @@ def test_colours_do_not_say_which_given_object_is_meant(tmp_path):
         opened(tmp_path, SEMI)
     with pytest.raises(InputError, match="colours where grey levels are needed"):
         opened(tmp_path, threshold=127)
+
+
+@pytest.mark.parametrize("protocol", [DAVIS16, PROPOSED, BINARY])
+def test_a_white_background_is_no_object(tmp_path, protocol):
+    for t in range(3):
+        picture = np.full((*SIZE, 3), 255, np.uint8)
+        picture[0, 0] = (200, 0, 0)
+        write_pnm(tmp_path / "dog" / f"{t:05}.ppm", picture)
+    with pytest.raises(InputError, match=r"no pixel of the video is black, .* write black for white"):
+        corners(opened(tmp_path, protocol, video(labelled=range(3))))
+
+
+def test_the_official_measure_of_fbms_has_regions_of_any_colour(tmp_path):
+    for t in range(3):
+        picture = np.full((*SIZE, 3), 255, np.uint8)
+        picture[0, 0] = (200, 0, 0)
+        write_pnm(tmp_path / "dog" / f"{t:05}.ppm", picture)
+    masks = opened(tmp_path, load_protocol("fbms-official"), video(labelled=range(3)))
+    assert masks.ids[1].ravel().tolist() == [1] + [2] * (SIZE[0] * SIZE[1] - 1)
 
 
 def test_grey_levels_of_fbms_are_labels_up_to_white(tmp_path):

@@ -360,6 +360,22 @@ def test_4000_frames_are_scored_in_bounded_memory_to_the_value_of_one_piece(tmp_
     assert int(memory) < 300 * 1024
 
 
+# --- sequences that are not in the split ----------------------------------------------------------
+
+
+def test_results_of_other_names_are_named(root, results):
+    for other in ("dgo", "kite-surf"):
+        shutil.copytree(results / "dog", results / other)
+    np.save(results / "left.npy", np.zeros((2, 3, 4), bool))
+    found = score(results, "davis16", data_root=root, metrics=("j",), workers=1)
+    assert "not scored, as no sequence of davis16 val: dgo, kite-surf, left" in found.notes
+    shutil.rmtree(results / "dog")
+    found = score(
+        results, "davis16", data_root=root, metrics=("j",), workers=1, sequences=["blackswan", "zebra"]
+    )
+    assert "not scored, as no sequence of davis16 val: dgo (is it 'dog'?), kite-surf, left" in found.notes
+
+
 # --- frames that are not evaluated ----------------------------------------------------------------
 
 

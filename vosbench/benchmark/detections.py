@@ -10,7 +10,8 @@ import numpy as np
 
 from vosbench.benchmark.evaluate import SequenceScore, check_detection_library
 from vosbench.benchmark.protocols import Protocol
-from vosbench.benchmark.result_files import Tree, few, open_tree
+from vosbench.benchmark.result_files import Tree, open_tree
+from vosbench.benchmark.result_places import absent_names, found_names
 from vosbench.data.formats.coco_results import detections_by_frame
 from vosbench.data.video import VOID, Video
 from vosbench.errors import InputError
@@ -47,7 +48,8 @@ class DetectionFolder:
         absent = [name for name in sequences if not tree.is_file(f"{name}.json")]
         if absent:
             raise InputError(
-                f"{path}: no detections for {len(absent)} of {len(sequences)} sequences: {few(absent)}; "
+                f"{path}: no detections for {len(absent)} of {len(sequences)} sequences: "
+                f"{absent_names(absent, found_names(tree, '', detections=True))}; "
                 f"protocol {protocol.id} expects {tree.where(absent[0])}.json and so on, lists of detections "
                 "in the format of COCO results"
             )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,13 @@ from vosbench.benchmark.doctor_values import (
 from vosbench.benchmark.frame_names import difference
 from vosbench.benchmark.result_arrays import ArrayFile, Size, Values, size_hint
 from vosbench.benchmark.result_files import (
-    SEQUENCE_SUFFIXES,
     SequenceFiles,
     Tree,
-    find_root,
     has_sequence,
     open_tree,
     sequence_files,
 )
+from vosbench.benchmark.result_places import find_root, found_names, instead_of_masks, other_names_note
 from vosbench.benchmark.result_shift import recent
 from vosbench.benchmark.result_values import merges
 from vosbench.benchmark.results import ResultFolder, frame_loader, frame_size
@@ -59,6 +58,7 @@ _RENAMING = {
     "affix": "rename every mask after its frame, with nothing before or behind the name",
 }
 _PICTURES = "colour images (RGB) instead of ids"
+_OTHER_NAMES = "rename them after their sequences; nothing to do if they are to be left out"
 _CHECK_COLOURS = "nothing to do if that is right; ids written as grey PNG leave no doubt"
 _TO_BINARY = "Image.open(file).convert('L').point(lambda v: 255 * (v > 0)).save(file)"
 _TO_IDS = "save the ids: Image.fromarray(ids.astype('uint8')).save(file); colours only as a palette"
@@ -173,18 +173,20 @@ def _absent_sequences(
     opened: Dataset, chosen: Sequence[str], present: Sequence[str], tree: Tree, place: str
 ) -> list[Finding]:
     absent = [name for name in chosen if name not in present]
-    if not absent:
-        return []
     counts = {video.name: len(video) for video in opened}
-    listing = tree.listing(place)
-    stems = {PurePosixPath(file).stem for file in listing.files if file.endswith(SEQUENCE_SUFFIXES)}
-    others = {*listing.folders, *stems} - set(counts)
+    found = found_names(tree, place)
+    others = set(found) - set(counts)
+    note = other_names_note(found, counts, f"{opened.label} {opened.split}")
+    noted = [] if note is None else [Finding("", len(others), note, _OTHER_NAMES, "warning")]
+    if not absent:
+        return noted
     fix = f"add them, or vosbench score ... --sequences {','.join(present)}"
     for split in _SPLITS if others else ():
         if {*others, *present} <= set(_split_names(opened, split)):
-            fix = f"the folder holds split {split}: vosbench score ... --split {split}"
+            fix, noted = f"the folder holds split {split}: vosbench score ... --split {split}", []
             break
-    return [Finding(name, counts[name], "no results for this sequence", fix, "error") for name in absent]
+    missing = [Finding(name, counts[name], "no results for this sequence", fix, "error") for name in absent]
+    return [*missing, *noted]
 
 
 class _Examination:
@@ -251,6 +253,11 @@ class _Examination:
         if other is not None:
             self._found.append(Symptom(len(files.frames), f"masks are {other.text}", _RENAMING[other.kind]))
             return False
+        if not files.frames:
+            tree, merged = self._folder.tree, merges(self._folder.protocol)
+            hint = instead_of_masks(tree, files.folder, merged=merged)
+            self._found.append(Symptom(hint.files or len(needed), hint.problem, hint.fix))
+            return False
         absent = self._folder.absent(files, self._video)
         if absent.is_harmless:
             fix = "nothing to do: no number depends on it"
@@ -262,7 +269,7 @@ class _Examination:
         if extra:
             fix = "nothing to do: they are ignored; remove them, or check the numbers of all others"
             self._found.append(Symptom(len(extra), "extra frames", fix, "warning"))
-        return bool(files.frames)
+        return True
 
     def _remark(self, text: str) -> None:
         self._remarks[text] += 1

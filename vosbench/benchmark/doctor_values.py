@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from vosbench.benchmark.protocols import Protocol
 from vosbench.benchmark.result_arrays import Values
-from vosbench.benchmark.result_values import merges
+from vosbench.benchmark.result_values import (
+    MOST_IDS,
+    NEGATIVE,
+    NEGATIVE_FIX,
+    NOT_FINITE,
+    NOT_FINITE_FIX,
+    merges,
+    middle,
+)
 from vosbench.data.formats.png_palette import HIGHEST_ID, davis_palette
 from vosbench.data.video import VOID
 from vosbench.metrics.kernels.overlap import MAX_PROPOSALS
@@ -73,7 +81,7 @@ def value_symptoms(
 
 
 class Range(NamedTuple):
-    """Lowest and highest value of a frame, and whether its type has fractions."""
+    """Lowest and highest value of a frame, NaN if one is not a number, and whether its type has fractions."""
 
     low: float
     high: float
@@ -89,17 +97,19 @@ def deep_symptoms(frames: Sequence[Range], protocol: Protocol) -> list[Symptom]:
     """Judge the frames whose values are no bytes: fractions, scores, 16 bits."""
     if not frames:
         return []
+    strange = [frame for frame in frames if not math.isfinite(frame.low + frame.high)]
+    if strange:
+        return [Symptom(len(strange), NOT_FINITE, NOT_FINITE_FIX)]
+    if not frames[0].fractions and min(frame.low for frame in frames) < 0:
+        return [Symptom(sum(frame.low < 0 for frame in frames), NEGATIVE, NEGATIVE_FIX)]
     if not merges(protocol):
         problem = "soft values (fractions, scores or 16 bits) where object ids are needed"
         fix = "save the id of every pixel, e.g. scores.argmax(axis=0).astype('uint8')"
         return [Symptom(len(frames), problem, fix)]
     low, high = min(frame.low for frame in frames), max(frame.high for frame in frames)
     problem = "soft values (fractions, scores or 16 bits), neither 0/1 nor 0/255"
-    if frames[0].fractions:
-        middle = "0.5" if low >= 0 and high <= 1 else f"{(low + high) / 2:.2g}"
-    else:
-        middle = str((2**16 - 1) // 2 if high < 2**16 else int(low + high) // 2)
-    return [Symptom(len(frames), problem, f"vosbench score ... --threshold {middle}")]
+    cut = middle(low, high, fractions=frames[0].fractions)
+    return [Symptom(len(frames), problem, f"vosbench score ... --threshold {cut}")]
 
 
 class _Odd(NamedTuple):
@@ -168,11 +178,13 @@ def _id_symptoms(
             "merged masks go with vosbench score ... --dataset davis16"
         )
         return [Symptom(int(levels[:, VOID].sum()), problem, fix)]
+    # where regions are matched over the video, any numbers will do
+    severity: Severity = "warning" if protocol.objects == "volumes" else "error"
     if odd is not None:
-        return [Symptom(_frames_beyond(levels, 1), odd.problem, odd.conversion)]
-    if len(nonzero) > 2 * HIGHEST_ID:
+        return [Symptom(_frames_beyond(levels, 1), odd.problem, odd.conversion, severity)]
+    if len(nonzero) > MOST_IDS:
         problem = "soft grey levels where object ids are needed"
-        return [Symptom(_frames_beyond(levels, HIGHEST_ID), problem, "write the id of every pixel")]
+        return [Symptom(_frames_beyond(levels, HIGHEST_ID), problem, "write the id of every pixel", severity)]
     symptoms = []
     if nonzero[-1] == VOID:
         fix = "write 0 where nothing is predicted: ids[ids == 255] = 0"

@@ -26,6 +26,9 @@ Size = tuple[int, int]
 MOST_COLOURS = 254
 """Object ids that fit beside the background and the mark of pixels without a prediction."""
 
+_WHITE = {0xFFFFFF, 0xFF}
+"""Labels of white pixels in PPM and PGM."""
+
 _PLACES = np.array([65536, 256, 1])
 
 
@@ -99,21 +102,27 @@ class ColourIds:
         tree: where the files lie.
         files: PGM or PPM files of all frames that are read.
         size: height and width they must have; any when None.
+        background: whether it matters which colour is the background.
 
     Raises:
-        InputError: a file cannot be read, or there are more colours than ids.
+        InputError: a file cannot be read, there are more colours than ids, or the background is white.
     """
 
-    def __init__(self, tree: Tree, files: Iterable[str], size: Size | None) -> None:
+    def __init__(self, tree: Tree, files: Iterable[str], size: Size | None, *, background: bool) -> None:
         colours: set[int] = set()
         for file in files:
-            colours |= set(np.unique(read_netpbm(tree, file, size)).tolist()) - {0}
-            if len(colours) > MOST_COLOURS:
+            colours |= set(np.unique(read_netpbm(tree, file, size)).tolist())
+            if len(colours - {0}) > MOST_COLOURS:
                 raise InputError(
                     f"{tree.where(file)}: more than {MOST_COLOURS} colours over the video, so this is a "
                     "picture and no map of labels; write one colour per object, black for background"
                 )
-        self._colours = np.array([0, *sorted(colours)], np.int64)
+        if background and colours & _WHITE and 0 not in colours:
+            raise InputError(
+                f"{tree.where(file)}: no pixel of the video is black, the background, and some are white; "
+                "write black for white where that is the background"
+            )
+        self._colours = np.array([0, *sorted(colours - {0})], np.int64)
 
     def ids(self, labels: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return (H, W) uint8 ids of the labels of one frame."""
@@ -168,12 +177,14 @@ class ArrayFile:
             InputError: saying what it is.
         """
         if len(self.shape) != 3:
+            only = ", e.g. masks[:, 0]" if len(self.shape) == 4 and self.shape[1] == 1 else ""
             raise InputError(
-                f"{self.where}: array of shape {self.shape}; a sequence is (frames, height, width)"
+                f"{self.where}: array of shape {self.shape}; a sequence is (frames, height, width){only}"
             )
         if self.shape[0] != frames:
             raise InputError(
-                f"{self.where}: {self.shape[0]} masks for {frames} frames; give one for every frame"
+                f"{self.where}: {self.shape[0]} masks for {frames} frames; give one for every frame, "
+                "an empty one where there is none"
             )
         if self._fortran:
             raise InputError(

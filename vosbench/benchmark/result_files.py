@@ -14,9 +14,6 @@ from typing import IO, NamedTuple
 
 from vosbench.errors import InputError
 
-NESTING = 2
-"""How many folders may lie between the folder given and the sequence folders."""
-
 FRAME_SUFFIXES = (".png", ".ppm", ".pgm", ".npy", ".npz")
 """Endings of files that hold one frame."""
 
@@ -253,29 +250,6 @@ def open_tree(path: Path) -> Tree:
     _archive.cache_clear()
     _archive(path)
     return ZipTree(path)
-
-
-def find_root(tree: Tree, sequences: Collection[str]) -> str:
-    """Return the folder of `tree` that holds sequences: its root or up to two levels below.
-
-    Raises:
-        InputError: it holds none of them, or several folders do.
-    """
-    level = [""]
-    for _ in range(NESTING + 1):
-        holding = [folder for folder in level if any(has_sequence(tree, folder, name) for name in sequences)]
-        if len(holding) > 1:
-            raise InputError(
-                f"{tree.path}: holds {len(holding)} result sets ({few(holding)}); name one of them"
-            )
-        if holding:
-            return holding[0]
-        level = [inside(folder, child) for folder in level for child in tree.listing(folder).folders]
-    example = next(iter(sequences), "<sequence>")
-    raise InputError(
-        f"{tree.path}: holds none of the {len(sequences)} sequences to score; "
-        f"expected {tree.where(example)}/<frame>.png and so on"
-    )
 
 
 def has_sequence(tree: Tree, root: str, name: str) -> bool:

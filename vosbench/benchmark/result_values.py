@@ -14,6 +14,15 @@ from vosbench.data.formats.png_palette import HIGHEST_ID
 from vosbench.data.video import VOID, IdMap
 from vosbench.errors import InputError
 
+MOST_IDS = 2 * HIGHEST_ID
+"""Masks with more different values may be soft, although every one could be an id."""
+
+NEGATIVE = "negative ids"
+NEGATIVE_FIX = "save ids + 1 if -1 is the background, ids * (ids > 0) if 0 is and -1 stands for nothing"
+
+NOT_FINITE = "values that are not a number or infinite"
+NOT_FINITE_FIX = "write the masks again, e.g. numpy.nan_to_num(masks)"
+
 _EIGHT_BITS = 256
 
 
@@ -39,6 +48,22 @@ def check_threshold(threshold: float | None, protocol: Protocol) -> None:
         )
 
 
+def middle(low: float, high: float, *, fractions: bool) -> str:
+    """Return the threshold to try on soft masks: half of what their kind of number can hold.
+
+    Args:
+        low: smallest value.
+        high: largest value.
+        fractions: whether they are floats.
+    """
+    if fractions:
+        return "0.5" if low >= 0 and high <= 1 else f"{max(low + high, 0) / 2:.3g}"
+    for bits in (8, 16):
+        if low >= 0 and 2 ** (bits - 1) <= high < 2**bits:
+            return str(2 ** (bits - 1) - 1)
+    return str(int(low + high) // 2)
+
+
 def interpret(
     values: Values, where: Path, protocol: Protocol, threshold: float | None = None
 ) -> tuple[IdMap, str | None]:
@@ -60,7 +85,9 @@ def interpret(
     if highest <= 1:
         return raw, None
     if not merges(protocol):
-        return _object_ids(raw, highest, where, protocol), None
+        many = highest > MOST_IDS and np.count_nonzero(np.bincount(raw.ravel())) > MOST_IDS
+        remark = f"more than {MOST_IDS} ids in a frame: are they grey levels?" if many else None
+        return _object_ids(raw, highest, where, protocol), remark
     if highest == VOID and bool(((raw == 0) | (raw == VOID)).all()):
         return (raw != 0).astype(np.uint8), "0/255 masks read as background/foreground"
     if highest <= HIGHEST_ID:
@@ -116,19 +143,24 @@ def _as_bytes(values: Values, where: Path, protocol: Protocol) -> IdMap:
         return values
     if values.dtype.kind == "b":
         return values.astype(np.uint8)
-    soft = (
-        "give a threshold in the unit of the file (e.g. 0.5; larger is foreground), or write binary masks"
-        if merges(protocol)
-        else f"protocol {protocol.id} needs object ids 1, 2, ..., 0 for background"
-    )
+    if values.dtype.kind == "f" and not bool(np.isfinite(values).all()):
+        raise InputError(f"{where}: {NOT_FINITE}; {NOT_FINITE_FIX}")
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if values.dtype.kind == "i" and low < 0:
+        raise InputError(f"{where}: {NEGATIVE}, values from {low:.0f} to {high:.0f}; {NEGATIVE_FIX}")
+    soft = f"protocol {protocol.id} needs object ids 1, 2, ..., 0 for background"
+    if merges(protocol):
+        example = middle(low, high, fractions=values.dtype.kind == "f")
+        soft = (
+            f"give a threshold in the unit of the file (e.g. {example}; larger is foreground), "
+            "or write binary masks"
+        )
     if values.dtype.kind == "f" and not bool((values == np.trunc(values)).all()):
-        low, high = float(values.min()), float(values.max())
-        raise InputError(f"{where}: fractions between {low:g} and {high:g} are no mask; {soft}")
-    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+        raise InputError(f"{where}: fractions between {values.min():g} and {high:g} are no mask; {soft}")
     if low < 0 or high > VOID:
         bits = "16 bits per pixel, " if values.dtype == np.uint16 else ""
         raise InputError(
-            f"{where}: {bits}values from {low} to {high} are neither a mask nor object ids; {soft}"
+            f"{where}: {bits}values from {low:.0f} to {high:.0f} are neither a mask nor object ids; {soft}"
         )
     return values.astype(np.uint8)
 

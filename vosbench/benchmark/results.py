@@ -20,11 +20,11 @@ from vosbench.benchmark.result_files import (
     SequenceFiles,
     Tree,
     few,
-    find_root,
     has_sequence,
     open_tree,
     sequence_files,
 )
+from vosbench.benchmark.result_places import absent_names, find_root, found_names, instead_of_masks
 from vosbench.benchmark.result_values import check_threshold, check_unit, interpret, merges
 from vosbench.benchmark.tracks import draw_tracks
 from vosbench.data.video import IdMap, LazySequence, Video
@@ -143,7 +143,7 @@ class ResultFolder:
         if absent:
             raise InputError(
                 f"{tree.where(root)}: no results for {len(absent)} of {len(sequences)} sequences: "
-                f"{few(absent)}; add them, or name the sequences to score"
+                f"{absent_names(absent, found_names(tree, root))}; add them, or name the sequences to score"
             )
         notes = () if not root else (f"masks found in {tree.where(root)}",)
         return cls(tree, root, protocol, missing, threshold, notes)
@@ -290,9 +290,10 @@ class ResultFolder:
     def _missing_message(self, video: Video, files: SequenceFiles, absent: Sequence[str]) -> str:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         if not files.frames:
+            hint = instead_of_masks(self.tree, files.folder, merged=merges(self.protocol))
             return (
                 f"{self.tree.where(files.folder)}: no PNG mask in it, expected {absent[0]}.png{more}; "
-                "masks must be PNG, PGM, PPM, npy, npz or tracks (dat)"
+                f"{hint.problem}; {hint.fix}"
             )
         file = f"{absent[0]}{files.suffix}"
         counted = self._names(video, self.evaluated(video))
@@ -357,7 +358,9 @@ def frame_loader(
     def label_ids(file: str) -> Values:
         # All colours before the first id: which id a colour gets must not depend on the frame asked for
         if not colours:
-            colours.append(ColourIds(tree, used, size))
+            # The official measure takes the background for a region like the others
+            background = protocol.variant != "official"
+            colours.append(ColourIds(tree, used, size, background=background))
         return colours[0].ids(read_netpbm(tree, file, size))
 
     return label_ids, True

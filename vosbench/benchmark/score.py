@@ -26,6 +26,7 @@ from vosbench.benchmark.evaluate import (
 from vosbench.benchmark.executors import choose_workers, grouped_notes, run_tasks
 from vosbench.benchmark.protocols import Protocol, load_protocol, protocols_for
 from vosbench.benchmark.result_files import few
+from vosbench.benchmark.result_places import found_names, other_names_note
 from vosbench.benchmark.result_shift import ShiftSearch, recent, shift_words
 from vosbench.benchmark.results import Missing, ResultFolder, SequenceMasks
 from vosbench.benchmark.statistics import Comparison, Interval, compare, interval, interval_notes
@@ -235,6 +236,7 @@ def score(
         intervals=intervals,
         notes=(
             *folder.notes,
+            *_other_names(folder, opened),
             *grouped_notes(notes, len(ordered)),
             *_summary_notes(opened, ordered, rules),
             *interval_notes(intervals),
@@ -285,6 +287,16 @@ def _open_results(
     if missing != "error" or threshold is not None:
         raise InputError(f"protocol {protocol.id} scores detections: leave out missing and threshold")
     return DetectionFolder.open(path, sequences, protocol)
+
+
+def _other_names(folder: ResultFolder | DetectionFolder, opened: Dataset) -> list[str]:
+    if isinstance(folder, DetectionFolder):
+        found = found_names(folder.tree, "", detections=True)
+    else:
+        found = found_names(folder.tree, folder.root)
+    known = [video.name for video in opened]
+    note = other_names_note(found, known, f"{opened.label} {opened.split}")
+    return [] if note is None else [note]
 
 
 def intervals_of(scores: Mapping[str, SequenceScore], protocol: Protocol) -> dict[str, Interval]:
