@@ -28,7 +28,9 @@ def score(
         typer.Option("--json", help="Also write the values to this file; - for stdout, and no table."),
     ] = None,
     workers: Workers = None,
-    missing: Annotated[Literal["error", "empty"], typer.Option(help="What a missing frame is.")] = "error",
+    missing: Annotated[
+        Literal["error", "empty"], typer.Option(help="What a missing frame that is evaluated is.")
+    ] = "error",
     threshold: Annotated[
         float | None, typer.Option(help="Value above which a soft mask is foreground, in the file's unit.")
     ] = None,
