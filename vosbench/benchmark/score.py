@@ -145,6 +145,7 @@ class ScorePair:
             "first": self.first.content(),
             "second": self.second.content(),
             "comparison": comparison,
+            "notes": list(self.notes),
         }
         return json.dumps(content, indent=1) + "\n"
 

@@ -89,8 +89,8 @@ def print_score_notes(shown: Score | ScorePair) -> None:
     # whoever has a score has imported this
     from vosbench.benchmark.score import ScorePair
 
+    print_notes(shown.notes)
     if not isinstance(shown, ScorePair):
-        print_notes(shown.notes)
         return
     for letter, score in zip("AB", (shown.first, shown.second), strict=True):
         print_notes([f"{letter}: {note}" for note in score.notes])
