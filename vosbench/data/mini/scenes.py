@@ -24,6 +24,9 @@ _LEAST_SHARE = 0.008
 
 _ATTEMPTS = 60
 
+_STANDING_EVERY = 3
+"""One of so many sequences has a standing thing as an object where these are labelled."""
+
 
 @dataclass(frozen=True)
 class NamedScenes:
@@ -90,6 +93,7 @@ class Clip:
 
     def __init__(self, settings: NamedScenes, split: str, index: int) -> None:
         self.settings = settings
+        self.index = index
         self.scene, self.objects = _sample(settings, split, index)
 
     @property
@@ -115,12 +119,11 @@ class Clip:
         shares = np.bincount(self._view(0).ids.ravel(), minlength=len(bodies))
         # body 0 is the room
         standing = [number for number in range(1, len(bodies)) if not bodies[number].annotated]
-        largest = sorted(
-            (number for number in standing if shares[number]), key=lambda number: -shares[number]
-        )
+        seen = sorted((number for number in standing if shares[number]), key=lambda number: -shares[number])
         late = [number for number in range(1, len(bodies)) if bodies[number].annotated and not ids[number]]
-        ids[largest[:1]] = len(self.objects) + 1
-        ids[[*largest[1:2], *late]] = VOID
+        count = 1 if self.index % _STANDING_EVERY == 0 else 0
+        ids[seen[:count]] = len(self.objects) + 1
+        ids[[*seen[count : count + 1], *late]] = VOID
         return ids
 
     def views(self) -> Iterator[View]:
@@ -134,8 +137,8 @@ class Clip:
     def salient_ids(self, view: View) -> NDArray[np.uint8]:
         """Return the (H, W) ids of everything that catches the eye, moving or not.
 
-        Beside the objects 1..K that is the largest standing thing of the first frame, K + 1. The next one
-        and what comes into view later are void, 255: one may segment them or not.
+        Beside the objects 1..K that is, in every third sequence, the largest standing thing of the first
+        frame, K + 1. The next one and what comes into view later are void, 255: one may segment them or not.
         """
         return self._salient_ids[view.ids]
 
