@@ -1,6 +1,7 @@
 import pytest
 
 from vosbench.benchmark.record import Failure, Record, record_path
+from vosbench.report.conditions import Conditions
 from vosbench.report.reported import Reported
 
 PROVENANCE = {
@@ -11,7 +12,11 @@ PROVENANCE = {
     "device": "cpu",
     "versions": {"vosbench": "0.1.0", "torch": "2.15.0"},
     "git": {"commit": "0123456789abcdef", "clean": True},
+    "training": {"data": {"name": "ft3d", "edition": "official", "sequences": []}},
 }
+
+CONDITIONS = Conditions(network="tiny", training=frozenset({"ft3d"}), flow="")
+"""Those of the records here."""
 
 
 @pytest.fixture
@@ -56,6 +61,7 @@ def make_reported():
             "note": "",
             "own": True,
             "protocol": "davis16-unsupervised",
+            "conditions": CONDITIONS,
         }
         return Reported(**{**fields, **changes})
 

@@ -22,6 +22,7 @@ from vosbench.benchmark.score import intervals_of
 from vosbench.benchmark.statistics import Interval
 from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
+from vosbench.report.conditions import Conditions, measured_conditions
 from vosbench.report.published import REPORTED, published_name
 from vosbench.report.reported import Reported, select
 from vosbench.report.status import UNKNOWN, Status, Training, status_of
@@ -410,15 +411,16 @@ def _compare_same_masks(row: Row, published: Row, board: Board, context: _Contex
         verdict = (
             Verdict("not comparable", published.remarks[metric])
             if metric in published.remarks
-            else judge(_measured(row, board, metric), number, context.deviations, context.tolerance)
+            else judge(_measured(row, board, metric, None), number, context.deviations, context.tolerance)
         )
         yield Comparison(metric, row.values[metric], number, verdict)
 
 
 def _compare(row: Row, board: Board, context: _Context) -> tuple[Comparison, ...]:
+    conditions = measured_conditions(row.records.values(), context.zoo)
     comparisons = []
     for metric in (name for name in METRIC_ORDER if name in row.values):
-        measured = _measured(row, board, metric)
+        measured = _measured(row, board, metric, conditions)
         published = select(
             context.reported, dataset=board.dataset, metric=metric, model=row.method, split=board.split
         )
@@ -431,7 +433,7 @@ def _compare(row: Row, board: Board, context: _Context) -> tuple[Comparison, ...
     return tuple(comparisons)
 
 
-def _measured(row: Row, board: Board, metric: str) -> Measured:
+def _measured(row: Row, board: Board, metric: str, conditions: Conditions | None) -> Measured:
     return Measured(
         value=row.values[metric],
         protocol=board.protocol.id,
@@ -441,6 +443,7 @@ def _measured(row: Row, board: Board, metric: str) -> Measured:
         size=row.size,
         metric=metric,
         sequences=len(row.records),
+        conditions=conditions,
     )
 
 

@@ -9,11 +9,13 @@ from typing import Literal
 
 from vosbench.benchmark.leak import leaks
 from vosbench.benchmark.record import Record
+from vosbench.models.zoo import shipped
 from vosbench.report.baseline import identity, read_baseline
 from vosbench.report.board import Board, Row, data_set_values, make_boards
 from vosbench.report.leaderboard import contents, records_of
 from vosbench.report.published import disagreements, load_published
 from vosbench.report.reported import Reported
+from vosbench.report.status import trained_weights
 from vosbench.report.tables import board_title, show
 from vosbench.report.verdicts import Deviation, Tolerance
 
@@ -67,7 +69,7 @@ def check(
     """
     limits = tolerance or Tolerance()
     records = records_of(records_root)
-    boards = make_boards(records, reported, deviations, limits)
+    boards = make_boards(records, reported, deviations, limits, zoo=trained_weights(shipped()))
     findings = _differing(boards) + [Finding("leak", message) for message in leaks(records)]
     findings += [Finding("differs", message) for message in disagreements(records, load_published())]
     if baseline is not None:

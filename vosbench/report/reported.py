@@ -4,8 +4,11 @@
 ``paper`` (key of ``papers``), ``table`` (number, or ``text_<section>``), ``method``, ``dataset``, ``split``,
 ``metric``, ``value``, ``unit`` (percent, fraction, seconds, count, count_of_<n>) and, where they apply,
 ``variant`` (``key=value; key=value`` or a phrase), ``note``, ``own_method`` (the paper's own method, not a
-quoted peer) and ``protocol`` (id, where no protocol lists the table). ``conflicts`` lists contradictions
-between papers and is for people.
+quoted peer) and ``protocol`` (id, where no protocol lists the table). ``conditions`` say how the numbers of
+a ``paper`` and ``method``, where given only those of a ``table`` or a ``variant``, were reached: ``network``
+(``full`` unless said), ``training`` (names of data sets), ``flow`` at test (``flow`` or ``test_flow`` of the
+variant goes before) and ``switches`` of our method that are not its defaults; the first that fits holds.
+``conflicts`` lists contradictions between papers and is for people.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import yaml
 
 from vosbench.benchmark.protocols import load_protocol, protocol_of_table
 from vosbench.errors import InputError
+from vosbench.report.conditions import Conditions
 
 DATASETS = {
     "DAVIS16": "davis16",
@@ -52,6 +56,9 @@ METRICS = {
 """The papers' name of a metric on one of our data sets, where ours is another."""
 
 _FACTORS = {"percent": 0.01, "fraction": 1.0, "seconds": 1.0, "count": 1.0}
+
+_STATED = frozenset({"paper", "method", "training"})
+_MAY_BE_STATED = frozenset({"table", "variant", "network", "flow", "switches"})
 
 _REQUIRED = ("paper", "table", "method", "dataset", "split", "metric", "value", "unit")
 
@@ -104,6 +111,7 @@ class Reported:
         note: doubts about the number, ``""`` when none.
         own: the number is of the paper's own method, not of a quoted peer.
         protocol: id of the protocol it follows, ``""`` when none of ours.
+        conditions: how it was reached; None where nobody has looked that up.
     """
 
     paper: str
@@ -117,6 +125,7 @@ class Reported:
     note: str
     own: bool
     protocol: str
+    conditions: Conditions | None = None
 
     @property
     def source(self) -> str:
@@ -126,8 +135,13 @@ class Reported:
     @property
     def variant_keys(self) -> dict[str, str]:
         """The ``key=value`` parts of the variant."""
-        parts = (part.split("=", 1) for part in self.variant.split(";") if "=" in part)
-        return {key.strip(): value.strip() for key, value in parts}
+        return variant_keys(self.variant)
+
+
+def variant_keys(variant: str) -> dict[str, str]:
+    """Return the ``key=value`` parts of a variant."""
+    parts = (part.split("=", 1) for part in variant.split(";") if "=" in part)
+    return {key.strip(): value.strip() for key, value in parts}
 
 
 def packaged(name: str) -> Traversable:
@@ -159,7 +173,16 @@ def load_reported(path: Path | None = None) -> list[Reported]:
     papers, entries = content.get("papers"), content.get("entries")
     if not isinstance(papers, dict) or not isinstance(entries, list):
         raise InputError(f"{source}: needs 'papers' (id to title) and 'entries' (a list)")
-    return [_reported(entry, papers, f"{source}: entry {i}") for i, entry in enumerate(entries, start=1)]
+    stated = content.get("conditions", [])
+    for number, each in enumerate(stated, start=1):
+        if not isinstance(each, dict) or not _STATED <= each.keys() <= _STATED | _MAY_BE_STATED:
+            raise InputError(
+                f"{source}: conditions {number} must have {', '.join(sorted(_STATED))}, and may have "
+                f"{', '.join(sorted(_MAY_BE_STATED))}"
+            )
+    return [
+        _reported(entry, papers, stated, f"{source}: entry {i}") for i, entry in enumerate(entries, start=1)
+    ]
 
 
 def read_yaml(source: Traversable) -> dict[str, Any]:
@@ -210,7 +233,9 @@ def select(
     return list(once.values())
 
 
-def _reported(entry: Any, papers: Mapping[str, str], where: str) -> Reported:
+def _reported(
+    entry: Any, papers: Mapping[str, str], stated: Sequence[Mapping[str, Any]], where: str
+) -> Reported:
     if not isinstance(entry, dict):
         raise InputError(f"{where}: must be a mapping")
     missing = [key for key in _REQUIRED if key not in entry]
@@ -234,7 +259,24 @@ def _reported(entry: Any, papers: Mapping[str, str], where: str) -> Reported:
         note=str(entry.get("note", "")),
         own=bool(entry.get("own_method", False)),
         protocol=_protocol(entry, table, dataset),
+        conditions=_conditions(entry, stated),
     )
+
+
+def _conditions(entry: Mapping[str, Any], stated: Sequence[Mapping[str, Any]]) -> Conditions | None:
+    keys = ("paper", "method", "table", "variant")
+    for each in stated:
+        if all(str(entry.get(key, "")) == str(each[key]) for key in keys if key in each):
+            variant = variant_keys(str(entry.get("variant", "")))
+            flow = variant.get("test_flow", variant.get("flow", each.get("flow")))
+            return Conditions(
+                network=each.get("network", "full"),
+                training=frozenset(each["training"]),
+                # learnt first with the flow behind the arrow
+                flow=None if flow is None else str(flow).partition("<-")[0],
+                switches=each.get("switches", {}),
+            )
+    return None
 
 
 def _protocol(entry: Mapping[str, Any], table: str, dataset: str) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
+from vosbench.report.conditions import Conditions, differing
 from vosbench.report.reported import Reported, packaged, read_yaml
 
 COUNTS = frozenset({"n_objects", "delta_obj"})
@@ -18,7 +19,7 @@ COUNTS = frozenset({"n_objects", "delta_obj"})
 JUMPS = ("_recall", "_decay", "T_mean")
 """Ends of metrics that a single frame moves in steps: past 0.5, into another quarter, by a new contour."""
 
-VerdictKind = Literal["reproduced", "close", "differs", "not comparable"]
+VerdictKind = Literal["reproduced", "close", "differs", "other conditions", "not comparable"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Verdict:
 
     Attributes:
         kind: the verdict.
-        reason: why it is not comparable, or why it differs when a deviation says so; else ``""``.
+        reason: why it is not comparable, which conditions differ, or why the number differs when a
+            deviation says so; else ``""``.
     """
 
     kind: VerdictKind
@@ -75,7 +77,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Deviation:
-    """An accepted difference between a measured and a published number.
+    """An accepted difference between a measured and a published number, or a remark on other conditions.
 
     Attributes:
         protocol: protocol id.
@@ -112,6 +114,7 @@ class Measured:
         size: size of the method.
         metric: metric name.
         sequences: number of sequences measured.
+        conditions: how it was reached; None for the masks of the published method itself.
     """
 
     value: float | None
@@ -122,6 +125,7 @@ class Measured:
     size: str
     metric: str
     sequences: int
+    conditions: Conditions | None = None
 
 
 def load_deviations(path: Path | None = None) -> list[Deviation]:
@@ -161,8 +165,9 @@ def judge(
 ) -> Verdict:
     """Compare a measured number of an official edition with a published one.
 
-    A verdict is about numbers that measure the same thing: same protocol, split and all sequences. What
-    was measured with (flow, width, training set) may differ; that is for a deviation to explain.
+    A verdict of reproduced, close or differs is about numbers that measure the same thing (protocol, split,
+    all sequences) of the same thing: network, training data, flow and switches are those that the paper
+    states. Else the verdict is ``"other conditions"``, whatever the number, and names them.
 
     Args:
         measured: the measured number.
@@ -176,6 +181,9 @@ def judge(
     obstacle = _obstacle(measured, published)
     if obstacle:
         return Verdict("not comparable", obstacle)
+    if measured.conditions is not None and (others := differing(measured.conditions, published.conditions)):
+        remark = _reason(measured, deviations)
+        return Verdict("other conditions", "; ".join([*others, remark] if remark else others))
     # a difference of exactly the tolerance is within it, whatever binary fractions make of it
     difference = abs(measured.value - published.value) - 1e-9
     if difference <= limits.reproduced:
