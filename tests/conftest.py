@@ -57,6 +57,13 @@ def zoo_program() -> Iterator[Callable[[str], ModuleType]]:
         yield load
 
 
+@pytest.fixture(scope="module")
+def conformance_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the same for benchmarks/conformance."""
+    with programs_of("conformance") as load:
+        yield load
+
+
 @contextmanager
 def programs_of(name: str) -> Iterator[Callable[[str], ModuleType]]:
     folder = BENCHMARKS / name

@@ -80,7 +80,8 @@ def id_videos(
 
 def _array(name: str, given: object, axes: Axes, wanted: str, kinds: str) -> NDArray[Any]:
     """Return a tensor as an array of one of the `kinds` of numpy."""
-    expected = f"{name} must be a ({', '.join(axes)}) {wanted}"
+    shape = f"({axes[0]},)" if len(axes) == 1 else f"({', '.join(axes)})"
+    expected = f"{name} must be a {shape} {wanted}"
     if not isinstance(given, Tensor):
         advice = ": torch.from_numpy makes a tensor of it" if isinstance(given, np.ndarray) else ""
         raise ValueError(f"{expected}, got {type(given).__module__}.{type(given).__qualname__}{advice}")
