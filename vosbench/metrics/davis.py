@@ -98,8 +98,8 @@ class RegionSimilarity(_SequenceMean):
             (DAVIS 2016). The others average over objects, 1..K with K the largest id of the first
             ground-truth frame: ``"ids"`` compares equal ids (semi-supervised DAVIS 2017), ``"match"``
             gives each object one of up to 20 predicted ids by the assignment of the highest total
-            (unsupervised). With both, 255 in the ground truth is background; pass `void` to leave
-            it out.
+            (unsupervised); an id that never occurs below the largest that does is an empty mask. With
+            both, 255 in the ground truth is background; pass `void` to leave it out.
 
     Source: Perazzi et al., CVPR 2016, section 5; Pont-Tuset et al., 2017.
 
