@@ -13,6 +13,7 @@ from vosbench.benchmark.evaluate import (
 from vosbench.benchmark.protocols import load_protocol
 from vosbench.data.video import LazySequence
 from vosbench.errors import InputError
+from vosbench.metrics.kernels.temporal import PairValues
 
 DAVIS16 = load_protocol("davis16-unsupervised")
 SEMI = load_protocol("davis17-semi-supervised")
@@ -75,6 +76,27 @@ def test_t_is_five_times_the_mean_pair_and_reads_the_prediction_only():
     assert score.per_frame["T"] == pytest.approx((5 * pairs).tolist())
     assert score.values["T_mean"] == pytest.approx(5 * float(pairs.mean()))
     assert score.values["T_mean"] > 0
+
+
+def test_t_of_matlab_begins_with_the_ground_truth_of_frame_0():
+    rules = load_protocol("davis16-matlab")
+    ids = np.zeros((5, 40, 40), np.uint8)
+    for t, side in enumerate((5, 10, 20, 14, 30)):
+        ids[t, 2 : 2 + side, 3 : 3 + side + t] = 1
+    target = dict(enumerate(ids[::-1]))
+    pairs = PairValues("matlab")
+    for mask in (target[0], *ids[1:4]):
+        pairs.add(mask != 0)
+    score = score_sequence(ids, target, rules, ("t",))
+    assert score.per_frame["T"] == pytest.approx([5 * value for value in pairs.values])
+    assert len(score.per_frame["T"]) == 3
+    assert score.per_frame["T"][1:] != pytest.approx(
+        score_sequence(ids, target, DAVIS16, ("t",)).per_frame["T"], rel=1e-3
+    )
+    del target[0]
+    with pytest.raises(InputError, match="no ground truth for frame 0, where T of protocol davis16-matlab"):
+        score_sequence(ids, target, rules, ("t",))
+    assert score_sequence(ids, target, rules, ("j",)).per_frame.keys() == {"J"}
 
 
 def test_t_of_empty_masks_is_undefined():

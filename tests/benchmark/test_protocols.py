@@ -90,6 +90,18 @@ def test_a_definition_is_plain_data_and_reads_back():
     assert parse_protocol(content, "x.yaml").definition() == definition_of("davis16-unsupervised")
 
 
+def test_t_of_matlab_is_a_rule_and_that_of_python_changes_no_record():
+    assert "stability" not in definition()
+    assert definition_of("davis16-matlab")["stability"] == "matlab"
+    assert "compared" not in definition_of("davis16-matlab")
+
+
+def test_the_protocol_of_matlab_differs_from_the_usual_one_in_t_alone():
+    matlab, usual = definition_of("davis16-matlab"), definition_of("davis16-semi-supervised")
+    changed = {key for key in matlab.keys() | usual.keys() if matlab.get(key) != usual.get(key)}
+    assert changed == {"id", "title", "source", "stability"}
+
+
 def test_the_version_is_a_rule_once_it_is_raised():
     """Keys of records hash the definition: those of protocols that never changed stay as they are."""
     assert "version" not in definition()
@@ -132,6 +144,8 @@ def test_protocols_whose_values_changed_are_raised():
     ("content", "message"),
     [
         *((definition(version=wrong), "version is '.*', must be a whole number") for wrong in (0, 1.5, True)),
+        (definition(stability="c"), "x.yaml: stability is 'c', must be one of python, matlab"),
+        (definition(compared="no"), "x.yaml: compared is 'no', must be one of True, False"),
         (definition(frames="some"), "x.yaml: frames is 'some', must be one of inner, all"),
         (definition(metrics=["j", "k"]), "x.yaml: metrics is 'k'"),
         (definition(framse="all"), "unknown key in x.yaml 'framse': did you mean frames"),

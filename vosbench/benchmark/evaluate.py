@@ -48,7 +48,8 @@ class SequenceScore:
         values: metric name -> value as a fraction, NaN where undefined (None in records); a mean
             over objects when the protocol has several.
         per_frame: ``"J"``, ``"F"``: value of every evaluated frame (mean over objects); ``"T"``:
-            value of every pair of evaluated frames, scaled so that its mean is T_mean.
+            value of every pair of evaluated frames (and of frame 0 and the first of them, where the
+            protocol has the T of MATLAB), scaled so that its mean is T_mean.
         objects: number of ground-truth objects, the weight of this sequence in a mean over objects.
         evidence: records of a `DetectionPool`, for protocols that pool the frames of all sequences.
     """
@@ -86,7 +87,7 @@ def score_sequence(
     pairs = _pairs(pred_ids, target_ids, protocol)
     if protocol.objects == "volumes":
         return _score_volumes(pairs, protocol, chosen, partial)
-    return _score_frames(pairs, _object_count(target_ids, protocol), protocol, chosen)
+    return _score_frames(pairs, target_ids, protocol, chosen)
 
 
 def check_detection_library() -> None:
@@ -223,12 +224,16 @@ def _pairs(
 
 
 def _score_frames(
-    pairs: Iterable[tuple[IdMap, IdMap]], objects: int, protocol: Protocol, chosen: Sequence[str]
+    pairs: Iterable[tuple[IdMap, IdMap]],
+    target_ids: Mapping[int, IdMap],
+    protocol: Protocol,
+    chosen: Sequence[str],
 ) -> SequenceScore:
+    objects = _object_count(target_ids, protocol)
     measures = [letter for letter, needs in (("J", {"j", "iou"}), ("F", {"f"})) if needs & set(chosen)]
     assert protocol.objects in ("union", "ids", "match")
     series = OverlapSeries(measures, protocol.objects, objects)
-    stability = PairValues() if "t" in chosen else None
+    stability = _pair_values(target_ids, protocol) if "t" in chosen else None
     for pred, target in pairs:
         _check_highest_id(pred, series.highest_id, protocol)
         truth, void = _without_void(target, protocol.void)
@@ -245,6 +250,16 @@ def _score_frames(
         per_frame["T"] = [T_SCALE * value for value in stability.values]
         values["T_mean"] = nan_mean(np.array(per_frame["T"]))
     return SequenceScore(values, per_frame, objects)
+
+
+def _pair_values(target_ids: Mapping[int, IdMap], protocol: Protocol) -> PairValues:
+    """Return T of a sequence before its first evaluated frame."""
+    stability = PairValues(protocol.stability)
+    if protocol.stability == "matlab":
+        if 0 not in target_ids:
+            raise InputError(f"no ground truth for frame 0, where T of protocol {protocol.id} begins")
+        stability.add(target_ids[0] != 0)
+    return stability
 
 
 def _means(per_object: Sequence[Mapping[str, NDArray[np.float64]]]) -> dict[str, float]:

@@ -15,12 +15,14 @@ import yaml
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.metrics.kernels.fbms import FRule, Variant
+from vosbench.metrics.kernels.temporal import Toolkit
 from vosbench.models.base import Task
 
 PROTOCOLS = (
     "davis16-unsupervised",
     "davis16-semi-supervised",
     "davis16-instances-semi-supervised",
+    "davis16-matlab",
     "davis16-map50",
     "davis17-semi-supervised",
     "davis17-unsupervised",
@@ -66,6 +68,8 @@ class Protocol:
         variant: which FBMS measure; None without one.
         f_rule: how F of a data set follows from its sequences, where it is not the rule of the variant;
             see `vosbench.metrics.kernels.fbms.F_RULES`.
+        stability: the toolkit whose T it has, see `vosbench.metrics.kernels.temporal.PairValues`; with
+            ``"matlab"`` the first pair is the ground truth of frame 0 and the first evaluated mask.
         stability_sequences: sequences that count for the data-set value of T; all when none of a
             data set is listed.
         average: what the data-set mean runs over; ``"pooled"``: no mean, all frames together.
@@ -73,6 +77,7 @@ class Protocol:
             first labelled frame.
         given: ``dataset`` and ``split`` of the masks that are given, where those are not the ground truth
             but label the same videos by object; empty otherwise.
+        compared: whether a comparison of methods has it; masks are scored under any protocol.
         tables: paper (key of ``leaderboards/reported.yaml``) -> its tables that follow these rules.
         source: where the rules come from.
         version: raised whenever a value of this protocol changes its meaning, so that records of before
@@ -92,9 +97,11 @@ class Protocol:
     options: Mapping[str, str] = field(default_factory=dict)
     variant: Variant | None = None
     f_rule: FRule | None = None
+    stability: Toolkit = "python"
     stability_sequences: tuple[str, ...] = ()
     task: Task = "unsupervised"
     given: Mapping[str, str] = field(default_factory=dict)
+    compared: bool = True
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: int = 1
 
@@ -140,11 +147,12 @@ class Protocol:
 
     def definition(self) -> dict[str, Any]:
         """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
-        others = ("datasets", "split", "task", "tables")
+        others = ("datasets", "split", "task", "compared", "tables")
         rules = {key: item for key, item in vars(self).items() if key not in others}
-        if self.version == 1:
-            # records of protocols that never changed keep their keys
-            del rules["version"]
+        # records of protocols that never changed keep their keys
+        for key, usual in (("version", 1), ("stability", "python")):
+            if rules[key] == usual:
+                del rules[key]
         return {
             key: list(item) if isinstance(item, tuple) else item
             for key, item in rules.items()
@@ -173,7 +181,7 @@ def protocols_for(dataset: str) -> list[str]:
 def protocols_made_for(dataset: str) -> list[Protocol]:
     """Return the protocols that methods are compared under on a data set, whatever else could score it."""
     protocols = [load_protocol(name) for name in protocols_for(dataset)]
-    return [each for each in protocols if each.datasets[0] == dataset]
+    return [each for each in protocols if each.compared and each.datasets[0] == dataset]
 
 
 def protocol_of_table(paper: str, table: str, dataset: str) -> str:
@@ -214,6 +222,8 @@ def parse_protocol(content: Any, source: str) -> Protocol:
         _check_choices(source, key, [content[key]], get_args(literal))
     _check_choices(source, "task", [content.get("task", "unsupervised")], get_args(Task))
     _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
+    _check_choices(source, "stability", [content.get("stability", "python")], get_args(Toolkit))
+    _check_choices(source, "compared", [content.get("compared", True)], (True, False))
     _check_choices(source, "f_rule", [content.get("f_rule")], (*get_args(FRule), None))
     _check_choices(source, "metrics", content["metrics"], METRICS)
     given = content.get("given", {})

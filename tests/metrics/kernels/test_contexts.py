@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.metrics.kernels.released import whole_matching_cost
 from vosbench.metrics.kernels.alignment import ROUGH_ERROR
-from vosbench.metrics.kernels.contexts import matching_cost, rough_costs, shape_contexts
+from vosbench.metrics.kernels.contexts import _matlab_sectors, matching_cost, rough_costs, shape_contexts
 from vosbench.metrics.kernels.path_totals import units_of_one
 
 
@@ -22,6 +22,42 @@ def test_shape_context_of_four_points_by_hand():
     # relative distances 0 | 1.17 (right, below) | 1.66 (diagonal); edges 0.125 0.25 0.5 1 2
     expected[4, 0], expected[0, 0], expected[0, 3], expected[0, 1] = 1, 1, 1, 1
     assert first == pytest.approx(expected)
+
+
+def test_in_matlab_angles_run_from_down_to_the_right():
+    points = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=float)
+    second = shape_contexts(points, matlab=True)[1].reshape(5, 12) * 4
+    expected = np.zeros((5, 12))
+    # itself | left at 270 and below at 0 degrees | below to the left at 315
+    expected[4, 0], expected[0, 9], expected[0, 0], expected[0, 10] = 1, 1, 1, 1
+    assert second == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "sector"),
+    [
+        # found in contours of DAVIS 2016 (car-shadow); its published values need each of these
+        (-2.842170943040401e-14, -58.500000000000114, 8),  # two roundings; 9 with the nearest float64
+        (-1.4210854715202004e-14, -29.249999999999943, 8),
+        (2.842170943040401e-14, 58.500000000000114, 3),  # one rounding
+        (2.842170943040401e-14, 44.21428571428595, 2),
+        (92.99999999999997, -1.1368683772161603e-13, 0),  # a whole turn but for rounding: none
+        (-92.99999999999997, 1.1368683772161603e-13, 6),
+        # by hand: exact, and farther from the axis than rounding
+        (1.0, 0.0, 0),
+        (0.0, 1.0, 3),
+        (-1.0, 0.0, 6),
+        (0.0, -1.0, 9),
+        (1.0, -1e-12, 11),
+        (1e-12, -1.0, 9),
+        (-1e-12, -1.0, 8),
+        (-1.0, 1e-12, 5),
+        (1e-14, 1e-14, 1),
+        (-1e-14, -1e-14, 7),
+    ],
+)
+def test_sectors_along_an_axis_follow_the_arithmetic_of_matlab(x, y, sector):
+    assert _matlab_sectors(np.array([x]), np.array([y])).tolist() == [sector]
 
 
 def slow_shape_contexts(points):
@@ -43,6 +79,32 @@ def test_shape_contexts_equal_those_of_one_pair_after_the_other(points):
     # places that repeat, like the end of a closed curve, are in it
     assume(np.ptp(points, axis=0).any())
     assert shape_contexts(points) == pytest.approx(slow_shape_contexts(points), abs=1e-12)
+    turned = slow_shape_contexts(points[:, ::-1])
+    assert shape_contexts(points, matlab=True) == pytest.approx(turned, abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    hnp.arrays(np.float64, st.tuples(st.integers(4, 12), st.just(2)), elements=st.integers(1, 9)),
+    st.randoms(),
+)
+def test_points_along_an_axis_but_for_rounding_count_where_matlab_has_them(points, random):
+    assume(np.ptp(points, axis=0).any())
+    rounding = np.array([random.randint(-3, 3) for _ in range(points.size)]) * 2.0**-48
+    rounded = points + rounding.reshape(points.shape)
+    row, column = (rounded[:, ::-1] - rounded[:, None, ::-1]).transpose(2, 0, 1)
+    sectors = _matlab_sectors(row.ravel(), column.ravel()).reshape(row.shape)
+    distances = np.array([[math.dist(a, b) for b in points] for a in points])
+    relative = distances[:, :, None] / distances.mean()
+    edges = np.geomspace(1 / 8, 2, 5)
+    assume(np.abs(relative - edges).min() > 1e-9)
+    ring = (relative < edges).sum(2)
+    counts = np.zeros((len(points), 6, 12))
+    for i, j in np.ndindex(distances.shape):
+        counts[i, ring[i, j], sectors[i, j]] += 1
+    counts = counts[:, 1:].reshape(len(points), 60)
+    expected = counts / counts.sum(1, keepdims=True)
+    assert shape_contexts(rounded, matlab=True) == pytest.approx(expected, abs=1e-12)
 
 
 def test_shape_contexts_of_many_points_equal_those_of_one_pair_after_the_other():

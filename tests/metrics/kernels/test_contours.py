@@ -4,7 +4,9 @@ from itertools import pairwise
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vosbench.metrics.kernels.contours import most_vertices, simplify, trace
 
@@ -15,8 +17,8 @@ def mask_of(*rows):
     return np.array([[pixel == "#" for pixel in row] for row in rows])
 
 
-def curves_of(mask):
-    return [contour.curve for contour in trace(mask)]
+def curves_of(mask, **options):
+    return [contour.curve for contour in trace(mask, **options)]
 
 
 def signed_area(curve):
@@ -61,12 +63,37 @@ def test_a_walk_that_is_back_at_a_junction_has_closed_a_curve():
     assert sorted(signed_area(curve) for curve in curves) == [-1, 8]
 
 
+@pytest.mark.parametrize(
+    ("count", "starts"),
+    [
+        (1, [0]),
+        (2, [2, 0]),
+        (3, [4, 0, 2]),
+        (4, [6, 4, 2, 0]),
+        (5, [8, 0, 2, 4, 6]),
+    ],
+)
+def test_the_matlab_build_turns_the_order_of_3_5_7_11_and_so_on_curves(count, starts):
+    mask = np.arange(2 * count)[None] % 2 == 0
+    assert [curve[0, 0] for curve in curves_of(mask, matlab=True)] == starts
+    assert [curve[0, 0] for curve in curves_of(mask)] == [2 * i for i in reversed(range(count))]
+
+
+def test_in_the_matlab_build_a_curve_through_touches_may_start_at_another():
+    # Junctions (2, 1), (1, 2), (2, 2). Both curves of the last leave one that goes through the two others.
+    mask = mask_of("##.", "#.#", ".#.")
+    usual, matlab = curves_of(mask), curves_of(mask, matlab=True)
+    assert [curve[0].tolist() for curve in usual] == [[2, 2], [2, 2], [1, 2]]
+    assert [curve[0].tolist() for curve in matlab] == [[2, 2], [2, 2], [2, 1]]
+    assert sorted(usual[2][1:].tolist()) == sorted(matlab[2][1:].tolist())
+
+
 @settings(max_examples=200, deadline=None)
-@given(masks)
-def test_curves_walk_every_crack_once_with_the_foreground_on_the_right(mask):
+@given(masks, st.booleans())
+def test_curves_walk_every_crack_once_with_the_foreground_on_the_right(mask, matlab):
     padded = np.pad(mask, 1)
     cracks = (padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum()
-    curves = curves_of(mask)
+    curves = curves_of(mask, matlab=matlab)
     walked = [(*start, *end) for curve in curves for start, end in pairwise(curve)]
     assert len(walked) == len(set(walked)) == cracks
     assert sum(signed_area(curve) for curve in curves) == mask.sum()

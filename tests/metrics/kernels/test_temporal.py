@@ -38,6 +38,24 @@ def test_the_polygon_with_most_vertices_wins_even_when_it_is_a_hole():
     assert signed_area(dominant_polygon(mask)) == pytest.approx(-700, rel=0.05)
 
 
+def test_of_equals_the_last_polygon_wins_or_the_first_in_matlab():
+    mask = np.zeros((20, 80), bool)
+    for left in (5, 30):
+        mask[5:15, left : left + 10] = True
+    # walks start from the last corner in raster order, with three curves in MATLAB next from the first
+    assert dominant_polygon(mask)[0].tolist() == [5, 5]
+    assert dominant_polygon(mask, "matlab")[0].tolist() == [30, 5]
+    mask[5:15, 55:65] = True
+    assert dominant_polygon(mask)[0].tolist() == [5, 5]
+    assert dominant_polygon(mask, "matlab")[0].tolist() == [55, 5]
+
+
+def test_matlab_cuts_edges_in_double_precision():
+    edge = np.array([[0, 0], [7, 0], [0, 0]], dtype=float)
+    assert upsample(edge, np.float64)[:4, 0].tolist() == [0, 7 / 3, 7 / 3 + 7 / 3, 7]
+    assert upsample(edge)[1, 0] == float(np.float32(7 / 3)) != 7 / 3
+
+
 def test_upsampling_cuts_edges_into_parts_of_at_most_three_pixels():
     triangle = np.array([[0, 0], [7, 0], [7, 3], [0, 0]], dtype=float)
     points = upsample(triangle)
@@ -68,14 +86,18 @@ def whole_pair_value(first, second):
     return np.mean([min(cost[r, c] for r, c in kept.items() if c == column) for column in set(kept.values())])
 
 
+@pytest.mark.parametrize("toolkit", ["python", "matlab"])
 @pytest.mark.parametrize("seed", range(8))
-def test_pairs_have_the_value_of_a_search_through_all_costs(seed):
+def test_pairs_have_the_value_of_a_search_through_all_costs(seed, toolkit):
     rng = np.random.default_rng(seed)
     masks = ndimage.gaussian_filter(rng.random((3, 60, 60)), (0.4, 4, 4)) > 0.5
-    pairs = PairValues()
+    pairs = PairValues(toolkit)
     for mask in masks:
         pairs.add(mask)
-    contexts = [shape_contexts(upsample(dominant_polygon(mask))) for mask in masks]
+    matlab = toolkit == "matlab"
+    polygons = [dominant_polygon(mask, toolkit) for mask in masks]
+    dtype = np.float64 if matlab else np.float32
+    contexts = [shape_contexts(upsample(polygon, dtype), matlab=matlab) for polygon in polygons]
     expected = [whole_pair_value(*pair) for pair in pairwise(contexts)]
     assert pairs.values == pytest.approx(expected, rel=1e-12)
 

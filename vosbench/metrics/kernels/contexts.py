@@ -30,18 +30,33 @@ _PAIRS = 1 << 18  # pairs of points that are counted at a time
 _ROWS = 16  # of rough costs that are computed at a time
 _CELLS = 224  # whose exact costs are computed at a time, in the cache
 
+# Coordinates this close are the same but for rounding: others differ by 1e-7 at least, as fractions do.
+_SAME = 1e-8
+_NEAR_AXIS = 1e-6  # a slope below this only comes from rounding
+_HALF_TURN_REST = 1.2246467991473532e-16  # what pi is above the float64 nearest to it
+_QUARTER_TURN_REST = 6.123233995736766e-17
 
-def shape_contexts(points: Points) -> Histograms:
+
+def shape_contexts(points: Points, *, matlab: bool = False) -> Histograms:
     """Describe each point by where all points of the curve lie, seen from it.
+
+    In the MATLAB toolkit the first coordinate is the row. So angles run from down to the right, and the
+    points exactly below, beside or above another fall on the other side of a bin edge than in the Python
+    toolkit. Points that are there but for rounding fall where the arithmetic of MATLAB puts them.
 
     Args:
         points: (n, 2) points of one curve; the repeated end point counts.
+        matlab: measure angles as the MATLAB toolkit does, as the Python toolkit otherwise.
 
     Returns:
         (n, 60) float64 rows of sum 1: 5 logarithmic radii x 12 absolute angles. Distances are
         relative to the mean over all n x n; points beyond twice the mean are not counted.
     """
     n = len(points)
+    rounded: list[NDArray[np.int64]] = []
+    exact = points[:, ::-1] if matlab else points
+    if matlab:
+        points, rounded = _without_rounding(exact)
     pairs = _Pairs(points)
     edges = _squared_edges(pairs.mean_distance())
     number = np.arange(n) * (_RINGS * _SECTORS)
@@ -67,9 +82,83 @@ def shape_contexts(points: Points) -> Histograms:
     twins = np.bincount(pairs.repeated, minlength=n)
     counts[:, -1, _HALF] -= twins
     counts[:, -1, 0] += twins + 1
+    if rounded:
+        _recount(counts, np.concatenate(rounded), points, exact, edges)
     counted = counts[:, 1:, :-1].reshape(n, -1)
     histograms: Histograms = counted / (counted.sum(1, keepdims=True) + _EPS)
     return histograms
+
+
+def _without_rounding(points: Points) -> tuple[Points, list[NDArray[np.int64]]]:
+    """Make coordinates equal that differ by rounding alone.
+
+    Returns:
+        (n, 2) points, and (m, 2) ordered pairs of points that had coordinates which became equal.
+    """
+    same = np.empty_like(points)
+    pairs = []
+    for axis, values in enumerate(points.T):
+        order = np.argsort(values, kind="stable")
+        ascending = values[order]
+        starts = np.flatnonzero(np.diff(ascending, prepend=-math.inf) > _SAME)
+        lengths = np.diff(starts, append=len(values))
+        same[order, axis] = np.repeat(ascending[starts], lengths)
+        mixed = ascending[starts] != ascending[starts + lengths - 1]
+        for start, length in zip(starts[mixed].tolist(), lengths[mixed].tolist(), strict=True):
+            members = order[start : start + length]
+            first, second = np.nonzero(values[members][:, None] != values[members])
+            pairs.append(np.stack([members[first], members[second]], axis=1))
+    return same, pairs
+
+
+def _recount(
+    counts: NDArray[np.int64],
+    pairs: NDArray[np.int64],
+    points: Points,
+    exact: Points,
+    edges: list[float],
+) -> None:
+    """Move pairs of points to the sectors where the rounding of their coordinates puts them.
+
+    Args:
+        counts: (n, rings, sectors), to be changed.
+        pairs: (m, 2) ordered pairs of points; those that are there twice are moved once.
+        points: (n, 2) without rounding, of which the counts are.
+        exact: (n, 2) as they are.
+        edges: squared radii.
+    """
+    first, second = np.unique(pairs, axis=0).T
+    x, y = (points[second] - points[first]).T
+    ring = (x * x + y * y < np.array(edges)[:, None]).sum(0)
+    quarter = ANGLE_BINS // 4
+    before = np.where(x > 0, 0, np.where(y > 0, quarter, np.where(x < 0, _HALF, 3 * quarter)))
+    before[(x == 0) & (y == 0)] = 0
+    np.subtract.at(counts, (first, ring, before), 1)
+    np.add.at(counts, (first, ring, _matlab_sectors(*(exact[second] - exact[first]).T)), 1)
+
+
+def _matlab_sectors(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Sectors of directions along an axis but for rounding, in the very operations of MATLAB.
+
+    The arc tangent is that of FDLIBM, where only the sum of a slope and a constant is rounded, and twice
+    for directions to the left. A remainder by a whole turn is zero where the quotient is one but for
+    rounding.
+    """
+    angle = np.arctan2(y, x)
+    along, across = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
+    slope = across / np.where(along > 0, along, 1)
+    steep = np.abs(y) > np.abs(x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = 1 / (along / across)
+    acute = np.where(steep, math.pi / 2 - (inverse - _QUARTER_TURN_REST), slope)
+    obtuse = math.pi - (acute - _HALF_TURN_REST)
+    near = slope < _NEAR_AXIS
+    angle[near] = np.copysign(np.where(x < 0, obtuse, acute), y)[near]
+    turned = angle + 2 * math.pi
+    whole = turned / (2 * math.pi)
+    rest = np.where(np.abs(whole - 1) <= np.finfo(float).eps * whole, 0.0, np.fmod(turned, 2 * math.pi))
+    sectors: NDArray[np.int64] = (rest / (2 * math.pi / ANGLE_BINS)).astype(np.int64)
+    return sectors
 
 
 class _Pairs:

@@ -34,6 +34,23 @@ _AHEAD_LEFT = (_UPPER_RIGHT, _LOWER_RIGHT, _LOWER_LEFT, _UPPER_LEFT)
 _NUMBERING = (_UP, _LEFT, _DOWN, _RIGHT)
 _STOP = 4
 
+# Numbers of buckets that a hash table of the C++ library of GCC may have, up to the junctions of 8K frames.
+# fmt: off
+_BUCKETS = frozenset((
+    2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 103,
+    109, 113, 127, 137, 139, 149, 157, 167, 179, 193, 199, 211, 227, 241, 257, 277, 293, 313, 337, 359, 383,
+    409, 439, 467, 503, 541, 577, 619, 661, 709, 761, 823, 887, 953, 1031, 1109, 1193, 1289, 1381, 1493,
+    1613, 1741, 1879, 2029, 2179, 2357, 2549, 2753, 2971, 3209, 3469, 3739, 4027, 4349, 4703, 5087, 5503,
+    5953, 6427, 6949, 7517, 8123, 8783, 9497, 10273, 11113, 12011, 12983, 14033, 15173, 16411, 17749, 19183,
+    20753, 22447, 24281, 26267, 28411, 30727, 33223, 35933, 38873, 42043, 45481, 49201, 53201, 57557, 62233,
+    67307, 72817, 78779, 85229, 92203, 99733, 107897, 116731, 126271, 136607, 147793, 159871, 172933,
+    187091, 202409, 218971, 236897, 256279, 277261, 299951, 324503, 351061, 379787, 410857, 444487, 480881,
+    520241, 562841, 608903, 658753, 712697, 771049, 834181, 902483, 976369, 1056323, 1142821, 1236397,
+    1337629, 1447153, 1565659, 1693859, 1832561, 1982627, 2144977, 2320627, 2510653, 2716249, 2938679,
+    3179303, 3439651, 3721303,
+))
+# fmt: on
+
 
 def _turn(code: int, direction: int) -> int:
     """Direction of the one crack that continues a curve at a corner; `_STOP` at a touch."""
@@ -64,7 +81,7 @@ Piece = list[int]
 """Flat numbers of the corners from one junction to the next, both included."""
 
 
-def trace(mask: NDArray[np.bool_]) -> list[Contour]:
+def trace(mask: NDArray[np.bool_], *, matlab: bool = False) -> list[Contour]:
     """Follow the cracks between the foreground and background pixels of a mask.
 
     Outside the image is background, so the image border yields contour. The corners where two
@@ -81,8 +98,14 @@ def trace(mask: NDArray[np.bool_]) -> list[Contour]:
 
     So no curve visits a corner twice or crosses another.
 
+    The order of the junctions in rule 2 is that of a hash table. The MATLAB build of the tool has an older
+    C++ library, whose table grows one entry too early: with as many junctions as buckets, the last one
+    makes it grow, and that turns the order of the others around. Walks then start from the last junction,
+    next from the first, and so on to the last but one.
+
     Args:
         mask: (H, W) bool.
+        matlab: take the order of the MATLAB toolkit's build; of the Python toolkit's otherwise.
 
     Returns:
         Outer contours clockwise on screen, holes the other way, in the order of the walks.
@@ -103,7 +126,9 @@ def trace(mask: NDArray[np.bool_]) -> list[Contour]:
     offset = np.array([left - 1, top - 1])
     junctions, pieces = _pieces(codes, width)
     contours = []
-    for loop in _join(junctions, pieces):
+    turned = matlab and len(junctions) in _BUCKETS
+    starts = [junctions[-1], *junctions[:-1]] if turned else junctions[::-1]
+    for loop in _join(starts, pieces):
         y, x = np.divmod(np.array(loop), width)
         curve = np.stack([x, y], axis=1) + offset + 0.0
         backwards = not codes[loop[0]] & _AHEAD_RIGHT[_steps(width).index(loop[1] - loop[0])]
@@ -150,13 +175,13 @@ def _pieces(codes: NDArray[np.uint8], width: int) -> tuple[list[int], list[Piece
     return junctions, pieces
 
 
-def _join(junctions: list[int], pieces: list[Piece]) -> Iterator[Piece]:
-    """Join pieces to closed curves: rule 2 of `trace`."""
-    unused: dict[int, list[int]] = {junction: [] for junction in junctions}
+def _join(starts: list[int], pieces: list[Piece]) -> Iterator[Piece]:
+    """Join pieces to closed curves: rule 2 of `trace`, given the junctions in their order."""
+    unused: dict[int, list[int]] = {junction: [] for junction in starts}
     for number, piece in enumerate(pieces):
         for junction in {piece[0], piece[-1]}:
             unused[junction].append(number)
-    for start in reversed(junctions):
+    for start in starts:
         while unused[start]:
             yield from _loops(start, unused, pieces)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from vosbench.metrics.kernels.alignment import Costs, Path, batch_size, cheapest
 from vosbench.metrics.kernels.contexts import Histograms, matching_cost, rough_costs, shape_contexts
 from vosbench.metrics.kernels.contours import Contour, Curve, most_vertices, simplify, trace
 from vosbench.metrics.kernels.path_totals import Cell, Workspace
+
+Toolkit = Literal["python", "matlab"]
+"""Whose conventions T follows; see `PairValues`."""
 
 POINT_SPACING = 3.0  # pixels between contour points, at most
 _SAME = 1e-14  # the same mean, added up in another order
@@ -38,10 +41,26 @@ class PairValues:
     same is taken (`alignment.cheapest_path`). On 40 sequences with released values this leaves no
     difference beyond rounding.
 
+    DAVIS 2016 has two toolkits, whose values differ. The published tables are of the MATLAB one. It
+
+    * takes the first of several curves with most vertices, not the last;
+    * walks contours that touch in another order (`contours.trace`);
+    * cuts edges in float64, not in float32 (`upsample`);
+    * measures angles from down to the right, not from right to down: points exactly beside or above another
+      are on the other side of a bin edge (`contexts.shape_contexts`). That makes most of the difference.
+
+    With that, all 2672 published pair values of OSVOS and of the ground truth of DAVIS 2016 val come out to
+    5e-16. The MATLAB toolkit also compares the first frame that it evaluates with the ground truth of the
+    frame before: the caller adds that mask first.
+
     Pairs are compared several at a time, as many as fit in bounded memory.
+
+    Args:
+        toolkit: whose conventions to follow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, toolkit: Toolkit = "python") -> None:
+        self._toolkit: Toolkit = toolkit
         self._values: list[float] = []
         self._mask: NDArray[np.bool_] | None = None
         self._traced: list[list[Contour] | None] = []
@@ -59,7 +78,7 @@ class PairValues:
             self._traced.append(None)
         else:
             self._mask = mask.copy()
-            self._traced.append(trace(mask))
+            self._traced.append(trace(mask, matlab=self._toolkit == "matlab"))
         contours = sum(len(item) for item in self._traced if item is not None)
         if len(self._traced) >= _MASKS or contours >= _CONTOURS:
             self._describe()
@@ -73,12 +92,13 @@ class PairValues:
 
     def _describe(self) -> None:
         """Turn the traced masks into curves, and these into pairs."""
-        polygons = iter(_dominant_polygons([item for item in self._traced if item is not None]))
+        traced = [item for item in self._traced if item is not None]
+        polygons = iter(_dominant_polygons(traced, self._toolkit))
         for contours in self._traced:
             before = self._contexts
             if contours is not None:
                 polygon = next(polygons)
-                self._contexts = None if polygon is None else shape_contexts(upsample(polygon))
+                self._contexts = None if polygon is None else _contexts(polygon, self._toolkit)
             place, self._described = self._described, self._described + 1
             if place < 0 or before is None or self._contexts is None:
                 continue
@@ -121,19 +141,27 @@ class _Pair(NamedTuple):
     second: Histograms
 
 
-def dominant_polygon(mask: NDArray[np.bool_]) -> Curve | None:
-    """Return the simplified contour with most vertices, the last of equals; a hole may win.
+def dominant_polygon(mask: NDArray[np.bool_], toolkit: Toolkit = "python") -> Curve | None:
+    """Return the simplified contour with most vertices; a hole may win.
 
     Args:
         mask: (H, W) bool.
+        toolkit: which of equals wins, the last (Python) or the first (MATLAB), and in which order they are.
 
     Returns:
         Closed polygon of at least four stored points, or None.
     """
-    return _dominant_polygons([trace(mask)])[0]
+    return _dominant_polygons([trace(mask, matlab=toolkit == "matlab")], toolkit)[0]
 
 
-def _dominant_polygons(traced: list[list[Contour]]) -> list[Curve | None]:
+def _contexts(polygon: Curve, toolkit: Toolkit) -> Histograms:
+    """Shape contexts of the points of a polygon."""
+    if toolkit == "matlab":
+        return shape_contexts(upsample(polygon, np.float64), matlab=True)
+    return shape_contexts(upsample(polygon))
+
+
+def _dominant_polygons(traced: list[list[Contour]], toolkit: Toolkit) -> list[Curve | None]:
     """Simplified contour with most vertices of each mask; a mask without gives None."""
     orders = [
         sorted(range(len(contours)), key=lambda i: len(contours[i].curve), reverse=True)
@@ -143,41 +171,43 @@ def _dominant_polygons(traced: list[list[Contour]]) -> list[Curve | None]:
     filled = [i for i, order in enumerate(orders) if order]
     longest = dict(zip(filled, simplify([traced[i][orders[i][0]] for i in filled]), strict=True))
     return [
-        _with_most_vertices(contours, order, longest[i]) if order else None
+        _with_most_vertices(contours, order, longest[i], toolkit) if order else None
         for i, (contours, order) in enumerate(zip(traced, orders, strict=True))
     ]
 
 
-def _with_most_vertices(contours: list[Contour], order: list[int], longest: Curve) -> Curve | None:
+def _with_most_vertices(
+    contours: list[Contour], order: list[int], longest: Curve, toolkit: Toolkit
+) -> Curve | None:
     """Of contours in an order, the longest first and simplified, find the one with most vertices."""
-    best, rank = None, (_MIN_POINTS, -1)
+    later = -1 if toolkit == "matlab" else 1  # whether later ones win among equals
+    best, rank = None, (_MIN_POINTS, -math.inf)
     for index in order:
         # no shorter contour can win either
         if most_vertices(contours[index]) < rank[0]:
             break
         polygon = longest if index == order[0] else simplify([contours[index]])[0]
-        if (len(polygon), index) > rank:
-            best, rank = polygon, (len(polygon), index)
+        if (len(polygon), later * index) > rank:
+            best, rank = polygon, (len(polygon), later * index)
     return best
 
 
-def upsample(polygon: Curve) -> Curve:
+def upsample(polygon: Curve, dtype: type[np.floating[Any]] = np.float32) -> Curve:
     """Cut every edge longer than `POINT_SPACING` into equal parts no longer than it.
-
-    Points accumulate in float32 along an edge, as in the released code.
 
     Args:
         polygon: (n, 2) closed polygon.
+        dtype: in which points accumulate along an edge: float32 as in the Python toolkit, or float64.
 
     Returns:
         (m, 2) closed polygon, m >= n.
     """
     edges = np.diff(polygon, axis=0)
     parts = np.maximum(1, np.ceil(np.sqrt((edges * edges).sum(1)) / POINT_SPACING)).astype(np.int64)
-    corners = polygon.astype(np.float32)
-    points = np.empty((parts.max(), len(parts), 2), dtype=np.float32)
+    corners = polygon.astype(dtype)
+    points = np.empty((parts.max(), len(parts), 2), dtype=dtype)
     points[0] = corners[:-1]
-    points[1:] = edges.astype(np.float32) / parts.astype(np.float32)[:, None]
+    points[1:] = edges.astype(dtype) / parts.astype(dtype)[:, None]
     np.cumsum(points, axis=0, out=points)
     used = np.arange(len(points)) < parts[:, None]
     return np.concatenate([points.swapaxes(0, 1)[used], corners[-1:]]).astype(np.float64)
