@@ -24,6 +24,8 @@ NOT_FINITE = "values that are not a number or infinite"
 NOT_FINITE_FIX = "write the masks again, e.g. numpy.nan_to_num(masks)"
 
 _EIGHT_BITS = 256
+_SURELY_SIXTEEN_BITS = 4096
+"""From here on, levels of 16 bits are not on the scale of 8 bits."""
 
 
 def merges(protocol: Protocol) -> bool:
@@ -126,7 +128,8 @@ def _cut(values: Values, where: Path, threshold: float) -> tuple[IdMap, str]:
         raise InputError(
             f"threshold is {threshold}: give a grey level 0..254; brighter pixels are foreground ({where})"
         )
-    if values.dtype == np.uint16 and threshold < _EIGHT_BITS:
+    is_deep = values.dtype == np.uint16 and int(values.max(initial=0)) >= _SURELY_SIXTEEN_BITS
+    if is_deep and threshold < _EIGHT_BITS:
         raise InputError(
             f"{where}: 16 bits per pixel, but threshold {threshold:g} is a level of 8 bits; "
             f"give one of 0..65535, e.g. {int(threshold) * 257}"
