@@ -321,7 +321,7 @@ FORMATS = {
         whole=False,
     ),
 }
-REACHED_THROUGH_OTHERS = {"png_pixels", "run_length"}
+REACHED_THROUGH_OTHERS = {"png_palette", "png_pixels", "run_length"}
 WITH_TESTS_OF_THEIR_OWN = {"caffemodel", "coco_results", "detectron_pickle"}
 SLOW = {"video_file": 15}
 
