@@ -23,14 +23,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.fixture
 def real_data() -> Callable[[str], Path]:
-    """Return a function: folder under the data root -> the root, skipping when it is absent."""
+    """Return a function: folder under the data root -> the root, skipping when it is absent.
+
+    With ``VOSBENCH_DATA_REQUIRED`` set an absent folder is a failure: a job that is there for real data
+    must not pass without.
+    """
+    absent = pytest.fail if os.environ.get("VOSBENCH_DATA_REQUIRED") else pytest.skip
 
     def require(folder: str) -> Path:
         root = os.environ.get("VOSBENCH_DATA")
         if root is None:
-            pytest.skip("VOSBENCH_DATA is not set: no real data")
+            absent("VOSBENCH_DATA is not set: no real data")
         if not (Path(root) / folder).is_dir():
-            pytest.skip(f"{folder} is not under the data root {root}")
+            absent(f"{folder} is not under the data root {root}")
         return Path(root)
 
     return require

@@ -1,15 +1,20 @@
-"""The authors' own per-frame numbers of 21 methods on DAVIS 2016 val, brought together as they did."""
+"""Numbers published of DAVIS 2016 val: brought together as their authors did, and computed again."""
 
 import csv
+import importlib
 import math
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 from vosbench.benchmark.evaluate import SequenceScore, overall
 from vosbench.benchmark.protocols import load_protocol
+from vosbench.benchmark.score import score
+from vosbench.data.download import problem_of
 from vosbench.metrics.kernels.statistics import sequence_statistics
 from vosbench.metrics.kernels.temporal import T_SCALE
+from vosbench.report.published import load_published
 
 pytestmark = pytest.mark.real_data
 
@@ -78,3 +83,56 @@ def test_t_leaves_out_ten_sequences(frames, method, value):
     counted = load_protocol("davis16-unsupervised").stability_sequences
     means = [sequence_statistics(frames[method, "T", sequence])["mean"] for sequence in counted]
     assert sum(means) / len(means) == pytest.approx(value, abs=5e-4)
+
+
+AUTHORS = {"LVO": "lvo17", "FSEG": "fseg", "LSMO": "lsmo", "OSVOS": "osvos"}
+"""Folder of the masks on the web page of DAVIS -> the method whose values were computed from them."""
+
+THIRD_PARTY = Path(__file__).parents[2] / "leaderboards" / "third_party"
+
+SITE = {"fseg": "fseg", "lsmo": "lsmo", "lvo": "lvo17", "osvos": "osvos", "stm": "stm"}
+"""Zip of masks on the web page of DAVIS, see leaderboards/third_party/masks.py -> the published method."""
+
+
+def assert_frames_are_published(root, masks, method):
+    """Score masks; J and F of all 1336 frames, of sequences and of val have to be the published ones."""
+    published = {
+        record.sequence: record
+        for record in load_published()
+        if (record.dataset, record.model) == ("davis16", method)
+    }
+    protocol = next(iter(published.values())).protocol
+    found = score(masks, "davis16", data_root=root, protocol=protocol, metrics=("j", "f"), workers=2)
+    compared = 0
+    for sequence, record in published.items():
+        ours = found.sequences[sequence]
+        for letter in "JF":
+            digits = [f"{value:.3f}" for value in ours.per_frame[letter]]
+            assert digits == [f"{value:.3f}" for value in record.per_frame[letter]], (sequence, letter)
+            compared += len(digits)
+        for name in ("J_mean", "F_mean", "J_decay", "F_decay"):
+            assert ours.values[name] == pytest.approx(record.values[name], abs=5e-4), (sequence, name)
+    assert compared == 2 * 1336
+    table = record.provenance["reported"]["table"]
+    for name in NAMES[:6]:
+        # the table is printed with three decimals
+        assert f"{found.overall[name] + 0.0:.3f}".replace("-0.000", "0.000") == f"{table[name]:.3f}", name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AUTHORS)
+def test_masks_of_the_authors_have_the_published_value_on_every_frame(real_data, name):
+    root = real_data(f"davis16_results/{name}")
+    real_data("davis16")
+    assert_frames_are_published(root, root / "davis16_results" / name, AUTHORS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SITE)
+def test_zips_of_the_web_page_have_the_published_value_on_every_frame(real_data, monkeypatch, name):
+    root = real_data("davis16_zips")
+    real_data("davis16")
+    masks = root / "davis16_zips" / f"{name}.zip"
+    monkeypatch.syspath_prepend(THIRD_PARTY)
+    assert problem_of(masks, importlib.import_module("masks").MASKS[name]) == ""
+    assert_frames_are_published(root, masks, SITE[name])

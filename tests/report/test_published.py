@@ -1,16 +1,18 @@
 import importlib
 import json
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vosbench.benchmark.record import Failure
+from vosbench.benchmark.store import read_records
 from vosbench.errors import InputError
 from vosbench.models import METHODS
 from vosbench.report.board import make_boards
 from vosbench.report.facts import provenance
-from vosbench.report.published import load_published, published_text
+from vosbench.report.published import disagreements, load_published, published_text
 
 FOLDER = Path(__file__).parents[2] / "leaderboards" / "third_party"
 RECORDS = FOLDER.parent / "records" / "davis16"
@@ -165,6 +167,67 @@ def test_a_damaged_file_is_one_line(tmp_path):
     path.write_text('{"methods": {"a": {}}}')
     with pytest.raises(InputError, match=r"x.json: not a file of published numbers"):
         load_published(path)
+
+
+class TestMasksOfTheAuthors:
+    """The committed records of masks whose values their authors' benchmark published."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def records(cls):
+        return [
+            record for name in AUTHORS for record in read_records(next(RECORDS.glob(f"*/{name}-authors")))
+        ]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def published(cls):
+        return {(each.model, each.sequence): each for each in load_published() if each.dataset == "davis16"}
+
+    def test_j_and_f_of_every_frame_are_the_published_ones(self, records, published):
+        compared = 0
+        for record in records:
+            other = published[AUTHORS[record.model.removesuffix("-authors")], record.sequence]
+            assert record.protocol == other.protocol
+            for letter in "JF":
+                theirs = [round(1000 * value) for value in other.per_frame[letter]]
+                assert printed(record, letter) == theirs, (record.model, record.sequence, letter)
+                compared += len(theirs)
+        assert compared == 4 * 2 * 1336
+        assert disagreements(records, published.values()) == []
+
+    def test_the_data_set_values_are_those_of_the_table(self, records, published):
+        by_board = make_boards(records, published=published.values())
+        rows = {row.name: row for board in by_board for row in board.rows if row.origin == "measured"}
+        assert {name: row.status.kind for name, row in rows.items()} == {
+            "LVO (authors' masks)": "authors' masks",
+            "FSEG (FusionSeg) (authors' masks)": "authors' masks",
+            "LSMO (authors' masks)": "authors' masks",
+            "OSVOS (authors' masks)": "authors' masks",
+        }
+        for row in rows.values():
+            kinds = {item.metric: item.verdict.kind for item in row.comparisons}
+            assert kinds.pop("T_mean") == "not comparable"
+            assert set(kinds.values()) == {"reproduced"}
+            for item in row.comparisons:
+                if item.metric != "T_mean":
+                    assert round(item.measured, 3) == pytest.approx(item.published.value, abs=1e-9)
+
+    def test_another_value_of_one_frame_is_found(self, records, published):
+        first = records[0]
+        values = [*first.per_frame["F"]]
+        values[7] += 0.002
+        wrong = replace(first, per_frame={**first.per_frame, "F": values})
+        (found,) = disagreements([wrong, *records[1:]], published.values())
+        assert found.startswith(f"{first.model} on {first.sequence}: F of 1 of ")
+        assert "of frame 8 " in found
+
+    def test_a_record_under_a_wrong_name_is_found(self, records, published):
+        wrong = replace(records[0], provenance={"masks": {"published_as": "bvs"}})
+        assert len(disagreements([wrong], published.values())) == 2
+        nobody = replace(records[0], provenance={"masks": {"published_as": "nobody"}})
+        (found,) = disagreements([nobody], published.values())
+        assert "nothing is published of nobody there" in found
 
 
 @pytest.mark.real_data
