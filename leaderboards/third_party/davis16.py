@@ -29,7 +29,7 @@ ABOUT: dict[str, Any] = {
     "unit": UNIT,
     "sources": {
         "site": {
-            "text": "the numbers on the web page of DAVIS: "
+            "text": "web page of DAVIS: "
             "davisvideochallenge/davisvideochallenge.github.io, commit 30be16f, json_data",
             "licence": "none stated",
         },
@@ -40,7 +40,8 @@ ABOUT: dict[str, Any] = {
         },
     },
     "note": "DAVIS 2016 val at 480p, single object. Frames have J and F of three decimals; where MATLAB "
-    "files exist, T of three decimals and values of sequences of six.",
+    "files exist, T of three decimals and values of sequences of six; else these are made of the printed "
+    "frames.",
     "remarks": {
         "T_mean": "computed by the DAVIS toolkit for MATLAB; that for Python, which vosbench equals, finds "
         "other values on the same masks",
@@ -61,8 +62,8 @@ TITLES = {
     "andiff": "AnDiff",
     "cosnet": "COSNet",
     "epo+": "EpO+",
-    "fseg": "FSEG (FusionSeg)",
-    "lmp": "LMP (MP-Net)",
+    "fseg": "FSEG/FusionSeg",
+    "lmp": "LMP/MP-Net",
     "lucid": "Lucid",
     "lvo17": "LVO",
     "matnet": "MATNet",
@@ -78,6 +79,7 @@ TITLES = {
     "sflu": "SFL",
     "siammask": "SiamMask",
     "siamrcnn": "Siam R-CNN",
+    "stm": "STM (web page)",
     "voswl": "VOSwL",
 }
 """Name here -> what the web page shows, where that is more than capitals."""

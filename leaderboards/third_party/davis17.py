@@ -26,7 +26,7 @@ ABOUT: dict[str, Any] = {
     "unit": UNIT,
     "sources": {
         "site": {
-            "text": "the numbers on the web page of DAVIS: "
+            "text": "web page of DAVIS: "
             "davisvideochallenge/davisvideochallenge.github.io, commit 30be16f, json_data",
             "licence": "none stated",
         },

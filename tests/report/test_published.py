@@ -201,7 +201,7 @@ class TestMasksOfTheAuthors:
         rows = {row.name: row for board in by_board for row in board.rows if row.origin == "measured"}
         assert {name: row.status.kind for name, row in rows.items()} == {
             "LVO (authors' masks)": "authors' masks",
-            "FSEG (FusionSeg) (authors' masks)": "authors' masks",
+            "FSEG/FusionSeg (authors' masks)": "authors' masks",
             "LSMO (authors' masks)": "authors' masks",
             "OSVOS (authors' masks)": "authors' masks",
         }

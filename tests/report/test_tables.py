@@ -131,7 +131,7 @@ def test_rows_that_others_measured_join_the_board_and_say_so(make_record):
     # on the sequences measured here, so that the means are of the same ones
     assert rows["FST"].records.keys() == {"blackswan", "dog"}
     text = markdown([board], "Title")
-    assert "* reported rows: the numbers on the web page of DAVIS" in text
+    assert "* reported rows: web page of DAVIS" in text
     assert "; Perazzi et al., CVPR 2016" in text
     assert "| J_mean ↑  | mpnet (tiny) |" in text, "the table of sequences has the methods run here"
 

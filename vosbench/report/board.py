@@ -304,14 +304,16 @@ def _board(key: _Key, cells: _Cells, context: _Context) -> Board:
         split=split,
         protocol=protocol,
         metrics=tuple(name for name in METRIC_ORDER if name in measured),
-        rows=(),
+        rows=tuple(rows),
         sequences=sequences,
         expected=expected,
-        notes=_notes([row for row in rows if row.records], protocol),
     )
-    board = replace(board, rows=tuple(rows))
     judged = [_judged(row, board, context) for row in rows]
-    return replace(board, rows=tuple(sorted(judged, key=lambda row: _rank(row, board.metrics))))
+    return replace(
+        board,
+        rows=tuple(sorted(judged, key=lambda row: _rank(row, board.metrics))),
+        notes=_notes([row for row in judged if row.records], protocol),
+    )
 
 
 def _by_method(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, Record]]:
