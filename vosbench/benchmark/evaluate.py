@@ -306,8 +306,7 @@ def _object_count(target_ids: Mapping[int, IdMap], protocol: Protocol) -> int:
 
 
 def _check_highest_id(pred: IdMap, allowed: int | None, protocol: Protocol) -> None:
-    highest = int(pred.max(initial=0))
-    if allowed is None or highest <= allowed:
+    if allowed is None or (highest := int(pred.max(initial=0))) <= allowed:
         return
     reason = "the ids of ground-truth frame 0" if protocol.objects == "ids" else "the most proposals it takes"
     raise InputError(

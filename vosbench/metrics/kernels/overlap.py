@@ -96,7 +96,8 @@ class OverlapSeries:
         Pixels of `void` are left out: they are emptied in both, which removes them from J, and makes the
         boundaries along them that the released evaluation has.
         """
-        self._highest = max(self._highest, int(pred_ids.max(initial=0)))
+        if self._matching == "match":
+            self._highest = max(self._highest, int(pred_ids.max(initial=0)))
         if void is not None:
             pred_ids, target_ids = pred_ids * ~void, target_ids * ~void
         height, width = pred_ids.shape
