@@ -56,6 +56,13 @@ def intervals_program() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="module")
+def ablations_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the same for benchmarks/ablations."""
+    with programs_of("ablations") as load:
+        yield load
+
+
+@pytest.fixture(scope="module")
 def zoo_program() -> Iterator[Callable[[str], ModuleType]]:
     """Return the same for benchmarks/zoo."""
     with programs_of("zoo") as load:

@@ -142,11 +142,29 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
         folder=folder,
         rows=rows,
         cells=tested,
-        judgements=() if options.dry_run else tuple(_judge(suite, rows, tested)),
+        judgements=() if options.dry_run else tuple(judge_orderings(suite, rows, tested)),
         trainings=outcomes,
         failures=(*_failed_trainings(outcomes), *_failed_tests(jobs, done)),
         notes=tuple(_notes(suite, rows, edition, seeds, options)),
     )
+
+
+def judge_orderings(
+    suite: Suite, rows: Sequence[Row], tested: Mapping[tuple[str, str], CellResult]
+) -> list[Judgement]:
+    """Judge the orderings of a table between rows that were run.
+
+    Args:
+        suite: the table.
+        rows: those that were run.
+        tested: (row, column) -> what was measured.
+    """
+    here = {row.name for row in rows}
+    return [
+        _judge_one(suite, ordering, tested)
+        for ordering in suite.orderings
+        if {ordering.first, ordering.second} <= here
+    ]
 
 
 def _choose(suite: Suite, options: SuiteOptions) -> tuple[Edition, tuple[int, ...], tuple[Row, ...]]:
@@ -172,17 +190,6 @@ def _tell(progress: Progress | None) -> Callable[[int, int, Outcome], None] | No
     if progress is None:
         return None
     return lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}: {last.state}")
-
-
-def _judge(
-    suite: Suite, rows: Sequence[Row], tested: Mapping[tuple[str, str], CellResult]
-) -> list[Judgement]:
-    here = {row.name for row in rows}
-    return [
-        _judge_one(suite, ordering, tested)
-        for ordering in suite.orderings
-        if {ordering.first, ordering.second} <= here
-    ]
 
 
 def _judge_one(suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str], CellResult]) -> Judgement:
