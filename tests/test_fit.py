@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from vosbench.errors import InputError
-from vosbench.fit import fit
+from vosbench.fit import fit, what_to_test
 from vosbench.models.zoo import load_method
 
 
@@ -32,7 +32,8 @@ def write_davis(root, split, sequence, frames=4, size=(64, 96)):
         lines.append(f"/JPEGImages/{stem}.jpg /Annotations/{stem}.png \n")
     sets = root / "davis16/ImageSets/480p"
     sets.mkdir(parents=True, exist_ok=True)
-    (sets / f"{split}.txt").write_text("".join(lines))
+    with (sets / f"{split}.txt").open("a") as file:
+        file.writelines(lines)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def arguments(tmp_path_factory):
     write_davis(root, "val", "other", frames=2)
     runs = tmp_path_factory.mktemp("runs")
     return [
-        *("model=mpnet", "size=tiny", "stage=C", "data.scale=1.0", "workers=0"),
+        *("model=mpnet", "size=tiny", "stage=C", "data.scale=1.0", "workers=0", "data.val_split=val"),
         *("recipe.C.batch_size=2", "recipe.C.augment.crop=[48,64]", "recipe.C.epochs=2"),
         *("trainer.accelerator=cpu", "trainer.limit_train_batches=1", "trainer.log_every_n_steps=1"),
         *("trainer.enable_progress_bar=false", f"data_root={root}", f"runs={runs}"),
@@ -99,17 +100,82 @@ def test_checkpoint_of_a_run_loads_as_a_method(run):
 
 def test_checkpoints_tell_what_they_and_those_before_them_learnt_from(run, arguments, tmp_path):
     told = {"name": "davis16", "edition": "official", "sequences": ["square"]}
+    chosen = {"name": "davis16", "edition": "official", "split": "val", "monitor": "val/iou"}
     first = run / "C/checkpoints/last.ckpt"
-    assert load_method("mpnet", checkpoint=first)[1]["training"]["data"] == told
+    training = load_method("mpnet", checkpoint=first)[1]["training"]
+    assert training == {"data": told, "selection": [chosen | {"sequences": ["other"]}]}
     others = tmp_path / "data"
     write_davis(others, "train", "circle")
-    write_davis(others, "val", "other", frames=2)
+    write_davis(others, "val", "third", frames=2)
     again = fit([*arguments, f"data_root={others}", f"runs={tmp_path}", f"init={first}"])
-    both = load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"]["data"]
-    assert both == told | {"sequences": ["circle", "square"]}
+    both = load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"]
+    assert both == {
+        "data": told | {"sequences": ["circle", "square"]},
+        "selection": [chosen | {"sequences": [name]} for name in ("other", "third")],
+    }
     # a run that goes on starts from its own checkpoint, not from init
     fit([*arguments, f"data_root={others}", f"runs={tmp_path}", "resume=auto", "recipe.C.epochs=3"])
-    assert load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"]["data"] == both
+    assert load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"] == both
+
+
+def test_by_default_a_video_is_held_out_and_validated_on(arguments, tmp_path):
+    for name in ("square", "circle", "star"):
+        write_davis(tmp_path, "train", name)
+    usual = [line for line in arguments if line != "data.val_split=val"]
+    run = fit([*usual, f"data_root={tmp_path}", f"runs={tmp_path}", "recipe.C.epochs=1"])
+    told = load_method("mpnet", checkpoint=run / "C/checkpoints/last.ckpt")[1]["training"]
+    (selection,) = told["selection"]
+    assert selection["split"] == "train"
+    assert sorted([*told["data"]["sequences"], *selection["sequences"]]) == ["circle", "square", "star"]
+    last, best = what_to_test(run)
+    assert last == f"to test: {run}/C/checkpoints/last.ckpt"
+    assert best == (
+        "best.ckpt beside it is the epoch with the highest validation IoU; validated on davis16 train "
+        f"({', '.join(selection['sequences'])})"
+    )
+
+
+def test_without_validation_there_is_no_best_and_all_is_trained_on(arguments, tmp_path):
+    for name in ("square", "circle"):
+        write_davis(tmp_path, "train", name)
+    run = fit([*arguments, "data.val_split=null", f"data_root={tmp_path}", f"runs={tmp_path}"])
+    told = load_method("mpnet", checkpoint=run / "C/checkpoints/last.ckpt")[1]["training"]
+    assert (told["data"]["sequences"], told["selection"]) == (["circle", "square"], [])
+    assert what_to_test(run) == [f"to test: {run}/C/checkpoints/last.ckpt"]
+    assert not (run / "C/checkpoints/best.ckpt").exists()
+
+
+def test_checkpoints_tell_of_the_networks_that_were_taken_in(run, tmp_path):
+    """LVO takes in an MP-Net that was trained on square and validated on other."""
+    inside = run / "C/checkpoints/last.ckpt"
+    write_davis(tmp_path, "train", "circle")
+    lvo = [
+        "model=lvo",
+        "size=tiny",
+        "recipe=lvo_tiny",
+        "stage=memory",
+        "workers=0",
+        "recipe.memory.clip.length=3",
+    ]
+    lvo += ["data.val_split=null", "recipe.memory.epochs=1", "recipe.memory.epoch_length=1"]
+    lvo += ["trainer.accelerator=cpu", "trainer.enable_progress_bar=false", f"data_root={tmp_path}"]
+    found = fit([*lvo, f"model.motion_weights={inside}", f"runs={tmp_path}"]) / "memory/checkpoints/last.ckpt"
+    told = load_method("lvo", checkpoint=found)[1]
+    assert told["training"]["data"]["sequences"] == ["circle"]
+    (part,) = told["training"]["parts"]
+    assert (part["key"], part["weights"]) == ("motion_weights", "last.ckpt")
+    assert part["training"] == load_method("mpnet", checkpoint=inside)[1]["training"]
+    # the next stage, or a run that starts from it, tells it again; its own keys are not used
+    again = fit([*lvo, f"init={found}", f"runs={tmp_path}"]) / "memory/checkpoints/last.ckpt"
+    assert load_method("lvo", checkpoint=again)[1]["training"]["parts"] == [part]
+    packaged = fit([*lvo, f"runs={tmp_path}"]) / "memory/checkpoints/last.ckpt"
+    (part,) = load_method("lvo", checkpoint=packaged)[1]["training"]["parts"]
+    assert part["weights"] == "mpnet-tiny.safetensors"
+    assert "blackswan" in part["training"]["selection"][0]["sequences"]
+    changed = load_method("lvo", checkpoint=packaged, settings={"motion_test": str(inside)})[1]
+    assert [(each["key"], each["training"]["data"]["sequences"]) for each in changed["parts"]] == [
+        ("motion_test", ["square"])
+    ]
 
 
 def test_a_miniature_in_the_place_of_the_official_data_is_told_as_one(arguments, tmp_path):
@@ -117,8 +183,9 @@ def test_a_miniature_in_the_place_of_the_official_data_is_told_as_one(arguments,
     write_davis(tmp_path, "val", "other", frames=2)
     (tmp_path / "davis16/MINI.json").write_text("{}")
     run = fit([*arguments, f"data_root={tmp_path}", f"runs={tmp_path}", "recipe.C.epochs=1"])
-    told = load_method("mpnet", checkpoint=run / "C/checkpoints/last.ckpt")[1]["training"]["data"]
-    assert told == {"name": "davis16", "edition": "mini", "sequences": []}
+    told = load_method("mpnet", checkpoint=run / "C/checkpoints/last.ckpt")[1]["training"]
+    assert told["data"] == {"name": "davis16", "edition": "mini", "sequences": []}
+    assert [each["edition"] for each in told["selection"]] == ["mini"]
 
 
 def test_missing_data_names_both_ways_out(tmp_path):
@@ -148,6 +215,8 @@ def test_missing_data_names_both_ways_out(tmp_path):
         ("resume=nowhere.ckpt", "no file nowhere.ckpt"),
         ("init=nowhere.ckpt", "no weights file nowhere.ckpt"),
         ("data.split=trial", "trial"),
+        ("data.val_split=held_out", "nothing can be held out of a single video: write data.val_split=null"),
+        ("data.hold_out=2", "write a share above 0 and below 1"),
     ],
 )
 def test_mistakes_are_one_line(arguments, override, message):

@@ -6,7 +6,7 @@ import torch
 from vosbench.config import compose_fit
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
-from vosbench.stage_data import check_data, stage_data
+from vosbench.stage_data import check_data, open_sets, stage_data
 
 SHORT = ("workers=0", "recipe.A.epoch_length=8", "recipe.J2.epoch_length=8")
 
@@ -15,7 +15,8 @@ SHORT = ("workers=0", "recipe.A.epoch_length=8", "recipe.J2.epoch_length=8")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_mini("coco", root, scenes=2, size=(48, 64))
-    write_mini("davis17", root, scenes=1, frames=3, size=(48, 64))
+    write_mini("davis17", root, scenes=2, frames=3, size=(48, 64))
+    write_mini("davis16", root, scenes=4, frames=3, size=(48, 64))
     return root
 
 
@@ -93,3 +94,57 @@ def test_a_miniature_of_more_scenes_leaves_the_default_one_alone(root, tmp_path,
 def test_what_cannot_be_rendered_is_refused(overrides, message):
     with pytest.raises(InputError, match=message):
         check_data(compose_fit(["model=motion_maskrcnn", "data=coco", *overrides]).data)
+
+
+def names(videos):
+    return {video.name for video in videos}
+
+
+def opened(root, *overrides):
+    lines = ["model=motion_maskrcnn", "size=tiny", f"data_root={root}", *overrides]
+    config = compose_fit(lines)
+    check_data(config.data)
+    return open_sets(config, [config.data])[0]
+
+
+def test_held_out_videos_are_validated_on_and_not_trained_on(root):
+    everything = opened(root, "data=davis16_480p", "data.val_split=null")
+    assert (everything.val_split, names(everything.val)) == (None, set())
+    found = opened(root, "data=davis16_480p")
+    assert found.val_split == "train"
+    assert names(found.val)
+    assert names(found.train) | names(found.val) == names(everything.train)
+    assert not names(found.train) & names(found.val)
+
+
+def test_held_out_videos_may_be_named(root):
+    name = min(names(opened(root, "data=davis16_480p").train))
+    assert names(opened(root, "data=davis16_480p", f"data.hold_out=[{name}]").val) == {name}
+
+
+def test_another_split_may_be_validated_on_and_all_of_the_first_be_trained_on(root):
+    found = opened(root, "data=davis16_480p", "data.val_split=val")
+    assert found.val_split == "val"
+    assert names(found.train) == names(opened(root, "data=davis16_480p", "data.val_split=null").train)
+
+
+def test_where_nothing_is_validated_nothing_is_held_out(root):
+    found = opened(root, "data=davis16_480p", "trainer.limit_val_batches=0")
+    assert (found.val_split, names(found.val)) == (None, set())
+    assert names(found.train) == names(opened(root, "data=davis16_480p", "data.val_split=null").train)
+
+
+def test_what_one_set_of_a_stage_holds_out_the_others_do_not_train_on(root):
+    """As DAVIS 2016 and 2017, they have videos of the same names."""
+    base = ["model=motion_maskrcnn", "size=tiny", f"data_root={root}", "data=davis16_480p"]
+    configs = [compose_fit(base), compose_fit([*base, "data.val_split=null"])]
+    first, second = open_sets(configs[0], [config.data for config in configs])
+    assert names(first.val)
+    assert names(second.train) == names(first.train)
+    assert names(second.val) == set()
+
+
+@pytest.mark.parametrize("value", ["0", "1", "0.0", "1.5", "[]", "true", "bear", "[1]"])
+def test_a_share_to_hold_out_is_above_0_and_below_1(root, value):
+    with pytest.raises(InputError, match=r"data\.hold_out is .*val_split=null holds nothing out"):
+        opened(root, "data=davis16_480p", f"data.hold_out={value}")

@@ -1,6 +1,7 @@
 """What fit logs of a validation: the frames that were measured, always the same, and final numbers."""
 
 import csv
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from vosbench.training_log import TrainingLog, lightning_logger
+from vosbench.training_log import BestCheckpoint, TrainingLog, lightning_logger
 
 
 class Learner(pl.LightningModule):
@@ -113,3 +114,49 @@ def test_every_stage_is_a_run_of_its_own_in_wandb_even_after_one_that_failed(tmp
     assert len(list(run.glob("files/media/images/pictures/*.png"))) == 4
     assert len(list(run.glob("files/media/table/final_*.table.json"))) == 1
     assert len(list((tmp_path / "A/wandb").glob("offline-run-*"))) == 1
+
+
+class Unsure(pl.LightningModule):
+    """Validation values that are given, one per epoch; each epoch has weights of its own."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.values = values
+
+    def training_step(self, batch, _):
+        return (self.weight - 1).square().sum()
+
+    def validation_step(self, batch, _):
+        self.log("val/iou", self.values[self.current_epoch])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ([math.nan, 0.5, 0.25], 1),
+        ([0.5, math.nan, 0.25], 0),
+        ([0.25, 0.5, math.nan], 1),
+        ([math.nan, math.nan, math.nan], None),
+    ],
+)
+def test_an_epoch_without_a_value_is_never_the_best(tmp_path, values, best):
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        logger=False,
+        num_sanity_val_steps=0,
+        callbacks=[BestCheckpoint(tmp_path)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    data = DataLoader(torch.zeros(1), 1)
+    trainer.fit(Unsure(values), data, data)
+    kept = tmp_path / "best.ckpt"
+    assert kept.is_file() == (best is not None)
+    if best is not None:
+        assert torch.load(kept, weights_only=True)["epoch"] == best

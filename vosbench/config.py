@@ -154,7 +154,10 @@ class DataConfig:
         edition: ``official``, or ``mini`` to render it under the cache folder.
         scenes: of the miniature, scenes or sequences per split; null: those of the default miniature.
         split: what is trained on.
-        val_split: what is validated on; null: nothing.
+        val_split: what is validated on: ``held_out`` videos of `split`, which are not trained on; another
+            split, all of `split` being trained on; null, as with ``trainer.limit_val_batches=0``: nothing.
+        hold_out: of ``held_out``: names of videos, or about which share of them, chosen by their names; see
+            `vosbench.data.hold_out.held_out`.
         scale: factor on frames and flow.
         in_memory: keep what was read and scaled; for sets of a few thousand small pairs.
         options: further arguments of the reader.
@@ -168,6 +171,7 @@ class DataConfig:
     in_memory: bool
     options: dict[str, Any]
     scenes: int | None = None
+    hold_out: Any = 0.15
 
 
 @dataclass

@@ -17,9 +17,14 @@ from vosbench.files import write_text
 from vosbench.stage_data import check_data, stage_data
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytorch_lightning import LightningModule, Trainer
 
 CONFIG_FILE = "config.yaml"
+_SHOWN = 10
+"""Names of videos that fit into a line."""
+
 RUN_VARIABLE = "VOSBENCH_RUN"
 """Tells the processes that Lightning starts for further devices which run folder they work on."""
 
@@ -29,9 +34,11 @@ def fit(overrides: list[str]) -> Path:
 
     The run folder holds ``config.yaml`` (every key resolved) and, per stage, a folder with
     ``checkpoints/last.ckpt`` (written after every epoch), ``checkpoints/best.ckpt`` (highest
-    validation IoU, where the data have a validation split), the logs with pictures of the same validation
+    validation IoU, where something is validated), the logs with pictures of the same validation
     clips each time, and ``finished.yaml`` (what the stage was trained with) once it is through. A stage
-    starts from the weights the one before ended with.
+    starts from the weights the one before ended with. By default sequences of the training split are held out
+    for validation (``data.val_split``, ``data.hold_out``). ``last.ckpt`` is what to test: how ``best.ckpt``
+    was chosen is told in the checkpoint, and its validation IoU is that of a choice.
 
     Args:
         overrides: ``key=value`` and ``group=option``, e.g. ``["model=mpnet", "size=tiny"]``.
@@ -63,6 +70,32 @@ def fit(overrides: list[str]) -> Path:
     finally:
         del os.environ[RUN_VARIABLE]
     return run
+
+
+def what_to_test(run: Path) -> list[str]:
+    """Return lines on the checkpoints of a run's last stage: which to test, and what chose the other.
+
+    Args:
+        run: from `fit`.
+    """
+    last = max(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    lines = [f"to test: {last}"]
+    if (best := last.with_name("best.ckpt")).is_file():
+        from vosbench.models.zoo import training_of
+
+        chosen_on = ", ".join(_described(each) for each in training_of(best).get("selection", ()))
+        lines.append(
+            f"{best.name} beside it is the epoch with the highest validation IoU; validated on {chosen_on}"
+        )
+    return lines
+
+
+def _described(selection: Mapping[str, Any]) -> str:
+    names = selection.get("sequences", ())
+    shown = (
+        f" ({', '.join(names)})" if 0 < len(names) <= _SHOWN else f" ({len(names)} videos)" if names else ""
+    )
+    return f"{selection['name']} {selection['split']}{shown}"
 
 
 @dataclass(frozen=True)
@@ -149,6 +182,8 @@ def _interrupted(stage: _Stage) -> Path | None:
 def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Path:
     import pytorch_lightning as pl
 
+    from vosbench.trained_on import trained_on
+
     if resumed and stage.config.run is not None and stage.finished.is_file():
         return stage.last
     config = stage.config
@@ -160,7 +195,8 @@ def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Pat
         load_weights(module, weights)
     needs_flow = bool(cast(Any, module).needs_flow)
     data = stage_data(config, stage.settings, stage.sets, needs_flow=needs_flow)
-    trainer = _trainer(stage, resumed or weights, validates=data.validates)
+    told = trained_on(config, stage.sets, resumed or weights, module)
+    trainer = _trainer(stage, told, validates=data.validates)
     if trainer.is_global_zero:
         _write_config(stage)
     trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
@@ -194,13 +230,13 @@ def _module(config: FitConfig) -> LightningModule:
     return build(config.model["name"], config.size, **variant)
 
 
-def _trainer(stage: _Stage, before: Path | None, *, validates: bool) -> Trainer:
+def _trainer(stage: _Stage, told: Mapping[str, Any], *, validates: bool) -> Trainer:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 
-    from vosbench.trained_on import TrainedOn, trained_on
-    from vosbench.training_log import TrainingLog, lightning_logger
+    from vosbench.trained_on import TrainedOn
+    from vosbench.training_log import BestCheckpoint, TrainingLog, lightning_logger
 
     config, settings = stage.config, stage.settings
     arguments = {
@@ -219,13 +255,10 @@ def _trainer(stage: _Stage, before: Path | None, *, validates: bool) -> Trainer:
         ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False),
         LearningRateMonitor(),
         TrainingLog(logger, stage.folder),
-        TrainedOn(trained_on(config, stage.sets, before)),
+        TrainedOn(told),
     ]
     if validates:
-        best = ModelCheckpoint(
-            checkpoints, filename="best", monitor="val/iou", mode="max", enable_version_counter=False
-        )
-        callbacks.append(best)
+        callbacks.append(BestCheckpoint(checkpoints))
     try:
         return Trainer(
             **arguments,

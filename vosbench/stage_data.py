@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
+from vosbench.data.hold_out import HELD_OUT, held_out
 from vosbench.data.roots import cache_root, data_root, mini_root
 from vosbench.errors import InputError, unknown_name
 
@@ -46,12 +47,13 @@ def stage_data(
     flows = _flows(stage) if needs_flow else []
     transform = _transform(stage)
     shares = stage.shares or [1.0] * len(sets)
+    opened = open_sets(config, sets)
     train = [
         source
-        for chosen, share in zip(sets, shares, strict=True)
-        for source in _sources(config, stage, chosen, flows, transform, share)
+        for each, share in zip(opened, shares, strict=True)
+        for source in _sources(stage, each, flows, transform, share)
     ]
-    val = [source for chosen in sets for source in _val_sources(config, stage, chosen, flows)]
+    val = [source for each in opened for source in _val_sources(stage, each, flows)]
     loading = Loading(
         batch_size=stage.batch_size,
         mixing=stage.mixing,  # type: ignore[arg-type]  # checked by Order
@@ -64,6 +66,61 @@ def stage_data(
     return ClipDataModule(train, val, loading)
 
 
+@dataclass(frozen=True)
+class OpenSet:
+    """A data set of a stage.
+
+    Attributes:
+        chosen: its configuration.
+        train: videos to train on.
+        val: videos to validate on; empty: none.
+        val_split: the split that these are of; None: there are none.
+        classes: names of the classes, where the data set has them.
+    """
+
+    chosen: DataConfig
+    train: Sequence[Video]
+    val: Sequence[Video]
+    val_split: str | None
+    classes: tuple[str, ...] | None
+
+
+def open_sets(config: FitConfig, sets: Sequence[DataConfig]) -> list[OpenSet]:
+    """Return the videos of a stage; what one of its data sets holds out, the others do not train on either.
+
+    Args:
+        config: where data are; with ``trainer.limit_val_batches=0`` nothing is validated or held out.
+        sets: the data sets.
+
+    Raises:
+        InputError: data are missing, or nothing can be held out.
+    """
+    if config.trainer.get("limit_val_batches") == 0:
+        sets = [replace(chosen, val_split=None) for chosen in sets]
+    splits = [open_split(config, chosen, chosen.split) for chosen in sets]
+    kept = [_kept(chosen, videos) for chosen, videos in zip(sets, splits, strict=True)]
+    anywhere = frozenset[str]().union(*kept)
+    opened = []
+    for chosen, videos, held in zip(sets, splits, kept, strict=True):
+        train: Sequence[Video] = videos
+        if anywhere:
+            train = [video for video in videos if video.name not in anywhere]
+        val: Sequence[Video] = ()
+        split = chosen.split if held else chosen.val_split
+        if held:
+            val = [video for video in videos if video.name in held]
+        elif split is not None:
+            val = open_split(config, chosen, split)
+        opened.append(OpenSet(chosen, train, val, split, getattr(videos, "classes", None)))
+    return opened
+
+
+def _kept(chosen: DataConfig, videos: Sequence[Video]) -> frozenset[str]:
+    if chosen.val_split != HELD_OUT:
+        return frozenset()
+    return held_out([video.name for video in videos], chosen.hold_out)
+
+
 def check_data(chosen: DataConfig) -> None:
     """Refuse a data set's configuration that makes no sense.
 
@@ -74,12 +131,23 @@ def check_data(chosen: DataConfig) -> None:
         raise InputError(f"data.scale is {chosen.scale}: it must be above 0")
     if chosen.edition not in EDITIONS:
         raise unknown_name("data.edition", chosen.edition, EDITIONS)
+    if not _is_hold_out(chosen.hold_out):
+        raise InputError(
+            f"data.hold_out is {chosen.hold_out}: write a share above 0 and below 1, or names, "
+            "data.hold_out=[VIDEO,...]; data.val_split=null holds nothing out"
+        )
     if chosen.scenes is None:
         return
     if chosen.edition != "mini":
         raise InputError("data.scenes says how much to render: it needs data.edition=mini")
     if chosen.scenes < 1:
         raise InputError(f"data.scenes is {chosen.scenes}: give 1 or more, or null for the default miniature")
+
+
+def _is_hold_out(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(name, str) for name in value)
+    return isinstance(value, float) and 0 < value < 1
 
 
 def _flows(stage: StageConfig) -> list[FlowEstimator | Precomputed | None]:
@@ -138,47 +206,44 @@ def _settings(stage: StageConfig, chosen: DataConfig) -> ClipSettings:
     )
 
 
-def _classes(stage: StageConfig, videos: Dataset) -> tuple[str, ...]:
+def _classes(stage: StageConfig, opened: OpenSet) -> tuple[str, ...]:
     if not stage.clip.classes:
         return ()
-    classes: tuple[str, ...] | None = getattr(videos, "classes", None)
-    if classes is None:
-        raise InputError(f"{videos.name} names no classes: write clip.classes=false, or take coco")
-    return classes
+    if opened.classes is None:
+        raise InputError(f"{opened.chosen.name} names no classes: write clip.classes=false, or take coco")
+    return opened.classes
 
 
 def _sources(
-    config: FitConfig,
     stage: StageConfig,
-    chosen: DataConfig,
+    opened: OpenSet,
     flows: Sequence[FlowEstimator | Precomputed | None],
     transform: ClipTransform | None,
     share: float,
 ) -> list[Source]:
     from vosbench.data.datamodule import Source
 
-    videos = open_split(config, chosen, chosen.split)
-    settings = replace(_settings(stage, chosen), classes=_classes(stage, videos))
+    settings = replace(_settings(stage, opened.chosen), classes=_classes(stage, opened))
     return [
         Source(seen, replace(settings, flow=flow), transform, share, stage.clip.per_video)
-        for seen, flow in _with_flow(videos, flows)
+        for seen, flow in _with_flow(opened.train, flows)
     ]
 
 
 def _val_sources(
-    config: FitConfig,
-    stage: StageConfig,
-    chosen: DataConfig,
-    flows: Sequence[FlowEstimator | Precomputed | None],
+    stage: StageConfig, opened: OpenSet, flows: Sequence[FlowEstimator | Precomputed | None]
 ) -> list[Source]:
     from vosbench.data.datamodule import Source
 
-    if chosen.val_split is None or config.trainer.get("limit_val_batches") == 0:
+    if opened.val_split is None:
         return []
-    videos = open_split(config, chosen, chosen.val_split)
-    classes = _classes(stage, videos)
-    settings = replace(_settings(stage, chosen), stride=stage.clip.val_stride, before=0, classes=classes)
-    return [Source(seen, replace(settings, flow=flow)) for seen, flow in _with_flow(videos, flows)]
+    settings = replace(
+        _settings(stage, opened.chosen),
+        stride=stage.clip.val_stride,
+        before=0,
+        classes=_classes(stage, opened),
+    )
+    return [Source(seen, replace(settings, flow=flow)) for seen, flow in _with_flow(opened.val, flows)]
 
 
 def _with_flow(

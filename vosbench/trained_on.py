@@ -1,10 +1,10 @@
-"""What weights have learnt from, written into every checkpoint, so that nobody scores them on it unawares."""
+"""What weights were trained and selected on, written into every checkpoint for the leak check."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytorch_lightning.callbacks import Callback
 
@@ -12,11 +12,14 @@ from vosbench.config import DataConfig, FitConfig
 from vosbench.data.catalogue import entry
 from vosbench.data.datasets.base import edition_of
 from vosbench.data.roots import data_root
-from vosbench.models.zoo import read_state
-from vosbench.stage_data import open_split
+from vosbench.models.validated import MONITOR
+from vosbench.models.zoo import part_of, training_of
+from vosbench.stage_data import OpenSet, open_sets
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
+
+T = TypeVar("T")
 
 
 class TrainedOn(Callback):
@@ -32,42 +35,95 @@ class TrainedOn(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add what was trained on."""
+        """Add what was trained and selected on."""
         checkpoint["training"] = self.told
 
 
-def trained_on(config: FitConfig, sets: Sequence[DataConfig], before: Path | None) -> dict[str, Any]:
-    """Return what a stage and those before it learn from.
-
-    Weights that a network takes in by its own keys (``model.motion_weights``) are not followed.
+def trained_on(
+    config: FitConfig, sets: Sequence[DataConfig], before: Path | None, module: LightningModule | None = None
+) -> dict[str, Any]:
+    """Return what a stage and those before it are trained and selected on.
 
     Args:
         config: where data are.
         sets: the data sets of the stage.
         before: the checkpoint it starts from or goes on with.
+        module: the network; without `before` it starts from the weights that its own keys name.
 
     Returns:
         ``data``: ``name`` and ``edition``, lists separated by commas, and ``sequences``, the real ones
-        of data sets that methods are compared on.
+        of data sets that methods are compared on. ``selection``: of every data set that was validated on
+        ``name``, ``edition``, ``split``, ``monitor`` and, of sets that methods are compared on and of
+        held-out videos, ``sequences``. ``parts``: the weights of other networks that were taken in, see
+        `vosbench.models.zoo.part_of`.
 
     Raises:
         InputError: data are missing.
     """
-    told = read_state(before)[1].get("training", {}).get("data", {}) if before else {}
-    names = [*_listed(told, "name"), *(each.name for each in sets)]
-    editions = [*_listed(told, "edition"), *(_edition(config, each) for each in sets)]
-    sequences = [*told.get("sequences", ()), *(name for each in sets for name in _scored(config, each))]
+    told = training_of(before) if before else {}
+    opened = open_sets(config, sets)
+    editions = [_edition(config, each.chosen) for each in opened]
+    data = told.get("data", {})
+    names = [*_listed(data, "name"), *(each.chosen.name for each in opened)]
+    trained = [
+        video.name
+        for each, edition in zip(opened, editions, strict=True)
+        if edition == "official" and _is_compared_on(each)
+        for video in each.train
+    ]
+    selection = [
+        _selection(each, edition)
+        for each, edition in zip(opened, editions, strict=True)
+        if each.val_split is not None
+    ]
+    parts = told.get("parts", []) if before else _parts(module)
     return {
         "data": {
             "name": ", ".join(dict.fromkeys(names)),
-            "edition": ", ".join(dict.fromkeys(editions)),
-            "sequences": sorted(set(sequences)),
-        }
+            "edition": ", ".join(dict.fromkeys([*_listed(data, "edition"), *editions])),
+            "sequences": sorted({*data.get("sequences", ()), *trained}),
+        },
+        "selection": _once([*told.get("selection", ()), *selection]),
+        **({"parts": parts} if parts else {}),
     }
+
+
+def _selection(opened: OpenSet, edition: str) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": opened.chosen.name,
+        "edition": edition,
+        "split": opened.val_split,
+        "monitor": MONITOR,
+    }
+    if _is_compared_on(opened) or opened.val_split == opened.chosen.split:
+        told["sequences"] = sorted(video.name for video in opened.val)
+    return told
+
+
+def _parts(module: LightningModule | None) -> list[dict[str, Any]]:
+    """Return what is told of the files that the keys of a network name, and of weights of the package."""
+    if module is None:
+        return []
+    given = {
+        key: Path(value)
+        for key, value in module.hparams.items()
+        if str(key).endswith("_weights") and isinstance(value, str) and Path(value).is_file()
+    }
+    packaged: Mapping[str, Path] = getattr(module, "packaged_weights", {})
+    starting = {key: path for key, path in packaged.items() if key.endswith("_weights")}
+    return [part_of(str(key), path) for key, path in {**given, **starting}.items()]
 
 
 def _listed(data: Mapping[str, Any], key: str) -> list[str]:
     return str(data[key]).split(", ") if key in data else []
+
+
+def _once(values: Iterable[T]) -> list[T]:
+    found: list[T] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
 
 
 def _edition(config: FitConfig, chosen: DataConfig) -> str:
@@ -76,7 +132,5 @@ def _edition(config: FitConfig, chosen: DataConfig) -> str:
     return edition_of(root, chosen.name) if chosen.edition == "official" else chosen.edition
 
 
-def _scored(config: FitConfig, chosen: DataConfig) -> list[str]:
-    if _edition(config, chosen) != "official" or entry(chosen.name).kind != "evaluation":
-        return []
-    return [video.name for video in open_split(config, chosen, chosen.split)]
+def _is_compared_on(opened: OpenSet) -> bool:
+    return entry(opened.chosen.name).kind == "evaluation"

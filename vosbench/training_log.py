@@ -1,4 +1,4 @@
-"""What fit logs beside the curves: pictures of every validation, and a table of final numbers."""
+"""What fit keeps beside the curves: the best epoch, pictures of validations, a table of final numbers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ from vosbench.loggers import (
     wandb_is_offline,
     wandb_project,
 )
+from vosbench.models.validated import MONITOR, Validated
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from vosbench.models.validated import Validated
 
 SCENES = 4
 """Pictures of a validation, always of the same clips."""
@@ -49,6 +48,22 @@ def lightning_logger(kind: str, folder: Path, name: str) -> Logger:
     # Lightning says offline by an environment variable, which is read only once in a process
     mode: dict[str, Any] = {"mode": "offline"} if offline else {}
     return WandbLogger(project=wandb_project(), name=name, save_dir=folder, offline=offline, **mode)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps ``best.ckpt``, of the epoch with the highest validation IoU; one without a value is never best.
+
+    Args:
+        folder: of the checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, filename="best", monitor=MONITOR, mode="max", enable_version_counter=False)
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Return whether a value is the highest so far."""
+        known = current is not None and not bool(current.isnan())
+        return known and super().check_monitor_top_k(trainer, current)
 
 
 class TrainingLog(Callback):

@@ -32,7 +32,7 @@ from vosbench.data.video import Video
 from vosbench.files import write_text
 from vosbench.fit import fit
 from vosbench.models.pixelwise import frame_iou
-from vosbench.models.zoo import WEIGHTS, export, load_method
+from vosbench.models.zoo import WEIGHTS, export, load_method, training_of
 from vosbench.tensor_files import sha256
 
 FIT = (
@@ -48,6 +48,17 @@ FIT = (
     "trainer.accelerator=cpu",
     "trainer.enable_progress_bar=false",
 )
+SELECTION = [
+    {
+        "name": name,
+        "edition": "official",
+        "split": split,
+        "sequences": [sequence],
+        "how": "recipe of the fusion",
+    }
+    for name, split, sequence in (("davis16", "train", "bear"), ("segtrack", "all", "bmx"))
+]
+"""What the length and the data of the fusion's training were chosen on."""
 LIST = "davis16/ImageSets/480p/train.txt"
 
 EVERY = 10
@@ -88,10 +99,13 @@ def main() -> None:
     with kept_in_mind(memory):
         run = fit([*overrides, f"data_root={work / 'data'}", f"run={work / 'run'}"])
     stages = stages_of(run)
+    known = training_of(stages["joint"])
     told = {
         "command": "python benchmarks/zoo/duts_joint.py --duts ROOT --davis16 ROOT --raft FILE --work DIR",
         "fit": f"vosbench fit {' '.join(FIT)} recipe.joint.flow=[raft:FILE]",
         "data": described(work / "data"),
+        "selection": [*known.get("selection", []), *SELECTION],
+        "parts": known.get("parts", []),
         "stages": {name: length(checkpoint) for name, checkpoint in stages.items()},
         "motion": f"mpnet-tiny of the package, sha256 {sha256(WEIGHTS / 'mpnet-tiny.safetensors')}",
         **remembered(memory),

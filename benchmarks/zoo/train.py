@@ -27,7 +27,7 @@ from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.files import write_text
 from vosbench.fit import fit
-from vosbench.models.zoo import WEIGHTS, export
+from vosbench.models.zoo import WEIGHTS, export, training_of
 
 SHOWN = "WORK"
 """Stands for the folder of worlds and runs in commands that are kept."""
@@ -42,6 +42,8 @@ class Plan:
         world: ``seed``, and ``sets``: miniature -> its settings, see `vosbench.data.mini.write_mini`.
         fit: what follows ``vosbench fit model=MODEL``.
         variant: switches of inference that differ from those of training.
+        selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
+            sets, ``sequences``; goes into the provenance, beside what `fit` validated on.
         note: what a user of the weights should know.
     """
 
@@ -49,6 +51,7 @@ class Plan:
     world: dict[str, Any]
     fit: list[str]
     variant: dict[str, Any] = field(default_factory=dict)
+    selection: list[dict[str, Any]] = field(default_factory=list)
     note: str = ""
 
     def overrides(self, work: Path | str) -> list[str]:
@@ -108,10 +111,13 @@ def length(checkpoint: Path) -> dict[str, int]:
 def training(plan: Plan, recipe: Path, stages: dict[str, Path], memory: dict[str, Any]) -> dict[str, Any]:
     """Everything needed to make or doubt these weights but what they measure."""
     lengths = {name: length(checkpoint) for name, checkpoint in stages.items()}
+    told = training_of(list(stages.values())[-1])
     return {
         "command": f"python benchmarks/zoo/train.py benchmarks/zoo/{recipe.name}",
         "fit": f"vosbench fit {' '.join(plan.overrides(SHOWN))}",
         "data": {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world},
+        "selection": [*told.get("selection", []), *plan.selection],
+        **({"parts": told["parts"]} if "parts" in told else {}),
         "stages": lengths,
         "steps": sum(each["steps"] for each in lengths.values()),
         **memory,

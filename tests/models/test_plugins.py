@@ -88,7 +88,7 @@ def test_a_network_of_another_package_is_trained_and_used(example, tmp_path, mon
     overrides = ["model=colour", "data=mini", "size=tiny", "workers=0", f"runs={tmp_path}/runs"]
     trainer = ["trainer.accelerator=cpu", "trainer.devices=1", "trainer.enable_progress_bar=false"]
     assert compose_fit(overrides).recipe["A"].epoch_length == 4
-    run = fit([*overrides, *trainer, "data.scenes=1"])
+    run = fit([*overrides, *trainer, "data.scenes=2"])
     checkpoint = run / "A/checkpoints/last.ckpt"
     with pytest.raises(InputError, match=r"the zoo has no weights of colour"):
         zoo.load_method("colour")

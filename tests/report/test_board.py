@@ -7,6 +7,8 @@ from vosbench.benchmark.protocols import load_protocol
 from vosbench.errors import InputError
 from vosbench.report import board as board_module
 from vosbench.report.board import make_boards
+from vosbench.report.tables import protocol_notes
+from vosbench.report.verdicts import Deviation
 
 
 def test_editions_splits_and_protocols_never_share_a_board(make_record):
@@ -215,3 +217,15 @@ def test_a_record_of_other_metrics_is_no_number_beside_current_ones(make_record)
     (board,) = make_boards(records)
     assert set(board.rows[0].records) == {"b"}
     assert f"and {METRIC_VERSION - 1} of the metrics" in board.rows[0].failures["a"]
+
+
+def test_a_board_says_which_rows_were_trained_or_selected_on_its_sequences(val_records):
+    selection = [{"name": "davis16", "edition": "official", "split": "val", "sequences": ["s03"]}]
+    val_records[3].provenance["training"] = {"data": {"sequences": ["s03"]}, "selection": selection}
+    reason = Deviation("davis16-unsupervised", "davis16", "mpnet", "tiny", "leak", "known and small")
+    (board,) = make_boards(val_records, deviations=[reason])
+    trained, selected = [note for note in board.notes if note.startswith("leak: ")]
+    assert "scored on what it was trained on: s03;" in trained
+    assert "scored on what it was selected on: s03;" in selected
+    assert selected.endswith("; known and small")
+    assert trained in protocol_notes(board)

@@ -28,6 +28,24 @@ def test_numbers_on_what_was_trained_on_are_found(store, val_records):
     assert "mpnet on davis16 is scored on what it was trained on: s03;" in finding.message
 
 
+def test_numbers_on_what_was_selected_on_need_a_reason(store, val_records):
+    selection = [{"name": "davis16", "edition": "official", "split": "val", "sequences": ["s03"]}]
+    val_records[3].provenance["training"] = {"selection": selection}
+    root = store("records", val_records)
+    (finding,) = check(root, None, [], [])
+    assert finding.kind == "leak"
+    assert "mpnet on davis16 is scored on what it was selected on: s03;" in finding.message
+    accepted = replace(DEVIATION, metric="leak")
+    assert check(root, None, [], [accepted]) == []
+    assert [each.kind for each in check(root, None, [], [replace(accepted, model="lvo")])] == ["leak"]
+
+
+def test_no_reason_is_good_enough_for_numbers_on_what_was_trained_on(store, val_records):
+    val_records[3].provenance["training"] = {"data": {"sequences": ["s03"]}}
+    found = check(store("records", val_records), None, [], [replace(DEVIATION, metric="leak")])
+    assert [each.kind for each in found] == ["leak"]
+
+
 @pytest.fixture(params=["folder", "file"])
 def committed(request, store, val_records, tmp_path):
     """The records of MP-Net as a baseline, in either form."""

@@ -4,7 +4,7 @@ import pytest
 
 from vosbench.errors import InputError
 from vosbench.report.reported import Reported
-from vosbench.report.verdicts import Deviation, Measured, Tolerance, judge, load_deviations
+from vosbench.report.verdicts import LEAK, Deviation, Measured, Tolerance, judge, load_deviations
 
 PUBLISHED = Reported(
     paper="Doe et al., Title",
@@ -94,7 +94,8 @@ def test_a_deviation_is_not_shown_on_a_number_that_is_close():
 
 
 def test_the_shipped_deviations_explain_the_tiny_mpnet():
-    (deviation,) = [d for d in load_deviations() if d.model == "mpnet" and d.size == "tiny"]
+    deviations = [d for d in load_deviations() if d.model == "mpnet" and d.size == "tiny"]
+    (deviation,) = [d for d in deviations if d.metric != LEAK]
     assert deviation.covers(MEASURED)
     assert "256x144" in deviation.reason
 

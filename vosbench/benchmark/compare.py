@@ -21,6 +21,7 @@ from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.flow.estimators import build_estimator
 from vosbench.models.base import Size
+from vosbench.models.zoo import trainings
 
 Progress = Callable[[int, int, Outcome], None]
 """Called with the number of finished cells (model, sequence, protocol), of all, and the last outcome."""
@@ -156,7 +157,8 @@ def compare(
     running = executor or LocalExecutor(1 if dry_run else choose_workers(workers, len(jobs)))
     outcomes = run_jobs(jobs, running, progress, order=_longest_first(jobs, matrix))
     result = CompareResult(Path(out), tuple(outcomes), matrix.videos, matrix.lengths)
-    notes = (*matrix.notes, *_coverage_notes(result.coverage), *leaks(result.records))
+    known = map(str, leaks(result.records, trainings()))
+    notes = (*matrix.notes, *_coverage_notes(result.coverage), *known)
     return replace(result, notes=notes)
 
 

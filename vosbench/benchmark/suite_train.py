@@ -298,6 +298,8 @@ def _task(
 def _keys(suite: Suite, edition: Edition, training: Training) -> dict[str, Any]:
     chosen = suite.editions[edition]
     keys: dict[str, Any] = {"model": training.model, "size": chosen.size, "stage": training.stage}
+    # tables test the last checkpoint, of networks that have learnt from all of a split, as in the papers
+    keys["data.val_split"] = None
     keys |= {"data.edition": "mini"} if edition == "mini" else {}
     keys |= dict(chosen.set.get(training.model, {})) | dict(training.set)
     keys |= dict(training.official if edition == "official" else training.mini)

@@ -17,10 +17,16 @@ def fit(
     """Train a method with its paper's recipe.
 
     vosbench fit model=mpnet [stage=STAGE|all] [data=ft3d|mini] [size=full|tiny] [key=value ...]
+
+    By default some videos of the training split are held out and validated on: data.hold_out. All of it,
+    without validation, as in the papers: data.val_split=null. Test last.ckpt: best.ckpt is chosen by the
+    validation.
     """
     from vosbench.fit import fit as run
+    from vosbench.fit import what_to_test
 
     folder = run(overrides)
     # Further devices have processes of their own, started with this same command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
         sys.stdout.write(f"{folder}\n")
+        sys.stderr.writelines(f"{line}\n" for line in what_to_test(folder))

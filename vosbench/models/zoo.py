@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(str(files("vosbench.models") / "weights"))
 
+TRAINING = ("data", "selection", "parts")
+"""What a provenance tells of data, see `vosbench.trained_on.trained_on`."""
+
 
 def method_names() -> tuple[str, ...]:
     """Return the names of everything that `load_method` may load: baselines, networks, plug-ins."""
@@ -52,7 +55,9 @@ def load_method(
 
     Returns:
         The method and its provenance: ``weights`` (file name, or ``none`` for a baseline),
-        ``sha256``, ``size``, ``variant`` and, for what `export` wrote, how it was trained.
+        ``sha256``, ``size``, ``variant``; ``training``, what it was trained and selected on, as far as the
+        checkpoint or the file that `export` wrote beside it tells; and ``parts``, see `part_of`, of the
+        weights that switches put in.
 
     Raises:
         InputError: unknown name, size or switch, no weights in the zoo, a damaged or foreign
@@ -89,7 +94,9 @@ def load_method(
     except RuntimeError:
         raise InputError(_misfit(path, name, described["size"], changed)) from None
     module.eval()
-    return cast("Method", module), provenance | described | {"weights": path.name, "sha256": sha256(path)}
+    told = provenance | described | {"weights": path.name, "sha256": sha256(path)}
+    parts = _parts_put_in(module, changed)
+    return cast("Method", module), told | ({"parts": parts} if parts else {})
 
 
 def _without_weights(
@@ -148,11 +155,23 @@ def _without_replaced(
 ) -> dict[str, Tensor]:
     """Return the state to load: parts that a switch filled from another file keep what they have."""
     replaceable: Mapping[str, str] = getattr(module, "replaceable", {})
-    prefixes = tuple(prefix for switch, prefix in replaceable.items() if changed.get(switch) is not None)
+    prefixes = tuple(replaceable[switch] for switch in _replacing(module, changed))
     if not prefixes:
         return state
     kept = {key: value for key, value in module.state_dict().items() if key.startswith(prefixes)}
     return {key: value for key, value in state.items() if not key.startswith(prefixes)} | kept
+
+
+def _replacing(module: LightningModule, changed: Mapping[str, Any]) -> list[str]:
+    """Return the switches that put weights of other files into a network."""
+    replaceable: Mapping[str, str] = getattr(module, "replaceable", {})
+    return [switch for switch in replaceable if changed.get(switch) is not None]
+
+
+def _parts_put_in(module: LightningModule, changed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    packaged: Mapping[str, Path] = getattr(module, "packaged_weights", {})
+    files = {key: packaged.get(key, Path(str(changed[key]))) for key in _replacing(module, changed)}
+    return [part_of(key, file) for key, file in files.items() if file.is_file()]
 
 
 def _misfit(path: Path, name: str, size: str, changed: Mapping[str, Any]) -> str:
@@ -232,6 +251,47 @@ def export(
     provenance = described | {"sha256": sha256(path), "training": training}
     write_text(path.with_suffix(".json"), json.dumps(provenance, indent=1, sort_keys=True) + "\n")
     return path
+
+
+def packaged(name: str, size: str) -> Path:
+    """Return where the package keeps the weights of a network; no file is there where it has none."""
+    return WEIGHTS / f"{name}-{size}.safetensors"
+
+
+def training_of(path: Path) -> dict[str, Any]:
+    """Return what weights were trained and selected on, as far as the file or the JSON beside it tells.
+
+    Returns:
+        Those of `TRAINING` that are told.
+
+    Raises:
+        InputError: the file is missing or neither a checkpoint of `fit` nor safetensors.
+    """
+    told: Mapping[str, Any] = read_state(path)[1].get("training") or _told_beside(path).get("training", {})
+    return {key: told[key] for key in TRAINING if key in told}
+
+
+def part_of(key: str, path: Path) -> dict[str, Any]:
+    """Return what is told of weights that a network takes in from another file.
+
+    Args:
+        key: of the method, e.g. ``"motion_weights"``.
+        path: the file; published weights tell nothing of their training.
+
+    Returns:
+        ``key``, ``weights`` (name of the file), ``sha256`` and ``training``, see `training_of`.
+    """
+    try:
+        training = training_of(path)
+    except InputError:
+        training = {}
+    return {"key": key, "weights": path.name, "sha256": sha256(path), "training": training}
+
+
+def trainings() -> dict[str, Mapping[str, Any]]:
+    """Return SHA-256 of every weights file of the zoo -> how the weights were trained and selected."""
+    told = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json")))
+    return {each["sha256"]: each["training"] for each in told}
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

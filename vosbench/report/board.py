@@ -16,6 +16,7 @@ from vosbench.benchmark.evaluate import (
     overall,
     summary_notes,
 )
+from vosbench.benchmark.leak import leaks
 from vosbench.benchmark.protocols import Protocol, load_protocol
 from vosbench.benchmark.record import Failure, Record
 from vosbench.benchmark.score import intervals_of
@@ -26,7 +27,7 @@ from vosbench.report.conditions import Conditions, measured_conditions
 from vosbench.report.published import REPORTED, published_name
 from vosbench.report.reported import Reported, select
 from vosbench.report.status import UNKNOWN, Status, Training, status_of
-from vosbench.report.verdicts import Deviation, Measured, Tolerance, Verdict, judge
+from vosbench.report.verdicts import Deviation, Measured, Tolerance, Verdict, judge, reason_of
 
 Origin = Literal["measured", "reported"]
 
@@ -312,8 +313,20 @@ def _board(key: _Key, cells: _Cells, context: _Context) -> Board:
     return replace(
         board,
         rows=tuple(sorted(judged, key=lambda row: _rank(row, board.metrics))),
-        notes=_notes([row for row in judged if row.records], protocol),
+        notes=(
+            *_notes([row for row in judged if row.records], protocol),
+            *_leak_notes(cells.records, context),
+        ),
     )
+
+
+def _leak_notes(records: Sequence[Record], context: _Context) -> list[str]:
+    trainings = {sha256: told.get("training", {}) for sha256, told in context.zoo.items()}
+    notes = []
+    for leak in leaks(records, trainings):
+        reason = reason_of(leak, context.deviations)
+        notes.append(f"leak: {leak}; {reason}" if reason else f"leak: {leak}")
+    return notes
 
 
 def _by_method(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, Record]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from vosbench.benchmark.leak import Leak
 from vosbench.data.verify import SEQUENCES
 from vosbench.errors import InputError
 from vosbench.report.conditions import Conditions, differing
@@ -18,6 +19,9 @@ COUNTS = frozenset({"n_objects", "delta_obj"})
 
 JUMPS = ("_recall", "_decay", "T_mean")
 """Ends of metrics that a single frame moves in steps: past 0.5, into another quarter, by a new contour."""
+
+LEAK = "leak"
+"""Stands for the metric in a deviation that accepts numbers on what a model was selected on."""
 
 VerdictKind = Literal["reproduced", "close", "differs", "other conditions", "not comparable"]
 
@@ -77,14 +81,14 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Deviation:
-    """An accepted difference between a measured and a published number, or a remark on other conditions.
+    """An accepted difference from a published number, a remark on other conditions, or an accepted leak.
 
     Attributes:
         protocol: protocol id.
         dataset: data set name.
         model: method name, or the label under which it took part, as in the records.
         size: ``"full"``, ``"tiny"`` or ``""``, as in the records.
-        metric: metric name; in the file also a list of them, one deviation each.
+        metric: metric name, or `LEAK`; in the file also a list of them, one deviation each.
         reason: what explains the difference.
     """
 
@@ -191,6 +195,21 @@ def judge(
     if difference <= limits.close:
         return Verdict("close")
     return Verdict("differs", _reason(measured, deviations))
+
+
+def reason_of(leak: Leak, deviations: Sequence[Deviation]) -> str:
+    """Return why numbers on what a model was selected on stand all the same; ``""`` where nobody says.
+
+    Numbers on what a model was trained on never do.
+    """
+    if leak.kind == "trained on":
+        return ""
+    cells = {(protocol, leak.dataset, leak.model, leak.size, LEAK) for protocol in leak.protocols}
+    reasons = {
+        (each.protocol, each.dataset, each.model, each.size, each.metric): each.reason for each in deviations
+    }
+    found = [reasons.get(cell, "") for cell in sorted(cells)]
+    return found[0] if all(found) else ""
 
 
 def _obstacle(measured: Measured, published: Reported) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -48,6 +49,7 @@ from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.schedule import ParameterGroup, build_optimizer
 from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.zoo import packaged
 
 STAGES = ("appearance", "motion", "joint")
 _FILES = ("appearance_weights", "motion_weights")
@@ -150,6 +152,12 @@ class FusionSeg(pl.LightningModule):
         self.stage_name = stream
         self.network.train_stage(stream)
         cast(Any, self).register_load_state_dict_pre_hook(_leave_out_absent_parts)
+
+    @property
+    def packaged_weights(self) -> dict[str, Path]:
+        """Keys whose value stands for weights of the package, and the file of these."""
+        taken = self.sees_flow and "motion" in self.network.streams and self.hparams["motion_weights"] is None
+        return {"motion_weights": packaged("mpnet", self.hparams["size"])} if taken else {}
 
     def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
         """Load what the streams start from, choose what is trained and what `configure_optimizers` sets up.

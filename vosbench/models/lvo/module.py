@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
@@ -45,6 +46,7 @@ from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.schedule import build_optimizer
 from vosbench.models.switches import require, require_count, require_share
 from vosbench.models.validated import MONITOR, Validated, ValidationIoU
+from vosbench.models.zoo import packaged
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
 PRETRAINS = ("voc", "imagenet")
@@ -155,6 +157,12 @@ class LVO(pl.LightningModule):
         self.class_iou = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
         self.stage: StageConfig | None = None
         self.stage_name = "memory"
+
+    @property
+    def packaged_weights(self) -> dict[str, Path]:
+        """Keys whose value stands for weights of the package, and the file of these."""
+        keys = ("motion_weights", "motion_test") if self.network.motion is not None else ()
+        return {key: packaged("mpnet", self.hparams["size"]) for key in keys if self.hparams[key] == ZOO}
 
     def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
         """Load the streams' weights, choose what is trained and what `configure_optimizers` sets up.

@@ -13,7 +13,7 @@ from vosbench.flow.encodings import Angle, angle_field
 from vosbench.models.base import Size
 from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.mpnet.network import MotionPatternNet
-from vosbench.models.zoo import WEIGHTS, read_state
+from vosbench.models.zoo import packaged, read_state
 from vosbench.tensor_files import is_file, read_tensors
 
 ZOO, RANDOM = "zoo", "random"
@@ -79,7 +79,7 @@ def load_motion(network: MotionPatternNet, weights: str, size: Size, angle: Angl
     """
     if weights == RANDOM:
         return
-    path = WEIGHTS / f"mpnet-{size}.safetensors" if weights == ZOO else Path(weights)
+    path = packaged("mpnet", size) if weights == ZOO else Path(weights)
     if weights == ZOO and not path.is_file():
         raise InputError(
             f"lvo: no mpnet of size {size} comes with the package: train one (vosbench fit model=mpnet) and "
