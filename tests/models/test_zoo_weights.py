@@ -98,7 +98,7 @@ def test_what_is_given_is_followed(name, scenes, best_trivial):
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in GIVEN])
 @pytest.mark.parametrize("blind", ["centre_box", "all_foreground"])
 def test_weights_beat_blind_methods_beyond_chance(name, blind, tmp_path):
-    """On twenty rendered videos, by a paired bootstrap over videos."""
+    """On twenty rendered videos, in pairs: the whole interval of the difference is above zero."""
     write_mini("davis16", tmp_path, seed=12, scenes=20)
     result = compare(
         models=[name, blind], datasets=["davis16"], data_root=tmp_path, out=tmp_path / "out", metrics=["j"]
