@@ -7,6 +7,7 @@ import torch
 from torchmetrics import MetricCollection
 
 from vosbench.metrics import ContourAccuracy, JFMeasure, RegionSimilarity, TemporalStability
+from vosbench.metrics.functional import temporal_stability
 
 
 def video(*rows):
@@ -22,6 +23,41 @@ def test_inner_frames_drop_the_first_and_the_last():
         measure = RegionSimilarity(frames=frames)
         measure.update(*HALF)
         assert measure.compute()["J_mean"] == expected
+
+
+def test_t_of_matlab_begins_with_the_ground_truth_of_frame_0():
+    pred, target = torch.zeros(2, 5, 40, 40, dtype=torch.uint8)
+    for t, side in enumerate((5, 10, 20, 14, 30)):
+        pred[t, 2 : 2 + side, 3 : 3 + side + t] = 1
+        target[t, 4 : 2 + side, 3 : 9 + side] = 2
+    measure = TemporalStability(toolkit="matlab")
+    measure.update(pred, target)
+    pairs = temporal_stability(torch.cat([target[:1], pred[1:4]]) != 0, toolkit="matlab")
+    assert measure.compute()["T_mean"].item() == pytest.approx(5 * pairs.mean().item())
+    of_python = temporal_stability(pred[1:4] != 0)
+    assert not torch.isclose(pairs[1:], of_python, rtol=1e-3).any()
+
+
+def test_t_of_matlab_is_of_one_object_at_a_time():
+    pred = torch.zeros(4, 40, 40, dtype=torch.uint8)
+    for t in range(4):
+        pred[t, 2 : 9 + t, 3 : 12 + 2 * t], pred[t, 20:30, 3 : 13 + t] = 1, 2
+    measure = TemporalStability(objects="ids", toolkit="matlab")
+    measure.update(pred, pred)
+    each = [5 * temporal_stability(pred[:3] == i, toolkit="matlab").mean().item() for i in (1, 2)]
+    assert measure.compute()["T_mean"].item() == pytest.approx(sum(each) / 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"toolkit": "octave"}, "toolkit must be 'python' or 'matlab', got 'octave'"),
+        ({"toolkit": "matlab", "frames": "all"}, "toolkit='matlab' takes frames='inner' only"),
+    ],
+)
+def test_what_no_toolkit_computes_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TemporalStability(**arguments)
 
 
 def test_values_are_averaged_over_videos():

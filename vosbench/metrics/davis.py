@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from vosbench.metrics.functional.tensors import id_videos
 from vosbench.metrics.gathered import GatheredMetric
 from vosbench.metrics.kernels.overlap import Ids, Matching, OverlapSeries, object_count
 from vosbench.metrics.kernels.statistics import STATISTICS, named_statistics, nan_mean
-from vosbench.metrics.kernels.temporal import T_SCALE, PairValues
+from vosbench.metrics.kernels.temporal import T_SCALE, PairValues, Toolkit, check_toolkit
 
 FrameChoice = Literal["inner", "all"]
 
@@ -25,7 +26,10 @@ class _SequenceMean(GatheredMetric):
     choices: ClassVar[tuple[Matching, ...]] = ("union", "ids", "match")
 
     def __init__(self, frames: FrameChoice = "inner", objects: Matching = "union") -> None:
-        super().__init__(frames, objects)
+        self._begin(frames, objects)
+
+    def _begin(self, frames: FrameChoice, objects: Matching, *others: Hashable) -> None:
+        super().__init__(frames, objects, *others)
         if frames not in ("inner", "all"):
             raise ValueError(f"frames must be 'inner' or 'all', got {frames!r}")
         if objects not in self.choices:
@@ -47,16 +51,17 @@ class _SequenceMean(GatheredMetric):
                 ``objects="union"``, or a predicted id beyond those allowed, under `void` too.
         """
         pred, target, masks = id_videos(pred_ids, target_ids, void=void)
-        evaluated = slice(1, -1) if self.frames == "inner" else slice(None)
-        if len(pred[evaluated]) == 0:
+        if len(pred[self._evaluated]) == 0:
             raise ValueError(f"frames={self.frames!r} leaves none of {len(pred)} frames to evaluate")
         objects = 1 if self.objects == "union" else object_count(target[0])
         if not objects:
             raise ValueError(f"objects={self.objects!r}: the first frame of target_ids holds no object")
-        left_out = masks["void"]
-        left_out = None if left_out is None else left_out[evaluated]
-        for values in self._object_values(pred[evaluated], target[evaluated], left_out, objects):
+        for values in self._object_values(pred, target, masks["void"], objects):
             self._keep(torch.tensor([values[name] for name in self.names], dtype=torch.float64))
+
+    @property
+    def _evaluated(self) -> slice:
+        return slice(1, -1) if self.frames == "inner" else slice(None)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the mean of every value over the videos (or objects) so far: () float64 each."""
@@ -68,7 +73,9 @@ class _SequenceMean(GatheredMetric):
     def _object_values(
         self, pred: Ids, target: Ids, void: NDArray[np.bool_] | None, objects: int
     ) -> list[dict[str, float]]:
-        """Values of every object from (N, H, W) ids of the evaluated frames."""
+        """Values of every object from (T, H, W) ids."""
+        pred, target = pred[self._evaluated], target[self._evaluated]
+        void = None if void is None else void[self._evaluated]
         series = OverlapSeries(self._measures(), self.objects, objects)
         highest = int(pred.max())
         if series.highest_id is not None and highest > series.highest_id:
@@ -168,13 +175,17 @@ class JFMeasure(_SequenceMean):
 class TemporalStability(_SequenceMean):
     """Temporal instability T: five times the mean pair value of a video, averaged over videos.
 
-    Uses the prediction alone; see `vosbench.metrics.functional.temporal_stability`. A video without
-    a valid pair is left out. Which videos count is for the caller to decide: DAVIS 2016 leaves out
-    those with occlusions or strong changes of shape. Lower is better. Arguments as in
-    `RegionSimilarity`; the ground truth only tells the objects with ``objects="ids"``, and `void`
-    plays no part.
+    Uses the prediction, see `vosbench.metrics.functional.temporal_stability`; the MATLAB toolkit also
+    compares the first evaluated mask with the ground truth of the frame before. A video without a valid
+    pair is left out. Which videos count is for the caller to decide: DAVIS 2016 leaves out those with
+    occlusions or strong changes of shape. Lower is better. Arguments as in `RegionSimilarity`; `void`
+    plays no part, and otherwise the ground truth only tells the objects with ``objects="ids"``.
 
-    Source: Perazzi et al., CVPR 2016, section 5.1; the released Python toolkit.
+    Args:
+        toolkit: ``"python"`` or ``"matlab"``, the released code whose values these are. The published tables
+            of DAVIS 2016 are of the latter, which takes inner frames only.
+
+    Source: Perazzi et al., CVPR 2016, section 5.1; the released toolkits.
 
     Example:
         >>> import torch
@@ -190,17 +201,29 @@ class TemporalStability(_SequenceMean):
     names = ("T_mean",)
     choices = ("union", "ids")
 
+    def __init__(
+        self, frames: FrameChoice = "inner", objects: Matching = "union", toolkit: Toolkit = "python"
+    ) -> None:
+        self._begin(frames, objects, toolkit)
+        check_toolkit(toolkit)
+        if toolkit == "matlab" and frames != "inner":
+            raise ValueError(f"toolkit='matlab' takes frames='inner' only, got {frames!r}")
+        self.toolkit: Toolkit = toolkit
+
     def _object_values(
         self, pred: Ids, target: Ids, void: NDArray[np.bool_] | None, objects: int
     ) -> list[dict[str, float]]:
-        del target, void
-        masks = [pred != 0] if self.objects == "union" else [pred == i for i in range(1, objects + 1)]
-        return [{"T_mean": _instability(each)} for each in masks]
+        del void
+        ids = pred[self._evaluated]
+        if self.toolkit == "matlab":
+            ids = np.concatenate([target[:1], ids])
+        masks = [ids != 0] if self.objects == "union" else [ids == i for i in range(1, objects + 1)]
+        return [{"T_mean": _instability(each, self.toolkit)} for each in masks]
 
 
-def _instability(masks: NDArray[np.bool_]) -> float:
+def _instability(masks: NDArray[np.bool_], toolkit: Toolkit) -> float:
     """T of one video of (N, H, W) masks."""
-    pairs = PairValues()
+    pairs = PairValues(toolkit)
     for mask in masks:
         pairs.add(mask)
     return T_SCALE * nan_mean(np.array(pairs.values))

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from vosbench.metrics.functional.tensors import mask_array
-from vosbench.metrics.kernels.temporal import PairValues
+from vosbench.metrics.kernels.temporal import PairValues, Toolkit
 
 
-def temporal_stability(pred: Tensor) -> Tensor:
+def temporal_stability(pred: Tensor, toolkit: Toolkit = "python") -> Tensor:
     """Return the temporal instability of every pair of neighbouring frames; lower is better.
 
     The polygons of the two masks are put in correspondence point by point, and the pair value is the
@@ -17,18 +17,20 @@ def temporal_stability(pred: Tensor) -> Tensor:
     The value of a sequence is five times the mean over its pairs, NaN ignored.
 
     Args:
-        pred: (T, H, W) bool. The ground truth plays no part.
+        pred: (T, H, W) bool. The ground truth plays no part; the MATLAB toolkit has that of frame 0 as
+            the first of these.
+        toolkit: ``"python"`` or ``"matlab"``, the released code whose values these are. The published
+            tables of DAVIS 2016 are of the latter; see `PairValues` for what differs.
 
     Returns:
         (max(T - 1, 0),) float64 in [0, 1], raw (not times five), on the CPU; NaN where one of the
         two masks yields no polygon (an empty mask, specks of a pixel or two).
 
     Raises:
-        ValueError: not bool or not three-dimensional.
+        ValueError: not bool or not three-dimensional, or another toolkit.
 
-    Source: Perazzi et al., CVPR 2016, section 5.1; steps of the released Python toolkit (the MATLAB
-    toolkit behind the published tables differs by up to about 11 % on a sequence). Shape contexts:
-    Belongie et al., TPAMI 2002.
+    Source: Perazzi et al., CVPR 2016, section 5.1; steps of the released toolkits, whose values differ by
+    up to about 11 % on a sequence. Shape contexts: Belongie et al., TPAMI 2002.
 
     Example:
         >>> import torch
@@ -37,7 +39,7 @@ def temporal_stability(pred: Tensor) -> Tensor:
         >>> temporal_stability(square)
         tensor([0.], dtype=torch.float64)
     """
-    pairs = PairValues()
+    pairs = PairValues(toolkit)
     for mask in mask_array("pred", pred):
         pairs.add(mask)
     return torch.tensor(pairs.values, dtype=torch.float64)

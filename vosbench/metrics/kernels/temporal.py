@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,16 @@ T_SCALE = 5.0
 _MIN_POINTS = 4
 _MASKS = 8  # whose contours are simplified at once,
 _CONTOURS = 1 << 10  # or fewer masks of this many contours
+
+
+def check_toolkit(toolkit: str) -> None:
+    """Refuse what is no `Toolkit`.
+
+    Raises:
+        ValueError: another name.
+    """
+    if toolkit not in get_args(Toolkit):
+        raise ValueError(f"toolkit must be 'python' or 'matlab', got {toolkit!r}")
 
 
 class PairValues:
@@ -57,9 +67,13 @@ class PairValues:
 
     Args:
         toolkit: whose conventions to follow.
+
+    Raises:
+        ValueError: another toolkit.
     """
 
     def __init__(self, toolkit: Toolkit = "python") -> None:
+        check_toolkit(toolkit)
         self._toolkit: Toolkit = toolkit
         self._values: list[float] = []
         self._mask: NDArray[np.bool_] | None = None
