@@ -2,9 +2,11 @@
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from vosbench.benchmark.compare import compare
 from vosbench.benchmark.statistics import Aggregation
@@ -16,8 +18,9 @@ from vosbench.flow.estimators import DIS
 from vosbench.metrics.functional import region_similarity
 from vosbench.models import METHODS
 from vosbench.models.base import Method
-from vosbench.models.zoo import WEIGHTS, load_method, shipped
+from vosbench.models.zoo import WEIGHTS, load_method, shipped, trainings
 
+PLANS = Path(__file__).parents[2] / "benchmarks" / "zoo"
 NAMES = [path.stem.removesuffix("-tiny") for path in sorted(WEIGHTS.glob("*.safetensors"))]
 TRIVIAL = ("centre_box", "all_foreground", "flow_threshold")
 GIVEN = ("lip", "stcnn")
@@ -72,6 +75,25 @@ def test_provenance_says_how_the_weights_were_made(name):
     assert training["steps"] > 0
     assert re.fullmatch("[0-9a-f]{40}", training.get("git_commit") or training["git"]["commit"])
     assert training["measured"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_provenance_says_what_the_weights_were_selected_on(name):
+    """What the plan of the zoo says; of real videos with their names, so that the leak check knows them."""
+    told = next(each for each in shipped() if each["name"] == name)["training"]["selection"]
+    plan = yaml.safe_load((PLANS / f"{name}.yaml").read_text())
+    assert [each for each in plan.get("selection", []) if each not in told] == []
+    for each in told:
+        assert each["edition"] in ("official", "mini")
+        assert each.get("how") or each.get("monitor")
+        assert bool(each.get("sequences")) == (each["edition"] == "official")
+
+
+def test_lvo_holds_the_motion_network_of_the_package_and_says_so():
+    (part,) = trainings()[load_method("lvo")[1]["sha256"]]["parts"]
+    mpnet = load_method("mpnet")[1]
+    assert (part["key"], part["sha256"]) == ("motion_weights", mpnet["sha256"])
+    assert part["training"]["selection"] == mpnet["training"]["selection"]
 
 
 @pytest.mark.parametrize("name", NAMES)
