@@ -42,9 +42,10 @@ ABOUT: dict[str, Any] = {
     "note": "DAVIS 2016 val at 480p, single object. Frames have J and F of three decimals; where MATLAB "
     "files exist, T of three decimals and values of sequences of six; else these are made of the printed "
     "frames.",
+    "protocol": "davis16-matlab",
     "remarks": {
-        "T_mean": "computed by the DAVIS toolkit for MATLAB; that for Python, which vosbench equals, finds "
-        "other values on the same masks",
+        "T_mean": "computed by the DAVIS toolkit for MATLAB, as protocol davis16-matlab does; the toolkit for "
+        "Python, which this protocol equals, finds other values on the same masks",
     },
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ def load_published(path: Path | None = None) -> list[Record]:
     Their provenance has the key ``reported``: ``title`` of the method, ``source``, ``licence``, ``note``,
     ``file``, ``table`` (metric -> value of the data set as printed) and ``remarks`` (metric -> what to
     know about it); and ``objects`` where the values are of several.
+
+    Where a protocol has the rules of all these values, T included, there is a second record under it, without
+    remarks.
 
     Recall is left out where a frame is printed as exactly one half: whether it counts cannot be known.
 
@@ -103,14 +107,32 @@ def _records(text: str, file: str) -> list[Record]:
     try:
         content = json.loads(text)
         return [
-            _record(content, file, name, method, sequence, cell)
+            record
             for name, method in content["methods"].items()
             for sequence, cell in method["sequences"].items()
+            for record in _under_each(_record(content, file, name, method, sequence, cell), content)
         ]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{file}: not a file of published numbers ({error}); write it again with the script beside it"
         ) from None
+
+
+def _under_each(record: Record, content: Mapping[str, Any]) -> list[Record]:
+    """Return the record under the protocol of its task, and under that of the whole table."""
+    rules = content.get("protocol")
+    if rules is None:
+        return [record]
+    told = {**record.provenance[REPORTED], "remarks": {}}
+    values = _with_mean(record.values, rules)
+    return [record, replace(record, protocol=rules, values=values, provenance={REPORTED: told})]
+
+
+def _with_mean(values: Mapping[str, float | None], protocol: str) -> dict[str, float | None]:
+    j, f = values["J_mean"], values["F_mean"]
+    if "jf" not in load_protocol(protocol).metrics or j is None or f is None:
+        return dict(values)
+    return {**values, "JF_mean": (j + f) / 2}
 
 
 def _record(
@@ -126,8 +148,6 @@ def _record(
         letter: _parts(values, content["unit"]) for letter, values in cell.get("per_object", {}).items()
     }
     values = _of_objects(objects) | _of_frames(frames) | cell.get("values", {})
-    if "jf" in load_protocol(method["protocol"]).metrics:
-        values["JF_mean"] = (values["J_mean"] + values["F_mean"]) / 2
     sources = [content["sources"][source] for source in method["sources"]]
     told = {
         "title": method["title"],
@@ -152,7 +172,7 @@ def _record(
         # the first and the last frame are not evaluated; values of objects tell no number of frames
         frames=len(frames["J"]) + 2 if frames else 0,
         key="",
-        values=values,
+        values=_with_mean(values, method["protocol"]),
         per_frame=frames,
         seconds_per_frame={},
         provenance=provenance,
