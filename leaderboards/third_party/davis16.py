@@ -44,8 +44,8 @@ ABOUT: dict[str, Any] = {
     "frames.",
     "protocol": "davis16-matlab",
     "remarks": {
-        "T_mean": "computed by the DAVIS toolkit for MATLAB, as protocol davis16-matlab does; the toolkit for "
-        "Python, which this protocol equals, finds other values on the same masks",
+        "T_mean": "computed by the DAVIS toolkit for MATLAB, as protocol davis16-matlab does; the toolkit "
+        "for Python, which this protocol equals, finds other values on the same masks",
     },
 }
 
