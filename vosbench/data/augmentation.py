@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from vosbench.data.transforms import (
     Clip,
     chance,
@@ -70,7 +72,11 @@ class ClipTransform:
             raise InputError(f"crop is {self.crop}: write [height,width] in pixels or a share, above 0 to 1")
 
     def __call__(self, clip: Clip) -> Clip:
-        """Return a random variant of `clip`."""
+        """Return a random variant of `clip`, its flow float32 under any autocast."""
+        with torch.autocast("cpu", enabled=False):
+            return self._changed(clip)
+
+    def _changed(self, clip: Clip) -> Clip:
         clip = self._placed(clip)
         if chance(self.mirror):
             clip = mirror(clip)

@@ -30,14 +30,16 @@ def adapted(module: M, learn: Callable[[M], None], *, seed: int = 0) -> M:
             has switched, all parameters wanting one, and the copy in test mode; a mode it needs it sets
             itself. What it draws from the global generators of Python, numpy and torch, on the
             CPU and the device of the module, follows from the seed alone; they go on afterwards as if
-            it had not drawn.
+            it had not drawn. It computes in float32 whatever autocast the caller is in: nothing scales
+            gradients here, and autocast would go on with rounded copies of weights that have changed.
         seed: of these.
 
     Returns:
         The copy, in test mode, its parameters without gradients.
     """
     # tensors that are made in inference mode could not be trained
-    with torch.inference_mode(False), torch.enable_grad():
+    device = next(module.parameters()).device.type
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, enabled=False):
         copied = copy.deepcopy(module).requires_grad_(True).eval()
         copied.zero_grad(set_to_none=True)
         with _seeded(seed, copied):

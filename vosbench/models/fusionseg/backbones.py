@@ -46,9 +46,9 @@ def dilated_classifiers(inputs: int) -> nn.ModuleList:
 
 
 def summed(classifiers: nn.ModuleList, x: Tensor) -> Tensor:
-    """Return the sum of what the classifiers say of x, (N, 2, h, w)."""
+    """Return the sum of what the classifiers say of x, (N, 2, h, w) float32."""
     first, *others = classifiers
-    result: Tensor = first(x)
+    result: Tensor = first(x).float()
     for classifier in others:
         result = result + classifier(x)
     return result

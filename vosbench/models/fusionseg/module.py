@@ -242,14 +242,14 @@ class FusionSeg(pl.LightningModule):
         """
         logits = self._logits(batch, grid=True)
         target = shrink_masks(_merged(batch["masks"]), logits.shape[-2:])
-        losses = F.cross_entropy(logits.float(), target.long(), ignore_index=VOID, reduction="none")
+        losses = F.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
         loss = mean_over_known(losses, target)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
         """Log the intersection over union of the foreground, the mean over frames that have masks."""
-        probability = self._logits(batch, grid=False).float().softmax(dim=1)[:, 1]
+        probability = self._logits(batch, grid=False).softmax(dim=1)[:, 1]
         frames, target = batch["frames"].flatten(0, 1), _merged(batch["masks"])
         return self.iou.measure(self, frames, probability > self.threshold, target)
 

@@ -228,14 +228,14 @@ class FusionSegNet(nn.Module):
         return self
 
     def logits(self, name: StreamName, picture: Tensor) -> Tensor:
-        """Return the logits of one stream, (N, 2, H, W), of what it is given, (N, C, H, W)."""
+        """Return the logits of one stream, (N, 2, H, W) float32, of what it is given, (N, C, H, W)."""
         stream = self.streams[name]
         with torch.set_grad_enabled(torch.is_grad_enabled() and name == self.trained):
             result: Tensor = stream(picture)
         return result
 
     def forward(self, frames: Tensor | None, pictures: Tensor | None) -> Tensor:
-        """Return logits, (N, 2, H, W).
+        """Return logits, (N, 2, H, W) float32.
 
         Args:
             frames: (N, 3, H, W) normalised pixels; None without appearance stream.
@@ -251,4 +251,4 @@ class FusionSegNet(nn.Module):
         if self.fusion is None:
             return found[0]
         result: Tensor = self.fusion(*found)
-        return result
+        return result.float()

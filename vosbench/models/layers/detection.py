@@ -1,4 +1,8 @@
-"""What detectors of regions share, on torchvision's parts."""
+"""What detectors of regions share, on torchvision's parts.
+
+Boxes, anchors and deltas are float32 under any autocast. torchvision has them in the type of the features,
+and bfloat16 knows multiples of 8 only beyond 1024 pixels.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped]
+from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
 from torchvision.models.detection.roi_heads import RoIHeads  # type: ignore[import-untyped]
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # type: ignore[import-untyped]
 from torchvision.ops import MultiScaleRoIAlign  # type: ignore[import-untyped]
 from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
 
@@ -57,15 +64,74 @@ def no_loss(network: nn.Module) -> Tensor:
     return torch.stack([each.sum() * 0 for each in network.parameters() if each.requires_grad]).sum()
 
 
+def region_proposals(
+    channels: int,
+    sides: Sequence[int],
+    ratios: tuple[float, ...],
+    proposals: tuple[int, int, int, int],
+    sampled: int,
+) -> Any:
+    """Return a region proposal network, named as torchvision's, with its anchors and boxes in float32.
+
+    Args:
+        channels: of the features.
+        sides: of the anchors of each level, pixels.
+        ratios: of height to width of the anchors of every level.
+        proposals: before and after their suppression in training, then in a test; before is per level.
+        sampled: anchors that losses are taken over, of each picture.
+    """
+    before, after, test_before, test_after = proposals
+    return RegionProposalNetwork(
+        _Anchors(tuple((side,) for side in sides), (ratios,) * len(sides)),
+        _ProposalHead(channels, len(ratios)),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=sampled,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": before, "testing": test_before},
+        post_nms_top_n={"training": after, "testing": test_after},
+        nms_thresh=0.7,
+    )
+
+
 def region_pool(side: int, canonical: int) -> Any:
-    """Return what pools (side, side) features of regions.
+    """Return what pools (side, side) features of regions, in float32.
 
     Args:
         side: of the pooled features.
         canonical: side, in pixels, of a region that is pooled from the third level.
     """
-    pool = MultiScaleRoIAlign(POOLED, output_size=side, sampling_ratio=2, canonical_scale=canonical)
+    pool = _Pool(POOLED, output_size=side, sampling_ratio=2, canonical_scale=canonical)
     # torchvision guesses the scales from the first picture it sees, wrongly when much of it is padding
     pool.scales = [2.0**-level for level in range(2, 6)]
     pool.map_levels = initLevelMapper(2, 5, canonical_scale=canonical)
     return pool
+
+
+class _Anchors(AnchorGenerator):  # type: ignore[misc]
+    """Anchors in float32."""
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        # torchvision looks at no more than the shape, the type and the device
+        shapes = [each.new_empty((), dtype=torch.float32).expand(each.shape) for each in feature_maps]
+        anchors: list[Tensor] = super().forward(image_list, shapes)
+        return anchors
+
+
+class _ProposalHead(RPNHead):  # type: ignore[misc]
+    """Scores and deltas of proposals in float32."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        scores, deltas = super().forward(x)
+        return [each.float() for each in scores], [each.float() for each in deltas]
+
+
+class _Pool(MultiScaleRoIAlign):  # type: ignore[misc]
+    """Pooling of regions in float32."""
+
+    def forward(
+        self, x: Mapping[str, Tensor], boxes: list[Tensor], image_shapes: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        levels = {name: each.float() for name, each in x.items() if name in self.featmap_names}
+        pooled: Tensor = super().forward(levels, boxes, image_shapes)
+        return pooled

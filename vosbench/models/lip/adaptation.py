@@ -118,7 +118,7 @@ def balanced(labels: Tensor, count: int = REGIONS, share: float = 0.25) -> Tenso
 
 
 def tune_ids(layer: nn.Linear, vectors: Tensor, labels: Tensor, settings: IdTuning | None = None) -> Tuned:
-    """Train the last layer of ids on vectors that were kept; nothing else is needed, or changed.
+    """Train the last layer of ids on vectors that were kept, in float32; nothing else is needed, or changed.
 
     Args:
         layer: trained in place, whatever its weights are otherwise.
@@ -134,15 +134,21 @@ def tune_ids(layer: nn.Linear, vectors: Tensor, labels: Tensor, settings: IdTuni
         return Tuned(0, math.nan, math.nan)
     chosen = balanced(labels, settings.regions)
     # results of a test may be unfit for gradients; copies made outside of it are fit
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        seen, wanted = vectors[chosen].clone(), labels[chosen].clone()
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast(vectors.device.type, enabled=False),
+    ):
+        seen, wanted = vectors[chosen].float(), labels[chosen].clone()
         optimizer = torch.optim.SGD(layer.parameters(), lr=settings.lr, momentum=0.9)
         steps, first = 0, None
         while True:
-            loss = settings.loss(layer(seen).float(), wanted)
+            loss = settings.loss(layer(seen), wanted)
             value = loss.item()
             first = value if first is None else first
             if value < settings.threshold or steps == settings.iterations:
+                # an autocast around this would go on with its copy of the weights as they were
+                torch.clear_autocast_cache()
                 return Tuned(steps, first, value)
             optimizer.zero_grad()
             torch.autograd.backward(loss)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped]
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead  # type: ignore[import-untyped]
 from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
 from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-untyped]
@@ -19,9 +18,15 @@ from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-unty
     MaskRCNNPredictor,
 )
 from torchvision.models.detection.roi_heads import maskrcnn_inference, maskrcnn_loss  # type: ignore[import-untyped]
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # type: ignore[import-untyped]
 
-from vosbench.models.layers.detection import Features, Found, RegionHeads, Targets, region_pool
+from vosbench.models.layers.detection import (
+    Features,
+    Found,
+    RegionHeads,
+    Targets,
+    region_pool,
+    region_proposals,
+)
 from vosbench.models.lip.widths import Widths
 
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -91,17 +96,8 @@ class LIPHeads(nn.Module):
     ) -> None:
         super().__init__()
         widths = widths or Widths()
-        before, after, test_before, test_after = widths.proposals
-        self.rpn = RegionProposalNetwork(
-            AnchorGenerator(tuple((side,) for side in widths.anchors), (RATIOS,) * len(widths.anchors)),
-            RPNHead(widths.channels, len(RATIOS)),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=widths.sampled_anchors,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": before, "testing": test_before},
-            post_nms_top_n={"training": after, "testing": test_after},
-            nms_thresh=0.7,
+        self.rpn = region_proposals(
+            widths.channels, widths.anchors, RATIOS, widths.proposals, widths.sampled_anchors
         )
         channels, layers = widths.channels, [widths.channels] * 4
         self.roi_heads = IdHeads(
@@ -223,8 +219,8 @@ class IdHeads(RegionHeads):
         drawn = self.mask_logits(features, regions, sizes)
         masks, rows = [each["masks"] for each in targets], [self._rows(each["labels"]) for each in targets]
         return {
-            "loss_classifier": id_loss(logits.float(), every),
-            "loss_box_reg": self.box_loss(deltas.float(), every, torch.cat(list(wanted))),
+            "loss_classifier": id_loss(logits, every),
+            "loss_box_reg": self.box_loss(deltas, every, torch.cat(list(wanted))),
             "loss_mask": maskrcnn_loss(drawn, regions, masks, rows, matches),
         }
 
@@ -234,7 +230,7 @@ class IdHeads(RegionHeads):
         """Return boxes, ids and scores of each picture, and what the last layers saw."""
         vectors = self.box_head(self.box_roi_pool(features, proposals, sizes))
         logits, deltas = self.box_predictor(vectors)
-        per_picture = self.postprocess_detections(logits.float(), deltas.float(), proposals, sizes)
+        per_picture = self.postprocess_detections(logits, deltas, proposals, sizes)
         seen = vectors.split([len(each) for each in proposals])
         return [
             Regions({"boxes": boxes, "labels": labels, "scores": scores}, own, vector)
@@ -292,12 +288,12 @@ class Predictor(nn.Module):
             last_layer_only: keep the gradient of ids from the vectors.
 
         Returns:
-            (N, 1 + ids) and (N, 4 * (1 + ids)), background first; where boxes do not depend on the id,
-            those of all ids are the same.
+            (N, 1 + ids) and (N, 4 * (1 + ids)), background first, float32; where boxes do not depend on the
+            id, those of all ids are the same.
         """
-        logits = self.cls_score(vectors.detach() if last_layer_only else vectors)
+        logits = self.cls_score(vectors.detach() if last_layer_only else vectors).float()
         ids = torch.arange(logits.shape[1], device=vectors.device)
-        deltas = self.bbox_pred(vectors).reshape(len(vectors), -1, 4)[:, ids.clamp(max=self.rows - 1)]
+        deltas = self.bbox_pred(vectors).float().reshape(len(vectors), -1, 4)[:, ids.clamp(max=self.rows - 1)]
         return logits, deltas.flatten(1)
 
 

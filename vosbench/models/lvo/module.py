@@ -231,7 +231,7 @@ class LVO(pl.LightningModule):
         """
         scores, target = self._scores(batch)
         target = shrink_masks(target, scores.shape[-2:])
-        losses = F.cross_entropy(scores.float(), target.long(), ignore_index=VOID, reduction="none")
+        losses = F.cross_entropy(scores, target.long(), ignore_index=VOID, reduction="none")
         loss = mean_over_known(losses, target)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
         return loss
@@ -242,7 +242,7 @@ class LVO(pl.LightningModule):
         Of the foreground, the mean over frames; in stage ``appearance`` the mean over classes.
         """
         scores, target = self._scores(batch)
-        probability = enlarge(scores.float().softmax(dim=1), target.shape[-2:])
+        probability = enlarge(scores.softmax(dim=1), target.shape[-2:])
         if self.stage_name == "appearance":
             predicted = probability.argmax(dim=1)
             self.class_iou.update(predicted, target.long())
@@ -337,7 +337,7 @@ class LVO(pl.LightningModule):
             x = torch.stack([seen.features for seen in window])[None]
             logits = self.network.remember(x, watch if gates else None)
             shown = max(shown, window[-1].frame)
-            result: NDArray[np.floating] = logits[0].float().softmax(dim=1)[:, 1].cpu().numpy()
+            result: NDArray[np.floating] = logits[0].softmax(dim=1)[:, 1].cpu().numpy()
             return result
 
         return run

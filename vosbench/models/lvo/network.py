@@ -178,10 +178,10 @@ class LVONet(nn.Module):
                 (B, channels, h, w).
 
         Returns:
-            (B, T, 2, h, w).
+            (B, T, 2, h, w) float32.
         """
         logits: Tensor = self.classifier(self._hidden(x, watch))
-        return _per_video(logits, x)
+        return _per_video(logits.float(), x)
 
     def forward(self, frames: Tensor, code: Tensor | None = None) -> Tensor:
         """Return logits, (B, T, 2, h, w).
@@ -195,11 +195,11 @@ class LVONet(nn.Module):
         return self.remember(_per_video(x, frames))
 
     def scores(self, frames: Tensor) -> Tensor:
-        """Return scores of VOC's classes, (N, 21, h, w), of normalised pixels (N, 3, H, W)."""
+        """Return scores of VOC's classes, (N, 21, h, w) float32, of normalised pixels (N, 3, H, W)."""
         if self.reduction is None:
             raise ValueError("this network has no DeepLab")
         result: Tensor = cast(Any, self.appearance).scores(frames)
-        return result
+        return result.float()
 
     def _hidden(self, x: Tensor, watch: Watch | None) -> Tensor:
         """(B, T, C, h, w) -> (B * T, channels, h, w)."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped]
 from torchvision.models.detection.faster_rcnn import (  # type: ignore[import-untyped]
     FastRCNNPredictor,
     TwoMLPHead,
@@ -22,9 +21,15 @@ from torchvision.models.detection.roi_heads import (  # type: ignore[import-unty
     maskrcnn_inference,
     maskrcnn_loss,
 )
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # type: ignore[import-untyped]
 
-from vosbench.models.layers.detection import Features, Found, RegionHeads, Targets, region_pool
+from vosbench.models.layers.detection import (
+    Features,
+    Found,
+    RegionHeads,
+    Targets,
+    region_pool,
+    region_proposals,
+)
 
 RATIOS = (0.5, 1.0, 2.0)
 CLASS_DEPENDENT = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
@@ -71,19 +76,7 @@ class DetectionHeads(nn.Module):
         super().__init__()
         self.channels = channels
         widths = widths or HeadWidths()
-        anchors = AnchorGenerator(tuple((side,) for side in widths.anchors), (RATIOS,) * len(widths.anchors))
-        before, after, test_before, test_after = widths.proposals
-        self.rpn = RegionProposalNetwork(
-            anchors,
-            RPNHead(channels, len(RATIOS)),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=widths.sampled[0],
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": before, "testing": test_before},
-            post_nms_top_n={"training": after, "testing": test_after},
-            nms_thresh=0.7,
-        )
+        self.rpn = region_proposals(channels, widths.anchors, RATIOS, widths.proposals, widths.sampled[0])
         self.roi_heads = ClassHeads(
             region_pool(7, widths.canonical),
             TwoMLPHead(channels * 7**2, widths.box),

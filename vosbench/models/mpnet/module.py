@@ -156,7 +156,7 @@ class MPNet(pl.LightningModule):
         """Return the mean binary cross-entropy over the output grid, void pixels left out."""
         logits = self(batch["frames"], _first_field(batch))
         target = shrink_masks(batch["masks"][:, 0], logits.shape[-2:])
-        moving = (target > 0).to(logits.dtype)
+        moving = (target > 0).float()
         losses = F.binary_cross_entropy_with_logits(logits[:, 0], moving, reduction="none")
         loss = mean_over_known(losses, target)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
@@ -166,7 +166,7 @@ class MPNet(pl.LightningModule):
         """Log the intersection over union of each frame at the size of its mask."""
         target = batch["masks"][:, 0]
         logits = self(batch["frames"], _first_field(batch))
-        probability = enlarge(logits.float().sigmoid(), target.shape[-2:])[:, 0]
+        probability = enlarge(logits.sigmoid(), target.shape[-2:])[:, 0]
         return self.iou.measure(self, batch["frames"][:, 0], probability > self.threshold, target)
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
@@ -212,7 +212,7 @@ class MPNet(pl.LightningModule):
         height, width = video.frames[0].shape[:2] if flow is None else flow.shape[-2:]
         scale = self.test_short_side / min(height, width)
         code = self._test_code(frames, flow, (round(height * scale), round(width * scale)))
-        return enlarge(self.network(code).float().sigmoid(), (height, width))[0, 0].cpu().numpy()
+        return enlarge(self.network(code).sigmoid(), (height, width))[0, 0].cpu().numpy()
 
     def _frames(self, video: Video, index: int) -> Tensor | None:
         """(1, 2, 3, H, W); the same frame twice where one is enough, None where none is."""

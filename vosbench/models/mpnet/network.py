@@ -48,7 +48,7 @@ class MotionPatternNet(nn.Module):
             x: (B, in_channels, H, W), H and W at least 32.
 
         Returns:
-            (B, 1, h, w) logits, (h, w) = (H, W) halved 5 - decoder_units times, rounded down.
+            (B, 1, h, w) float32 logits, (h, w) = (H, W) halved 5 - decoder_units times, rounded down.
         """
         x = self.input(x)
         maps = []
@@ -59,7 +59,7 @@ class MotionPatternNet(nn.Module):
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=True)
             x = unit(torch.cat([x, skip], dim=1))
         logits: Tensor = self.classifier(x)
-        return logits
+        return logits.float()
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3, eps: float = 1e-5) -> nn.Sequential:

@@ -47,14 +47,14 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return logits of being real, (N,); frames (N, 3, h, w), -1..1.
+        """Return logits of being real, (N,) float32; frames (N, 3, h, w), -1..1.
 
         Frames that Inception-v3 cannot look at are enlarged until it can, [ours].
         """
         sides = frame.shape[-2:]
         if min(sides) < self.smallest:
             frame = enlarge(frame, (max(sides[0], self.smallest), max(sides[1], self.smallest)))
-        scores: Tensor = self.body(frame)
+        scores: Tensor = self.body(frame).float()
         # the softmax of two classes is the sigmoid of their difference
         return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
 

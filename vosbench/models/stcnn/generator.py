@@ -24,7 +24,7 @@ class Prediction(NamedTuple):
     """What the temporal branch says of the past frames.
 
     Attributes:
-        frame: (N, 3, ceil(H / 4), ceil(W / 4)), the predicted frame, -1..1.
+        frame: (N, 3, ceil(H / 4), ceil(W / 4)) float32, the predicted frame, -1..1.
         features: three maps from coarse to fine, at 1/16, 1/8 and 1/4, of 8, 4 and 1 times the width.
     """
 
@@ -107,7 +107,7 @@ class GeneratorDecoder(nn.Module):
             x = reduced if index == 0 else torch.cat([x, reduced], dim=1)
             x = crop_to(stage(x), skips[index + 1].shape[-2:])
             features.append(x)
-        return Prediction(torch.tanh(self.predict(x)), tuple(features))
+        return Prediction(torch.tanh(self.predict(x).float()), tuple(features))
 
 
 class Enlarging(nn.Module):

@@ -65,7 +65,7 @@ class SpatialBranch(nn.Module):
                 the branch learns by itself.
 
         Returns:
-            Maps (N, 1, h, w), three of about an eighth and two of about a quarter.
+            Maps (N, 1, h, w) float32, three of about an eighth and two of about a quarter.
         """
         result: tuple[Tensor, ...] = self.decoder(self.encoder(frame), features)
         return result
@@ -118,7 +118,7 @@ class SpatialDecoder(nn.Module):
     def forward(self, maps: Sequence[Tensor], features: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Return the maps of logits from the encoder's four maps, from fine to coarse."""
         x = self._pool(maps[-1])
-        logits = [self.scores[-1](x)]
+        logits = [self.scores[-1](x).float()]
         shown = [x]
         for level in reversed(range(LEVELS)):
             lateral = self.laterals[level](maps[level])
@@ -126,11 +126,11 @@ class SpatialDecoder(nn.Module):
             y = self._join(level, x, features)
             if self.attentions is not None:
                 y = self.attentions[level](y, enlarge(logits[-1], y.shape[-2:]).sigmoid())
-            logits.append(self.scores[level](y))
+            logits.append(self.scores[level](y).float())
             shown.append(y)
         finest = shown[-1].shape[-2:]
-        logits.append(self.fuse(torch.cat([enlarge(each, finest) for each in reversed(shown)], dim=1)))
-        return tuple(logits)
+        fused = self.fuse(torch.cat([enlarge(each, finest) for each in reversed(shown)], dim=1))
+        return (*logits, fused.float())
 
     def _pool(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]

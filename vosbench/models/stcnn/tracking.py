@@ -109,7 +109,7 @@ class Tracker:
             prediction = self._network.predict(scale_past(past))
             features = prediction.features
             # tanh, -1..1
-            grey = prediction.frame[0].float().mean(dim=0).add(1).div(2)
+            grey = prediction.frame[0].mean(dim=0).add(1).div(2)
             self._show(index, "predicted", "predicted", grey.cpu().numpy())
         frame = normalise(self._pixels(frames[index]), "torchvision")
         found: dict[int, NDArray[np.float32]] = {}
@@ -120,15 +120,13 @@ class Tracker:
                 seen = {id(each.branch): each.branch(frame, features)}
             logits = seen[id(each.branch)]
             self._show_attention(index, each.number, logits)
-            raw: NDArray[np.float32] = (
-                enlarge(logits[-1].float(), frame.shape[-2:]).sigmoid()[0, 0].cpu().numpy()
-            )
+            raw: NDArray[np.float32] = enlarge(logits[-1], frame.shape[-2:]).sigmoid()[0, 0].cpu().numpy()
             found[each.number] = raw if each.gate is None else each.gate.step(raw)
         return found
 
     def _show_attention(self, index: int, number: int, logits: Sequence[Tensor]) -> None:
         for level in range(LEVELS):
-            values = logits[level].float().sigmoid()[0, 0].cpu().numpy()
+            values = logits[level].sigmoid()[0, 0].cpu().numpy()
             self._show(index, "attention", f"attention {level + 1} of object {number}", values)
 
     def _pixels(self, frame: Frame) -> Tensor:
