@@ -211,6 +211,8 @@ def test_missing_data_names_both_ways_out(tmp_path):
         ("recipe.C.clip_gradient=1", "did you mean recipe.C.clip_gradients"),
         ("run=here resume=auto", "leave resume out"),
         ("trainer.precision=17", "trainer: "),
+        ("trainer.precision=bf16-true", "would round boxes and flow.*precision=bf16-mixed"),
+        ("trainer.precision=16-true", "would round boxes and flow"),
         ("trainer.accelerator=tpuu", "trainer: "),
         ("resume=nowhere.ckpt", "no file nowhere.ckpt"),
         ("init=nowhere.ckpt", "no weights file nowhere.ckpt"),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.yaml"
 _SHOWN = 10
 """Names of videos that fit into a line."""
+_ROUNDED = ("bf16-true", "16-true", "transformer-engine", "transformer-engine-float16")
+"""Precisions of Lightning in which inputs and targets become as short as the weights."""
 
 RUN_VARIABLE = "VOSBENCH_RUN"
 """Tells the processes that Lightning starts for further devices which run folder they work on."""
@@ -165,6 +167,12 @@ def _check(config: FitConfig, sets: dict[str, list[DataConfig]]) -> None:
         raise unknown_name("logger", config.logger, LOGGERS)
     if config.run is not None and config.resume is not None:
         raise InputError("run=DIR continues by itself what is in DIR: leave resume out")
+    precision = str(config.trainer.get("precision"))
+    if precision in _ROUNDED:
+        raise InputError(
+            f"trainer.precision={precision} would round boxes and flow (bf16 to multiples of 8 beyond 1024 "
+            "pixels): write trainer.precision=bf16-mixed, which keeps them"
+        )
     for chosen in sets.values():
         for each in chosen:
             check_data(each)

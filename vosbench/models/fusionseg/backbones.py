@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from vosbench.models.base import Size
 from vosbench.models.layers.deeplab import RATES
 from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.lvo.streams import motion_code
 from vosbench.models.mpnet.module import CHANNELS, TEST_SHORT_SIDE, WIDTH
 from vosbench.models.mpnet.network import MotionPatternNet
@@ -48,7 +49,7 @@ def dilated_classifiers(inputs: int) -> nn.ModuleList:
 def summed(classifiers: nn.ModuleList, x: Tensor) -> Tensor:
     """Return the sum of what the classifiers say of x, (N, 2, h, w) float32."""
     first, *others = classifiers
-    result: Tensor = first(x).float()
+    result = at_least_float32(first(x))
     for classifier in others:
         result = result + classifier(x)
     return result

@@ -18,6 +18,7 @@ from vosbench.models.fusionseg.backbones import (
     dilated_classifiers,
     summed,
 )
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.layers.preprocessing import CONVENTIONS, Convention
 from vosbench.models.layers.resnet import RESNET101, Blocks, ResNet, freeze_norms
 
@@ -251,4 +252,4 @@ class FusionSegNet(nn.Module):
         if self.fusion is None:
             return found[0]
         result: Tensor = self.fusion(*found)
-        return result.float()
+        return at_least_float32(result)

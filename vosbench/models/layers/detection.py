@@ -20,6 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign  # type: ignore[import-untyped]
 from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
 
 from vosbench.data.video import VOID
+from vosbench.models.layers.precision import at_least_float32
 
 Features = Mapping[str, Tensor]
 """Level -> (N, C, h, w), finest first; ``"0"`` is a quarter of the picture, ``"pool"`` the coarsest."""
@@ -43,7 +44,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         """Return (N, classes, M, M) of all regions of all pictures."""
         pooled = self.mask_roi_pool(features, regions, sizes)
         logits: Tensor = self.mask_predictor(self.mask_head(pooled))
-        return logits.float()
+        return at_least_float32(logits)
 
     def box_loss(self, deltas: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
         """Return smooth L1 over the deltas of the right class, by the number of all regions."""
@@ -113,7 +114,7 @@ class _Anchors(AnchorGenerator):  # type: ignore[misc]
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         # torchvision looks at no more than the shape, the type and the device
-        shapes = [each.new_empty((), dtype=torch.float32).expand(each.shape) for each in feature_maps]
+        shapes = [at_least_float32(each.new_empty(())).expand(each.shape) for each in feature_maps]
         anchors: list[Tensor] = super().forward(image_list, shapes)
         return anchors
 
@@ -123,7 +124,7 @@ class _ProposalHead(RPNHead):  # type: ignore[misc]
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         scores, deltas = super().forward(x)
-        return [each.float() for each in scores], [each.float() for each in deltas]
+        return [at_least_float32(each) for each in scores], [at_least_float32(each) for each in deltas]
 
 
 class _Pool(MultiScaleRoIAlign):  # type: ignore[misc]
@@ -132,6 +133,6 @@ class _Pool(MultiScaleRoIAlign):  # type: ignore[misc]
     def forward(
         self, x: Mapping[str, Tensor], boxes: list[Tensor], image_shapes: Sequence[tuple[int, int]]
     ) -> Tensor:
-        levels = {name: each.float() for name, each in x.items() if name in self.featmap_names}
+        levels = {name: at_least_float32(each) for name, each in x.items() if name in self.featmap_names}
         pooled: Tensor = super().forward(levels, boxes, image_shapes)
         return pooled

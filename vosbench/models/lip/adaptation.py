@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.lip.heads import FOCAL, REGIONS, IdLoss
 
 THRESHOLDS: dict[str, float] = {
@@ -139,7 +140,7 @@ def tune_ids(layer: nn.Linear, vectors: Tensor, labels: Tensor, settings: IdTuni
         torch.enable_grad(),
         torch.autocast(vectors.device.type, enabled=False),
     ):
-        seen, wanted = vectors[chosen].float(), labels[chosen].clone()
+        seen, wanted = at_least_float32(vectors[chosen]), labels[chosen].clone()
         optimizer = torch.optim.SGD(layer.parameters(), lr=settings.lr, momentum=0.9)
         steps, first = 0, None
         while True:

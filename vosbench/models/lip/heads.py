@@ -27,6 +27,7 @@ from vosbench.models.layers.detection import (
     region_pool,
     region_proposals,
 )
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.lip.widths import Widths
 
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -291,10 +292,10 @@ class Predictor(nn.Module):
             (N, 1 + ids) and (N, 4 * (1 + ids)), background first, float32; where boxes do not depend on the
             id, those of all ids are the same.
         """
-        logits = self.cls_score(vectors.detach() if last_layer_only else vectors).float()
+        logits = at_least_float32(self.cls_score(vectors.detach() if last_layer_only else vectors))
         ids = torch.arange(logits.shape[1], device=vectors.device)
-        deltas = self.bbox_pred(vectors).float().reshape(len(vectors), -1, 4)[:, ids.clamp(max=self.rows - 1)]
-        return logits, deltas.flatten(1)
+        deltas = at_least_float32(self.bbox_pred(vectors)).reshape(len(vectors), -1, 4)
+        return logits, deltas[:, ids.clamp(max=self.rows - 1)].flatten(1)
 
 
 class _Shortcut(nn.Sequential):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vosbench.models.layers.deeplab import DeepLabV2, Feature, LargeFOV, grid
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.recurrent import MEMORIES, ConvMemory, Watch, both_directions
 from vosbench.models.mpnet.network import MotionPatternNet
@@ -181,7 +182,7 @@ class LVONet(nn.Module):
             (B, T, 2, h, w) float32.
         """
         logits: Tensor = self.classifier(self._hidden(x, watch))
-        return _per_video(logits.float(), x)
+        return _per_video(at_least_float32(logits), x)
 
     def forward(self, frames: Tensor, code: Tensor | None = None) -> Tensor:
         """Return logits, (B, T, 2, h, w).
@@ -199,7 +200,7 @@ class LVONet(nn.Module):
         if self.reduction is None:
             raise ValueError("this network has no DeepLab")
         result: Tensor = cast(Any, self.appearance).scores(frames)
-        return result.float()
+        return at_least_float32(result)
 
     def _hidden(self, x: Tensor, watch: Watch | None) -> Tensor:
         """(B, T, C, h, w) -> (B * T, channels, h, w)."""

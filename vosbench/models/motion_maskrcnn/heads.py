@@ -30,6 +30,7 @@ from vosbench.models.layers.detection import (
     region_pool,
     region_proposals,
 )
+from vosbench.models.layers.precision import at_least_float32
 
 RATIOS = (0.5, 1.0, 2.0)
 CLASS_DEPENDENT = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
@@ -172,4 +173,4 @@ class ClassHeads(RegionHeads):
     ) -> tuple[Tensor, Tensor]:
         pooled = self.box_roi_pool(features, regions, sizes)
         logits, deltas = self.box_predictor(self.box_head(pooled))
-        return logits.float(), deltas.float()
+        return at_least_float32(logits), at_least_float32(deltas)

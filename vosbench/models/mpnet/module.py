@@ -156,7 +156,7 @@ class MPNet(pl.LightningModule):
         """Return the mean binary cross-entropy over the output grid, void pixels left out."""
         logits = self(batch["frames"], _first_field(batch))
         target = shrink_masks(batch["masks"][:, 0], logits.shape[-2:])
-        moving = (target > 0).float()
+        moving = (target > 0).to(logits.dtype)
         losses = F.binary_cross_entropy_with_logits(logits[:, 0], moving, reduction="none")
         loss = mean_over_known(losses, target)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vosbench.models.layers.precision import at_least_float32
+
 SMALLEST_SIDE = 32
 """Five poolings must leave a pixel."""
 
@@ -59,7 +61,7 @@ class MotionPatternNet(nn.Module):
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=True)
             x = unit(torch.cat([x, skip], dim=1))
         logits: Tensor = self.classifier(x)
-        return logits.float()
+        return at_least_float32(logits)
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3, eps: float = 1e-5) -> nn.Sequential:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torchvision.models import inception_v3  # type: ignore[import-untyped]
 
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.pixelwise import enlarge
 
 OUTPUTS = (1, 2)
@@ -54,7 +55,7 @@ class Discriminator(nn.Module):
         sides = frame.shape[-2:]
         if min(sides) < self.smallest:
             frame = enlarge(frame, (max(sides[0], self.smallest), max(sides[1], self.smallest)))
-        scores: Tensor = self.body(frame).float()
+        scores = at_least_float32(self.body(frame))
         # the softmax of two classes is the sigmoid of their difference
         return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.layers.resnet import ResNet, repeat_stem
 from vosbench.models.stcnn.blocks import StrideIn, Widths, crop_to, start_as_bilinear, start_as_he
@@ -107,7 +108,7 @@ class GeneratorDecoder(nn.Module):
             x = reduced if index == 0 else torch.cat([x, reduced], dim=1)
             x = crop_to(stage(x), skips[index + 1].shape[-2:])
             features.append(x)
-        return Prediction(torch.tanh(self.predict(x).float()), tuple(features))
+        return Prediction(torch.tanh(at_least_float32(self.predict(x))), tuple(features))
 
 
 class Enlarging(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.layers.resnet import ResNet
 from vosbench.models.pixelwise import enlarge
@@ -118,7 +119,7 @@ class SpatialDecoder(nn.Module):
     def forward(self, maps: Sequence[Tensor], features: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Return the maps of logits from the encoder's four maps, from fine to coarse."""
         x = self._pool(maps[-1])
-        logits = [self.scores[-1](x).float()]
+        logits = [at_least_float32(self.scores[-1](x))]
         shown = [x]
         for level in reversed(range(LEVELS)):
             lateral = self.laterals[level](maps[level])
@@ -126,11 +127,11 @@ class SpatialDecoder(nn.Module):
             y = self._join(level, x, features)
             if self.attentions is not None:
                 y = self.attentions[level](y, enlarge(logits[-1], y.shape[-2:]).sigmoid())
-            logits.append(self.scores[level](y).float())
+            logits.append(at_least_float32(self.scores[level](y)))
             shown.append(y)
         finest = shown[-1].shape[-2:]
         fused = self.fuse(torch.cat([enlarge(each, finest) for each in reversed(shown)], dim=1))
-        return (*logits, fused.float())
+        return (*logits, at_least_float32(fused))
 
     def _pool(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]
