@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytorch_lightning import LightningModule, Trainer
+    from pytorch_lightning.callbacks import Callback
+
+    from vosbench.models.random_weights import RandomWeights
 
 CONFIG_FILE = "config.yaml"
 _SHOWN = 10
@@ -190,6 +193,7 @@ def _interrupted(stage: _Stage) -> Path | None:
 def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Path:
     import pytorch_lightning as pl
 
+    from vosbench.models.random_weights import RandomWeights
     from vosbench.trained_on import trained_on
 
     if resumed and stage.config.run is not None and stage.finished.is_file():
@@ -198,13 +202,15 @@ def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Pat
     _silence_advertisements()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = _module(config)
+    random = RandomWeights(module)
     cast(Any, module).configure_stage(stage.name, stage.settings)
     if weights:
         load_weights(module, weights)
     needs_flow = bool(cast(Any, module).needs_flow)
     data = stage_data(config, stage.settings, stage.sets, needs_flow=needs_flow)
     told = trained_on(config, stage.sets, resumed or weights, module)
-    trainer = _trainer(stage, told, validates=data.validates)
+    started = [] if resumed else [_started(random, stage.name)]
+    trainer = _trainer(stage, told, started, validates=data.validates)
     if trainer.is_global_zero:
         _write_config(stage)
     trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
@@ -231,6 +237,16 @@ def _no_advertisement(line: logging.LogRecord) -> bool:
     return "litlogger" not in line.getMessage()
 
 
+def _started(random: RandomWeights, stage: str) -> Callback:
+    """Return what refuses to train beside random weights, once a method has loaded all it starts from."""
+    from pytorch_lightning.callbacks import LambdaCallback
+
+    def refuse(_: Trainer, module: LightningModule) -> None:
+        random.refuse(module, getattr(module, "kept", {}), stage)
+
+    return LambdaCallback(on_fit_start=refuse)
+
+
 def _module(config: FitConfig) -> LightningModule:
     from vosbench.models import build
 
@@ -238,10 +254,10 @@ def _module(config: FitConfig) -> LightningModule:
     return build(config.model["name"], config.size, **variant)
 
 
-def _trainer(stage: _Stage, told: Mapping[str, Any], *, validates: bool) -> Trainer:
+def _trainer(stage: _Stage, told: Mapping[str, Any], started: list[Callback], *, validates: bool) -> Trainer:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from pytorch_lightning import Trainer
-    from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+    from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 
     from vosbench.trained_on import TrainedOn
     from vosbench.training_log import BestCheckpoint, TrainingLog, lightning_logger
@@ -260,6 +276,7 @@ def _trainer(stage: _Stage, told: Mapping[str, Any], *, validates: bool) -> Trai
     run_name = f"{config.model['name']}-{config.size}-{stage.name}"
     logger = lightning_logger(config.logger, stage.folder, run_name)
     callbacks: list[Callback] = [
+        *started,
         ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False),
         LearningRateMonitor(),
         TrainingLog(logger, stage.folder),

@@ -19,12 +19,11 @@ from vosbench.models.fusionseg.backbones import LiteStream, MpnetStream
 from vosbench.models.fusionseg.network import AnyStream, StreamName
 from vosbench.models.layers.efficientnet_lite import imagenet_weights
 from vosbench.models.layers.preprocessing import Convention
-from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.mpnet.module import MPNet
 from vosbench.models.zoo import load_method, read_state
 from vosbench.tensor_files import is_file, read_tensors
 
-RANDOM = "random"
 LEAST = (289, 513)
 """Height and width that pictures are padded to, as in the released code: a grid of 37 x 65."""
 
@@ -136,7 +135,7 @@ def load_stream(
             load_pretrained(stream, imagenet_weights())
         return
     if of_method is None:
-        load_pretrained(stream, weights)
+        load_pretrained(stream, weights, key=f"model.{name}_weights")
         return
     path = Path(weights)
     state, described = read_state(path)

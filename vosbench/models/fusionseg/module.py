@@ -46,6 +46,7 @@ from vosbench.models.fusionseg.network import (
 )
 from vosbench.models.fusionseg.switches import WIDTHS, check_switches
 from vosbench.models.layers.preprocessing import Convention, normalise
+from vosbench.models.layers.pretrained import RANDOM
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.schedule import ParameterGroup, build_optimizer
 from vosbench.models.validated import Validated, ValidationIoU
@@ -140,10 +141,11 @@ class FusionSeg(pl.LightningModule):
             others["appearance"] = LiteStream
         if motion_network == "mpnet":
             others["motion"] = partial(MpnetStream, size)
-        by_itself = tuple(others) if size == "tiny" else True
-        frozen = by_itself if norm is None else norm == "frozen"
+        frozen = norm == "frozen" if norm is not None else size != "tiny"
+        by_itself: tuple[StreamName, ...] = tuple(others) if norm is None else ()
+        self.frozen_norm = STREAMS if frozen else by_itself
         self.network = FusionSegNet(
-            stream, fusion, WIDTHS[size], convention, frozen_norm=frozen, others=others
+            stream, fusion, WIDTHS[size], convention, frozen_norm=self.frozen_norm, others=others
         )
         start = fusion_start or ("identity" if size == "tiny" else "random")
         if start == "identity" and isinstance(self.network.fusion, PaperFusion):
@@ -182,6 +184,23 @@ class FusionSeg(pl.LightningModule):
             weights = self.hparams[f"{each}_weights"]
             load_stream(module, each, weights, self.hparams["size"], self.convention, fresh=each == name)
         self.network.train_stage(name)
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Weights that the stage uses and does not train, or their statistics, see `RandomWeights.refuse`."""
+        stage = self.stage_name
+        if stage == "joint":
+            return {
+                f"network.{name}.": f"write model.{name}_weights=CHECKPOINT of stage {name}, init=CHECKPOINT "
+                f"or model.{name}_weights=random"
+                for name in self.network.streams
+                if self.hparams[f"{name}_weights"] != RANDOM
+            }
+        if stage not in self.frozen_norm:
+            return {}
+        body = "network." if stage == "motion" and self.sees_flow else "body."
+        fill = f"write model.{stage}_weights=ResNet101_Weights.IMAGENET1K_V1, or model.norm=trained"
+        return {f"network.{stage}.{body}": fill}
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and schedule of the stage, for what it trains."""

@@ -10,6 +10,7 @@ from vosbench.models.fusionseg.backbones import BACKBONES, MOTION_NETWORKS
 from vosbench.models.fusionseg.inputs import LAST_FLOWS
 from vosbench.models.fusionseg.network import FUSIONS, TINY, VARIANTS, Widths
 from vosbench.models.layers.preprocessing import CONVENTIONS
+from vosbench.models.layers.pretrained import refuse_torchvision
 from vosbench.models.switches import require, require_count, require_share
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
@@ -54,6 +55,9 @@ def check_switches(switches: Mapping[str, Any]) -> None:
             raise InputError(f"fusionseg: {key} is {factor!r}, it must be a number from 0 on")
     if switches["fusion_start"] == "identity" and switches["fusion"] != "paper":
         raise InputError(f"fusionseg: fusion={switches['fusion']} has no identity, leave fusion_start out")
+    if switches["convention"] == "caffe":
+        files = {key: switches[key] for key in ("appearance_weights", "motion_weights")}
+        refuse_torchvision("fusionseg", files, "convention=torchvision")
     backbone, size, convention = (switches[key] for key in ("backbone", "size", "convention"))
     if backbone != "resnet" and (size, convention) != ("tiny", "torchvision"):
         raise InputError(

@@ -29,8 +29,9 @@ def grid(height: int, width: int) -> tuple[int, int]:
 class LargeFOV(nn.Module):
     """DeepLab-LargeFOV on VGG16 (DeepLab v1).
 
-    The convolutions of VGG16 have torchvision's names (``features.N``), so its weights fit; its
-    classifier does not (7x7x512 -> 4096): ``fc6``, ``fc7`` and ``fc8`` then start as torch has it.
+    The convolutions of VGG16 have torchvision's names (``features.N``), so its weights fit. Of its classifier
+    ``fc6`` and ``fc7`` are made by decimation (Chen et al., 2015, section 3.1): of the 7x7 kernel every third
+    row and column, of 4096 channels every fourth. ``fc8`` starts as torch has it.
 
     Args:
         feature: what `forward` returns: ``"fc6"`` and ``"fc7"`` after ReLU, or ``"conv5"``, which is
@@ -62,6 +63,19 @@ class LargeFOV(nn.Module):
     def scores(self, x: Tensor) -> Tensor:
         """Return scores of VOC's classes, (N, 21, h, w), of pixels (N, 3, H, W)."""
         return _on_grid(self.fc8(self._run(x, "fc7")), x)
+
+    @staticmethod
+    def adapt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return weights of VGG16, its first fully connected layers decimated to ``fc6`` and ``fc7``."""
+        if "classifier.3.weight" not in state:
+            return dict(state)
+        first, second = state["classifier.0.weight"], state["classifier.3.weight"]
+        return dict(state) | {
+            "fc6.weight": first.reshape(len(first), -1, 7, 7)[::4, :, ::3, ::3],
+            "fc6.bias": state["classifier.0.bias"][::4],
+            "fc7.weight": second[::4, ::4, None, None],
+            "fc7.bias": state["classifier.3.bias"][::4],
+        }
 
     def _run(self, x: Tensor, until: str) -> Tensor:
         if until == "conv5":

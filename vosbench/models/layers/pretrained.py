@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,11 @@ from vosbench.tensor_files import downloaded, is_file, read_tensors, sha256
 
 State = Mapping[str, Tensor]
 
+RANDOM = "random"
+"""In the place of weights: none, on purpose."""
+
 _COUNTER = "num_batches_tracked"
+_FILE = re.compile(r"(resnet|vgg|maskrcnn_resnet)\w*-[0-9a-f]{8}\.pth")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ def load_pretrained(
     weights: str | Path | None,
     *,
     adapt: Callable[[State], State] | None = None,
+    key: str = "weights",
 ) -> Loaded:
     """Copy published weights into a network, or nothing at all.
 
@@ -52,20 +59,22 @@ def load_pretrained(
     Args:
         module: changed in place, unless there is an error.
         weights: a file (.pth, .pt, .ckpt, .safetensors), a name of torchvision such as
-            ``"ResNet101_Weights.IMAGENET1K_V2"``, downloaded once into torch.hub's cache, or None.
+            ``"ResNet101_Weights.IMAGENET1K_V2"``, downloaded once into torch.hub's cache, or None or
+            ``"random"`` for nothing.
+        key: what the user gives such weights with, for messages.
         adapt: changes the tensors after the network's own ``adapt``, e.g. `resnet.repeat_stem`.
 
     Returns:
-        What was loaded, and what is left over on either side.
+        What was loaded, and what is left over on either side. A warning names tensors that stay random.
 
     Raises:
         InputError: unknown name, no download, an unreadable file, tensors that are left over although
             they should not be, or have another shape.
     """
     own = module.state_dict()
-    if weights is None:
+    if weights is None or weights == RANDOM:
         return Loaded("none", None, 0, tuple(own), ())
-    path = Path(weights) if is_file(weights) else _published(str(weights))
+    path = Path(weights) if is_file(weights) else _published(str(weights), key)
     state: State = {key.removeprefix("module."): value for key, value in read_tensors(path).items()}
     for change in (getattr(module, "adapt", None), adapt):
         if change is not None:
@@ -82,7 +91,36 @@ def load_pretrained(
                 "take weights of this network and width"
             )
     module.load_state_dict({key: state[key] for key in fitting}, strict=False)
+    left = [key for key in fresh if not key.endswith(_COUNTER)]
+    if left:
+        logging.getLogger(__name__).warning(
+            "%s does not fill all of %s, this stays random: %s",
+            path.name,
+            type(module).__name__,
+            ", ".join(left),
+        )
     return Loaded(path.name, sha256(path), len(fitting), fresh, unused)
+
+
+def of_torchvision(weights: str | Path | None) -> bool:
+    """Return whether weights are torchvision's, by name or by the name of their file."""
+    return weights is not None and (not is_file(weights) or _FILE.fullmatch(Path(weights).name) is not None)
+
+
+def refuse_torchvision(method: str, keys: Mapping[str, str | Path | None], instead: str) -> None:
+    """Refuse weights of torchvision in a network with the pixels or strides of others.
+
+    Args:
+        method: name.
+        keys: key -> weights.
+        instead: what to write for them.
+
+    Raises:
+        InputError: names the key.
+    """
+    for key, weights in keys.items():
+        if weights != RANDOM and of_torchvision(weights):
+            raise InputError(f"{method}: {key}={weights} is of torchvision, write {instead}")
 
 
 def _check(
@@ -117,7 +155,7 @@ def _other_classes(module: nn.Module, own: State, state: State) -> set[str]:
     }
 
 
-def _published(name: str) -> Path:
+def _published(name: str, key: str) -> Path:
     from torchvision import models  # type: ignore[import-untyped]
 
     try:
@@ -126,7 +164,7 @@ def _published(name: str) -> Path:
         enums = {models.get_model_weights(model) for model in models.list_models()}
         known = [f"{enum.__name__}.{member}" for enum in enums for member in enum.__members__]
         raise unknown_name("weights (nor is there such a file)", name, known) from None
-    return downloaded(url, name.partition("_Weights")[0], "weights=FILE")
+    return downloaded(url, name.partition("_Weights")[0], f"{key}=FILE")
 
 
 def _examples(names: list[str]) -> str:

@@ -60,6 +60,7 @@ class ResNet(nn.Module):
         super().__init__()
         if stride_in not in ("1x1", "3x3"):
             raise ValueError(f"stride_in must be '1x1' or '3x3', got {stride_in!r}")
+        self.stride_in = stride_in
         self.channels = tuple(width * Bottleneck.expansion * 2**stage for stage in range(4))
         self.conv1 = nn.Conv2d(in_channels, width, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = norm(width)

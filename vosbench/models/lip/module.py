@@ -186,8 +186,19 @@ class LIP(pl.LightningModule):
         if name == "vos" and len(self.stage.data) > 1:
             raise InputError(f"{NAME}: objects of stage vos are told apart in one data set, not in several")
         if name == "coco":
-            load_pretrained(self.network.backbone.body, self.hparams["body_weights"])
+            load_pretrained(
+                self.network.backbone.body, self.hparams["body_weights"], key="model.body_weights"
+            )
         self.network.train_stage("coco" if name == "coco" else "vos")
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Weights that the stage uses and does not train, see `RandomWeights.refuse`."""
+        if self.stage_name == "vos":
+            return {"network.backbone.": "write init=CHECKPOINT of stage coco"}
+        body = "write model.body_weights=FILE, a ResNet-101 with group normalisation, or init=CHECKPOINT"
+        frozen = ("conv1.", "layer1.") if self.network.widths.frozen_stages else ()
+        return {f"network.backbone.body.{name}": body for name in frozen}
 
     def setup(self, stage: str) -> None:
         """Give stage ``vos`` a new last layer of ids, unless training goes on from a checkpoint of it."""

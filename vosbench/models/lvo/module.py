@@ -23,6 +23,7 @@ from vosbench.inference.windows import STEP, WINDOW, stream_windows
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.layers.deeplab import CLASSES
 from vosbench.models.layers.preprocessing import Convention, normalise
+from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
 from vosbench.models.lvo.network import (
     APPEARANCES,
     DEEPLABS,
@@ -30,6 +31,7 @@ from vosbench.models.lvo.network import (
     MOTIONS,
     STAGES,
     TINY,
+    USED,
     LVONet,
     Widths,
 )
@@ -65,7 +67,7 @@ class LVO(pl.LightningModule):
         appearance_pretrain: ``voc``: stage ``appearance`` fine-tunes the DeepLab on PASCAL VOC;
             ``imagenet``: it keeps its classification weights.
         appearance_weights: what training starts from: a name of torchvision's, a file (also a checkpoint
-            of stage ``appearance``), or None for random weights.
+            of stage ``appearance``), or ``random``; None: those of the checkpoint it goes on from.
         appearance_norm: batch normalisation while the DeepLab is fine-tuned, ``frozen`` or ``trained``;
             None: frozen, trained when tiny.
         convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as those
@@ -134,6 +136,8 @@ class LVO(pl.LightningModule):
             raise InputError(f"lvo: appearance={appearance} has no weights to load, leave appearance_weights")
         if appearance == motion == "none":
             raise InputError("lvo: appearance and motion are both none, the memory would see nothing")
+        if convention == "caffe":
+            refuse_torchvision("lvo", {"appearance_weights": appearance_weights}, "convention=torchvision")
         short_side = TEST_SHORT_SIDE[size] if motion_short_side is None else motion_short_side
         require_share("lvo", "threshold", threshold)
         require_count("lvo", "motion_short_side", short_side, SMALLEST_SIDE, "pixels")
@@ -157,6 +161,7 @@ class LVO(pl.LightningModule):
         self.class_iou = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
         self.stage: StageConfig | None = None
         self.stage_name = "memory"
+        self.frozen_norm = True
 
     @property
     def packaged_weights(self) -> dict[str, Path]:
@@ -193,7 +198,22 @@ class LVO(pl.LightningModule):
         if self.network.motion is not None:
             load_motion(self.network.motion, keys["motion_weights"], keys["size"], self.angle)
         norm = keys["appearance_norm"] or ("trained" if keys["size"] == "tiny" else "frozen")
-        self.network.train_stage(name, frozen_norm=norm == "frozen")
+        self.frozen_norm = norm == "frozen"
+        self.network.train_stage(name, frozen_norm=self.frozen_norm)
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Weights that the stage uses and does not train, or their statistics, see `RandomWeights.refuse`."""
+        if self.hparams["appearance"] not in DEEPLABS:
+            return {}
+        key = "model.appearance_weights"
+        if self.stage_name == "memory":
+            if self.hparams["appearance_weights"] == RANDOM:
+                return {}
+            fill = f"write {key}=CHECKPOINT of stage appearance, init=CHECKPOINT or {key}=random"
+            return {f"network.appearance.{part}.": fill for part in USED[self.hparams["appearance"]]}
+        fill = f"write {key}=ResNet101_Weights.IMAGENET1K_V2 or model.appearance_norm=trained"
+        return {"network.appearance.body.": fill} if self.frozen_norm else {}
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and schedule of the stage, for what it trains."""

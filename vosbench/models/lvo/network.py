@@ -26,6 +26,14 @@ APPEARANCES = (
     "none",
 )
 DEEPLABS = APPEARANCES[:4]
+USED = {
+    "deeplab_v2": ("body", "branches"),
+    "deeplab_v1_fc6": ("features", "fc6"),
+    "deeplab_v1_fc7": ("features", "fc6", "fc7"),
+    "deeplab_v1_conv5": ("features",),
+}
+"""DeepLab -> its parts that the memory sees something of."""
+
 MOTIONS = ("mpnet", "none")
 MEMORY_NAMES = ("convgru", "convlstm", "convrnn", "none")
 STAGES = ("appearance", "memory")

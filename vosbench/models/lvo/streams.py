@@ -11,12 +11,12 @@ from vosbench.data.transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field
 from vosbench.models.base import Size
-from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.mpnet.network import MotionPatternNet
 from vosbench.models.zoo import packaged, read_state
 from vosbench.tensor_files import is_file, read_tensors
 
-ZOO, RANDOM = "zoo", "random"
+ZOO = "zoo"
 _APPEARANCE = "network.appearance."
 
 
@@ -57,7 +57,7 @@ def load_appearance(network: nn.Module, weights: str) -> None:
         tensors = read_tensors(Path(weights)).items()
         own = {key.removeprefix(_APPEARANCE): value for key, value in tensors if key.startswith(_APPEARANCE)}
     if not own:
-        load_pretrained(network, weights)
+        load_pretrained(network, weights, key="model.appearance_weights")
         return
     try:
         network.load_state_dict(own)

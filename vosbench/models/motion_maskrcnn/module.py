@@ -35,6 +35,7 @@ from vosbench.models.motion_maskrcnn.options import (
     Options,
     build_network,
     check,
+    kept_parts,
 )
 from vosbench.models.motion_maskrcnn.training import groups, learned, warmup_factor
 from vosbench.models.motion_maskrcnn.weights import (
@@ -178,8 +179,15 @@ class MotionMaskRCNN(pl.LightningModule):
         self._filled = True
         return super().load_state_dict(*arguments, **keys)
 
-    def on_fit_start(self) -> None:
+    @property
+    def kept(self) -> dict[str, str]:
+        """Weights that the stage uses and does not train, see `RandomWeights.refuse`."""
+        return kept_parts(self.options, self.network, self.stage_name)
+
+    def setup(self, stage: str) -> None:
         """Start the heads of the joint detector from those of the appearance model."""
+        if stage != "fit":
+            return
         first = self.stage_name == "J1" or (self.stage_name == "J2" and not self._filled)
         if first and self.network.static is not None and self.trainer.ckpt_path is None:
             self.network.start_from_static()

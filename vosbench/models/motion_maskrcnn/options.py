@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vosbench.errors import InputError, unknown_name
+from vosbench.models.layers.pretrained import of_torchvision, refuse_torchvision
 from vosbench.models.motion_maskrcnn.encoding import ORDERS, RANGES
 from vosbench.models.motion_maskrcnn.network import (
     COCO_CLASSES,
@@ -73,11 +74,43 @@ class Options(dict[str, Any]):
                 f"{NAME}: without static_objects a joint network has no place for the heads of stage A: "
                 "train stream=appearance and stream=motion by themselves"
             )
+        classes = self["static_objects"] and self["coco_classes"] == "class_specific"
+        if name in ("J1", "J2") and classes and "mask" in self["freeze"]:
+            raise InputError(
+                f"{NAME}: a mask head of 80 classes cannot be kept for moving objects: write "
+                "freeze=[appearance,motion] or coco_classes=objectness"
+            )
         if name in ("J1", "J2") and self["static_objects"] and "appearance" not in self["freeze"]:
             raise InputError(
                 f"{NAME}: the static branch needs the appearance body as it is: write "
                 "static_objects=false, or let freeze contain appearance"
             )
+
+
+def kept_parts(options: Options, network: MotionMaskRCNNNet, stage: str) -> dict[str, str]:
+    """Return what a stage uses and does not train, as the prefix of its weights -> what fills it."""
+    joint, frozen = options.joint, set(options["freeze"])
+    last = stage in ("J1", "J2")
+    used = ("appearance", "motion") if last else ("appearance" if stage == "A" else "motion",)
+    found = {}
+    for name in used:
+        body = f"network.backbone.{name}." if joint else "network.backbone."
+        if last and name in frozen:
+            found[body] = f"write model.{name}_weights=CHECKPOINT of that stream, or init=CHECKPOINT"
+        elif WIDTHS[options["size"]].norm == "frozen":
+            found[f"{body}body."] = (
+                "write model.body_weights=ResNet50_Weights.IMAGENET1K_V1, or init=CHECKPOINT"
+            )
+    if last and network.static is not None:
+        found["network.static."] = (
+            "write model.appearance_weights=CHECKPOINT of stage A with these classes (weights of COCO have "
+            "more), or model.static_objects=false with freeze=[appearance,motion]"
+        )
+    elif last and "mask" in frozen:
+        found["network.roi_heads.mask_"] = (
+            "write model.appearance_weights=CHECKPOINT of stage A, or model.freeze=[appearance,motion]"
+        )
+    return found
 
 
 def check(options: Options) -> None:
@@ -114,6 +147,17 @@ def check(options: Options) -> None:
             raise InputError(f"{NAME}: {key} is {value!r}, it must be a number from 0 on")
     if options["merge_init"] != "random" and options["merge"] != "concat_conv":
         raise InputError(f"{NAME}: only merge=concat_conv can start as a copy, leave merge_init")
+    _check_weights(options)
+
+
+def _check_weights(options: Options) -> None:
+    files = {key: options[key] for key in FILES}
+    if options["convention"] == "detectron":
+        refuse_torchvision(NAME, files, "convention=torchvision")
+    for key in ("appearance_weights", "static_weights"):
+        coco = of_torchvision(files[key]) and "coco" in str(files[key]).lower()
+        if coco and _eps(options):
+            raise InputError(f"{NAME}: {key}={files[key]} was trained with norm_eps=0, write that")
     branch = options.joint and options["static_objects"]
     if options["static_weights"] is not None and not branch:
         raise InputError(f"{NAME}: static_weights need stream=joint and static_objects=true")
@@ -123,7 +167,6 @@ def build_network(options: Options) -> MotionMaskRCNNNet:
     """Return the network of these switches, with random weights."""
     torchvision = options["convention"] == "torchvision"
     appearance = options["stream"] == "appearance"
-    eps = options["norm_eps"]
     return MotionMaskRCNNNet(
         options["stream"],
         classes=options.coco_classes if appearance else OBJECT_CLASSES,
@@ -133,5 +176,10 @@ def build_network(options: Options) -> MotionMaskRCNNNet:
         mask_input=options["mask_input"],
         widths=WIDTHS[options["size"]],
         stride_in="3x3" if torchvision else "1x1",
-        norm_eps=_NORM_EPS[options["convention"]] if eps is None else eps,
+        norm_eps=_eps(options),
     )
+
+
+def _eps(options: Options) -> float:
+    given: float | None = options["norm_eps"]
+    return _NORM_EPS[options["convention"]] if given is None else given

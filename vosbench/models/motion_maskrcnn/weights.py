@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.motion_maskrcnn.heads import CLASS_DEPENDENT
-from vosbench.models.motion_maskrcnn.network import MotionMaskRCNNNet, Pyramid, TwoStreams
+from vosbench.models.motion_maskrcnn.network import COCO_CLASSES, MotionMaskRCNNNet, Pyramid, TwoStreams
 
 State = Mapping[str, Tensor]
 
@@ -22,6 +23,12 @@ _OLD_NAMES = (
     (r"((?:inner|layer)_blocks\.\d+)\.(weight|bias)", r"\1.0.\2"),
     (r"rpn\.head\.conv\.(weight|bias)", r"rpn.head.conv.0.0.\1"),
 )
+COCO_IDS = 91
+"""Classes of torchvision's weights of COCO, which counts by category ids, with background."""
+
+_GAPS = frozenset((12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
+"""Ids without a category."""
+
 _OLD_MASK = re.compile(r"(roi_heads\.mask_head\.)mask_fcn(\d)\.(weight|bias)")
 
 
@@ -46,10 +53,21 @@ class AppearanceDetector(nn.Module):
         self.rpn = heads.rpn
         self.roi_heads = heads.roi_heads
 
-    @staticmethod
-    def adapt(state: State) -> dict[str, Tensor]:
-        """Return the detector that a file holds, or the one within a joint detector: its static branch."""
-        return _single(state, "appearance")
+    def adapt(self, state: State) -> dict[str, Tensor]:
+        """Return the detector that a file holds, or the one within a joint detector: its static branch.
+
+        Of heads with a row per category id of COCO, as torchvision's, those of the 80 classes are taken where
+        the network has these.
+        """
+        own, found = self.state_dict(), _single(state, "appearance")
+        return {
+            name: _without_gaps(value)
+            if name.startswith(self.classes)
+            and name in own
+            and len(value) * COCO_CLASSES == len(own[name]) * COCO_IDS
+            else value
+            for name, value in found.items()
+        }
 
 
 class MotionBody(nn.Module):
@@ -144,6 +162,12 @@ def _single(state: State, stream: str) -> dict[str, Tensor]:
         return own
     heads = {key.removeprefix("static."): value for key, value in named.items() if key.startswith("static.")}
     return own | heads
+
+
+def _without_gaps(values: Tensor) -> Tensor:
+    """Return the rows of background and of the 80 classes, of a row or several for every category id."""
+    kept = torch.tensor([number for number in range(COCO_IDS) if number not in _GAPS])
+    return values.reshape(COCO_IDS, -1, *values.shape[1:])[kept].flatten(0, 1)
 
 
 def _present_name(name: str) -> str:

@@ -68,13 +68,13 @@ class Generator(nn.Module):
         result: Prediction = self.decoder(self.encoder(past))
         return result
 
-    def load_encoder(self, weights: str | Path | None) -> Loaded:
+    def load_encoder(self, weights: str | Path | None, key: str = "encoder_weights") -> Loaded:
         """Start the encoder from weights of ImageNet, the first kernel repeated for every frame.
 
         Raises:
             InputError: see `load_pretrained`.
         """
-        return load_pretrained(self.encoder, weights, adapt=partial(repeat_stem, times=self.delta))
+        return load_pretrained(self.encoder, weights, adapt=partial(repeat_stem, times=self.delta), key=key)
 
 
 class GeneratorDecoder(nn.Module):

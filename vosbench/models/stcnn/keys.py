@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from vosbench.errors import InputError
+from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
 from vosbench.models.stcnn.blocks import TINY, StrideIn, Widths
 from vosbench.models.stcnn.discriminator import OUTPUTS
 from vosbench.models.stcnn.generator import DELTAS
@@ -18,9 +19,15 @@ WIDTHS = {"full": Widths(), "tiny": TINY}
 TRAIN_PHASES = ("both", "offline_only", "online_only")
 NORMS = ("frozen", "trained")
 
+STRIDE = "model.stride_in=3x3, as its residual blocks have the stride"
+"""What to write where weights of torchvision do not fit the strides."""
+
 BY_SIZE: Mapping[str, dict[str, Any]] = {
     "full": {
         "norm": "frozen",
+        "stride_in": "3x3",
+        "encoder_weights": "ResNet101_Weights.IMAGENET1K_V1",
+        "discriminator_weights": "Inception_V3_Weights.IMAGENET1K_V1",
         "temporal_size": (480, 854),
         "joint_generator_lr": 1e-8,
         "online_iterations": 400,
@@ -29,6 +36,9 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
     },
     "tiny": {
         "norm": "trained",
+        "stride_in": "1x1",
+        "encoder_weights": RANDOM,
+        "discriminator_weights": RANDOM,
         "temporal_size": None,
         "joint_generator_lr": 1e-4,
         "online_iterations": 40,
@@ -49,6 +59,13 @@ def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {
         key: default if keys[key] is None else keys[key] for key, default in BY_SIZE[keys["size"]].items()
     }
+    if keys["stride_in"] is None and keys["released"]:
+        chosen["stride_in"] = "1x1"
+    if chosen["stride_in"] == "1x1":
+        given = {"encoder_weights": keys["encoder_weights"]}
+        refuse_torchvision("stcnn", given, STRIDE)
+    if keys["norm"] is None and chosen["encoder_weights"] == RANDOM:
+        chosen["norm"] = "trained"
     if chosen["temporal_size"] is not None:
         chosen["temporal_size"] = tuple(chosen["temporal_size"])
     return chosen
@@ -63,7 +80,7 @@ def _check(keys: Mapping[str, Any]) -> None:
         "topdown": TOPDOWNS,
         "d_outputs": OUTPUTS,
         "tcb_bn_test_mode": TCB_NORMS,
-        "stride_in": get_args(StrideIn),
+        "stride_in": (*get_args(StrideIn), None),
         "norm": (*NORMS, None),
         **dict.fromkeys(
             ("tcb", "attention", "lucid", "detach_tcb", "d_remap", "spatial_gate", "released"), (False, True)

@@ -16,14 +16,14 @@ from vosbench.data.video import VOID, IdMap, Segmentation, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.models.base import Inspection, Size, Task
 from vosbench.models.layers.preprocessing import normalise
-from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.layers.pretrained import load_pretrained, refuse_torchvision
 from vosbench.models.pixelwise import enlarge
 from vosbench.models.schedule import build_optimizer
 from vosbench.models.stcnn.blocks import StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
 from vosbench.models.stcnn.gate import GateSettings
 from vosbench.models.stcnn.generator import DELTA, Prediction
-from vosbench.models.stcnn.keys import WIDTHS, resolved
+from vosbench.models.stcnn.keys import STRIDE, WIDTHS, resolved
 from vosbench.models.stcnn.losses import (
     ADVERSARIAL,
     Balance,
@@ -90,11 +90,12 @@ class STCNN(pl.LightningModule):
         gate_reach, gate_least, gate_threshold: see `GateSettings`.
         tcb_bn_test_mode: statistics of the temporal branch in a test, ``stored``, or ``batch`` as released.
         released: what the released network does and the paper does not say, see `STCNNNet`.
-        stride_in: ``1x1`` as released, ``3x3`` for weights of torchvision.
+        stride_in: ``1x1`` as released, ``3x3`` for weights of torchvision; None: 3x3, 1x1 when tiny or
+            with `released`.
         norm: statistics of the spatial branch while it is trained, ``frozen`` or ``trained``; None:
-            frozen, trained when tiny.
-        encoder_weights: what training starts both encoders from: a name of torchvision's, a file, or None
-            for random weights.
+            frozen, trained when tiny or from random weights.
+        encoder_weights: what training starts both encoders from: a name of torchvision's, a file, or
+            ``random``; None: torchvision's of ImageNet where no checkpoint is given, random when tiny.
         discriminator_weights: the same for the discriminator.
         temporal_size: [height, width] to which stage ``temporal`` resizes frames; None: 480 x 854, any
             when tiny.
@@ -146,7 +147,7 @@ class STCNN(pl.LightningModule):
         gate_threshold: float = 0.4,
         tcb_bn_test_mode: str = "stored",
         released: bool = False,
-        stride_in: StrideIn = "1x1",
+        stride_in: StrideIn | None = None,
         norm: str | None = None,
         encoder_weights: str | None = None,
         discriminator_weights: str | None = None,
@@ -157,6 +158,7 @@ class STCNN(pl.LightningModule):
         self.save_hyperparameters()
         chosen = resolved(self.hparams)
         self.norm: str = chosen["norm"]
+        self._start: dict[str, str] = {key: chosen[key] for key in _FILES}
         self.temporal_size: tuple[int, int] | None = chosen["temporal_size"]
         self.joint_generator_lr: float = chosen["joint_generator_lr"]
         self.threshold = threshold
@@ -184,9 +186,10 @@ class STCNN(pl.LightningModule):
             tcb_bn_test_mode=tcb_bn_test_mode,
             released=released,
             widths=WIDTHS[size],
-            stride_in=stride_in,
+            stride_in=chosen["stride_in"],
         )
         self.discriminator: Discriminator | None = None
+        self._unfilled: set[str] = set()
         self.balance = Balance(margin=margin)
         self.iou = ValidationIoU()
         self.inspection: Inspection | None = None
@@ -217,15 +220,44 @@ class STCNN(pl.LightningModule):
         self.automatic_optimization = name == "spatial"
         if name != "spatial":
             check_alternating(name, self.stage, keys["delta"] + 1 if keys["tcb"] else 1)
-        self.network.load_encoders(keys["encoder_weights"])
+        self._unfilled = {key for key in _FILES if keys[key] is None}
+        self.network.load_encoders(keys["encoder_weights"], "model.encoder_weights")
         if keys["tcb"]:
             judge = Discriminator(
                 keys["d_outputs"], remap=keys["d_remap"], width=WIDTHS[keys["size"]].discriminator
             )
-            load_pretrained(judge, keys["discriminator_weights"])
+            load_pretrained(judge, keys["discriminator_weights"], key="model.discriminator_weights")
             self.discriminator = judge.requires_grad_(name != "spatial")
         self.balance = Balance(generator=name != "joint", margin=keys["margin"])
         self.network.train_stage(name, frozen_norm=self.norm == "frozen")
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Weights that the stage normalises by stored statistics, see `RandomWeights.refuse`."""
+        if self.stage_name == "temporal" or self.norm != "frozen":
+            return {}
+        return {
+            "network.segmentation.encoder.": "write model.encoder_weights=ResNet101_Weights.IMAGENET1K_V1, "
+            "init=CHECKPOINT or model.norm=trained"
+        }
+
+    def setup(self, stage: str) -> None:
+        """Start from weights of ImageNet what no other weights were given for.
+
+        Raises:
+            InputError: they cannot be had, or do not fit the strides of the network.
+        """
+        if stage != "fit" or self.trainer.ckpt_path is not None:
+            return
+        if "encoder_weights" in self._unfilled:
+            weights = self._start["encoder_weights"]
+            if self.network.segmentation.encoder.stride_in == "1x1":
+                refuse_torchvision("stcnn", {"encoder_weights": weights}, STRIDE)
+            self.network.load_encoders(weights, "model.encoder_weights")
+        if "discriminator_weights" in self._unfilled and self.discriminator is not None:
+            load_pretrained(
+                self.discriminator, self._start["discriminator_weights"], key="model.discriminator_weights"
+            )
 
     @property
     def _learners(self) -> tuple[str, ...]:
@@ -396,9 +428,13 @@ def _settle_discriminator(module: nn.Module, state: dict[str, Any], prefix: str,
     """Leave the discriminator of a checkpoint out where there is none; one that is missing stays as it is."""
     start = f"{prefix}discriminator."
     found = [key for key in state if key.startswith(start)]
+    unfilled: set[str] = cast(Any, module)._unfilled
+    unfilled.discard("encoder_weights")
     own: nn.Module | None = cast(Any, module).discriminator
     if own is None:
         for key in found:
             del state[key]
-    elif not found:
+    elif found:
+        unfilled.discard("discriminator_weights")
+    else:
         state.update({start + key: value for key, value in own.state_dict().items()})

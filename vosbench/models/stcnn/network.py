@@ -165,14 +165,14 @@ class STCNNNet(nn.Module):
             None if prediction is None else prediction.frame,
         )
 
-    def load_encoders(self, weights: str | Path | None) -> dict[str, Loaded]:
+    def load_encoders(self, weights: str | Path | None, key: str = "encoder_weights") -> dict[str, Loaded]:
         """Start the encoders of both branches from weights of ImageNet.
 
         Raises:
             InputError: see `load_pretrained`.
         """
         branches = {"generator": self.generator, "segmentation": self.segmentation}
-        return {name: part.load_encoder(weights) for name, part in branches.items() if part is not None}
+        return {name: part.load_encoder(weights, key) for name, part in branches.items() if part is not None}
 
 
 def _norms(part: nn.Module) -> list[nn.BatchNorm2d]:

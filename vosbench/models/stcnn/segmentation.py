@@ -71,13 +71,13 @@ class SpatialBranch(nn.Module):
         result: tuple[Tensor, ...] = self.decoder(self.encoder(frame), features)
         return result
 
-    def load_encoder(self, weights: str | Path | None) -> Loaded:
+    def load_encoder(self, weights: str | Path | None, key: str = "encoder_weights") -> Loaded:
         """Start the encoder from weights of ImageNet.
 
         Raises:
             InputError: see `load_pretrained`.
         """
-        return load_pretrained(self.encoder, weights)
+        return load_pretrained(self.encoder, weights, key=key)
 
 
 class SpatialDecoder(nn.Module):
