@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.rounding import assert_decided, assert_rounded
 from vosbench.config import StageConfig, load_stage
 from vosbench.data.transforms import resize_flow
 from vosbench.data.video import LazySequence, Video
@@ -109,7 +110,7 @@ def test_every_frame_is_judged_by_itself_as_in_training(stream):
         logits = model(frames, flow if model.needs_flow else None)[0]
     masks = model.segment(source).stack()
     assert 0 < masks.mean() < 1
-    assert np.array_equal(masks, (logits.softmax(1)[:, 1] > 0.5).numpy())
+    assert_decided(masks, logits.softmax(1)[:, 1])
 
 
 def test_the_last_field():
@@ -182,7 +183,7 @@ def test_padding_is_cut_off_again(stream):
         inputs = (normalise(each, "torchvision") for each in (black, pictures))
         probability = model.network(*inputs).softmax(1)[:, 1, :41, :61].numpy()
     found = np.stack([model.probability(source, index) for index in range(2)])
-    np.testing.assert_allclose(found, probability, atol=1e-5)
+    assert_rounded(found, probability)
 
 
 def test_only_the_full_size_is_padded_unless_told():
@@ -220,7 +221,7 @@ def test_loss_of_a_stream_is_the_cross_entropy_of_known_pixels_on_the_grid(stage
     target = batch["masks"][:, 0][:, rows][:, :, columns].long()
     expected = nn.functional.cross_entropy(scores, target, ignore_index=255)
     assert 0.5 < (target != 255).float().mean() < 0.8
-    torch.testing.assert_close(loss, expected)
+    assert_rounded(loss, expected)
 
 
 def test_loss_of_the_fusion_is_that_of_all_pixels():
@@ -233,7 +234,7 @@ def test_loss_of_the_fusion_is_that_of_all_pixels():
         loss = model.training_step(batch, 0)
     assert logits.shape == (2, 2, 65, 97)
     expected = nn.functional.cross_entropy(logits, batch["masks"][:, 0].long(), ignore_index=255)
-    torch.testing.assert_close(loss, expected)
+    assert_rounded(loss, expected)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -305,7 +306,7 @@ def test_one_stream_of_a_joint_checkpoint(tmp_path):
         seen = frames if name == "appearance" else colour_wheel(every_field(flow, 4, "negated"))
         with torch.no_grad():
             logits = model.eval().network.streams[name](normalise(seen[0], "torchvision"))
-        assert np.array_equal(alone.segment(source).stack(), (logits.softmax(1)[:, 1] > 0.5).numpy())
+        assert_decided(alone.segment(source).stack(), logits.softmax(1)[:, 1])
 
 
 def test_the_other_fusion_is_another_network(tmp_path):
@@ -399,7 +400,7 @@ def test_a_stream_of_the_joint_model_is_shown_as_it_would_decide_alone():
     with torch.no_grad():
         wanted = model.network.appearance(normalise(frames[0], "torchvision")).softmax(1)[:, 1].numpy()
     shown = [values for _, _, values in inspected(model, source, ("appearance",))]
-    np.testing.assert_allclose(shown, wanted, atol=1e-5)
+    assert_rounded(shown, wanted)
 
 
 @pytest.mark.parametrize(
