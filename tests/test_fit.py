@@ -188,6 +188,23 @@ def test_a_miniature_in_the_place_of_the_official_data_is_told_as_one(arguments,
     assert [each["edition"] for each in told["selection"]] == ["mini"]
 
 
+def test_a_stage_beside_random_weights_names_them_and_what_to_write(arguments, tmp_path):
+    memory = [
+        *("model=lvo", "size=tiny", "stage=memory", "recipe=lvo_tiny", "data=davis16", "workers=0"),
+        *("recipe.memory.epochs=1", "recipe.memory.clip.length=2", "trainer.limit_train_batches=1"),
+        *("recipe.memory.augment.crop=1.0", "trainer.limit_val_batches=0", f"runs={tmp_path}"),
+        *(line for line in arguments if line.startswith(("data_root=", "trainer.accel", "trainer.enable"))),
+    ]
+    message = (
+        r"stage memory keeps weights that are random \(network\.appearance\.body\.conv1\.weight, .* and "
+    )
+    with pytest.raises(InputError, match=message + r"\d+ more\): write model\.appearance_weights=") as error:
+        fit(memory)
+    assert "\n" not in str(error.value)
+    run = fit([*memory, "model.appearance_weights=random"])
+    assert (run / "memory/checkpoints/last.ckpt").is_file()
+
+
 def test_missing_data_names_both_ways_out(tmp_path):
     with pytest.raises(InputError, match=r"no folder .*ft3d.*data_root=DIR.*data.edition=mini"):
         fit(["model=mpnet", f"data_root={tmp_path}", f"runs={tmp_path / 'runs'}"])

@@ -256,7 +256,7 @@ def test_joint_heads_start_from_those_of_the_appearance_model(stage, loaded, res
         model.load_state_dict(model.state_dict())
     model._trainer = type("Trainer", (), {"ckpt_path": resumed})()
     before = heads(model)
-    model.on_fit_start()
+    model.setup("fit")
     assert same(heads(model), model.network.static.roi_heads.state_dict()) == copied
     assert same(heads(model), before) != copied
 
