@@ -158,6 +158,7 @@ def test_checkpoints_tell_of_the_networks_that_were_taken_in(run, tmp_path):
         "recipe.memory.clip.length=3",
     ]
     lvo += ["data.val_split=null", "recipe.memory.epochs=1", "recipe.memory.epoch_length=1"]
+    lvo += ["model.appearance_weights=random"]
     lvo += ["trainer.accelerator=cpu", "trainer.enable_progress_bar=false", f"data_root={tmp_path}"]
     found = fit([*lvo, f"model.motion_weights={inside}", f"runs={tmp_path}"]) / "memory/checkpoints/last.ckpt"
     told = load_method("lvo", checkpoint=found)[1]
