@@ -229,3 +229,11 @@ def test_a_board_says_which_rows_were_trained_or_selected_on_its_sequences(val_r
     assert "scored on what it was selected on: s03;" in selected
     assert selected.endswith("; known and small")
     assert trained in protocol_notes(board)
+
+
+def test_boards_of_comparisons_come_before_those_that_only_score_masks(make_record):
+    protocols = ["davis16-matlab", "davis16-unsupervised", "davis16-semi-supervised"]
+    boards = make_boards([make_record(protocol=name) for name in protocols])
+    assert [board.protocol.id for board in boards] == [
+        "davis16-semi-supervised", "davis16-unsupervised", "davis16-matlab",
+    ]  # fmt: skip

@@ -226,7 +226,7 @@ def make_boards(
         if cells is not None and record.sequence in cells.sequences:
             cells.published.append(record)
     context = _Context(reported, deviations, tolerance or Tolerance(), split_sizes or {}, zoo or {})
-    return [_board(key, gathered[key], context) for key in sorted(gathered)]
+    return [_board(key, gathered[key], context) for key in sorted(gathered, key=_order)]
 
 
 def data_set_values(records: Mapping[str, Record], protocol: Protocol) -> dict[str, float | None]:
@@ -265,6 +265,12 @@ class _Context:
 
 def _key(item: Record | Failure) -> _Key:
     return item.edition == "mini", item.dataset, item.split, item.protocol
+
+
+def _order(key: _Key) -> tuple[bool, str, str, bool, str]:
+    """Sort key: official editions first, and what methods are compared under before other protocols."""
+    mini, dataset, split, protocol = key
+    return mini, dataset, split, not load_protocol(protocol).compared, protocol
 
 
 def _outdated(record: Record) -> Failure | None:
