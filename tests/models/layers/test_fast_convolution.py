@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.rounding import assert_rounded
 from vosbench.models.layers import fast_convolution
 from vosbench.models.layers.fast_convolution import (
     Tiling,
@@ -27,11 +28,6 @@ def always(monkeypatch):
     monkeypatch.setattr(fast_convolution, "pays", lambda x, weight: True)
 
 
-def close(found, expected, tolerance=1e-5):
-    assert found.shape == expected.shape
-    assert float((found - expected).detach().abs().max()) <= tolerance * float(expected.detach().abs().max())
-
-
 @pytest.mark.parametrize(("length", "kernel"), [(8, 7), (9, 5), (16, 7), (21, 7), (36, 7), (12, 1), (7, 7)])
 def test_the_matrices_correlate(length, kernel):
     analysis, factors, synthesis = matrices(length, kernel)
@@ -40,7 +36,7 @@ def test_the_matrices_correlate(length, kernel):
     data, taps = torch.randn(length, dtype=torch.float64), torch.randn(kernel, dtype=torch.float64)
     found = synthesis @ ((analysis @ data) * (factors @ taps))
     expected = F.conv1d(data[None, None], taps[None, None])[0, 0]
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+    assert_rounded(found, expected)
 
 
 @pytest.mark.parametrize("inputs", [1, 6, 7, 10, 11, 60])
@@ -85,13 +81,13 @@ def test_values_and_gradients_are_those_of_the_library(shape, kernel, padding):
     bias = torch.randn(5, requires_grad=True)
     found = convolve(x, weight, bias, padding)
     expected = F.conv2d(x, weight, bias, padding=padding or (kernel[0] // 2, kernel[1] // 2))
-    close(found, expected)
+    assert_rounded(found, expected)
     upstream = torch.randn_like(expected)
     pairs = zip(
         *(torch.autograd.grad(y, (x, weight, bias), upstream) for y in (found, expected)), strict=True
     )
     for gradient, other in pairs:
-        close(gradient, other)
+        assert_rounded(gradient, other)
 
 
 @pytest.mark.usefixtures("always")
@@ -107,7 +103,7 @@ def test_gradients_in_double_precision():
 @pytest.mark.parametrize("kernel", [5, 7])
 def test_double_precision_is_exact_to_its_last_digits(kernel):
     x, weight = torch.randn(1, 8, 40, 30).double(), torch.randn(8, 8, kernel, kernel).double()
-    close(convolve(x, weight), F.conv2d(x, weight, padding=kernel // 2), 1e-14)
+    assert_rounded(convolve(x, weight), F.conv2d(x, weight, padding=kernel // 2), 64)
 
 
 @pytest.mark.usefixtures("always")
@@ -118,7 +114,7 @@ def test_memory_is_bounded_by_doing_some_images_at_a_time(monkeypatch, grad):
     with torch.set_grad_enabled(grad):
         prepared = prepare(x, weight)
         assert 1 < prepared.images < 5
-        close(prepared(x), F.conv2d(x, weight, padding=3))
+        assert_rounded(prepared(x), F.conv2d(x, weight, padding=3))
 
 
 @pytest.mark.usefixtures("always")
@@ -126,12 +122,12 @@ def test_a_prepared_kernel_serves_many_inputs_of_a_size():
     x, weight = torch.randn(3, 16, 40, 30), torch.randn(16, 16, 7, 7)
     prepared = prepare(x, weight)
     for some in (x[:1], 2 * x):
-        close(prepared(some), F.conv2d(some, weight, padding=3))
+        assert_rounded(prepared(some), F.conv2d(some, weight, padding=3))
         with torch.no_grad():
-            close(prepared(some), F.conv2d(some, weight, padding=3))
+            assert_rounded(prepared(some), F.conv2d(some, weight, padding=3))
             # in memory of their own
             first, second = prepared(some), prepared(3 * some)
-            close(second, 3 * first)
+            assert_rounded(second, 3 * first)
     with pytest.raises(ValueError, match="prepared for 40 rows, got 20"):
         prepared(x[:, :, :20])
 
@@ -157,5 +153,5 @@ def test_where_the_transform_pays():
 def test_it_is_used_where_it_pays_and_nowhere_else():
     x, weight = torch.randn(1, 64, 60, 107), torch.randn(64, 64, 7, 7)
     assert isinstance(prepare(x, weight), Transformed)
-    close(convolve(x, weight), F.conv2d(x, weight, padding=3))
+    assert_rounded(convolve(x, weight), F.conv2d(x, weight, padding=3))
     assert torch.equal(convolve(x[..., :9], weight), F.conv2d(x[..., :9], weight, padding=3))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.rounding import assert_rounded
 from vosbench.models.layers import fast_convolution, recurrent
 from vosbench.models.layers.recurrent import MEMORIES, ConvGRU, ConvLSTM, both_directions
 
@@ -48,17 +49,12 @@ FORMULAS = {"convgru": gru_by_the_formula, "convlstm": lstm_by_the_formula, "con
 
 
 def by_the_formula(kind, memory, x):
-    state = (torch.zeros(x.shape[0], memory.channels, *x.shape[-2:]),) * memory.states
+    state = (x.new_zeros(x.shape[0], memory.channels, *x.shape[-2:]),) * memory.states
     outputs = []
     for t in range(x.shape[1]):
         state = FORMULAS[kind](memory, x[:, t], state)
         outputs.append(state[0])
     return torch.stack(outputs, dim=1)
-
-
-def close(found, expected):
-    scale = max(1.0, float(expected.detach().abs().max()))
-    assert float((found - expected).detach().abs().max()) <= 1e-5 * scale
 
 
 @pytest.fixture(params=sorted(MEMORIES))
@@ -73,20 +69,20 @@ def seed():
 
 @pytest.mark.parametrize(("kernel", "norm"), [(1, None), (3, lambda n: nn.GroupNorm(2, n)), (7, None)])
 def test_values_and_gradients_are_those_of_the_formula(kind, kernel, norm):
-    memory = MEMORIES[kind](5, 4, kernel, norm=norm)
+    memory = MEMORIES[kind](5, 4, kernel, norm=norm).double()
     plain = copy.deepcopy(memory)
-    x = torch.randn(2, 4, 5, 9, 11, requires_grad=True)
+    x = torch.randn(2, 4, 5, 9, 11, dtype=torch.float64, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     found, expected = memory(x)[0], by_the_formula(kind, plain, y)
-    close(found, expected)
+    assert_rounded(found, expected)
     with torch.no_grad():
-        close(memory(x)[0], expected)
+        assert_rounded(memory(x)[0], expected)
 
     weights = torch.randn_like(found)
     gradients = torch.autograd.grad((found * weights).sum(), [x, *memory.parameters()])
     others = torch.autograd.grad((expected * weights).sum(), [y, *plain.parameters()])
     for gradient, other in zip(gradients, others, strict=True):
-        close(gradient, other)
+        assert_rounded(gradient, other)
 
 
 def test_the_sizes_are_those_of_the_papers():
@@ -158,7 +154,9 @@ def test_an_open_update_gate_without_reset_forgets_the_state():
         memory.inputs.bias[memory.rows("update")] = 80.0
         memory.inputs.bias[memory.rows("reset")] = -200.0
         hidden, _ = memory(x, torch.randn(1, 4, 8, 8))
-        close(hidden[:, 0], torch.tanh(conv(x[:, 0], memory.inputs.weight[memory.rows("candidate")])))
+        assert_rounded(
+            hidden[:, 0], torch.tanh(conv(x[:, 0], memory.inputs.weight[memory.rows("candidate")]))
+        )
 
 
 def test_the_state_carries_over_and_resets(kind):
@@ -168,10 +166,10 @@ def test_the_state_carries_over_and_resets(kind):
         whole, end = memory(x)
         first, state = memory(x[:, :2])
         rest, last = memory(x[:, 2:], state)
-        close(torch.cat([first, rest], dim=1), whole)
+        assert_rounded(torch.cat([first, rest], dim=1), whole)
         again, _ = memory(x)
     for found, expected in [(last, end)] if memory.states == 1 else zip(last, end, strict=True):
-        close(found, expected)
+        assert_rounded(found, expected)
     # nothing of the videos before is left
     assert torch.equal(again, whole)
 
@@ -190,8 +188,8 @@ def test_both_directions_are_two_runs_of_the_same_weights(kind):
     x = torch.randn(2, 5, 3, 7, 9)
     with torch.no_grad():
         found = both_directions(memory, x)
-        close(found[:, :, :4], memory(x)[0])
-        close(found[:, :, 4:], memory(x.flip(1))[0].flip(1))
+        assert_rounded(found[:, :, :4], memory(x)[0])
+        assert_rounded(found[:, :, 4:], memory(x.flip(1))[0].flip(1))
 
 
 def test_the_forward_direction_is_watched():
@@ -205,7 +203,7 @@ def test_the_forward_direction_is_watched():
         assert t == t_batched
         assert gates.keys() == gates_batched.keys()
         for gate, value in gates.items():
-            close(gates_batched[gate], value)
+            assert_rounded(gates_batched[gate], value)
 
 
 def test_half_precision_runs_and_keeps_a_full_precision_state(kind):
@@ -226,7 +224,7 @@ def test_it_runs_as_one_graph():
     x = torch.randn(1, 2, 16, 32, 33)
     with torch.no_grad():
         compiled = torch.compile(memory, backend="eager", fullgraph=True)
-        close(compiled(x)[0], memory(x)[0])
+        assert_rounded(compiled(x)[0], memory(x)[0])
 
 
 @pytest.mark.slow
@@ -237,29 +235,29 @@ def test_it_compiles(kind):
     x = torch.randn(1, 2, 16, 32, 33)
     compiled = torch.compile(memory)
     found, expected = compiled(x)[0], memory(x)[0]
-    close(found, expected)
+    assert_rounded(found, expected)
     upstream = torch.randn_like(found)
     gradients = torch.autograd.grad(found, list(memory.parameters()), upstream)
     others = torch.autograd.grad(expected, list(memory.parameters()), upstream)
     for gradient, other in zip(gradients, others, strict=True):
-        close(gradient, other)
+        assert_rounded(gradient, other)
 
 
 def test_large_maps_are_exact_too(kind, monkeypatch):
     monkeypatch.setattr(fast_convolution, "pays", lambda x, weight: True)
-    memory = MEMORIES[kind](17, 16, 7)
+    memory = MEMORIES[kind](17, 16, 7).double()
     plain = copy.deepcopy(memory)
-    x = torch.randn(1, 3, 17, 45, 29, requires_grad=True)
+    x = torch.randn(1, 3, 17, 45, 29, dtype=torch.float64, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     with torch.no_grad():
-        close(memory(x)[0], by_the_formula(kind, plain, x))
+        assert_rounded(memory(x)[0], by_the_formula(kind, plain, x))
     found, expected = memory(x)[0], by_the_formula(kind, plain, y)
-    close(found, expected)
+    assert_rounded(found, expected)
     upstream = torch.randn_like(found)
     gradients = torch.autograd.grad(found, [x, *memory.parameters()], upstream)
     others = torch.autograd.grad(expected, [y, *plain.parameters()], upstream)
     for gradient, other in zip(gradients, others, strict=True):
-        close(gradient, other)
+        assert_rounded(gradient, other)
 
 
 def test_few_frames_at_a_time_are_all_frames(kind, monkeypatch):
@@ -268,7 +266,7 @@ def test_few_frames_at_a_time_are_all_frames(kind, monkeypatch):
     with torch.no_grad():
         expected = memory(x)[0]
         monkeypatch.setattr(recurrent, "PROJECTED_BYTES", 1)
-        close(memory(x)[0], expected)
+        assert_rounded(memory(x)[0], expected)
 
 
 def test_no_frames_are_no_video(kind):
