@@ -138,3 +138,15 @@ def test_half_of_a_metric_keeps_double_precision():
     measure = FBMSMeasure().half()
     measure.update(*videos())
     assert {value.dtype for value in measure.compute().values()} == {torch.float64}
+
+
+@needs_coco
+def test_frames_of_detections_survive_another_type():
+    from vosbench.metrics.detection import MaskAveragePrecision
+
+    ids = videos()[1][0]
+    measure = MaskAveragePrecision()
+    for kind in (torch.float64, torch.float16):
+        measure.update({"masks": (ids == 1)[None], "scores": torch.tensor([0.9])}, ids)
+        measure.set_dtype(kind)
+    assert measure.compute()["map50_seg"].item() == pytest.approx(51 / 101)
