@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vosbench.benchmark.result_files import find_root, open_tree
+from vosbench.benchmark.result_files import open_tree
+from vosbench.benchmark.result_places import find_root
 from vosbench.data.formats.image import read_frame, write_frame
 from vosbench.data.formats.png import read_ids
 from vosbench.data.video import Segmentation, Video
