@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from vosbench.data import open_dataset
-from vosbench.data.formats.image import write_frame
 from vosbench.data.mini import write_mini
-from vosbench.data.video import Video
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.encodings import colour_wheel
 from vosbench.flow.estimators import DIS
+from vosbench.formats.image import write_frame
 from vosbench.inference.overlay import overlay
-from vosbench.models.base import Method
-from vosbench.models.zoo import load_method
+from vosbench.method import Method
+from vosbench.models.pretrained.zoo import load_method
+from vosbench.video import Video
 
 SEQUENCES = ("camera-tracks-walker", "dolly-past-pillars", "static-camera-vehicle")
 SIZE = (225, 400)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vosbench.benchmark.suite_file import load_suite
-from vosbench.report.suite import SUMMARY, as_json, markdown, published_values, summary
+from vosbench.ablations.load import load_suite
+from vosbench.ablations.report import SUMMARY, as_json, markdown, published_values, summary
 
 ABLATIONS = Path(__file__).parents[1] / "benchmarks" / "ablations"
 KEPT = sorted((ABLATIONS / "results").glob("*.json"))

@@ -9,7 +9,7 @@ import yaml
 from vosbench.config import compose_fit
 from vosbench.errors import InputError
 from vosbench.models import METHODS
-from vosbench.models.zoo import load_method
+from vosbench.models.pretrained.zoo import load_method
 
 PLANS = sorted((Path(__file__).parents[1] / "benchmarks" / "zoo").glob("*.yaml"))
 

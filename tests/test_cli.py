@@ -168,7 +168,7 @@ def test_predict_writes_a_mask_per_frame_and_an_overlay(run, root):
 def test_flow_of_another_program_is_read_from_a_folder(run, root, tmp_path):
     import numpy as np
 
-    from vosbench.data.formats.flo import write_flo
+    from vosbench.formats.flo import write_flo
 
     for sequence, frames in {"blackswan": 6, "dog": 5, "zebra": 5}.items():
         for t in range(frames - 1):

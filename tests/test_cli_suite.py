@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vosbench import cli
-from vosbench import fit as fit_module
 from vosbench.errors import InputError
+from vosbench.training import fit as fit_module
 
 ABLATIONS = Path(__file__).parents[1] / "benchmarks" / "ablations"
 TABLE = ABLATIONS / "mpnet_table1.yaml"

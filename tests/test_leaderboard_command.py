@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from vosbench.benchmark import trial
+from vosbench.benchmark import run_job as trial
 from vosbench.benchmark.compare import compare
 from vosbench.cli import main
-from vosbench.models import zoo
-from vosbench.report import board
+from vosbench.leaderboard import board
+from vosbench.models.pretrained import zoo
 from vosbench.tensor_files import sha256
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from vosbench.benchmark.store import read_records
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.report.baseline import identity, read_baseline
-from vosbench.report.check import check
-from vosbench.report.reported import load_reported
-from vosbench.report.verdicts import load_deviations
+from vosbench.evaluation.store import read_records
+from vosbench.leaderboard.baseline import identity, read_baseline
+from vosbench.leaderboard.check import check
+from vosbench.leaderboard.reported import load_reported
+from vosbench.leaderboard.verdicts import load_deviations
 
 LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 

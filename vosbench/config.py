@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.plugins import config_folders
+from vosbench.plugins import config_folders
 
 GROUPS = ("model", "recipe", "data")
 
@@ -69,7 +69,7 @@ class ScheduleConfig:
 
 @dataclass
 class ClipConfig:
-    """How clips are cut; see `vosbench.data.clips.ClipSettings`, which the keys are those of.
+    """How clips are cut; see `vosbench.data.loading.clips.ClipSettings`, which the keys are those of.
 
     Attributes:
         length, stride, masks, flow_beyond, backward, before, repeat: as there.
@@ -92,7 +92,7 @@ class ClipConfig:
 
 @dataclass
 class AugmentConfig:
-    """Random changes of training clips; the keys are those of `vosbench.data.augmentation.ClipTransform`."""
+    """Random changes of training clips, keys as in `vosbench.data.transforms.augmentation.ClipTransform`."""
 
     crop: Any = None
     resize: list[float] = field(default_factory=lambda: [1.0, 1.0])
@@ -176,7 +176,7 @@ class DataConfig:
 
 @dataclass
 class FitConfig:
-    """Everything `vosbench.fit.fit` reads; ``configs/fit.yaml`` says what each key means."""
+    """Everything `vosbench.training.fit.fit` reads; ``configs/fit.yaml`` says what each key means."""
 
     model: dict[str, Any]
     recipe: dict[str, StageConfig]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from vosbench.data.mini.davis17 import Davis17Mini
 from vosbench.data.mini.sampling import Recipe
 from vosbench.data.mini.scenes import Clip, Recipes
-from vosbench.data.video import Video
+from vosbench.leaderboard.tables import markdown_table
 from vosbench.metrics.functional import region_similarity
-from vosbench.models.zoo import load_method
-from vosbench.report.tables import markdown_table
+from vosbench.models.pretrained.zoo import load_method
+from vosbench.video import Video
 
 SHOWN = 0.75
 LEAST = 2

@@ -1,6 +1,6 @@
 """Intervals and verdicts of results that are kept, again, from the values of every seed and sequence in them.
 
-    python benchmarks/ablations/rejudge.py        # after a change of vosbench.benchmark.suite_statistics
+    python benchmarks/ablations/rejudge.py        # after a change of vosbench.ablations.statistics
 
 Nothing is trained or tested. A table of average precision stays as it is: its intervals need the detections,
 which are not kept.
@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.protocols import load_protocol
-from vosbench.benchmark.suite import Suite
-from vosbench.benchmark.suite_file import load_suite
-from vosbench.benchmark.suite_run import SuiteResult, judge_orderings
-from vosbench.benchmark.suite_statistics import seeded_value
-from vosbench.benchmark.suite_testing import CellResult, rule_of
+from vosbench.ablations.load import load_suite
+from vosbench.ablations.report import SUMMARY, as_json, markdown, published_values, summary
+from vosbench.ablations.run import SuiteResult, judge_orderings
+from vosbench.ablations.schema import Suite
+from vosbench.ablations.statistics import seeded_value
+from vosbench.ablations.testing import CellResult, rule_of
 from vosbench.files import write_text
-from vosbench.report.suite import SUMMARY, as_json, markdown, published_values, summary
+from vosbench.scoring.protocol import load_protocol
 
 SUITES = Path(__file__).parent
 RESULTS = SUITES / "results"

@@ -29,7 +29,7 @@ from ours import CROWDS, Scored, Torchmetrics, results, run_lengths, tight
 from videos import VOID, Case, cases
 
 import vosbench
-from vosbench.benchmark.protocols import PROTOCOLS, load_protocol
+from vosbench.scoring.protocol import PROTOCOLS, load_protocol
 
 HERE = Path(__file__).resolve().parent
 TOLERANCE = 1e-9

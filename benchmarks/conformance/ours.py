@@ -10,11 +10,11 @@ import torch
 from torchmetrics import Metric, MetricCollection
 from videos import VOID, Case, Detection
 
-from vosbench.benchmark.detections import DetectionFolder
-from vosbench.benchmark.evaluate import SequenceScore, overall, score_sequence
-from vosbench.benchmark.protocols import Protocol, load_protocol
-from vosbench.data.video import Video
+from vosbench.evaluation.detections import DetectionFolder
 from vosbench.metrics import FBMSMeasure, JFMeasure, MaskAveragePrecision, MeanFrameIoU, ObjectCountError
+from vosbench.scoring.protocol import Protocol, load_protocol
+from vosbench.scoring.sequence import SequenceScore, overall, score_sequence
+from vosbench.video import Video
 
 Values = dict[str, float]
 

@@ -5,7 +5,7 @@
 Sequences are drawn from a population whose value is known, an interval is made from each draw, and those
 that hold the value are counted. Populations are the per-sequence values that others published for DAVIS 2016
 val (`leaderboards/third_party`), the pairs of these methods, and beta distributions. "vosbench" is what
-`vosbench.benchmark.statistics` returns; the others are textbook intervals of the same draws.
+`vosbench.evaluation.statistics` returns; the others are textbook intervals of the same draws.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.benchmark.statistics import Aggregation, Interval, compare, interval
-from vosbench.benchmark.student import quantile
-from vosbench.benchmark.suite_statistics import seeded_difference, seeded_value
-from vosbench.report.published import load_published
-from vosbench.report.tables import markdown_table
+from vosbench.ablations.statistics import seeded_difference, seeded_value
+from vosbench.evaluation.statistics import Interval, compare, interval
+from vosbench.evaluation.student import quantile
+from vosbench.leaderboard.published import load_published
+from vosbench.leaderboard.tables import markdown_table
+from vosbench.metrics.kernels.aggregation import Aggregation
 
 Values = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Values]

@@ -27,14 +27,14 @@ from PIL import Image
 from tables import _table
 
 from vosbench.data import open_dataset
-from vosbench.data.augmentation import ClipTransform
-from vosbench.data.clips import ClipSettings
-from vosbench.data.datamodule import ClipDataModule, Loading, Source
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.png import read_ids
+from vosbench.data.loading.clips import ClipSettings
+from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
+from vosbench.data.loading.transport import start_worker
 from vosbench.data.mini import ensure_mini
-from vosbench.data.transport import start_worker
-from vosbench.data.video import Video
+from vosbench.data.transforms.augmentation import ClipTransform
+from vosbench.formats.image import read_frame
+from vosbench.formats.png import read_ids
+from vosbench.video import Video
 
 LENGTH = 14
 LIMIT = "decode"

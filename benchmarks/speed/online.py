@@ -24,11 +24,11 @@ from tables import _table
 from torch.utils.flop_counter import FlopCounterMode
 from tracker import scene
 
-from vosbench.data.video import Video
+from vosbench.leaderboard.reported import load_reported
 from vosbench.models import build
 from vosbench.models.stcnn.losses import segmentation_loss
 from vosbench.models.stcnn.network import STCNNNet
-from vosbench.report.reported import load_reported
+from vosbench.video import Video
 
 STEPS = (100, 200, 300, 400)
 FRAMES = 69

@@ -27,11 +27,11 @@ from loader import rounds
 from machine import RESULTS, described, keep, machine
 from tables import _table
 
-from vosbench.benchmark.clusters import make_executor
 from vosbench.benchmark.compare import CompareResult, compare
-from vosbench.benchmark.executors import Executor, LocalExecutor
 from vosbench.data.mini import write_mini
-from vosbench.models.base import Size
+from vosbench.executors.clusters import make_executor
+from vosbench.executors.local import Executor, LocalExecutor
+from vosbench.method import Size
 
 METHOD, SIZE = "mpnet", "tiny"
 TARGET_GAIN = 1.7

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from tables import _table
 
-from vosbench.inference.tracker import OverlapTracker
+from vosbench.models.postprocessing.tracker import OverlapTracker
 
 SIZE = (480, 854)
 OBJECTS = 20

@@ -22,18 +22,19 @@ import numpy as np
 import torch
 from train import kept_in_mind, length, remembered, stages_of
 
-from vosbench.benchmark.store import environment, now
 from vosbench.data.datasets.davis import Davis2016
 from vosbench.data.datasets.msra10k import Duts
-from vosbench.data.formats.image import write_frame
-from vosbench.data.formats.png import write_ids
-from vosbench.data.lucid import IDENTITY, Dreamer
-from vosbench.data.video import Video
+from vosbench.data.lucid.dream import Dreamer
+from vosbench.data.lucid.settings import IDENTITY
+from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
-from vosbench.fit import fit
+from vosbench.formats.image import write_frame
+from vosbench.formats.png import write_ids
 from vosbench.models.pixelwise import frame_iou
-from vosbench.models.zoo import WEIGHTS, export, load_method, training_of
+from vosbench.models.pretrained.zoo import WEIGHTS, export, load_method, training_of
 from vosbench.tensor_files import sha256
+from vosbench.training.fit import fit
+from vosbench.video import Video
 
 FIT = (
     "model=fusionseg",

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.benchmark.compare import compare
-from vosbench.benchmark.evaluate import SequenceScore, aggregation, counted_rows, overall
-from vosbench.benchmark.protocols import load_protocol
-from vosbench.benchmark.statistics import interval
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
+from vosbench.evaluation.statistics import interval
+from vosbench.scoring.protocol import load_protocol
+from vosbench.scoring.sequence import SequenceScore, aggregation, counted_rows, overall
 
 BASELINES = ("centre_box", "all_foreground", "flow_threshold")
 

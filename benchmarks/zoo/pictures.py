@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.formats.png import read_ids
 from vosbench.data.mini import ensure_mini
 from vosbench.data.roots import cache_root
-from vosbench.data.video import Video
 from vosbench.files import atomic_path
+from vosbench.formats.png import read_ids
 from vosbench.inference.overlay import overlay
+from vosbench.video import Video
 
 SEQUENCES = {
     "davis16": ("camera-tracks-walker", "static-camera-vehicle", "handheld-animal"),

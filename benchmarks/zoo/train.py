@@ -22,12 +22,12 @@ import torch
 import yaml
 from measuring import measure
 
-from vosbench.benchmark.store import environment, now
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
+from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
-from vosbench.fit import fit
-from vosbench.models.zoo import WEIGHTS, export, training_of
+from vosbench.models.pretrained.zoo import WEIGHTS, export, training_of
+from vosbench.training.fit import fit
 
 SHOWN = "WORK"
 """Stands for the folder of worlds and runs in commands that are kept."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.files import write_text
+from vosbench.leaderboard.published import published_text
 from vosbench.metrics.kernels.temporal import T_SCALE
-from vosbench.report.published import published_text
 
 UNIT = 1000
 """Values of frames are whole numbers of this part of 1."""

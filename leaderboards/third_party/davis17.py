@@ -15,7 +15,7 @@ from typing import Any
 from davis16 import TITLES, site_file, site_table
 
 from vosbench.files import write_text
-from vosbench.report.published import published_text
+from vosbench.leaderboard.published import published_text
 
 UNIT = 10_000
 """Values of objects are whole numbers of this part of 1."""

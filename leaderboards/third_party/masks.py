@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from vosbench.data.download import download
-from vosbench.data.sources import Source
+from vosbench.data.download.download import download
+from vosbench.data.download.sources import Source
 
 FOLDER = "davis16_zips"
 

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.benchmark import matrix as matrix_module
-from vosbench.benchmark import trial as trial_module
+from vosbench.benchmark import plan as matrix_module
+from vosbench.benchmark import run_job as trial_module
 from vosbench.benchmark.compare import compare
-from vosbench.benchmark.evaluate import METRIC_VERSION, overall
 from vosbench.benchmark.job import Contestant, Job, Rules
-from vosbench.benchmark.protocols import load_protocol
-from vosbench.benchmark.record import Record, record_path
-from vosbench.benchmark.store import content_hash
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
-from vosbench.models.zoo import WEIGHTS
+from vosbench.evaluation.record import Record, record_path
+from vosbench.evaluation.store import content_hash
+from vosbench.models.pretrained.zoo import WEIGHTS
+from vosbench.scoring.protocol import load_protocol
+from vosbench.scoring.sequence import METRIC_VERSION, overall
 
 MODELS = ("all_foreground", "centre_box", "flow_threshold")
 BASELINES = {*MODELS, "flow_saliency"}
@@ -309,7 +309,7 @@ def test_detections_are_left_out_without_the_library_that_matches_them(tmp_path,
     def missing():
         raise ImportError("average precision of detections needs faster-coco-eval")
 
-    monkeypatch.setattr("vosbench.benchmark.evaluate.require_library", missing)
+    monkeypatch.setattr("vosbench.scoring.sequence.require_library", missing)
     write_mini("davis17", tmp_path, scenes=1, frames=3, size=(48, 64))
     result = compare(
         models=["centre_box"], datasets=["davis17"], data_root=tmp_path, out=tmp_path / "out", workers=1

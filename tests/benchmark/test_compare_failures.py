@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from vosbench.benchmark import job as job_module
-from vosbench.benchmark import trial as trial_module
-from vosbench.benchmark.record import record_path
-from vosbench.benchmark.store import read_failures
-from vosbench.data.video import Segmentation
+from vosbench.benchmark import run_job as trial_module
+from vosbench.evaluation.record import record_path
+from vosbench.evaluation.store import read_failures
+from vosbench.video import Segmentation
 
 RULES = "davis16-unsupervised"
 

@@ -6,7 +6,7 @@ import pytest
 
 from vosbench.benchmark.entrants import choose_entrants
 from vosbench.errors import InputError
-from vosbench.models.zoo import WEIGHTS
+from vosbench.models.pretrained.zoo import WEIGHTS
 
 OWN = str(WEIGHTS / "mpnet-tiny.safetensors")
 

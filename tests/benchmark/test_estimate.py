@@ -4,7 +4,7 @@ import pytest
 
 from vosbench.benchmark.estimate import estimate
 from vosbench.benchmark.job import Outcome
-from vosbench.benchmark.record import Record
+from vosbench.evaluation.record import Record
 
 
 def planned(model="net", dataset="davis16", sequence="dog", protocol="p", **size):

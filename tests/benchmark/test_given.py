@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from vosbench.benchmark import job as job_module
-from vosbench.benchmark import trial as trial_module
+from vosbench.benchmark import run_job as trial_module
 from vosbench.data import open_dataset
-from vosbench.data.formats.png import read_ids, write_ids
-from vosbench.data.video import Segmentation
+from vosbench.formats.png import read_ids, write_ids
+from vosbench.video import Segmentation
 
 INSTANCES = "davis16-instances-semi-supervised"
 PLAIN = "davis16-semi-supervised"

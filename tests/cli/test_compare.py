@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from vosbench import cli
-from vosbench.benchmark.store import read_failures
 from vosbench.errors import InputError
+from vosbench.evaluation.store import read_failures
 
 
 @pytest.fixture

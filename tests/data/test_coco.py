@@ -8,10 +8,10 @@ from PIL import Image
 
 from vosbench.data import open_dataset
 from vosbench.data.datasets.coco import Coco
-from vosbench.data.formats.coco_json import CocoFile
-from vosbench.data.formats.run_length import run_lengths
-from vosbench.data.video import Box
 from vosbench.errors import InputError
+from vosbench.formats.coco_json import CocoFile
+from vosbench.formats.run_length import run_lengths
+from vosbench.video import Box
 
 HEIGHT, WIDTH = 20, 30
 

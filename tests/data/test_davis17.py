@@ -5,11 +5,11 @@ import pytest
 
 from vosbench.data import open_dataset
 from vosbench.data.datasets.davis17 import SHIPPED
-from vosbench.data.formats.image import write_frame
-from vosbench.data.formats.png import write_ids
-from vosbench.data.sources import SOURCES
+from vosbench.data.download.sources import SOURCES
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError
+from vosbench.formats.image import write_frame
+from vosbench.formats.png import write_ids
 
 
 def write_sequence(folder, name, frames, labelled, masks="Annotations", resolution="480p"):

@@ -3,12 +3,12 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.formats.fbms import Definition, LabelledFrame, write_definition
-from vosbench.data.formats.image import write_frame
-from vosbench.data.formats.pnm import write_pnm
 from vosbench.data.mini import write_mini
-from vosbench.data.verify import verify
+from vosbench.data.verify.verify import verify
 from vosbench.errors import InputError
+from vosbench.formats.fbms import Definition, LabelledFrame, write_definition
+from vosbench.formats.image import write_frame
+from vosbench.formats.pnm import write_pnm
 
 COLOURS = {0: (255, 255, 255), 1: (0, 255, 255), 2: (255, 0, 255)}
 SCALES = (16777215, 65535, 16711935)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vosbench.data.datasets.ft3d import FlyingThings3D, moving_instances
-from vosbench.data.formats.pfm import write_pfm
 from vosbench.data.mini import write_mini
+from vosbench.formats.pfm import write_pfm
 
 
 def moving():

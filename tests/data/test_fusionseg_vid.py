@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.formats.png import write_ids
 from vosbench.errors import InputError
+from vosbench.formats.png import write_ids
 
 NAME = "ILSVRC2015_train_00000003"
 

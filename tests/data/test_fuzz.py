@@ -23,10 +23,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import vosbench.data.formats
-from vosbench.data.formats.camera import read_cameras, write_cameras
-from vosbench.data.formats.coco_json import CocoFile
-from vosbench.data.formats.fbms import (
+import vosbench.formats
+from vosbench.errors import InputError
+from vosbench.flow.cache import attach_flow
+from vosbench.flow.provenance import FILE, describe, read_provenance, write_provenance
+from vosbench.formats.camera import read_cameras, write_cameras
+from vosbench.formats.coco_json import CocoFile
+from vosbench.formats.fbms import (
     Definition,
     LabelledFrame,
     read_definition,
@@ -34,23 +37,20 @@ from vosbench.data.formats.fbms import (
     read_regions,
     write_definition,
 )
-from vosbench.data.formats.flo import read_flo, write_flo
-from vosbench.data.formats.flow_picture import read_angle_magnitude, write_range
-from vosbench.data.formats.frame_folder import open_folder
-from vosbench.data.formats.image import image_size, read_frame, write_frame
-from vosbench.data.formats.json_file import read_json
-from vosbench.data.formats.kitti import read_kitti, write_kitti
-from vosbench.data.formats.mask import read_mask
-from vosbench.data.formats.mat5 import read_struct
-from vosbench.data.formats.pfm import read_flow_pfm, read_pfm, write_pfm
-from vosbench.data.formats.png import decode_levels, read_ids, read_palette, write_ids
-from vosbench.data.formats.pnm import read_pnm, write_pnm
-from vosbench.data.formats.video_file import VideoFile, write_video
-from vosbench.data.formats.voc_xml import read_boxes
-from vosbench.data.video import Video
-from vosbench.errors import InputError
-from vosbench.flow.cache import attach_flow
-from vosbench.flow.provenance import FILE, describe, read_provenance, write_provenance
+from vosbench.formats.flo import read_flo, write_flo
+from vosbench.formats.flow_picture import read_angle_magnitude, write_range
+from vosbench.formats.frame_folder import open_folder
+from vosbench.formats.image import image_size, read_frame, write_frame
+from vosbench.formats.json_file import read_json
+from vosbench.formats.kitti import read_kitti, write_kitti
+from vosbench.formats.mask import read_mask
+from vosbench.formats.mat5 import read_struct
+from vosbench.formats.pfm import read_flow_pfm, read_pfm, write_pfm
+from vosbench.formats.png import decode_levels, read_ids, read_palette, write_ids
+from vosbench.formats.pnm import read_pnm, write_pnm
+from vosbench.formats.video_file import VideoFile, write_video
+from vosbench.formats.voc_xml import read_boxes
+from vosbench.video import Video
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
@@ -327,10 +327,10 @@ SLOW = {"video_file": 15}
 
 
 def test_no_module_of_formats_is_forgotten():
-    (folder,) = vosbench.data.formats.__path__
+    (folder,) = vosbench.formats.__path__
     modules = {path.stem for path in Path(folder).glob("[!_]*.py")}
     text = Path(__file__).read_text(encoding="utf-8")
-    imported = set(re.findall(r"^from vosbench\.data\.formats\.(\w+) import", text, re.MULTILINE))
+    imported = set(re.findall(r"^from vosbench\.formats\.(\w+) import", text, re.MULTILINE))
     assert modules == imported | REACHED_THROUGH_OTHERS | WITH_TESTS_OF_THEIR_OWN
 
 

@@ -4,8 +4,8 @@ from PIL import Image
 
 from vosbench.data import open_dataset
 from vosbench.data.datasets.ilsvrc_vid import CLASSES, snippets
-from vosbench.data.video import Box
 from vosbench.errors import InputError
+from vosbench.video import Box
 
 DOG, CAR = "n02084071", "n02958343"
 TRAIN = "train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000"

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.png import read_ids
-from vosbench.data.lucid import IDENTITY, KHOREVA, Dreamer, LucidSettings
-from vosbench.data.lucid_inpaint import fill
-from vosbench.data.lucid_layers import Tone, cut_out, paste
-from vosbench.data.lucid_scene import plan
-from vosbench.data.lucid_warp import Warp, Window, displacement, tamed, thin_plate, turning
+from vosbench.data.lucid.dream import Dreamer
+from vosbench.data.lucid.inpaint import fill
+from vosbench.data.lucid.layers import Tone, cut_out, paste
+from vosbench.data.lucid.motion import plan
+from vosbench.data.lucid.settings import IDENTITY, KHOREVA, LucidSettings
+from vosbench.data.lucid.warp import Warp, Window, displacement, tamed, thin_plate, turning
+from vosbench.formats.image import read_frame
+from vosbench.formats.png import read_ids
 
 HEIGHT, WIDTH = 96, 128
 RED = (230, 20, 20)

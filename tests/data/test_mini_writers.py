@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.formats.camera import read_cameras
-from vosbench.data.formats.pfm import read_pfm
 from vosbench.data.mini import MINI_NAMES, ensure_mini, sampling, write_mini, writers
-from vosbench.data.video import VOID
 from vosbench.errors import InputError
+from vosbench.formats.camera import read_cameras
+from vosbench.formats.pfm import read_pfm
+from vosbench.video import VOID
 
 TINY = {
     "ft3d": {"scenes": 2, "test_scenes": 1, "frames": 2, "size": (36, 64)},

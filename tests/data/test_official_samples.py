@@ -5,19 +5,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vosbench.benchmark.protocols import load_protocol
 from vosbench.data import open_dataset
 from vosbench.data.datasets.ft3d import BASELINE, moving_instances
-from vosbench.data.formats.camera import read_cameras
-from vosbench.data.formats.flo import read_flo, write_flo
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.kitti import read_kitti, write_kitti
-from vosbench.data.formats.pfm import read_pfm, write_pfm
-from vosbench.data.formats.pnm import read_pnm, write_pnm
-from vosbench.data.verify import verify
-from vosbench.data.video import Video
+from vosbench.data.verify.verify import verify
 from vosbench.errors import InputError
 from vosbench.flow.estimators import Precomputed
+from vosbench.formats.camera import read_cameras
+from vosbench.formats.flo import read_flo, write_flo
+from vosbench.formats.image import read_frame
+from vosbench.formats.kitti import read_kitti, write_kitti
+from vosbench.formats.pfm import read_pfm, write_pfm
+from vosbench.formats.pnm import read_pnm, write_pnm
+from vosbench.scoring.protocol import load_protocol
+from vosbench.video import Video
 
 pytestmark = pytest.mark.real_data
 

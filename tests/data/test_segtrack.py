@@ -3,9 +3,9 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.formats.image import write_frame
-from vosbench.data.formats.mask import read_mask
 from vosbench.errors import InputError
+from vosbench.formats.image import write_frame
+from vosbench.formats.mask import read_mask
 
 
 def write(path, values):

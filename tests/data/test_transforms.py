@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosbench.data.augmentation import ClipTransform
-from vosbench.data.transforms import (
+from vosbench.data.transforms.augmentation import ClipTransform
+from vosbench.data.transforms.clip_transforms import (
     Clip,
     degrade_flow,
     jitter_colours,

@@ -6,8 +6,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from vosbench.data import open_dataset
-from vosbench.data.formats.png import write_ids
 from vosbench.errors import InputError
+from vosbench.formats.png import write_ids
 
 SIZE = (12, 16)
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from vosbench.data import open_dataset
 from vosbench.data.datasets.ytvos import read_categories
-from vosbench.data.formats.png import write_ids
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError
+from vosbench.formats.png import write_ids
 
 OBJECTS = {"1": {"category": "penguin", "frames": ["00005"]}, "2": {"category": "hand", "frames": ["00005"]}}
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from vosbench.data.formats.flo import read_flo
-from vosbench.data.formats.image import read_frame
 from vosbench.flow.encodings import colour_wheel
 from vosbench.flow.estimators import DIS
+from vosbench.formats.flo import read_flo
+from vosbench.formats.image import read_frame
 
 pytestmark = pytest.mark.real_data
 

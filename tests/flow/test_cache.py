@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
+from vosbench.video import Video
 
 
 class Counting:

@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vosbench.data.formats.flo import read_flo
-from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.compute import compute
 from vosbench.flow.precomputed import Precomputed
+from vosbench.formats.flo import read_flo
+from vosbench.video import Video
 
 
 class Difference:

@@ -5,8 +5,6 @@ import cv2
 import numpy as np
 import pytest
 
-from vosbench.data.formats.flo import write_flo
-from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import (
@@ -20,6 +18,8 @@ from vosbench.flow.estimators import (
     build_estimator,
     parse_flow,
 )
+from vosbench.formats.flo import write_flo
+from vosbench.video import Video
 
 
 def textured(height, width, seed=0):

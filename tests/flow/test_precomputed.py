@@ -3,15 +3,15 @@ import pytest
 import torch
 from PIL import Image
 
-from vosbench.data.formats.flo import write_flo
-from vosbench.data.formats.flow_picture import write_range
-from vosbench.data.formats.kitti import write_kitti
-from vosbench.data.formats.pfm import write_pfm
-from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.encodings import angle_magnitude, magnitude_range
 from vosbench.flow.precomputed import Precomputed
+from vosbench.formats.flo import write_flo
+from vosbench.formats.flow_picture import write_range
+from vosbench.formats.kitti import write_kitti
+from vosbench.formats.pfm import write_pfm
+from vosbench.video import Video
 
 SIZE = (4, 6)
 NAMES = ("00005", "00006", "00007", "00008")

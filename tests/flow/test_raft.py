@@ -9,11 +9,11 @@ import torch
 from torchvision.models.optical_flow import raft_large, raft_small
 
 from tests.rounding import assert_rounded
-from vosbench.data.formats.flo import read_flo
-from vosbench.data.formats.image import read_frame
 from vosbench.errors import InputError
 from vosbench.flow.estimators import FlowEstimator, build_estimator
 from vosbench.flow.raft import RAFT, read_raft, renamed
+from vosbench.formats.flo import read_flo
+from vosbench.formats.image import read_frame
 
 
 def random_frames(height, width, seed=0):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from vosbench.data.video import Segmentation, Video
 from vosbench.errors import InputError
-from vosbench.inference.given import Given, first_labelled, segment
+from vosbench.given import Given, first_labelled, segment
 from vosbench.models.baselines import AllForeground
+from vosbench.video import Segmentation, Video
 
 
 def ids(value):

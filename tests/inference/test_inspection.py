@@ -4,12 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vosbench.benchmark.result_files import open_tree
-from vosbench.benchmark.result_places import find_root
-from vosbench.data.formats.image import read_frame, write_frame
-from vosbench.data.formats.png import read_ids
-from vosbench.data.video import Segmentation, Video
 from vosbench.errors import InputError
+from vosbench.evaluation.results.files import open_tree
+from vosbench.evaluation.results.places import find_root
+from vosbench.formats.image import read_frame, write_frame
+from vosbench.formats.png import read_ids
 from vosbench.inference.inspection import (
     InspectionRequest,
     Panels,
@@ -22,6 +21,7 @@ from vosbench.inference.inspection import (
 from vosbench.inference.overlay import overlay
 from vosbench.inference.predict import predict
 from vosbench.models.baselines import AllForeground
+from vosbench.video import Segmentation, Video
 
 HEIGHT, WIDTH = 60, 80
 # the two ends of the colour map viridis

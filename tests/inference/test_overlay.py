@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.png import write_ids
-from vosbench.data.formats.video_file import VideoFile, open_video, write_video
-from vosbench.data.video import Video
 from vosbench.errors import InputError
+from vosbench.formats.image import read_frame
+from vosbench.formats.png import write_ids
+from vosbench.formats.video_file import VideoFile, open_video, write_video
 from vosbench.inference.overlay import is_video, overlay, write_overlay
+from vosbench.video import Video
 
 
 def test_inside_is_mixed_contour_is_full_outside_is_untouched():

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.data.formats.image import read_frame, write_frame
-from vosbench.data.formats.png import davis_palette, read_ids, read_palette, write_ids
-from vosbench.data.formats.video_file import VideoFile, write_video
-from vosbench.data.video import Segmentation
 from vosbench.errors import InputError
+from vosbench.formats.image import read_frame, write_frame
+from vosbench.formats.png import davis_palette, read_ids, read_palette, write_ids
+from vosbench.formats.video_file import VideoFile, write_video
 from vosbench.inference.predict import predict
 from vosbench.models.baselines import AllForeground, CentreBox, FlowThreshold
+from vosbench.video import Segmentation
 
 HEIGHT, WIDTH = 32, 48
 

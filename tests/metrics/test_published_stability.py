@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.benchmark.protocols import load_protocol
-from vosbench.benchmark.score import score
+from vosbench.evaluation.score import score
 from vosbench.metrics.kernels.temporal import PairValues
+from vosbench.scoring.protocol import load_protocol
 
 pytestmark = pytest.mark.real_data
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from vosbench.data.video import Video
 from vosbench.errors import InputError
-from vosbench.models.base import Method
+from vosbench.method import Method
 from vosbench.models.baselines import BASELINES, AllForeground, CentreBox, FlowSaliency, FlowThreshold
+from vosbench.video import Video
 
 
 def make_video(height=8, width=12, length=3, flow=None):

@@ -8,19 +8,19 @@ from torch import nn
 
 from tests.rounding import assert_decided, assert_rounded
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.transforms import resize_flow
-from vosbench.data.video import LazySequence, Video
+from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import colour_wheel
+from vosbench.method import Inspectable, Inspection, Method
 from vosbench.models import build
-from vosbench.models.base import Inspectable, Inspection, Method
 from vosbench.models.fusionseg.inputs import every_field, fitted_size, flow_picture, padded
 from vosbench.models.fusionseg.module import FusionSeg
 from vosbench.models.fusionseg.network import TINY, Stream
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.pixelwise import frame_iou
-from vosbench.models.released import import_state
-from vosbench.models.zoo import load_method
+from vosbench.models.pretrained.author_weights import import_state
+from vosbench.models.pretrained.zoo import load_method
+from vosbench.video import LazySequence, Video
 
 LAYOUTS = Path(__file__).parents[1] / "golden" / "checkpoints"
 STAGES = ("appearance", "motion", "joint")

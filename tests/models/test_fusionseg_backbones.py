@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from tests.rounding import assert_rounded
-from vosbench.data.video import Video
 from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.fusionseg import inputs
 from vosbench.models.fusionseg.backbones import LiteStream, MpnetStream
 from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
 from vosbench.models.lvo.streams import motion_code
-from vosbench.models.zoo import load_method
+from vosbench.models.pretrained.zoo import load_method
+from vosbench.video import Video
 
 BOTH = {"backbone": "efficientnet_lite0", "motion_network": "mpnet"}
 STAGES = ("appearance", "motion", "joint")

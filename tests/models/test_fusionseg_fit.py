@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from vosbench.fit import fit
-from vosbench.models.zoo import load_method, read_state
+from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.training.fit import fit
 
 
 @pytest.mark.slow

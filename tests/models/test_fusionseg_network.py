@@ -22,7 +22,7 @@ from vosbench.models.fusionseg.network import (
 )
 from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.layers.resnet import FixedBatchNorm2d
-from vosbench.models.released import import_state
+from vosbench.models.pretrained.author_weights import import_state
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "fusionseg"
 LAYOUTS = GOLDEN.parent / "checkpoints"

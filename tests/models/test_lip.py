@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from tests.models.lip import state_hash
-from vosbench.data.video import Video
 from vosbench.errors import InputError
+from vosbench.method import Method
 from vosbench.models import build
-from vosbench.models.base import Method
 from vosbench.models.lip import tracking
 from vosbench.models.lip.adaptation import IdTuning
 from vosbench.models.lip.network import FrameResult
+from vosbench.video import Video
 
 HEIGHT, WIDTH = 48, 80
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.models.lip import BEST, SIZE, clip, state_hash, target, tiny
 from tests.rounding import assert_rounded
-from vosbench.data.collate import detection_targets
+from vosbench.data.loading.collate import detection_targets
 from vosbench.models.lip.adaptation import EarlyStopping
 from vosbench.models.lip.heads import ONLINE, IdLoss, LIPHeads
 from vosbench.models.lip.rules import id_map

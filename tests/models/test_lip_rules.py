@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vosbench.data.collate import detection_targets
+from vosbench.data.loading.collate import detection_targets
 from vosbench.models.lip.adaptation import (
     THRESHOLDS,
     EarlyStopping,

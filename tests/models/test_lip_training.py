@@ -5,14 +5,14 @@ import torch
 
 from vosbench.config import ClipConfig, StageConfig, load_stage
 from vosbench.data import open_dataset
-from vosbench.data.collate import detection_targets
+from vosbench.data.loading.collate import detection_targets
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
-from vosbench.fit import fit
 from vosbench.models import build
 from vosbench.models.lip.network import LIPNet
 from vosbench.models.lip.training import Roster
-from vosbench.models.zoo import load_method, read_state
+from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.training.fit import fit
 
 LAST = "network.heads.roi_heads.box_predictor.cls_score.weight"
 

@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 from tests.rounding import assert_rounded
-from vosbench.data.video import LazySequence, Video
 from vosbench.errors import InputError
-from vosbench.inference.windows import plan_windows
+from vosbench.method import Inspectable, Inspection, Method
 from vosbench.models import build
-from vosbench.models.base import Inspectable, Inspection, Method
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.lvo import module as lvo
 from vosbench.models.lvo.network import APPEARANCES
 from vosbench.models.lvo.streams import field_of_every_frame, motion_code
+from vosbench.models.postprocessing.windows import plan_windows
+from vosbench.video import LazySequence, Video
 
 
 def tiny(**variant):

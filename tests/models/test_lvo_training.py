@@ -8,18 +8,18 @@ from torch import nn
 from torch.optim import SGD, RMSprop
 
 from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_stage
-from vosbench.data.augmentation import ClipTransform
-from vosbench.data.clips import ClipSettings
-from vosbench.data.datamodule import ClipDataModule, Loading, Source
+from vosbench.data.loading.clips import ClipSettings
+from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
 from vosbench.data.mini import write_mini
 from vosbench.data.mini.render import View
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Behaviour
-from vosbench.data.video import Video
-from vosbench.fit import fit
+from vosbench.data.transforms.augmentation import ClipTransform
 from vosbench.models import build
 from vosbench.models.lvo.module import LVO
-from vosbench.models.zoo import load_method, read_state
+from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.training.fit import fit
+from vosbench.video import Video
 
 FRAMES, STOP, SIZE = 8, 4, (72, 128)
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from vosbench.errors import InputError
 from vosbench.models import build
-from vosbench.models.zoo import WEIGHTS, load_method, read_state
+from vosbench.models.pretrained.zoo import WEIGHTS, load_method, read_state
 
 
 def tiny(**variant):

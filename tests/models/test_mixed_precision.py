@@ -9,16 +9,16 @@ from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from vosbench.data.augmentation import ClipTransform
-from vosbench.data.collate import detection_collate, pad_collate
-from vosbench.data.transforms import Clip
-from vosbench.inference.online import adapted
+from vosbench.data.loading.collate import detection_collate, pad_collate
+from vosbench.data.transforms.augmentation import ClipTransform
+from vosbench.data.transforms.clip_transforms import Clip
 from vosbench.models import build
 from vosbench.models.layers.detection import region_pool, region_proposals
 from vosbench.models.lip import widths as lip_widths
 from vosbench.models.lip.adaptation import IdTuning, tune_ids
 from vosbench.models.lip.network import LIPNet
 from vosbench.models.motion_maskrcnn import network as motion_maskrcnn
+from vosbench.models.postprocessing.online import adapted
 from vosbench.models.stcnn.discriminator import Discriminator
 
 HEIGHT, WIDTH = 64, 96

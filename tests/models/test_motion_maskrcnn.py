@@ -10,18 +10,18 @@ import torch
 from torch.optim import SGD
 
 from vosbench.config import load_stage
-from vosbench.data.clips import ClipDataset, ClipSettings
-from vosbench.data.collate import detection_collate, detection_targets
-from vosbench.data.datamodule import ClipDataModule, Loading, Source
-from vosbench.data.video import Video
+from vosbench.data.loading.clips import ClipDataset, ClipSettings
+from vosbench.data.loading.collate import detection_collate, detection_targets
+from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
 from vosbench.errors import InputError
-from vosbench.inference.detections import Detections
+from vosbench.method import Inspection, Method
 from vosbench.models import build
-from vosbench.models.base import Inspection, Method
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.motion_maskrcnn.found import FrameDetections
 from vosbench.models.motion_maskrcnn.training import warmup_factor
-from vosbench.models.zoo import export, load_method
+from vosbench.models.postprocessing.detections import Detections
+from vosbench.models.pretrained.zoo import export, load_method
+from vosbench.video import Video
 
 SIZE = (48, 64)
 

@@ -82,7 +82,7 @@ def test_slow_pixels_can_lose_their_angle():
 
 def test_a_mirrored_field_has_the_angle_of_the_mirrored_vector():
     """The released code flips the picture and keeps the angle."""
-    from vosbench.data.transforms import Clip, mirror
+    from vosbench.data.transforms.clip_transforms import Clip, mirror
 
     flow = constant(3, 4)[None]
     clip = mirror(

@@ -16,7 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from vosbench.errors import InputError
 from vosbench.models.motion_maskrcnn.network import PARTS, TINY, MotionMaskRCNNNet
 from vosbench.models.motion_maskrcnn.weights import load_appearance, load_bodies, load_motion
-from vosbench.models.released import translate
+from vosbench.models.pretrained.author_weights import translate
 
 SIZE = (64, 96)
 BOX = (20.0, 10.0, 60.0, 40.0)

@@ -6,8 +6,8 @@ import torch
 
 from vosbench.data import open_dataset
 from vosbench.data.mini import write_mini
-from vosbench.fit import fit
-from vosbench.models.zoo import load_method, read_state
+from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.training.fit import fit
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from PIL import Image
 from torch import nn
 
 from tests.rounding import assert_rounded
-from vosbench.data.video import Video
 from vosbench.errors import InputError
+from vosbench.method import Inspectable, Inspection, Method
 from vosbench.models import build
-from vosbench.models.base import Inspectable, Inspection, Method
 from vosbench.models.mpnet.network import MotionPatternNet
+from vosbench.video import Video
 
 
 def parameters(module):

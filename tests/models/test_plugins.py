@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vosbench import plugins
 from vosbench.benchmark.compare import compare
 from vosbench.config import compose_fit
-from vosbench.data.video import Video
 from vosbench.errors import InputError
-from vosbench.models import build, plugins, zoo
-from vosbench.report.leaderboard import write_report
+from vosbench.leaderboard.build import write_report
+from vosbench.models import build
+from vosbench.models.pretrained import zoo
+from vosbench.video import Video
 
 EXAMPLE = Path(__file__).parents[1] / "example_method"
 
@@ -82,7 +84,7 @@ def test_it_is_compared_and_enters_the_table(example, tmp_path, make_davis):
 
 
 def test_a_network_of_another_package_is_trained_and_used(example, tmp_path, monkeypatch):
-    from vosbench.fit import fit
+    from vosbench.training.fit import fit
 
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     overrides = ["model=colour", "data=mini", "size=tiny", "workers=0", f"runs={tmp_path}/runs"]

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from vosbench.data.video import Video
 from vosbench.errors import InputError
+from vosbench.method import Inspection, Method
 from vosbench.models import build
-from vosbench.models.base import Inspection, Method
-from vosbench.models.released import translate
+from vosbench.models.pretrained.author_weights import translate
 from vosbench.models.stcnn.module import STCNN
 from vosbench.models.stcnn.online import OnlineSettings, Pictures, learn_object, object_seed
 from vosbench.models.stcnn.tracking import merge
+from vosbench.video import Video
 
 CHECKPOINTS = Path(__file__).parents[1] / "golden" / "checkpoints"
 HEIGHT, WIDTH = 48, 64

@@ -10,7 +10,7 @@ from torchvision.models import resnet101
 
 from tests.rounding import assert_rounded
 from vosbench.models.layers.resnet import ResNet
-from vosbench.models.released import translate
+from vosbench.models.pretrained.author_weights import translate
 from vosbench.models.stcnn.blocks import TINY, Widths, crop_to, start_as_bilinear
 from vosbench.models.stcnn.discriminator import Discriminator
 from vosbench.models.stcnn.generator import Generator

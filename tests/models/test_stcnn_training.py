@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 
 from vosbench.config import load_stage
 from vosbench.errors import InputError
-from vosbench.fit import fit
 from vosbench.models import build
+from vosbench.models.pretrained.zoo import load_method, read_state
 from vosbench.models.stcnn import module as place
 from vosbench.models.stcnn.losses import Balance
 from vosbench.models.stcnn.training import merged, split_clip
-from vosbench.models.zoo import load_method, read_state
+from vosbench.training.fit import fit
 
 SIZE = (40, 56)
 

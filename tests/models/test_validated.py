@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from vosbench.data.collate import detection_collate, pad_collate
+from vosbench.data.loading.collate import detection_collate, pad_collate
 from vosbench.models import build
 
 HEIGHT, WIDTH = 64, 96

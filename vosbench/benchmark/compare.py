@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.executors import Executor, LocalExecutor, choose_workers
 from vosbench.benchmark.job import Job, Outcome, fail
-from vosbench.benchmark.leak import leaks
-from vosbench.benchmark.matrix import Matrix, make_matrix
-from vosbench.benchmark.record import Record
-from vosbench.benchmark.trial import run_job
+from vosbench.benchmark.leakage import leaks
+from vosbench.benchmark.plan import Matrix, make_matrix
+from vosbench.benchmark.run_job import run_job
 from vosbench.data.roots import data_root as find_data_root
-from vosbench.data.video import Video
 from vosbench.errors import InputError
+from vosbench.evaluation.record import Record
+from vosbench.executors.local import Executor, LocalExecutor, choose_workers
 from vosbench.flow.estimators import build_estimator
-from vosbench.models.base import Size
-from vosbench.models.zoo import trainings
+from vosbench.method import Size
+from vosbench.models.pretrained.zoo import trainings
+from vosbench.video import Video
 
 Progress = Callable[[int, int, Outcome], None]
 """Called with the number of finished cells (model, sequence, protocol), of all, and the last outcome."""
@@ -121,7 +121,7 @@ def compare(
         metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
         settings: switches to change for inference: ``KEY`` in every model that has it, ``LABEL.KEY`` in one.
-        device: where networks run, see `vosbench.models.zoo.move_to`.
+        device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         cache: keeps flow between runs; None keeps it for one sequence.
         progress: called for every model and protocol when a sequence is finished.
 

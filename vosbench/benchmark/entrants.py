@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.detecting import Detector
 from vosbench.benchmark.job import Contestant
-from vosbench.benchmark.protocols import Protocol
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.base import Method, Size
-from vosbench.models.zoo import accepts, method_names, move_to
+from vosbench.evaluation.detecting import Detector
+from vosbench.method import Method, Size
+from vosbench.models.pretrained.zoo import accepts, method_names, move_to
+from vosbench.scoring.protocol import Protocol
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 """Labels name folders, and a dot ends them in ``--set LABEL.KEY=VALUE``."""
@@ -47,7 +47,7 @@ def choose_entrants(
             method, with other weights than the zoo's, under another name than its own.
         size: network size; the largest that has weights when None.
         settings: switches to change for inference: ``KEY`` in every method that has it, ``LABEL.KEY`` in one.
-        device: where networks run, see `vosbench.models.zoo.move_to`.
+        device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
 
     Raises:
         InputError: unknown names or switches, two methods under one name, or weights that do not fit.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from vosbench.benchmark.job import Outcome
-from vosbench.benchmark.load import describe_load
-from vosbench.benchmark.record import Record
+from vosbench.environment.load import describe_load
+from vosbench.evaluation.record import Record
 
 _MASK = 0.025
 """Bytes of an indexed PNG per pixel: ground truth of the miniature; that of DAVIS 2016 takes 0.007."""

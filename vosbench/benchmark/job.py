@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from vosbench.benchmark.protocols import Protocol
-from vosbench.benchmark.record import Failure, Record, record_path
-from vosbench.benchmark.store import now
 from vosbench.data.datasets.base import Edition
 from vosbench.errors import InputError
-from vosbench.models.base import Method, Size
-from vosbench.models.zoo import load_method
+from vosbench.evaluation.record import Failure, Record, record_path
+from vosbench.evaluation.store import now
+from vosbench.method import Method, Size
+from vosbench.models.pretrained.zoo import load_method
+from vosbench.scoring.protocol import Protocol
 
 State = Literal["computed", "rescored", "kept", "planned", "failed"]
 
@@ -30,7 +30,7 @@ class Contestant:
         label: what records, masks and tables call it.
         size: network size, the largest with weights when None.
         checkpoint: weights to use instead of the zoo's.
-        settings: switches changed for inference, see `vosbench.models.zoo.load_method`.
+        settings: switches changed for inference, see `vosbench.models.pretrained.zoo.load_method`.
     """
 
     method: str
@@ -40,7 +40,7 @@ class Contestant:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def load(self) -> tuple[Method, dict[str, Any]]:
-        """Return the method and where its weights come from; see `vosbench.models.zoo.load_method`."""
+        """Return the method and the provenance of its weights, see `pretrained.zoo.load_method`."""
         if self.checkpoint is None and not self.settings:
             return load_method(self.method, self.size)
         return load_method(self.method, self.size, self.checkpoint, self.settings)
@@ -72,7 +72,7 @@ class Job:
         dataset, root, edition: the data set and where it is.
         sequence: its name.
         rules: one or several; each model segments once and is scored under all that name it.
-        device: where networks run, see `vosbench.models.zoo.move_to`.
+        device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         flow, flow_settings: the flow estimator and the arguments of its class, or `GROUND_TRUTH`.
         cache: where flow is kept; only for the duration of the job when None.
         out: folder of records, failures and masks.

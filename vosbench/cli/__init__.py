@@ -9,7 +9,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vosbench import __version__
-from vosbench.cli import data, flow, judge, leaderboard, run, train, weights
+from vosbench.cli import data, flow, leaderboard, run, train, weights
+from vosbench.cli import score as judge
 from vosbench.errors import InputError
 
 app = typer.Typer(

@@ -13,7 +13,7 @@ from vosbench.cli.terminal import make_table, print_notes, print_table, progress
 from vosbench.errors import InputError
 
 if TYPE_CHECKING:
-    from vosbench.data.bootstrap import Segmenter
+    from vosbench.models.fusionseg.pseudo_labels import Segmenter
 
 app = typer.Typer(help="Data sets: list, download, verify, prepare, render miniatures.", no_args_is_help=True)
 
@@ -41,10 +41,10 @@ def data_list(
     data_root: DataRoot = None,
 ) -> None:
     """List the data sets, where they are expected and whether they are there."""
-    from vosbench.benchmark.protocols import protocols_for
     from vosbench.data.catalogue import CATALOGUE, entry
+    from vosbench.data.download.sources import SOURCES
     from vosbench.data.roots import data_root as find
-    from vosbench.data.sources import SOURCES
+    from vosbench.scoring.protocol import protocols_for
 
     root = find(data_root)
     if name is not None:
@@ -69,7 +69,7 @@ def data_download(
     keep_archives: Annotated[bool, typer.Option(help="Keep the archives beside the data set.")] = False,
 ) -> None:
     """Fetch a data set from its authors, check it and unpack it; interrupted, it goes on where it was."""
-    from vosbench.data.fetch import fetch
+    from vosbench.data.download.fetch import fetch
     from vosbench.data.roots import data_root as find
 
     with progress_bar(f"fetching {name}") as progress:
@@ -92,7 +92,7 @@ def data_verify(
     """Decode every file of a data set and name all that is missing or damaged; status 1 when something is."""
     from vosbench.data.catalogue import entry
     from vosbench.data.roots import data_root as find
-    from vosbench.data.verify import verify
+    from vosbench.data.verify.verify import verify
 
     split = split or entry(name).split
     with progress_bar(f"verifying {name}") as progress:
@@ -118,11 +118,11 @@ def data_prepare(
     device: Device = "auto",
 ) -> None:
     """Make FusionSeg's pseudo masks of ImageNet-VID: boxes, guessed masks, flow; counts what it drops."""
-    from vosbench.data.bootstrap import fingerprint, flow_source, prepare
     from vosbench.data.catalogue import open_dataset
     from vosbench.data.roots import cache_root
     from vosbench.data.roots import data_root as find
     from vosbench.flow.estimators import Precomputed, build_estimator, parse_flow
+    from vosbench.models.fusionseg.pseudo_labels import fingerprint, flow_source, prepare
 
     kind, settings = parse_flow(flow or "dis")
     estimator = build_estimator(kind, **settings)
@@ -151,8 +151,8 @@ def _appearance(
     choice: str, checkpoint: Path | None, switches: list[str], device: str
 ) -> tuple[Segmenter, dict[str, Any]]:
     """Return who guesses masks, and what determines the guesses."""
-    from vosbench.data.bootstrap import MaskFolder, fingerprint, of_method
-    from vosbench.models.zoo import load_method, move_to, parse_settings
+    from vosbench.models.fusionseg.pseudo_labels import MaskFolder, fingerprint, of_method
+    from vosbench.models.pretrained.zoo import load_method, move_to, parse_settings
 
     if Path(choice).is_dir():
         if checkpoint or switches:

@@ -34,10 +34,10 @@ def flow_compute(
     ] = ".flo",
 ) -> None:
     """Write the flow of a data set as files with their provenance; interrupted, it goes on where it was."""
-    from vosbench.benchmark.score import choose_sequences
     from vosbench.data.catalogue import open_dataset
     from vosbench.data.roots import cache_root
     from vosbench.data.roots import data_root as find
+    from vosbench.evaluation.score import choose_sequences
     from vosbench.flow.compute import compute
     from vosbench.flow.estimators import Precomputed, build_estimator, parse_flow
 

@@ -28,9 +28,9 @@ def leaderboard_build(
     ] = Path("leaderboards"),
 ) -> None:
     """Write the tables of the records: Markdown, LaTeX with BibTeX, and one HTML page without pictures."""
-    from vosbench.report.leaderboard import build
-    from vosbench.report.reported import load_reported
-    from vosbench.report.verdicts import load_deviations
+    from vosbench.leaderboard.build import build
+    from vosbench.leaderboard.reported import load_reported
+    from vosbench.leaderboard.verdicts import load_deviations
 
     for path in build(records, load_reported(), load_deviations(), out):
         sys.stdout.write(f"{path}\n")
@@ -65,8 +65,8 @@ def leaderboard_baseline(
 ) -> None:
     """Write the values of records, and what they follow from, as one small file for later checks."""
     from vosbench.files import write_text
-    from vosbench.report.baseline import baseline_text
-    from vosbench.report.leaderboard import records_of
+    from vosbench.leaderboard.baseline import baseline_text
+    from vosbench.leaderboard.build import records_of
 
     found = records_of(records)
     write_text(out, baseline_text(found))
@@ -101,7 +101,7 @@ def leaderboard_add(
     replace: Annotated[bool, typer.Option("--replace", help="Replace the records of this method.")] = False,
 ) -> None:
     """Score the masks of a method that others ran and add it to the records, with provenance."""
-    from vosbench.report.add import Paper, add
+    from vosbench.leaderboard.add import Paper, add
 
     if bibtex is not None and not bibtex.is_file():
         raise InputError(f"--bibtex {bibtex}: no such file")
@@ -137,9 +137,9 @@ def run_check(
     whole: bool = False,
 ) -> int:
     """Print what a check does not accept; return the exit status."""
-    from vosbench.report.check import check
-    from vosbench.report.reported import load_reported
-    from vosbench.report.verdicts import Tolerance, load_deviations
+    from vosbench.leaderboard.check import check
+    from vosbench.leaderboard.reported import load_reported
+    from vosbench.leaderboard.verdicts import Tolerance, load_deviations
 
     published = load_reported() if kind == "reported" else []
     limits = Tolerance() if tolerance is None else Tolerance(moved=tolerance, cell=4 * tolerance)

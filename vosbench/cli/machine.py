@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from vosbench.cli.terminal import make_table, print_notes, print_table
 
 if TYPE_CHECKING:
-    from vosbench.benchmark.machine import FoundData, Machine, Root, Runnable
-    from vosbench.benchmark.packages import Package
+    from vosbench.environment.machine import FoundData, Machine, Root, Runnable
+    from vosbench.environment.packages import Package
 
 _WIDEST = 32
 """Characters of a column of words, so that a table fits into a narrow terminal."""
@@ -53,7 +53,7 @@ def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def _print_packages(machine: Machine) -> None:
     # whoever has a Machine has imported this
-    from vosbench.benchmark.packages import pip_line
+    from vosbench.environment.packages import pip_line
 
     rows = [(each.name, each.installed or "-", each.needed, _fit(each)) for each in _all(machine)]
     _print("packages", ["package", "installed", "needed", ""], rows)

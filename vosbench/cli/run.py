@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from vosbench.cli.ablate import refuse, run_suite
 from vosbench.cli.leaderboard import BASELINE, run_check
 from vosbench.cli.options import (
     DataRoot,
@@ -21,7 +22,6 @@ from vosbench.cli.options import (
     Workers,
     names,
 )
-from vosbench.cli.suite import refuse, run_suite
 from vosbench.cli.terminal import print_estimate, print_notes, progress_bar
 
 
@@ -58,7 +58,7 @@ def predict(
     from vosbench.flow.estimators import build_estimator, parse_flow
     from vosbench.inference.inspection import parse_request
     from vosbench.inference.predict import predict as run
-    from vosbench.models.zoo import load_method, move_to, parse_settings
+    from vosbench.models.pretrained.zoo import load_method, move_to, parse_settings
 
     request = parse_request(inspect, channels, inspect_out, out)
     method, _ = load_method(model, size, checkpoint, parse_settings(switches or []))
@@ -162,12 +162,12 @@ def compare(
         refuse("--suite", alone)
         run_suite(suite, edition, data_root, out, names(rows), seeds, workers, device, dry_run, results)
     refuse("compare without --suite", {"--rows": rows, "--seeds": seeds, "--results": results})
-    from vosbench.benchmark.clusters import make_executor
     from vosbench.benchmark.compare import compare as run
     from vosbench.data.roots import cache_root
+    from vosbench.executors.clusters import make_executor
     from vosbench.flow.estimators import parse_flow
-    from vosbench.models.zoo import parse_settings
-    from vosbench.report.leaderboard import write_report
+    from vosbench.leaderboard.build import write_report
+    from vosbench.models.pretrained.zoo import parse_settings
 
     name, settings = parse_flow(flow or "dis")
     options = parse_settings(executor_options or [], "--executor-options")
@@ -203,7 +203,7 @@ def compare(
         sys.stdout.write(markdown.read_text(encoding="utf-8"))
         sys.stderr.write(f"written: {markdown}, {page}, records and masks beside them\n")
         if logger is not None:
-            from vosbench.report.comparison_log import log_comparison
+            from vosbench.leaderboard.comparison_log import log_comparison
 
             logged = log_comparison(out, logger, result.records, result.videos, result.lengths)
             sys.stderr.write(f"logged: {logged}\n")

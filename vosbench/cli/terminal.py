@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vosbench.benchmark.compare import CompareResult
-    from vosbench.benchmark.doctor import Finding
-    from vosbench.benchmark.score import Score, ScorePair
+    from vosbench.evaluation.doctor.diagnose import Finding
+    from vosbench.evaluation.score import Score, ScorePair
 
 Report = Callable[[int, int | None, str], None]
 """Called with the number of finished items, of all items (None: not known), and the name of the last one."""
@@ -24,7 +24,7 @@ Report = Callable[[int, int | None, str], None]
 def print_scores(shown: Score | ScorePair, folders: Sequence[Path]) -> None:
     """Print what one result folder scored, or how two compare."""
     # whoever has a score has imported this
-    from vosbench.benchmark.score import ScorePair
+    from vosbench.evaluation.score import ScorePair
 
     if isinstance(shown, ScorePair):
         _print_pair(shown, folders)
@@ -87,7 +87,7 @@ def _print_pair(pair: ScorePair, folders: Sequence[Path]) -> None:
 def print_score_notes(shown: Score | ScorePair) -> None:
     """Write the notes of one or two scores to stderr."""
     # whoever has a score has imported this
-    from vosbench.benchmark.score import ScorePair
+    from vosbench.evaluation.score import ScorePair
 
     print_notes(shown.notes)
     if not isinstance(shown, ScorePair):
@@ -107,8 +107,8 @@ def _number(value: float | None) -> str:
 def print_estimate(result: CompareResult, workers: int | None) -> None:
     """Say on stderr what a comparison that was planned would take, and what nobody knows."""
     from vosbench.benchmark.estimate import estimate
-    from vosbench.benchmark.executors import choose_workers
-    from vosbench.benchmark.store import read_records
+    from vosbench.evaluation.store import read_records
+    from vosbench.executors.local import choose_workers
 
     planned = [outcome for outcome in result.outcomes if outcome.state == "planned"]
     if not planned:

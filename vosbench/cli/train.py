@@ -22,8 +22,8 @@ def fit(
     without validation, as in the papers: data.val_split=null. Test last.ckpt: best.ckpt is chosen by the
     validation.
     """
-    from vosbench.fit import fit as run
-    from vosbench.fit import what_to_test
+    from vosbench.training.fit import fit as run
+    from vosbench.training.fit import what_to_test
 
     folder = run(overrides)
     # Further devices have processes of their own, started with this same command.

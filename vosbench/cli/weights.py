@@ -18,7 +18,7 @@ app = typer.Typer(help="Trained weights that come with vosbench.", no_args_is_he
 @app.command("list")
 def weights_list() -> None:
     """List the weights that come with vosbench, where they come from and their hash."""
-    from vosbench.models.zoo import shipped
+    from vosbench.models.pretrained.zoo import shipped
 
     table = make_table("weights", ["model", "size", "trained on", "sha256"])
     for item in shipped():
@@ -35,8 +35,8 @@ def weights_import(
 ) -> None:
     """Turn weights that the authors published into a checkpoint, every tensor accounted for."""
     from vosbench.errors import InputError
-    from vosbench.models.import_weights import complaint, import_weights
-    from vosbench.models.zoo import parse_settings
+    from vosbench.models.pretrained.import_weights import complaint, import_weights
+    from vosbench.models.pretrained.zoo import parse_settings
 
     target = out or Path(f"{name}-released.safetensors")
     imported = import_weights(name, files, target, parse_settings(switches or []))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vosbench.data.catalogue import open_dataset
-    from vosbench.data.video import Segmentation, Video
+    from vosbench.video import Segmentation, Video
 
 __all__ = ["Segmentation", "Video", "open_dataset"]
 
 _HOMES = {
-    "Segmentation": "vosbench.data.video",
-    "Video": "vosbench.data.video",
+    "Segmentation": "vosbench.video",
+    "Video": "vosbench.video",
     "open_dataset": "vosbench.data.catalogue",
 }
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from vosbench.data.video import FlowField, Frame, LazySequence, Video
 from vosbench.errors import InputError
 from vosbench.files import atomic_path
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.flow.provenance import frame_digest
+from vosbench.video import FlowField, Frame, LazySequence, Video
 
 # Raise it when the content of an entry changes its meaning.
 _FORMAT = 1

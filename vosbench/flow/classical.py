@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from vosbench.data.video import FlowField, Frame
 from vosbench.errors import InputError, unknown_name
+from vosbench.video import FlowField, Frame
 
 _DIS_PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,

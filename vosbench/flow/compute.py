@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from vosbench.data.formats.flo import read_flo, write_flo
-from vosbench.data.formats.kitti import read_kitti, write_kitti
-from vosbench.data.video import FlowField, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.flow.flow_files import SUFFIXES
 from vosbench.flow.provenance import FILE, describe, frame_digest, read_provenance, write_provenance
+from vosbench.formats.flo import read_flo, write_flo
+from vosbench.formats.kitti import read_kitti, write_kitti
+from vosbench.video import FlowField, Video
 
 Progress = Callable[[str, int, int], None]
 """Told the sequence, how many of its pairs are done, and how many it has."""

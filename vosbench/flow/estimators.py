@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from vosbench.data.video import FlowField, Frame
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.classical import DIS, TVL1, DeepFlow, Farneback
 from vosbench.flow.precomputed import Precomputed
 from vosbench.flow.raft import RAFT, RAFTLarge, RAFTSmall
+from vosbench.video import FlowField, Frame
 
 __all__ = [
     "DIS",

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from vosbench.data.formats.flo import read_flo
-from vosbench.data.formats.flow_picture import range_path, read_angle_magnitude
-from vosbench.data.formats.kitti import read_kitti
-from vosbench.data.formats.pfm import read_flow_pfm
-from vosbench.data.formats.png import read_header
-from vosbench.data.video import FlowField, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.flow_files import NAMINGS, flow_files, sequence_folder
 from vosbench.flow.provenance import FILE, frame_digest, read_provenance
+from vosbench.formats.flo import read_flo
+from vosbench.formats.flow_picture import range_path, read_angle_magnitude
+from vosbench.formats.kitti import read_kitti
+from vosbench.formats.pfm import read_flow_pfm
+from vosbench.formats.png import read_header
+from vosbench.video import FlowField, LazySequence, Video
 
 DIRECTIONS = ("forward", "backward")
 

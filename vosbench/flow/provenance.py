@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vosbench.data.video import Frame
 from vosbench.errors import InputError
 from vosbench.files import write_text
+from vosbench.video import Frame
 
 FILE = "provenance.json"
 _FORMAT = 1

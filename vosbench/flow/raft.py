@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vosbench.data.video import FlowField, Frame
 from vosbench.errors import InputError, unknown_name
 from vosbench.tensor_files import downloaded, is_file, read_tensors, sha256
+from vosbench.video import FlowField, Frame
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,7 +65,7 @@ class RAFT:
         variant: ``"small"`` or ``"large"``; None follows the weights.
         iterations: refinements; 12 as in training, while the authors evaluate with 24 (FlyingChairs,
             KITTI) and 32 (Sintel).
-        device: as `vosbench.models.zoo.move_to`; the same on every run, but CPU and CUDA differ in
+        device: as `vosbench.models.pretrained.zoo.move_to`; the same on every run, but CPU and CUDA differ in
             the last digits.
 
     Raises:

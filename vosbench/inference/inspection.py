@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vosbench.data.formats.image import write_frame
-from vosbench.data.video import Frame, IdMap, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import write_frame
 from vosbench.inference.overlay import overlay
-from vosbench.models.base import Inspectable, Inspection, Method
+from vosbench.method import Inspectable, Inspection, Method
+from vosbench.video import Frame, IdMap, Video
 
 LONGEST_SIDE = 480
 """Pixels of the longer side of one picture of a panel; larger frames are reduced to it."""
@@ -158,7 +158,7 @@ class Panels:
         self._titles: dict[str, None] = {}
 
     def show(self, index: int, title: str, values: NDArray[np.float32]) -> None:
-        """Take a map of frame `index` of the method; see `vosbench.models.base.Inspection`.
+        """Take a map of frame `index` of the method; see `vosbench.method.Inspection`.
 
         Raises:
             ValueError: it is not (h, w).

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vosbench.data.formats.image import write_frame
-from vosbench.data.formats.png import davis_palette, read_ids
-from vosbench.data.formats.video_file import WRITABLE, VideoFile, write_video
-from vosbench.data.video import Frame, IdMap, Video
 from vosbench.errors import InputError
 from vosbench.files import whole_folder
+from vosbench.formats.image import write_frame
+from vosbench.formats.png import davis_palette, read_ids
+from vosbench.formats.video_file import WRITABLE, VideoFile, write_video
+from vosbench.video import Frame, IdMap, Video
 
 # DAVIS was filmed at 24 frames per second; used where the source does not say.
 _FPS = 24.0

@@ -12,21 +12,21 @@ import numpy as np
 
 from vosbench.data.catalogue import CATALOGUE, open_dataset
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.formats.frame_folder import open_folder
-from vosbench.data.formats.png import read_ids, write_ids
-from vosbench.data.formats.png_palette import HIGHEST_ID
-from vosbench.data.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
-from vosbench.data.formats.video_file import open_video
 from vosbench.data.roots import data_root as resolve_data_root
-from vosbench.data.video import VOID, IdMap, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
-from vosbench.inference.given import Given, first_labelled, segment
+from vosbench.formats.frame_folder import open_folder
+from vosbench.formats.png import read_ids, write_ids
+from vosbench.formats.png_palette import HIGHEST_ID
+from vosbench.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
+from vosbench.formats.video_file import open_video
+from vosbench.given import Given, first_labelled, segment
 from vosbench.inference.inspection import InspectionRequest, Panels, check_request, inspecting
 from vosbench.inference.overlay import is_video, write_overlay
-from vosbench.models.base import Method
+from vosbench.method import Method
+from vosbench.video import VOID, IdMap, Video
 
 Progress = Callable[[str, int, int], None]
 """Called with the sequence, the number of frames written so far and their total."""

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.plugins import Plugin, installed
+from vosbench.plugins import Plugin, installed
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
@@ -31,7 +31,7 @@ def build(name: str, size: str = "full", **variant: Any) -> LightningModule:
     """Build a network with random weights.
 
     Args:
-        name: one of `METHODS`, or a network of another package (`vosbench.models.plugins`).
+        name: one of `METHODS`, or a network of another package (`vosbench.plugins`).
         size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
         variant: the ablation switches of the method; its README lists them.
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from vosbench.data.video import FlowField, IdMap, Segmentation, Video
 from vosbench.errors import InputError
-from vosbench.models.base import Method, Task
+from vosbench.method import Method, Task
+from vosbench.video import FlowField, IdMap, Segmentation, Video
 
 
 class AllForeground:

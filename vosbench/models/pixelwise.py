@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vosbench.data.video import VOID
+from vosbench.video import VOID
 
 
 def enlarge(values: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-from vosbench.data.video import VOID
 from vosbench.models.pixelwise import frame_iou
+from vosbench.video import VOID
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule

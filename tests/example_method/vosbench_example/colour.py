@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.video import IdMap, Segmentation, Video
-from vosbench.models.base import Size, Task
+from vosbench.method import Size, Task
+from vosbench.models.optimizers import build_optimizer
 from vosbench.models.pixelwise import mean_over_known
-from vosbench.models.schedule import build_optimizer
 from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.video import IdMap, Segmentation, Video
 
 CHANNELS = {"full": 16, "tiny": 4}
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vosbench.data.video import IdMap, Segmentation, Video
-from vosbench.models.base import Task
+from vosbench.method import Task
+from vosbench.video import IdMap, Segmentation, Video
 
 
 class FrameDifference:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from vosbench.data.video import Video
 from vosbench.errors import InputError
+from vosbench.video import Video
 
 Edition = Literal["official", "mini"]
 

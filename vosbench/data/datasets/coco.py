@@ -9,11 +9,11 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size
-from vosbench.data.formats.coco_json import CocoFile, CocoObject
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.run_length import Mask
-from vosbench.data.video import VOID, Box, DeferredMapping, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.coco_json import CocoFile, CocoObject
+from vosbench.formats.image import read_frame
+from vosbench.formats.run_length import Mask
+from vosbench.video import VOID, Box, DeferredMapping, IdMap, LazyMapping, LazySequence, Video
 
 NAME = "coco"
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import masked_video, no_list, subfolders
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.png import read_header, read_ids
-from vosbench.data.video import IdMap, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import read_frame
+from vosbench.formats.png import read_header, read_ids
+from vosbench.video import IdMap, Video
 
 NAME = "davis16"
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from vosbench.data.datasets.base import Dataset, dataset_folder, edition_of
 from vosbench.data.datasets.folders import images, masked_video, masks_of, no_list, subfolders
 from vosbench.data.splits import shipped_split
-from vosbench.data.video import Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.video import Video
 
 NAME = "davis17"
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size, frame_index, images, last_number, subfolders
-from vosbench.data.formats.fbms import Definition, read_definition, read_labels, read_regions
-from vosbench.data.formats.image import read_frame
-from vosbench.data.video import VOID, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.fbms import Definition, read_definition, read_labels, read_regions
+from vosbench.formats.image import read_frame
+from vosbench.video import VOID, IdMap, LazyMapping, LazySequence, Video
 
 NAME = "fbms"
 

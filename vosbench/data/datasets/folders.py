@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import dataset_folder, mending
-from vosbench.data.formats.image import SUFFIXES, image_size, read_frame
-from vosbench.data.formats.png import read_ids
-from vosbench.data.video import IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import SUFFIXES, image_size, read_frame
+from vosbench.formats.png import read_ids
+from vosbench.video import IdMap, LazyMapping, LazySequence, Video
 
 _PUBLISHED = frozenset({"train", "val", "trainval"})
 _DIGITS = re.compile(r"([0-9]+)$")

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.formats.camera import StereoPose, read_cameras
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.pfm import read_pfm
-from vosbench.data.video import VOID, FlowField, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.camera import StereoPose, read_cameras
+from vosbench.formats.image import read_frame
+from vosbench.formats.pfm import read_pfm
+from vosbench.video import VOID, FlowField, IdMap, LazyMapping, LazySequence, Video
 
 BASELINE = 1.0
 """Distance between the eyes in world units."""

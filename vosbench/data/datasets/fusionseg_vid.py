@@ -8,8 +8,8 @@ from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
 from vosbench.data.datasets.ilsvrc_vid import NAME as FRAMES
 from vosbench.data.datasets.ilsvrc_vid import snippets
-from vosbench.data.video import LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.video import LazySequence, Video
 
 NAME = "fusionseg_vid"
 

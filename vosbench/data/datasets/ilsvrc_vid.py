@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import images, subfolders
-from vosbench.data.formats.image import image_size, read_frame
-from vosbench.data.formats.voc_xml import read_boxes
-from vosbench.data.video import Box, DeferredMapping, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import image_size, read_frame
+from vosbench.formats.voc_xml import read_boxes
+from vosbench.video import Box, DeferredMapping, LazyMapping, LazySequence, Video
 
 NAME = "ilsvrc_vid"
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.datasets.folders import check_size, find_dataset, images
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.mask import read_mask
-from vosbench.data.video import IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import read_frame
+from vosbench.formats.mask import read_mask
+from vosbench.video import IdMap, LazyMapping, LazySequence, Video
 
 NAME = "msra10k"
 DUTS = "duts"

@@ -9,10 +9,10 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size, frame_index, images, last_number, subfolders
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.mask import read_mask
-from vosbench.data.video import IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import read_frame
+from vosbench.formats.mask import read_mask
+from vosbench.video import IdMap, LazyMapping, LazySequence, Video
 
 NAME = "segtrack"
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.datasets.folders import check_size, find_dataset
-from vosbench.data.formats.image import read_frame
-from vosbench.data.formats.mat5 import read_struct
-from vosbench.data.formats.png import read_ids
-from vosbench.data.video import VOID, DeferredMapping, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import read_frame
+from vosbench.formats.mat5 import read_struct
+from vosbench.formats.png import read_ids
+from vosbench.video import VOID, DeferredMapping, IdMap, LazyMapping, LazySequence, Video
 
 NAME = "voc2012"
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.datasets.folders import by_number, find_dataset, images, subfolders
-from vosbench.data.formats.image import image_size, read_frame
-from vosbench.data.formats.mask import read_mask
-from vosbench.data.video import Frame, IdMap, LazyMapping, LazySequence, Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.image import image_size, read_frame
+from vosbench.formats.mask import read_mask
+from vosbench.video import Frame, IdMap, LazyMapping, LazySequence, Video
 
 NAME = "youtube_objects"
 

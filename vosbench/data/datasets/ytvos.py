@@ -7,10 +7,10 @@ from typing import Any
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
-from vosbench.data.formats.json_file import read_json
 from vosbench.data.splits import shipped_split
-from vosbench.data.video import Video
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.json_file import read_json
+from vosbench.video import Video
 
 NAME = "ytvos"
 

@@ -8,14 +8,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from vosbench.data.formats.fbms import Definition, LabelledFrame, write_definition
-from vosbench.data.formats.png import davis_palette
-from vosbench.data.formats.pnm import write_pnm
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
 from vosbench.data.mini.scene import Behaviour
 from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
-from vosbench.data.video import IdMap
+from vosbench.formats.fbms import Definition, LabelledFrame, write_definition
+from vosbench.formats.png import davis_palette
+from vosbench.formats.pnm import write_pnm
+from vosbench.video import IdMap
 
 STEP = 3
 """Every so many frames one is labelled."""

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.data.formats.camera import StereoPose, write_cameras
-from vosbench.data.formats.pfm import write_pfm
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.render import Motion, View
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Scene
-from vosbench.data.video import Frame
 from vosbench.errors import InputError
+from vosbench.formats.camera import StereoPose, write_cameras
+from vosbench.formats.pfm import write_pfm
+from vosbench.video import Frame
 
 BASELINE = 1.0
 FOCAL_RATIO = 1050 / 960

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 
 from vosbench.data.datasets.ilsvrc_vid import CLASSES
-from vosbench.data.formats.png import write_ids
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
 from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
 from vosbench.data.mini.stills import tight_box
-from vosbench.data.video import VOID, IdMap
 from vosbench.files import write_text
+from vosbench.formats.png import write_ids
+from vosbench.video import VOID, IdMap
 
 CATEGORIES = {
     "biped": "monkey",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vosbench.data.mini.camera import Camera, Matrix
 from vosbench.data.mini.primitives import ROOM, intersect, normals
 from vosbench.data.mini.scene import Part, Scene
-from vosbench.data.video import FlowField, Frame, IdMap
+from vosbench.video import FlowField, Frame, IdMap
 
 Float = NDArray[np.float32]
 

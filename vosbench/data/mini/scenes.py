@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from vosbench.data.mini.render import View
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Scene
-from vosbench.data.video import VOID, Frame
 from vosbench.errors import InputError
+from vosbench.video import VOID, Frame
 
 Recipes = Mapping[str, Mapping[str, Recipe]]
 """Split -> sequence name -> what is fixed about its scene."""

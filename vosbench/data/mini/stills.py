@@ -9,7 +9,7 @@ import numpy as np
 
 from vosbench.data.mini.sampling import Recipe
 from vosbench.data.mini.scenes import Clip, NamedScenes
-from vosbench.data.video import Frame, IdMap
+from vosbench.video import Frame, IdMap
 
 STILLS: Mapping[str, Recipe] = {
     "walker-and-another": Recipe("static", "biped", 2, main_height=0.7),

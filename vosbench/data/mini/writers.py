@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from vosbench.data.locks import claimed
+from vosbench.data.download.locks import claimed
 from vosbench.data.mini.coco import CocoMini
 from vosbench.data.mini.davis16 import Davis16Mini
 from vosbench.data.mini.davis17 import Davis17Mini

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vosbench.data.formats.png import write_ids
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
 from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
 from vosbench.files import write_text
+from vosbench.formats.png import write_ids
 
 CATEGORIES = {
     "biped": "person",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vosbench.models.base import Size
+from vosbench.method import Size
 from vosbench.models.layers.deeplab import RATES
 from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
 from vosbench.models.layers.precision import at_least_float32

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vosbench.data.transforms import resize_flow
-from vosbench.data.video import FlowField, Video
+from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import colour_wheel
-from vosbench.models.base import Size
+from vosbench.method import Size
 from vosbench.models.fusionseg.backbones import LiteStream, MpnetStream
 from vosbench.models.fusionseg.network import AnyStream, StreamName
 from vosbench.models.layers.efficientnet_lite import imagenet_weights
 from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.mpnet.module import MPNet
-from vosbench.models.zoo import load_method, read_state
+from vosbench.models.pretrained.zoo import load_method, read_state
 from vosbench.tensor_files import is_file, read_tensors
+from vosbench.video import FlowField, Video
 
 LEAST = (289, 513)
 """Height and width that pictures are padded to, as in the released code: a grid of 37 x 65."""

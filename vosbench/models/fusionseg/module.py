@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.transforms import resize_flow
-from vosbench.data.video import VOID, IdMap, Segmentation, Video
+from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.base import Inspection, Size, Task
+from vosbench.method import Inspection, Size, Task
 from vosbench.models.fusionseg.backbones import (
     Backbone,
     LiteStream,
@@ -47,10 +46,11 @@ from vosbench.models.fusionseg.network import (
 from vosbench.models.fusionseg.switches import WIDTHS, check_switches
 from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.layers.pretrained import RANDOM
+from vosbench.models.optimizers import ParameterGroup, build_optimizer
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
-from vosbench.models.schedule import ParameterGroup, build_optimizer
+from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated, ValidationIoU
-from vosbench.models.zoo import packaged
+from vosbench.video import VOID, IdMap, Segmentation, Video
 
 STAGES = ("appearance", "motion", "joint")
 _FILES = ("appearance_weights", "motion_weights")

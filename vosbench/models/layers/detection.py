@@ -19,8 +19,8 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # t
 from torchvision.ops import MultiScaleRoIAlign  # type: ignore[import-untyped]
 from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
 
-from vosbench.data.video import VOID
 from vosbench.models.layers.precision import at_least_float32
+from vosbench.video import VOID
 
 Features = Mapping[str, Tensor]
 """Level -> (N, C, h, w), finest first; ``"0"`` is a quarter of the picture, ``"pool"`` the coarsest."""

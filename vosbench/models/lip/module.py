@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.video import VOID, IdMap, Segmentation, Video
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.base import Size, Task
+from vosbench.method import Size, Task
 from vosbench.models.layers.detection import Targets, foreground, no_loss
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.layers.pretrained import load_pretrained
@@ -27,8 +26,9 @@ from vosbench.models.lip.rules import MASK_THRESHOLD, Order, Rules, candidates
 from vosbench.models.lip.targets import expanded
 from vosbench.models.lip.tracking import Tracker, TrackingSettings
 from vosbench.models.lip.training import Roster
-from vosbench.models.schedule import build_optimizer
+from vosbench.models.optimizers import build_optimizer
 from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.video import VOID, IdMap, Segmentation, Video
 
 STAGES = ("coco", "vos")
 """Of offline training; the third is part of inference."""

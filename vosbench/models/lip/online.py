@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.optim import SGD
 from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
 
-from vosbench.data.collate import detection_targets
-from vosbench.inference.online import adapted
+from vosbench.data.loading.collate import detection_targets
 from vosbench.models.layers.detection import Features
 from vosbench.models.lip.adaptation import THRESHOLDS, EarlyStopping, IdTuning, id_labels, tune_ids
 from vosbench.models.lip.heads import ONLINE, IdLoss, LIPHeads
 from vosbench.models.lip.network import SAMPLED, LIPNet
 from vosbench.models.lip.targets import expanded
+from vosbench.models.postprocessing.online import adapted
 
 View = tuple[ImageList, Features, dict[str, Tensor]]
 """A picture as the network sees it, its features, and what is to be found in it."""

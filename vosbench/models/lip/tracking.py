@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vosbench.data.video import VOID, Frame, IdMap, Video
 from vosbench.models.layers.detection import Found
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.lip.adaptation import IdTuning, id_labels, tune_ids
@@ -19,6 +18,7 @@ from vosbench.models.lip.network import FrameResult, LIPNet
 from vosbench.models.lip.online import FirstFrame, OnlineSettings, learn_video
 from vosbench.models.lip.pyramid import State
 from vosbench.models.lip.rules import Rules, best_of_each, id_map, select
+from vosbench.video import VOID, Frame, IdMap, Video
 
 IGNORED = -1
 """Label of regions that nothing is learnt of."""

@@ -15,12 +15,9 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.video import VOID, IdMap, Segmentation, Video
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.encodings import Angle
-from vosbench.inference.crf import parse_crf, refine, require_crf
-from vosbench.inference.windows import STEP, WINDOW, stream_windows
-from vosbench.models.base import Inspection, Size, Task
+from vosbench.method import Inspection, Size, Task
 from vosbench.models.layers.deeplab import CLASSES
 from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
@@ -44,11 +41,14 @@ from vosbench.models.lvo.streams import (
 )
 from vosbench.models.mpnet.module import TEST_SHORT_SIDE
 from vosbench.models.mpnet.network import SMALLEST_SIDE
+from vosbench.models.optimizers import build_optimizer
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
-from vosbench.models.schedule import build_optimizer
+from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
+from vosbench.models.postprocessing.windows import STEP, WINDOW, stream_windows
+from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.switches import require, require_count, require_share
 from vosbench.models.validated import MONITOR, Validated, ValidationIoU
-from vosbench.models.zoo import packaged
+from vosbench.video import VOID, IdMap, Segmentation, Video
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
 PRETRAINS = ("voc", "imagenet")
@@ -83,7 +83,7 @@ class LVO(pl.LightningModule):
         bidirectional: run the memory in both directions.
         threshold: probability above which a pixel is foreground.
         crf: refine the probability of each frame by a dense CRF (extra ``crf``); false, true, or
-            settings, see `vosbench.inference.crf.CrfSettings`.
+            settings, see `vosbench.models.postprocessing.crf.CrfSettings`.
         window: frames of a window of a long video.
         step: frames from one window to the next.
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vosbench.data.transforms import resize_flow
+from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field
-from vosbench.models.base import Size
+from vosbench.method import Size
 from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.mpnet.network import MotionPatternNet
-from vosbench.models.zoo import packaged, read_state
+from vosbench.models.pretrained.zoo import packaged, read_state
 from vosbench.tensor_files import is_file, read_tensors
 
 ZOO = "zoo"

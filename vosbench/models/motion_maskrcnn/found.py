@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.inference.detections import Detections
-from vosbench.inference.tracker import Detections as Tracked
-from vosbench.inference.tracker import merge_static
 from vosbench.models.layers.detection import Found
+from vosbench.models.postprocessing.detections import Detections
+from vosbench.models.postprocessing.tracker import Detections as Tracked
+from vosbench.models.postprocessing.tracker import merge_static
 
 MASK_THRESHOLD = 0.5
 

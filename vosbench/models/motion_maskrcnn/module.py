@@ -11,11 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.video import IdMap, Segmentation, Video
 from vosbench.errors import InputError, unknown_name
-from vosbench.inference.detections import Detections
-from vosbench.inference.tracker import OverlapTracker
-from vosbench.models.base import Inspection, Size, Task
+from vosbench.method import Inspection, Size, Task
 from vosbench.models.layers.detection import Targets, foreground, no_loss
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
@@ -45,8 +42,11 @@ from vosbench.models.motion_maskrcnn.weights import (
     load_motion,
     load_static,
 )
-from vosbench.models.schedule import build_optimizer
+from vosbench.models.optimizers import build_optimizer
+from vosbench.models.postprocessing.detections import Detections
+from vosbench.models.postprocessing.tracker import OverlapTracker
 from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.video import IdMap, Segmentation, Video
 
 _ROUTES: Mapping[str, Route] = {"A": "appearance", "M1": "motion", "M2": "motion"}
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vosbench.models.motion_maskrcnn.heads import DetectionHeads
 from vosbench.models.motion_maskrcnn.network import OBJECT_CLASSES
-from vosbench.models.schedule import ParameterGroup
+from vosbench.models.optimizers import ParameterGroup
 
 WARMUP_FROM = 1 / 3
 BIAS_LR = 2.0

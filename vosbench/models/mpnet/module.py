@@ -13,18 +13,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.transforms import resize_flow
-from vosbench.data.video import IdMap, Segmentation, Video
+from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field, zero_mean
-from vosbench.inference.crf import parse_crf, refine, require_crf
-from vosbench.inference.objectness import ObjectnessMaps, reweight
-from vosbench.models.base import Inspection, Size, Task
+from vosbench.method import Inspection, Size, Task
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
+from vosbench.models.optimizers import build_optimizer
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
-from vosbench.models.schedule import build_optimizer
+from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
+from vosbench.models.postprocessing.objectness import ObjectnessMaps, reweight
 from vosbench.models.switches import require, require_count, require_share
 from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.video import IdMap, Segmentation, Video
 
 CHANNELS = {"rgb": 3, "rgb_pair": 6, "flow": 2, "angle_field": 2, "rgb_angle": 5}
 WIDTH = {"full": 64, "tiny": 16}
@@ -49,9 +49,9 @@ class MPNet(pl.LightningModule):
             neighbour, as the released test code does, rather than resize flow and encode it.
         threshold: probability above which a pixel moves.
         crf: refine the probability of each frame by a dense CRF (extra ``crf``); false, true, or settings,
-            see `vosbench.inference.crf.CrfSettings`.
-        objectness: folder of objectness maps or proposals, see `vosbench.inference.objectness`: motion counts
-            half where nothing looks like an object (MP-Net-F; the rule is unverified). None: off.
+            see `vosbench.models.postprocessing.crf.CrfSettings`.
+        objectness: folder of objectness maps or proposals, see `vosbench.models.postprocessing.objectness`:
+            motion counts half where nothing looks like an object (MP-Net-F, unverified rule). None: off.
         test_short_side: shorter side at inference, pixels; None for that of the size.
 
     Raises:

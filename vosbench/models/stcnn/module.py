@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_stage
-from vosbench.data.video import VOID, IdMap, Segmentation, Video
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.base import Inspection, Size, Task
+from vosbench.method import Inspection, Size, Task
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.layers.pretrained import load_pretrained, refuse_torchvision
+from vosbench.models.optimizers import build_optimizer
 from vosbench.models.pixelwise import enlarge
-from vosbench.models.schedule import build_optimizer
 from vosbench.models.stcnn.blocks import StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
 from vosbench.models.stcnn.gate import GateSettings
@@ -44,6 +43,7 @@ from vosbench.models.stcnn.training import (
     teach_discriminator,
 )
 from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.video import VOID, IdMap, Segmentation, Video
 
 STAGES = ("temporal", "spatial", "joint")
 LEARNERS = {

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 from torch.optim import SGD
 
-from vosbench.data.augmentation import ClipTransform
-from vosbench.data.lucid import Dreamer
-from vosbench.data.transforms import Clip
-from vosbench.data.video import Frame, IdMap
-from vosbench.inference.online import adapted, draws
+from vosbench.data.lucid.dream import Dreamer
+from vosbench.data.transforms.augmentation import ClipTransform
+from vosbench.data.transforms.clip_transforms import Clip
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.pixelwise import enlarge
+from vosbench.models.postprocessing.online import adapted, draws
 from vosbench.models.stcnn.losses import segmentation_loss
 from vosbench.models.stcnn.network import STCNNNet
 from vosbench.models.stcnn.past import scale_past
 from vosbench.models.stcnn.segmentation import SpatialBranch
+from vosbench.video import Frame, IdMap
 
 CHANGES = ClipTransform(rotate=30, zoom=(0.75, 1.25), mirror=0.5)
 """Random changes of every picture, those of the joint stage."""

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vosbench.data.video import VOID, Frame, IdMap, Video
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.pixelwise import enlarge
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate
@@ -18,6 +17,7 @@ from vosbench.models.stcnn.network import STCNNNet
 from vosbench.models.stcnn.online import OnlineSettings, learn_object, object_seed
 from vosbench.models.stcnn.past import past_indices, scale_past
 from vosbench.models.stcnn.segmentation import LEVELS, SpatialBranch
+from vosbench.video import VOID, Frame, IdMap, Video
 
 Show = Callable[[int, str, str, NDArray[np.float32]], None]
 """Takes the index of a frame, the name of a map, its title and the map, (h, w)."""

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vosbench.config import StageConfig
-from vosbench.data.video import VOID
 from vosbench.errors import InputError
-from vosbench.models.schedule import ParameterGroup
+from vosbench.models.optimizers import ParameterGroup
 from vosbench.models.stcnn.losses import discriminator_losses, generator_loss
 from vosbench.models.stcnn.past import scale_past
+from vosbench.video import VOID
 
 Backward = Callable[[Tensor], None]
 BIAS_LR = 2.0

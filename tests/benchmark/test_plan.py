@@ -1,0 +1,107 @@
+"""Which methods meet which sequences under which protocols."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vosbench.benchmark.job import Contestant
+from vosbench.benchmark.plan import Entrant, Matrix, View
+from vosbench.data.catalogue import CATALOGUE
+from vosbench.data.datasets.base import Dataset
+from vosbench.scoring.protocol import PROTOCOLS, load_protocol, protocols_made_for
+from vosbench.video import Video
+
+
+def entrant(name, task="unsupervised", detects=False):
+    return Entrant(Contestant(name, name), task, detects)
+
+
+def view(protocol, names, split="val"):
+    videos = [Video(name, [np.zeros((2, 2, 3), np.uint8)], ("0",)) for name in names]
+    rules = load_protocol(protocol)
+    return View(Dataset(rules.datasets[0], Path("data"), split, videos), rules, rules.metrics)
+
+
+DAVIS17 = (
+    view("davis17-semi-supervised", "ab"),
+    view("davis17-unsupervised", "ab"),
+    view("davis17-proposed", "bc", split="moving_val"),
+    view("davis16-map50", "a", split="davis16_val"),
+)
+
+
+def cells(matrix, limit=None):
+    common = {"device": "cpu", "flow": "dis", "flow_settings": {}, "cache": None, "out": Path("out")}
+    jobs = matrix.jobs(limit, command="", dry_run=False, **common)
+    return [(job.sequence, *cell) for job in jobs for cell in job.cells]
+
+
+def test_every_evaluation_set_is_compared_under_what_was_made_for_it():
+    found = {
+        name: [each.id for each in protocols_made_for(name)]
+        for name, known in CATALOGUE.items()
+        if known.kind == "evaluation"
+    }
+    assert found == {
+        "davis16": [
+            "davis16-unsupervised",
+            "davis16-semi-supervised",
+            "davis16-instances-semi-supervised",
+        ],
+        "davis17": [
+            "davis16-map50",
+            "davis17-semi-supervised",
+            "davis17-unsupervised",
+            "davis17-proposed",
+        ],
+        "fbms": ["fbms-official", "fbms-proposed", "fbms-moving", "fbms-binary"],
+        "segtrack": ["segtrack-iou"],
+        "youtube_objects": ["youtube-objects-unsupervised", "youtube-objects-semi-supervised"],
+    }
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_task_of_a_protocol_is_in_its_name_and_not_in_its_rules(name):
+    protocol = load_protocol(name)
+    assert (protocol.task == "semi-supervised") == name.endswith("-semi-supervised")
+    # the keys of records that are there must not move
+    assert "task" not in protocol.definition()
+
+
+def test_a_method_meets_the_protocols_of_its_task():
+    matrix = Matrix(
+        (entrant("given", "semi-supervised"), entrant("blind"), entrant("finder", detects=True)),
+        {"davis17": DAVIS17},
+    )
+    assert cells(matrix) == [
+        ("a", "given", "davis17-semi-supervised"),
+        ("a", "blind", "davis17-unsupervised"),
+        ("a", "finder", "davis17-unsupervised"),
+        ("a", "finder", "davis16-map50"),
+        ("b", "given", "davis17-semi-supervised"),
+        ("b", "blind", "davis17-unsupervised"),
+        ("b", "blind", "davis17-proposed"),
+        ("b", "finder", "davis17-unsupervised"),
+        ("b", "finder", "davis17-proposed"),
+        # a sequence of another split
+        ("c", "blind", "davis17-proposed"),
+        ("c", "finder", "davis17-proposed"),
+    ]
+    assert [cell[0] for cell in cells(matrix, limit=1)] == ["a"] * 4
+
+
+def test_lengths_are_those_of_splits_and_videos_those_of_all():
+    matrix = Matrix((), {"davis17": DAVIS17})
+    assert matrix.lengths == {
+        ("davis17", "val"): 2,
+        ("davis17", "moving_val"): 2,
+        ("davis17", "davis16_val"): 1,
+    }
+    assert [video.name for video in matrix.videos["davis17"]] == ["a", "b", "c"]
+
+
+def test_a_sequence_that_nothing_fits_is_no_job():
+    only = {"davis17": (replace(DAVIS17[0]),)}
+    assert cells(Matrix((entrant("blind"),), only)) == []

@@ -1,0 +1,89 @@
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vosbench.errors import InputError
+from vosbench.executors.local import available_cores, choose_workers, grouped_notes, run_tasks
+from vosbench.scoring.protocol import load_protocol
+
+# Tasks are functions of the standard library or the package: a new process can import them.
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_task_is_reported_once(workers):
+    results = []
+    run_tasks(math.factorial, [3, 4, 5], workers, results.append)
+    assert sorted(results) == [6, 24, 120]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_input_error_keeps_its_sentence(workers):
+    with pytest.raises(InputError, match="unknown protocol 'nothing'"):
+        run_tasks(load_protocol, ["nothing"], workers, print)
+
+
+def test_processes_share_the_cores():
+    results = []
+    run_tasks(os.getenv, ["OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"], 2, results.append)
+    assert sorted(results) == sorted([str(max(1, available_cores() // 2)), "1"])
+
+
+def test_a_killed_worker_is_explained():
+    with pytest.raises(InputError, match=r"a worker process was killed.*fewer workers"):
+        run_tasks(os._exit, [3], 2, print)
+
+
+def test_an_interrupt_ends_the_workers_at_once():
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_tasks(time.sleep, [0.01, 600], 2, interrupt)
+    assert time.monotonic() - start < 60
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\n"
+        "from vosbench.executors.local import run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    run_tasks(os.system, ['echo $PPID; exec sleep 0.1', 'sleep 20'], 2, print)\n"
+    )
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while running(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not running(worker)
+
+
+def running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_choosing_workers():
+    assert choose_workers(None, 100) == min(available_cores(), 100)
+    assert choose_workers(8, 3) == 3
+    assert choose_workers(None, 0) == 1
+    with pytest.raises(InputError, match="workers is 0"):
+        choose_workers(0, 3)
+
+
+def test_notes_name_their_sequences_unless_they_concern_all():
+    notes = [("b", "odd"), ("a", "odd"), ("a", "even"), ("b", "even"), ("c", "even")]
+    assert grouped_notes(notes, 3) == ["all sequences: even", "a, b: odd"]

@@ -1,0 +1,221 @@
+import hashlib
+import json
+
+import pytest
+import torch
+
+from vosbench.errors import InputError
+from vosbench.method import Method
+from vosbench.models import build
+from vosbench.models.pretrained import zoo
+
+
+def checkpoint(path, size="tiny", **variant):
+    """What Lightning writes, as far as the zoo reads it."""
+    module = build("mpnet", size, **variant)
+    content = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    torch.save(content, path)
+    return module
+
+
+@pytest.fixture
+def exported(tmp_path, monkeypatch):
+    module = checkpoint(tmp_path / "a.ckpt", decoder_units=1)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    path = zoo.export(tmp_path / "a.ckpt", {"steps": 7}, tmp_path, variant={"threshold": 0.4})
+    return module, path
+
+
+def test_export_and_load_give_the_same_network(exported):
+    module, path = exported
+    method, provenance = zoo.load_method("mpnet")
+    assert path.name == "mpnet-tiny.safetensors"
+    for name, value in module.state_dict().items():
+        assert torch.equal(method.state_dict()[name], value)
+    assert not method.training
+    assert provenance["training"] == {"steps": 7}
+    assert provenance["variant"]["decoder_units"] == 1
+    assert method.threshold == 0.4
+    assert provenance["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert provenance["weights"] == "mpnet-tiny.safetensors"
+    json.dumps(provenance)
+
+
+def test_an_exported_file_loads_by_itself(exported):
+    _, path = exported
+    path.with_suffix(".json").unlink()
+    method, provenance = zoo.load_method("mpnet", checkpoint=path)
+    assert isinstance(method, Method)
+    assert provenance["size"] == "tiny"
+
+
+def test_own_weights_tell_how_they_were_trained_while_the_file_beside_them_is_theirs(exported):
+    _, path = exported
+    assert zoo.load_method("mpnet", checkpoint=path)[1]["training"] == {"steps": 7}
+    told = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(told | {"sha256": "of others"}))
+    assert "training" not in zoo.load_method("mpnet", checkpoint=path)[1]
+    path.with_suffix(".json").write_text("no provenance")
+    assert "training" not in zoo.load_method("mpnet", checkpoint=path)[1]
+
+
+def test_changed_weights_are_refused(exported):
+    _, path = exported
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"hash is not the one in mpnet-tiny\.json"):
+        zoo.load_method("mpnet")
+
+
+def test_missing_provenance_is_refused(exported):
+    _, path = exported
+    path.with_suffix(".json").unlink()
+    with pytest.raises(InputError, match=r"mpnet-tiny.json: missing or damaged"):
+        zoo.load_method("mpnet")
+
+
+def test_size_that_the_zoo_lacks(exported):
+    with pytest.raises(InputError, match=r"no weights of mpnet \(full\): train it"):
+        zoo.load_method("mpnet", "full")
+
+
+def test_checkpoint_of_another_size(tmp_path):
+    checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="weights of size tiny, not full"):
+        zoo.load_method("mpnet", "full", tmp_path / "a.ckpt")
+
+
+def test_weights_that_do_not_fit(tmp_path):
+    checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    content["vosbench"]["variant"]["decoder_units"] = 2
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=r"a.ckpt: not weights of mpnet \(size tiny\)"):
+        zoo.load_method("mpnet", checkpoint=tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
+def test_files_that_are_no_weights(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"not weights at all")
+    with pytest.raises(InputError, match="not a"):
+        zoo.load_method("mpnet", checkpoint=path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    path = tmp_path / "a.ckpt"
+    torch.save({"state_dict": print}, path)
+    with pytest.raises(InputError, match="read safely"):
+        zoo.load_method("mpnet", checkpoint=path)
+
+
+def test_foreign_checkpoints_are_refused(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="not a checkpoint of vosbench fit"):
+        zoo.load_method("mpnet", checkpoint=tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="no weights file"):
+        zoo.load_method("mpnet", checkpoint=tmp_path / "b.ckpt")
+
+
+def test_baselines_need_no_weights(tmp_path):
+    method, provenance = zoo.load_method("centre_box")
+    assert isinstance(method, Method)
+    assert provenance == {"weights": "none"}
+    with pytest.raises(InputError, match="leave the checkpoint out"):
+        zoo.load_method("centre_box", checkpoint=tmp_path / "a.ckpt")
+
+
+def test_switches_of_inference_are_changed(exported):
+    module, _ = exported
+    method, provenance = zoo.load_method("mpnet", settings={"threshold": 0.7, "test_short_side": 64})
+    assert (method.threshold, method.test_short_side) == (0.7, 64)
+    assert provenance["variant"]["threshold"] == 0.7
+    assert provenance["variant"]["decoder_units"] == 1
+    for name, value in module.state_dict().items():
+        assert torch.equal(method.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"treshold": 0.7}, "unknown key of model mpnet 'treshold': did you mean threshold"),
+        ({"threshold": 7}, "threshold"),
+        ({"decoder_units": 4}, "do not fit a network with decoder_units=4; train one like that"),
+    ],
+)
+def test_switches_that_cannot_be_changed(exported, settings, message):
+    with pytest.raises(InputError) as error:
+        zoo.load_method("mpnet", settings=settings)
+    assert message in str(error.value)
+    with pytest.raises(InputError, match="centre_box is a baseline: it has no switch"):
+        zoo.load_method("centre_box", settings=settings)
+
+
+def test_weights_that_never_fitted_are_not_blamed_on_a_switch(tmp_path):
+    checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    content["state_dict"].popitem()
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=r"not weights of mpnet \(size tiny\)"):
+        zoo.load_method("mpnet", checkpoint=tmp_path / "a.ckpt", settings={"threshold": 0.4})
+
+
+def test_a_switch_may_put_other_weights_into_a_part(exported, monkeypatch):
+    """A class says which switch loads which part; the checkpoint then fills the rest."""
+    module, _ = exported
+    real = zoo.build
+
+    def build(name, size, crf=None, **variant):
+        network = real(name, size, **variant)
+        if crf:
+            for key, value in network.state_dict().items():
+                if key.startswith("network.classifier") or key == part:
+                    value.fill_(7)
+        return network
+
+    part = next(key for key in module.state_dict() if key.endswith("weight"))
+    monkeypatch.setattr(zoo, "build", build)
+    monkeypatch.setattr(type(module), "replaceable", {"crf": part}, raising=False)
+    method, _ = zoo.load_method("mpnet", settings={"crf": "other.ckpt"})
+    assert (method.state_dict()[part] == 7).all()
+    rest = [key for key in module.state_dict() if not key.startswith(part)]
+    assert all(torch.equal(method.state_dict()[key], module.state_dict()[key]) for key in rest)
+
+
+def test_settings_are_read_as_yaml():
+    lines = ["threshold=0.4", "crf=true", "name=a=b", "weights=null", "crop=[1, 2]"]
+    assert zoo.parse_settings(lines) == {
+        "threshold": 0.4,
+        "crf": True,
+        "name": "a=b",
+        "weights": None,
+        "crop": [1, 2],
+    }
+    for line, message in (
+        ("threshold", "write KEY=VALUE"),
+        ("=1", "write KEY=VALUE"),
+        ("a=[", "cannot read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            zoo.parse_settings([line])
+    with pytest.raises(InputError, match="'a' is given twice"):
+        zoo.parse_settings(["a=1", "a=2"])
+
+
+def test_names():
+    assert {"mpnet", "centre_box", "flow_threshold", "all_foreground"} <= set(zoo.method_names())
+    with pytest.raises(InputError, match="did you mean mpnet"):
+        zoo.load_method("mpnets")
+    with pytest.raises(InputError, match="unknown size 'small'"):
+        zoo.load_method("mpnet", "small")
+
+
+def test_shipped_weights_are_what_their_provenance_says():
+    for path in sorted(zoo.WEIGHTS.glob("*.safetensors")):
+        name, size = path.stem.rsplit("-", 1)
+        method, provenance = zoo.load_method(name, size)
+        assert isinstance(method, Method)
+        assert provenance["training"]["command"]
+        assert path.stat().st_size < 8_000_000 or size == "full"

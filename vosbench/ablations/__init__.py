@@ -1,0 +1,1 @@
+"""The papers' ablation tables as sweeps: train, compare, judge orderings."""

@@ -1,0 +1,335 @@
+"""The table of a suite: measured beside published values, and whether the paper's orderings hold here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vosbench.ablations.pooled import LARGEST
+from vosbench.ablations.run import Judgement, SuiteResult
+from vosbench.ablations.schema import Column, Ordering, Row, Suite
+from vosbench.ablations.statistics import SeededDifference, SeededValue
+from vosbench.ablations.testing import CellResult
+from vosbench.data.catalogue import CATALOGUE
+from vosbench.errors import InputError
+from vosbench.evaluation.store import environment, now
+from vosbench.files import write_text
+from vosbench.leaderboard.reported import Reported, load_reported
+from vosbench.leaderboard.tables import ABSENT, arrow, markdown_table, show
+from vosbench.scoring.protocol import load_protocol
+from vosbench.scoring.sequence import LOWER_IS_BETTER
+
+Published = Mapping[tuple[str, str], float]
+"""(row, column) -> value, a fraction."""
+
+MINI_WARNING = (
+    "The mini edition is a test bed of rendered scenes and small networks: its values are not comparable "
+    "with those of the paper, orderings of rows are."
+)
+HOW = (
+    "Cells: mean over seeds, with a 95 % interval over seeds and sequences; differences of two rows are "
+    "paired, on the sequences where both have a value. An ordering holds (yes) or does not (no) when its "
+    "whole interval says so. With few seeds intervals are wide: two say little about a third."
+)
+POOLED = (
+    "Average precision is that of the frames of all sequences at once: its intervals come from leaving out "
+    "one sequence at a time, of seeds alone where that would take the matching of more than {largest} frames."
+)
+SUMMARY = "orderings.md"
+
+
+def published_values(
+    suite: Suite, reported: Sequence[Reported] | None = None
+) -> dict[tuple[str, str], float]:
+    """Return the paper's value of every cell that has one.
+
+    Args:
+        suite: the table.
+        reported: published numbers; those vosbench ships when None.
+
+    Raises:
+        InputError: a row does not name exactly one published value in a column, or an ordering is not
+            what the paper's values say.
+    """
+    entries = [e for e in (load_reported() if reported is None else reported) if e.source == suite.source]
+    found = {
+        (row.name, column.name): _published(suite, row, column, entries)
+        for row in suite.rows.values()
+        if row.variant is not None
+        for column in suite.columns_of(row)
+        if column.variant is not None
+    }
+    for ordering in suite.orderings:
+        _check_ordering(suite, ordering, found)
+    return found
+
+
+def write_suite(result: SuiteResult, published: Published, results: Path | None = None) -> list[Path]:
+    """Write ``suite.md`` and ``suite.json`` into the folder of the result.
+
+    Args:
+        result: what running the suite found.
+        published: from `published_values`.
+        results: folder of results that are kept; there they are called ``<suite>-<edition>``, and the
+            orderings of all suites in it are gathered in one table, ``orderings.md``.
+
+    Returns:
+        The files written.
+    """
+    text, content = markdown(result, published), json.dumps(as_json(result, published), indent=1) + "\n"
+    names = [result.folder / "suite"]
+    if results is not None:
+        names.append(results / f"{result.suite.id}-{result.edition}")
+    written = []
+    for name in names:
+        for suffix, body in ((".md", text), (".json", content)):
+            path = name.with_name(name.name + suffix)
+            write_text(path, body)
+            written.append(path)
+    if results is not None:
+        write_text(results / SUMMARY, summary(results))
+        written.append(results / SUMMARY)
+    return written
+
+
+def markdown(result: SuiteResult, published: Published) -> str:
+    """Return the table of a suite as Markdown."""
+    suite = result.suite
+    parts = [
+        f"# {suite.title}: {suite.source}, {result.edition} edition",
+        f"Varied: {suite.varies}.",
+        *([f"**{MINI_WARNING}**"] if result.edition == "mini" else []),
+        _values_table(result, published),
+        " ".join([HOW, *_how_pooled(suite)]),
+    ]
+    if result.judgements:
+        parts += ["## Does the paper's ordering hold here?", _orderings_table(result, published)]
+    notes = [f"seeds: {', '.join(map(str, result.seeds))}", *_flow_notes(result), *result.notes]
+    parts += ["## Notes", "\n".join(f"* {note}" for note in notes)]
+    if result.failures:
+        parts += ["## Failures", "\n".join(f"* {failure}" for failure in result.failures)]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(result: SuiteResult, published: Published) -> dict[str, Any]:
+    """Return everything the table is made of as plain data."""
+    suite = result.suite
+    return {
+        "suite": suite.id,
+        "source": suite.source,
+        "edition": result.edition,
+        "seeds": list(result.seeds),
+        "rows": {
+            row.name: {
+                "title": row.title,
+                "columns": {
+                    column.name: _cell_json(
+                        result.cells[row.name, column.name], published.get((row.name, column.name))
+                    )
+                    for column in suite.columns_of(row)
+                    if (row.name, column.name) in result.cells
+                },
+            }
+            for row in result.rows
+        },
+        "orderings": [_judgement_json(suite, judged, published) for judged in result.judgements],
+        "runs": {
+            f"{name} seed {seed}": f"{outcome.task.folder.parent.name}/{outcome.task.folder.name}"
+            for (name, seed), outcome in result.trainings.items()
+        },
+        "notes": list(result.notes),
+        "failures": list(result.failures),
+        "git": environment()["git"],
+        "versions": environment()["versions"],
+        "time": now(),
+    }
+
+
+def summary(results: Path) -> str:
+    """Return one table of the orderings of every suite in a folder of results.
+
+    Raises:
+        InputError: a file there is not the result of a suite.
+    """
+    keys = ("expect", "column", "paper", "here", "agree", "holds")
+    body = []
+    for path in sorted(results.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            place = [f"{content['source']} ({content['suite']})", content["edition"]]
+            body += [[*place, *(each[key] for key in keys)] for each in content["orderings"]]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            raise InputError(f"{path}: not the result of a suite; move it elsewhere") from None
+    header = [
+        "table",
+        "edition",
+        "expected",
+        "column",
+        "paper",
+        "here [95 %]",
+        "seeds that agree",
+        "holds here",
+    ]
+    table = markdown_table(header, body, "llllrrrl")
+    return f"# Do the papers' orderings hold here?\n\n{HOW}\n\n{MINI_WARNING}\n\n{table}\n"
+
+
+def _published(suite: Suite, row: Row, column: Column, entries: Sequence[Reported]) -> float:
+    parts = _parts(row.variant or "") | _parts(column.variant or "")
+    split, dataset = column.published_split or column.split, column.published_dataset or column.dataset
+    method = row.method or suite.method
+    found = [
+        entry.value
+        for entry in entries
+        if (entry.method, entry.dataset, entry.split, entry.metric) == (method, dataset, split, column.value)
+        and _parts(entry.variant) == parts
+    ]
+    if len(found) == 1:
+        return found[0]
+    raise InputError(
+        f"{suite.id}: row {row.name}, column {column.name}: {len(found) or 'no'} values of {method} in "
+        f"{suite.source} on {dataset} {split} have the variant '{'; '.join(sorted(parts))}'"
+    )
+
+
+def _parts(variant: str) -> set[str]:
+    return {part.strip() for part in variant.split(";") if part.strip()}
+
+
+def _check_ordering(suite: Suite, ordering: Ordering, published: Published) -> None:
+    difference = _published_difference(suite, ordering, published)
+    if difference is not None and (difference < 0 or (ordering.strict and difference == 0)):
+        raise InputError(
+            f"{suite.id}: the paper's values say the opposite of '{ordering.expect}' in {ordering.column}"
+        )
+
+
+def _published_difference(suite: Suite, ordering: Ordering, published: Published) -> float | None:
+    """First minus second, above 0 when the first is the better one; None without both values."""
+    values = [published.get((name, ordering.column)) for name in (ordering.first, ordering.second)]
+    if values[0] is None or values[1] is None:
+        return None
+    sign = -1 if suite.columns[ordering.column].metric in LOWER_IS_BETTER else 1
+    return round(sign * (values[0] - values[1]), 10)
+
+
+def _values_table(result: SuiteResult, published: Published) -> str:
+    columns = list(result.suite.columns.values())
+    header = ["row"]
+    for column in columns:
+        header += [_column_title(column), "paper"]
+    body = []
+    for row in result.rows:
+        cells = [row.title]
+        for column in columns:
+            tested = result.cells.get((row.name, column.name))
+            cells += [
+                _cell(column, tested, len(result.seeds), learns=row.training is not None),
+                show(column.metric, published.get((row.name, column.name))),
+            ]
+        body.append(cells)
+    return markdown_table(header, body, "l" + "rr" * len(columns))
+
+
+def _how_pooled(suite: Suite) -> list[str]:
+    if all(load_protocol(column.protocol).average != "pooled" for column in suite.columns.values()):
+        return []
+    return [POOLED.format(largest=LARGEST)]
+
+
+def _column_title(column: Column) -> str:
+    where = f"{CATALOGUE[column.dataset].title} {column.split}"
+    name = column.value if column.title else column.metric
+    return f"{column.title or where}, {name} {arrow(column.metric)}"
+
+
+def _cell(column: Column, tested: CellResult | None, seeds: int, *, learns: bool) -> str:
+    if tested is None or tested.value is None:
+        return ABSENT
+    value = tested.value
+    text = _with_interval(column.metric, value)
+    remarks = []
+    if learns and len(value.by_seed) < seeds:
+        remarks.append(f"{len(value.by_seed)}/{seeds} seeds")
+    if tested.sequences < tested.expected:
+        remarks.append(f"{tested.sequences}/{tested.expected} sequences")
+    return f"{text} ({', '.join(remarks)})" if remarks else text
+
+
+def _with_interval(metric: str, value: SeededValue | SeededDifference, *, sign: bool = False) -> str:
+    text = show(metric, _number(value.mean), sign=sign)
+    low, high = (_number(end) for end in (value.interval.low, value.interval.high))
+    if low is None or high is None:
+        return text
+    return f"{text} [{show(metric, low, sign=sign)}, {show(metric, high, sign=sign)}]"
+
+
+def _orderings_table(result: SuiteResult, published: Published) -> str:
+    keys = ("expect", "column", "source", "paper", "here", "agree", "holds")
+    contents = [_judgement_json(result.suite, judged, published) for judged in result.judgements]
+    header = ["expected", "column", "source", "paper", "here [95 %]", "seeds that agree", "holds here"]
+    return markdown_table(header, [[content[key] for key in keys] for content in contents], "lllrrrl")
+
+
+def _flow_notes(result: SuiteResult) -> list[str]:
+    rows: dict[tuple[str, str], list[str]] = {}
+    for (row, column), tested in result.cells.items():
+        if tested.flow:
+            rows.setdefault((column, tested.flow), []).append(row)
+    columns: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (column, flow), names in rows.items():
+        columns.setdefault((flow, tuple(names)), []).append(column)
+    everywhere = len(result.rows)
+    return [
+        f"flow at test, {', '.join(places)}: {flow}"
+        + ("" if len(names) == everywhere else f" ({', '.join(names)})")
+        for (flow, names), places in columns.items()
+    ]
+
+
+def _cell_json(tested: CellResult, published: float | None) -> dict[str, Any]:
+    value = tested.value
+    return {
+        "mean": None if value is None else _number(value.mean),
+        "low": None if value is None else _number(value.interval.low),
+        "high": None if value is None else _number(value.interval.high),
+        "by_seed": {} if value is None else {str(k): _number(v) for k, v in value.by_seed.items()},
+        "sequences": tested.sequences,
+        "expected_sequences": tested.expected,
+        "flow": tested.flow,
+        "paper": published,
+        "values": {str(seed): rows for seed, rows in tested.by_seed.items()},
+    }
+
+
+def _judgement_json(suite: Suite, judged: Judgement, published: Published) -> dict[str, Any]:
+    ordering, difference = judged.ordering, judged.difference
+    metric = suite.columns[ordering.column].metric
+    content: dict[str, Any] = {
+        "expect": ordering.expect,
+        "column": ordering.column,
+        "source": ordering.source,
+        "paper": show(metric, _published_difference(suite, ordering, published), sign=True),
+        "here": ABSENT,
+        "agree": ABSENT,
+        "holds": judged.verdict,
+    }
+    if difference is None:
+        return content
+    agreeing = sum(value > 0 or (value == 0 and not ordering.strict) for value in difference.by_seed.values())
+    return content | {
+        "here": _with_interval(metric, difference, sign=True),
+        "agree": f"{agreeing} of {len(difference.by_seed)}",
+        "mean": _number(difference.mean),
+        "low": _number(difference.interval.low),
+        "high": _number(difference.interval.high),
+        "share": _number(difference.share),
+        "by_seed": {str(seed): _number(value) for seed, value in difference.by_seed.items()},
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)

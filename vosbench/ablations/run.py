@@ -1,0 +1,268 @@
+"""Running a suite: train what its rows need, test every row in every column, judge the orderings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vosbench.ablations.schema import Edition, FlowChoice, Ordering, Row, Suite
+from vosbench.ablations.statistics import BySeed, SeededDifference, Verdict, seeded_difference
+from vosbench.ablations.testing import (
+    CellResult,
+    gather,
+    open_column,
+    plan_jobs,
+    plan_tests,
+    read_flows,
+    rule_of,
+)
+from vosbench.ablations.training import TrainOutcome, plan_trainings, run_trainings
+from vosbench.benchmark.compare import run_jobs
+from vosbench.benchmark.job import Job, Outcome
+from vosbench.data.roots import data_root as find_data_root
+from vosbench.errors import InputError, unknown_name
+from vosbench.executors.local import LocalExecutor, choose_workers
+from vosbench.scoring.sequence import LOWER_IS_BETTER
+
+Progress = Callable[[int, int, str], None]
+"""Called with the number of finished things, of all, and what the last one was."""
+
+
+@dataclass(frozen=True)
+class SuiteOptions:
+    """How a suite is run.
+
+    Attributes:
+        edition: which of its editions.
+        out: results go to ``<out>/<suite>-<edition>``, run folders to ``<out>/runs``.
+        data_root: of the official edition; the miniatures are rendered under the cache folder.
+        rows: only these; all when None.
+        seeds: those of the edition when None.
+        workers: processes; one per core when None.
+        device: where networks are tested, see `vosbench.models.pretrained.zoo.move_to`.
+        dry_run: only find out what would be trained.
+        cache: keeps flow between runs.
+    """
+
+    edition: Edition
+    out: Path
+    data_root: Path | None = None
+    rows: Sequence[str] | None = None
+    seeds: Sequence[int] | None = None
+    workers: int | None = None
+    device: str = "auto"
+    dry_run: bool = False
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """An ordering of the paper, judged here; None and unclear when a row is missing."""
+
+    ordering: Ordering
+    difference: SeededDifference | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """What running a suite found.
+
+    Attributes:
+        suite, edition, seeds: what was run.
+        folder: where it is written.
+        rows: those asked for, without those that the edition cannot have.
+        cells: (row, column) -> what was measured.
+        judgements: of the orderings between the rows that were run.
+        trainings: (training, seed) -> what became of it.
+        failures: one line each.
+        notes: one line each on what a reader must know.
+    """
+
+    suite: Suite
+    edition: Edition
+    seeds: tuple[int, ...]
+    folder: Path
+    rows: tuple[Row, ...]
+    cells: Mapping[tuple[str, str], CellResult]
+    judgements: tuple[Judgement, ...]
+    trainings: Mapping[tuple[str, int], TrainOutcome]
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """0 when every training and test came through, else 1."""
+        return 1 if self.failures else 0
+
+
+def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = None) -> SuiteResult:
+    """Train and test the rows of a suite.
+
+    Runs that are finished and records that are current are kept; an interrupted training goes on from
+    its last checkpoint. A row that fails is reported and the others go on.
+
+    Args:
+        suite: the table.
+        options: which part of it, where, how.
+        progress: called after every training and every tested sequence.
+
+    Raises:
+        InputError: the suite does not have what is asked for, data are missing, or a training cannot
+            be composed.
+    """
+    edition, seeds, rows = _choose(suite, options)
+    folder = options.out / f"{suite.id}-{edition}"
+    names = [name for row in rows for name in row.needs]
+    root = find_data_root(options.data_root) if edition == "official" else None
+    plan = plan_trainings(suite, edition, names, seeds, (options.out / "runs").resolve(), root)
+    columns = [
+        column for column in suite.columns.values() if any(column in suite.columns_of(r) for r in rows)
+    ]
+    # what cannot be read is found out before anything is trained
+    flows = read_flows(suite, rows, edition)
+    opened = {} if options.dry_run else {column.name: open_column(column, root) for column in columns}
+
+    def trained(done: int, total: int, last: TrainOutcome) -> None:
+        if progress is not None and not options.dry_run:
+            progress(done, total, f"{last.task.training} seed {last.task.seed}: {last.state}")
+
+    workers = choose_workers(options.workers, max(1, len(plan.tasks)))
+    outcomes = run_trainings(plan, workers, dry_run=options.dry_run, progress=trained)
+    tests = [] if options.dry_run else plan_tests(suite, rows, seeds, plan, outcomes, opened, flows)
+    jobs = plan_jobs(tests, folder, options.device, options.cache)
+    testing = LocalExecutor(choose_workers(options.workers, max(1, len(jobs))))
+    done = run_jobs(jobs, testing, _tell(progress))
+    tested = gather(tests, jobs, done, options.cache)
+    return SuiteResult(
+        suite=suite,
+        edition=edition,
+        seeds=seeds,
+        folder=folder,
+        rows=rows,
+        cells=tested,
+        judgements=() if options.dry_run else tuple(judge_orderings(suite, rows, tested)),
+        trainings=outcomes,
+        failures=(*_failed_trainings(outcomes), *_failed_tests(jobs, done)),
+        notes=tuple(_notes(suite, rows, edition, seeds, options)),
+    )
+
+
+def judge_orderings(
+    suite: Suite, rows: Sequence[Row], tested: Mapping[tuple[str, str], CellResult]
+) -> list[Judgement]:
+    """Judge the orderings of a table between rows that were run.
+
+    Args:
+        suite: the table.
+        rows: those that were run.
+        tested: (row, column) -> what was measured.
+    """
+    here = {row.name for row in rows}
+    return [
+        _judge_one(suite, ordering, tested)
+        for ordering in suite.orderings
+        if {ordering.first, ordering.second} <= here
+    ]
+
+
+def _choose(suite: Suite, options: SuiteOptions) -> tuple[Edition, tuple[int, ...], tuple[Row, ...]]:
+    edition = options.edition
+    if edition not in suite.editions:
+        raise unknown_name(f"edition of {suite.id}", edition, suite.editions)
+    if edition == "mini" and options.data_root is not None:
+        raise InputError(
+            "--data-root goes with --edition official: the miniatures are rendered under the cache folder "
+            "($VOSBENCH_CACHE)"
+        )
+    for name in options.rows or ():
+        if name not in suite.rows:
+            raise unknown_name(f"row of {suite.id}", name, suite.rows)
+        if edition in suite.rows[name].without:
+            raise InputError(f"row {name} has no {edition} edition: {suite.rows[name].without[edition]}")
+    seeds = tuple(dict.fromkeys(options.seeds or suite.editions[edition].seeds))
+    rows = [row for name, row in suite.rows.items() if options.rows is None or name in options.rows]
+    return edition, seeds, tuple(row for row in rows if edition not in row.without)
+
+
+def _tell(progress: Progress | None) -> Callable[[int, int, Outcome], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}: {last.state}")
+
+
+def _judge_one(suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str], CellResult]) -> Judgement:
+    column = suite.columns[ordering.column]
+    first, second = (
+        _seeds_of(suite, name, tested[name, column.name].by_seed, tested[other, column.name].by_seed)
+        for name, other in ((ordering.first, ordering.second), (ordering.second, ordering.first))
+    )
+    if not first.keys() & second.keys():
+        return Judgement(ordering, None, "unclear")
+    difference = seeded_difference(
+        first, second, rule_of(column), lower_is_better=column.metric in LOWER_IS_BETTER
+    )
+    return Judgement(ordering, difference, difference.holds(strict=ordering.strict))
+
+
+def _seeds_of(suite: Suite, row: str, own: BySeed, other: BySeed) -> BySeed:
+    """Return the seeds of a row; what learns nothing is the same with every seed of the other row."""
+    if suite.rows[row].training is None and own:
+        return dict.fromkeys(other, next(iter(own.values())))
+    return own
+
+
+def _failed_trainings(outcomes: Mapping[tuple[str, int], TrainOutcome]) -> list[str]:
+    return [
+        f"training {name}, seed {seed}: {outcome.message}"
+        for (name, seed), outcome in outcomes.items()
+        if outcome.state == "failed"
+    ]
+
+
+def _failed_tests(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[str]:
+    """Return one line per contestant, column and reason: what fails usually fails on every sequence."""
+    places = (job.out.name for job in jobs for _ in job.models)
+    sequences: dict[tuple[str, str, str], list[str]] = {}
+    for place, outcome in zip(places, outcomes, strict=True):
+        if outcome.state == "failed":
+            reason = (outcome.model, place, outcome.message)
+            sequences.setdefault(reason, []).append(outcome.sequence)
+    return [
+        f"{model} in column {place}, {_listed(names)}: {message}"
+        for (model, place, message), names in sequences.items()
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _notes(
+    suite: Suite, rows: Sequence[Row], edition: Edition, seeds: Sequence[int], options: SuiteOptions
+) -> list[str]:
+    notes = [f"{row.title}: {row.note}" for row in rows if row.note]
+    chosen = suite.editions[edition]
+    notes += [chosen.note] if chosen.note else []
+    if edition == "mini":
+        notes += [f"{title} is replaced by {text}" for title, text in _replaced(suite, rows)]
+    wanted = [row for row in suite.rows.values() if options.rows is None or row.name in options.rows]
+    notes += [f"{row.title}: left out, {row.without[edition]}" for row in wanted if edition in row.without]
+    if len(seeds) < 2:
+        notes.append("one seed: intervals tell of the sequences alone, and no ordering is judged")
+    return notes
+
+
+def _replaced(suite: Suite, rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return (title, what stands in for it) of the flows, in training and test, that the edition lacks."""
+    used: dict[str, FlowChoice] = {}
+    for row in rows:
+        for column in suite.columns_of(row):
+            flow = suite.flow_of(row, column)
+            used |= {flow.name: flow} if flow else {}
+    for name in [name for row in rows for name in row.needs]:
+        used |= {f: suite.flows[f] for flows in suite.trainings[name].flow.values() for f in flows}
+    return list(
+        dict.fromkeys((flow.title, flow.mini) for flow in used.values() if flow.mini != flow.official)
+    )

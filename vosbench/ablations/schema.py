@@ -1,0 +1,293 @@
+"""Suites: a table of a paper as data. Which rows it has, what each trains, where they are measured.
+
+A suite is a YAML file::
+
+    id: mpnet_table1
+    title: MP-Net, what the network sees
+    paper: Tokmakov et al.        # with the table: where leaderboards/reported.yaml has the numbers
+    table: 1
+    method: MP-Net                # the paper's name of the method
+    varies: the input of the network, and how many decoder units it has
+    flows:                        # name: what it is, and where each edition takes it from
+      ldof: {title: LDOF, official: "precomputed:${LDOF}/davis16", mini: dis}
+    columns:                      # measured where, under which rules, with which flow
+      davis16: {dataset: davis16, split: trainval, protocol: davis16-unsupervised, metric: J_mean, flow: ldof}
+    editions:                     # keys of `vosbench fit` by model
+      official: {size: full}
+      mini: {size: tiny, set: {mpnet: {recipe: mpnet_tiny, data.edition: mini}}}
+    trainings:                    # rows that name the same training share its runs
+      rgb: {model: mpnet, stage: A, set: {model.input: rgb, model.decoder_units: 1}}
+    rows:
+      rgb: {title: RGB, training: rgb, variant: trained_on_ft3d_input=rgb_single}
+    orderings:                    # what the paper found, judged again here
+      - {expect: flow >= rgb, column: davis16, source: section 6.3.1}
+
+Published values are never written here: `variant` of the row and of the column, together, name the
+entry of ``reported.yaml``.
+
+Columns that differ in the metric only (precision, recall) are one test: sequences are segmented once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from vosbench.errors import InputError
+from vosbench.method import Size
+
+Edition = Literal["official", "mini"]
+EDITIONS: tuple[str, ...] = get_args(Edition)
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class FlowChoice:
+    """A flow that the paper names.
+
+    Attributes:
+        name: how the suite calls it.
+        title: how the paper calls it.
+        official, mini: what ``--flow`` takes, or ``ground_truth``; ``${VARIABLE}`` is read from the
+            environment when the flow is used.
+    """
+
+    name: str
+    title: str
+    official: str
+    mini: str
+
+    def text(self, edition: Edition) -> str:
+        """Return what ``--flow`` takes in an edition.
+
+        Raises:
+            InputError: an environment variable in it is not set.
+        """
+
+        def value(found: re.Match[str]) -> str:
+            if found[1] not in os.environ:
+                raise InputError(
+                    f"flow {self.name} ({self.title}): set ${found[1]} to the folder in {self._of(edition)}"
+                )
+            return os.environ[found[1]]
+
+        return _VARIABLE.sub(value, self._of(edition))
+
+    def _of(self, edition: Edition) -> str:
+        return self.official if edition == "official" else self.mini
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where rows are measured.
+
+    Attributes:
+        name: how the suite calls it.
+        dataset, split, protocol: the sequences and the rules.
+        metric: name of the value, e.g. ``"J_mean"``; ``"iou_mean/dog"`` counts one class of objects.
+        flow: name of a flow of the suite; None for methods that see none.
+        title: heading; None for data set, split and metric.
+        variant: parts that all published values of this column have in their variant; None for a column
+            that the paper does not have.
+        published_split, published_dataset: of the published values, where they are others.
+        limit: only the first sequences.
+        motion: ``"most"`` or ``"least"``: only the tenth of the frames that moves so, see
+            `vosbench.ablations.motion_frames`; for protocols that keep values of frames.
+    """
+
+    name: str
+    dataset: str
+    split: str
+    protocol: str
+    metric: str
+    flow: str | None = None
+    title: str | None = None
+    variant: str | None = ""
+    published_split: str | None = None
+    published_dataset: str | None = None
+    limit: int | None = None
+    motion: str | None = None
+
+    @property
+    def value(self) -> str:
+        """What records call the metric."""
+        return self.metric.partition("/")[0]
+
+    @property
+    def only(self) -> str | None:
+        """The class of objects that counts; None for all."""
+        return self.metric.partition("/")[2] or None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, once per seed.
+
+    Attributes:
+        name: how the suite calls it.
+        model: a network.
+        stage: of its recipe, or ``"all"``.
+        set: keys of `vosbench fit`.
+        flow: stage -> flows of the suite that it trains on; stages not named keep those of the recipe.
+        init: another training, whose weights this one starts from.
+        weights: model switch -> training whose checkpoint it is given.
+        official, mini: further keys of `vosbench fit` in one edition; they go before all others, so that
+            ``model.motion_weights: zoo`` spares the training in `weights`.
+    """
+
+    name: str
+    model: str
+    stage: str = "all"
+    set: Mapping[str, Any] = field(default_factory=dict)
+    flow: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    init: str | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+    official: Mapping[str, Any] = field(default_factory=dict)
+    mini: Mapping[str, Any] = field(default_factory=dict)
+
+    def weights_in(self, edition: Edition) -> dict[str, str]:
+        """Return `weights` without the switches that the edition gives another value."""
+        own = self.official if edition == "official" else self.mini
+        return {switch: name for switch, name in self.weights.items() if f"model.{switch}" not in own}
+
+    def needs(self, edition: Edition) -> list[str]:
+        """Return the trainings that come before."""
+        return [*([self.init] if self.init else []), *self.weights_in(edition).values()]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        name: how the suite calls it.
+        title: how the table calls it.
+        training: what it tests; None for a method that learns nothing.
+        model: that method.
+        variant: parts of the variant of its published values; None for a row the paper does not have.
+        method: the paper's name of this row, where the rows of a table are methods.
+        folds: split -> training that tests the sequences of that split, in place of `training`: what was
+            learnt from one half of the data is tested on the other.
+        settings: switches of the method at inference.
+        weights: switch -> training whose checkpoint replaces that part at inference.
+        flow: column -> flow, where it is not that of the column.
+        columns: names of the columns it is measured in; empty for all.
+        without: edition -> why the row cannot run there.
+        note: what a reader must know.
+    """
+
+    name: str
+    title: str
+    training: str | None = None
+    model: str | None = None
+    variant: str | None = ""
+    method: str | None = None
+    folds: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    flow: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def needs(self) -> list[str]:
+        """The trainings it is made of."""
+        return [*([self.training] if self.training else []), *self.folds.values(), *self.weights.values()]
+
+
+@dataclass(frozen=True)
+class EditionSettings:
+    """How one edition trains.
+
+    Attributes:
+        size: of the networks.
+        set: model -> keys of `vosbench fit` for all of its trainings.
+        seeds: one run each.
+        note: what a reader must know about its numbers.
+    """
+
+    size: Size
+    set: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """A relation between two rows that the paper found.
+
+    Attributes:
+        expect: ``"first >= second"`` or ``"first > second"``, better meaning more.
+        column: where.
+        source: where the paper says so.
+        first, strict, second: the parts of `expect`.
+    """
+
+    expect: str
+    column: str
+    source: str
+    first: str
+    strict: bool
+    second: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A table of a paper; see the module for its form as YAML."""
+
+    id: str
+    title: str
+    paper: str
+    table: str
+    method: str
+    varies: str
+    flows: Mapping[str, FlowChoice]
+    columns: Mapping[str, Column]
+    editions: Mapping[str, EditionSettings]
+    trainings: Mapping[str, Training]
+    rows: Mapping[str, Row]
+    orderings: tuple[Ordering, ...]
+
+    @property
+    def source(self) -> str:
+        """Paper and table as `vosbench.leaderboard.reported.Reported.source` has them."""
+        section = self.table.removeprefix("text_")
+        return (
+            f"{self.paper}, table {self.table}"
+            if section == self.table
+            else f"{self.paper}, text, section {section}"
+        )
+
+    def columns_of(self, row: Row) -> list[Column]:
+        """Return the columns a row is measured in."""
+        return [column for name, column in self.columns.items() if not row.columns or name in row.columns]
+
+    def flow_of(self, row: Row, column: Column) -> FlowChoice | None:
+        """Return the flow a row is tested with; None for none."""
+        name = row.flow.get(column.name, column.flow)
+        return None if name is None else self.flows[name]
+
+
+def training_order(suite: Suite, edition: Edition, wanted: Iterable[str], source: str = "") -> list[str]:
+    """Return the trainings in `wanted` and those they need, each after what it needs.
+
+    Raises:
+        InputError: a training needs itself.
+    """
+    order: dict[str, None] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise InputError(f"{source or suite.id}: trainings.{name} needs itself")
+        for needed in suite.trainings[name].needs(edition):
+            visit(needed, (*path, name))
+        order[name] = None
+
+    for name in wanted:
+        visit(name, ())
+    return list(order)

@@ -1,0 +1,123 @@
+"""Whether weights are scored on what they were trained or selected on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from vosbench.evaluation.record import Record
+
+_SHOWN = 5
+"""Names of sequences that fit into a line."""
+
+LeakKind = Literal["trained on", "selected on"]
+
+_CONSEQUENCE: Mapping[LeakKind, str] = {
+    "trained on": "such numbers say nothing about other videos",
+    "selected on": "settings or checkpoints were chosen there, other videos may score lower",
+}
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A model that was scored on real sequences it was trained or selected on.
+
+    Attributes:
+        model, size: of the records.
+        dataset: data set.
+        kind: which of the two.
+        through: the weights of another network by which the model knows the sequences, e.g.
+            ``"motion_weights mpnet-tiny.safetensors"``; ``""`` for its own.
+        how: how the model was selected there, as far as that is told.
+        sequences: names.
+        protocols: ids of the protocols under which they were scored.
+    """
+
+    model: str
+    size: str
+    dataset: str
+    kind: LeakKind
+    through: str
+    how: str
+    sequences: tuple[str, ...]
+    protocols: tuple[str, ...]
+
+    def __str__(self) -> str:
+        through = f" (through {self.through})" if self.through else ""
+        how = f"{self.how}; " if self.how else ""
+        return (
+            f"{self.model} on {self.dataset} is scored on what it was {self.kind}{through}: "
+            f"{_listed(self.sequences)}; {how}{_CONSEQUENCE[self.kind]}"
+        )
+
+
+def leaks(records: Iterable[Record], zoo: Mapping[str, Mapping[str, Any]]) -> list[Leak]:
+    """Return what models were scored on although they were trained or selected on it.
+
+    Sequences are known by their names, which DAVIS 2016 and 2017 share. What weights were trained and
+    selected on is what their checkpoint, or the file beside them, tells, also of the weights of other
+    networks inside. Weights that tell nothing, and miniatures, have no leaks.
+
+    Args:
+        records: of any models.
+        zoo: SHA-256 of weights -> how they were trained, see `vosbench.models.pretrained.zoo.trainings`.
+    """
+    found: dict[tuple[str, str, str, _Source], dict[str, set[str]]] = {}
+    for record in records:
+        if record.edition != "official":
+            continue
+        for source, sequences in _known(record, zoo):
+            if record.sequence in sequences:
+                cells = found.setdefault((record.model, record.size, record.dataset, source), {})
+                cells.setdefault(record.sequence, set()).add(record.protocol)
+    return [
+        Leak(
+            model=model,
+            size=size,
+            dataset=dataset,
+            kind=source.kind,
+            through=source.through,
+            how=source.how,
+            sequences=tuple(sorted(cells)),
+            protocols=tuple(sorted(set[str]().union(*cells.values()))),
+        )
+        for (model, size, dataset, source), cells in found.items()
+    ]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+class _Source(NamedTuple):
+    """Where a model knows sequences from."""
+
+    kind: LeakKind
+    through: str
+    how: str
+
+
+def _known(record: Record, zoo: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[_Source, frozenset[str]]]:
+    told = record.provenance
+    weights = told.get("weights") or {}
+    yield from _told(told.get("training") or zoo.get(str(weights.get("sha256")), {}), "")
+    yield from _told_by_parts(weights.get("parts", ()), "")
+
+
+def _told(training: Mapping[str, Any], through: str) -> Iterator[tuple[_Source, frozenset[str]]]:
+    trained = training.get("data", {}).get("sequences", ())
+    yield _Source("trained on", through, ""), frozenset(trained)
+    for each in training.get("selection", ()):
+        if each.get("edition") == "official":
+            yield _Source("selected on", through, each.get("how", "")), frozenset(each.get("sequences", ()))
+    yield from _told_by_parts(training.get("parts", ()), through)
+
+
+def _told_by_parts(
+    parts: Iterable[Mapping[str, Any]], through: str
+) -> Iterator[tuple[_Source, frozenset[str]]]:
+    for part in parts:
+        way = f"{part['key']} {part['weights']}"
+        yield from _told(part.get("training", {}), f"{through}, {way}" if through else way)

@@ -1,0 +1,1 @@
+"""Data sets from their authors: addresses, resumable download, safe unpacking."""

@@ -1,0 +1,1 @@
+"""Clips and batches for training: sampling, mixing, collation."""

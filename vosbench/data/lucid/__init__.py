@@ -1,0 +1,1 @@
+"""Lucid dreams: training frames made from one annotated frame."""

@@ -1,0 +1,1 @@
+"""Changes of clips that keep frames, masks and flow consistent."""

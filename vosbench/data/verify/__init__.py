@@ -1,0 +1,1 @@
+"""Checks of a data set on disk against what its authors publish."""

@@ -1,0 +1,271 @@
+"""Naming everything that is wrong with a data set: missing, empty, truncated, unreadable or wrongly sized."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from vosbench.data.catalogue import entry, open_dataset
+from vosbench.data.datasets.base import Dataset, edition_of
+from vosbench.data.verify.inventory import Check, Damage, Inventory, Size
+from vosbench.data.verify.listings import LISTINGS
+from vosbench.errors import InputError
+from vosbench.video import Video
+
+__all__ = ["Damage", "verify"]
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, what was looked at)."""
+
+SEQUENCES = {
+    ("davis16", "train"): 30,
+    ("davis16", "val"): 20,
+    ("davis16", "trainval"): 50,
+    ("davis17", "train"): 60,
+    ("davis17", "val"): 30,
+    ("duts", "train"): 10553,
+    ("fbms", "test"): 30,
+    ("fbms", "train"): 29,
+    ("ilsvrc_vid", "train"): 3862,
+    ("ilsvrc_vid", "val"): 555,
+    ("msra10k", "train"): 10000,
+    ("segtrack", "all"): 14,
+    ("voc2012", "sbd"): 11355,
+    ("voc2012", "train"): 1464,
+    ("voc2012", "train_aug"): 10582,
+    ("voc2012", "val"): 1449,
+    ("youtube_objects", "all"): 126,
+    ("ytvos", "train"): 3471,
+}
+"""Sequences (or images) of a complete (data set, split), as published."""
+
+FRAMES = {
+    ("davis16", "train"): 2079,
+    ("davis16", "val"): 1376,
+    ("davis16", "trainval"): 3455,
+    ("davis17", "val"): 1999,
+}
+"""Frames of a complete (data set, split), as published."""
+
+_BATCH = 2048
+
+
+@dataclass
+class _Found:
+    """What looking at a part of the data set gave.
+
+    Attributes:
+        damage: what is wrong.
+        sizes: group, file and size.
+    """
+
+    damage: list[Damage] = field(default_factory=list)
+    sizes: list[tuple[str, Path, Size]] = field(default_factory=list)
+
+
+_Tasks = Sequence[tuple[Callable[[], _Found], str]]
+
+
+def verify(
+    name: str,
+    root: Path,
+    split: str | None = None,
+    progress: Progress | None = None,
+    *,
+    workers: int | None = None,
+) -> list[Damage]:
+    """Decode every file of a split and name all that is wrong with it.
+
+    Files are compared with the lists of the data set and, where it has none, with each other: a mask
+    without frame, a number left out, a picture of another size than the rest of its sequence. A
+    complete official edition must also have as many sequences as were published.
+
+    Args:
+        name: data set.
+        root: the data root; the files are in ``root / name``.
+        split: e.g. ``"val"``; the default split when None.
+        progress: told about every file.
+        workers: threads; decoding runs in parallel. As many as there are processors when None.
+
+    Returns:
+        The damage, by path; empty when the data set is whole.
+
+    Raises:
+        InputError: unknown name or split, or there is no such folder.
+    """
+    split = split or entry(name).split
+    inventory = _inventory(name, root, split)
+    if isinstance(inventory, Damage):
+        return [inventory]
+    if isinstance(inventory, Inventory):
+        tasks: _Tasks = [(partial(_look, check), check.path.name) for check in inventory.checks]
+        damage = inventory.damage + _too_few(name, root, split, inventory)
+    else:
+        tasks = [(partial(_read, inventory, index), str(index)) for index in range(len(inventory))]
+        damage = _too_few(name, root, split, Inventory(root / name, sequences=len(inventory)))
+    found = _run(tasks, progress, workers or os.cpu_count() or 1)
+    damage += found.damage + _odd_sizes(found.sizes)
+    if name == "fusionseg_vid":
+        damage += _lost_masks(root / name)
+    if not damage and isinstance(inventory, Inventory):
+        damage += _refused(name, root, split)
+    return sorted(set(damage))
+
+
+def _inventory(name: str, root: Path, split: str) -> Inventory | Dataset | Damage:
+    """What should be there; the opened data set when it has no listing of its own."""
+    try:
+        return LISTINGS[name](root, split) if name in LISTINGS else open_dataset(name, root, split)
+    except InputError as error:
+        if not (root / name).is_dir() or str(error).startswith("unknown "):
+            raise
+        return _damage(error, root / name)
+
+
+def _lost_masks(folder: Path) -> list[Damage]:
+    """Masks that `vosbench.models.fusionseg.pseudo_labels` has listed."""
+    try:
+        kept = (folder / "frames.txt").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return []
+    masks = (folder / "Annotations" / f"{name}.png" for name in kept)
+    return [Damage(path, "missing: frames.txt lists it") for path in masks if not path.is_file()]
+
+
+def _refused(name: str, root: Path, split: str) -> list[Damage]:
+    """What only the reader notices."""
+    try:
+        open_dataset(name, root, split)
+    except InputError as error:
+        return [_damage(error, root / name)]
+    return []
+
+
+def _damage(error: InputError, folder: Path) -> Damage:
+    """Take the path that begins a message; `folder` when there is none."""
+    message = str(error)
+    named = re.match(rf"({re.escape(str(folder))}[^:]*?)(?:, (line \d+))?: (.*)", message, re.DOTALL)
+    if named is None:
+        return Damage(folder, message)
+    return Damage(Path(named[1]), f"{named[2]}: {named[3]}" if named[2] else named[3])
+
+
+def _too_few(name: str, root: Path, split: str, inventory: Inventory) -> list[Damage]:
+    if edition_of(root, name) == "mini":
+        return []
+    counts = (
+        ("sequences", inventory.sequences, SEQUENCES.get((name, split))),
+        ("frames", inventory.frames, FRAMES.get((name, split))),
+    )
+    for what, count, published in counts:
+        if published is not None and count < published:
+            return [Damage(inventory.source, f"{count} {what} instead of {published}")]
+    return []
+
+
+def _run(tasks: _Tasks, progress: Progress | None, workers: int) -> _Found:
+    found, done, rest = _Found(), 0, iter(tasks)
+    with ThreadPoolExecutor(workers) as pool:
+        # in batches, so that a large data set does not become a million waiting objects
+        while batch := list(islice(rest, _BATCH)):
+            results = pool.map(lambda task: task[0](), batch)
+            for part, (_, label) in zip(results, batch, strict=True):
+                found.damage += part.damage
+                found.sizes += part.sizes
+                done += 1
+                if progress is not None:
+                    progress(done, len(tasks), label)
+    return found
+
+
+def _look(check: Check) -> _Found:
+    """Decode one file."""
+    try:
+        size = check.read(check.path)
+    except InputError as error:
+        return _Found([Damage(check.path, _problem(error, check.path))])
+    if size is None or check.group is None:
+        return _Found()
+    return _Found(sizes=[(check.group, check.path, size)])
+
+
+def _problem(error: InputError, path: Path) -> str:
+    return str(error).removeprefix(str(path)).lstrip(":, ")
+
+
+def _odd_sizes(sizes: Iterable[tuple[str, Path, Size]]) -> list[Damage]:
+    """Files of another size than most of their group."""
+    groups: dict[str, list[tuple[Path, Size]]] = {}
+    for group, path, size in sizes:
+        groups.setdefault(group, []).append((path, size))
+    damage = []
+    for group, files in groups.items():
+        usual = Counter(size for _, size in files).most_common(1)[0][0]
+        damage += [
+            Damage(path, f"{_words(size)} pixels, but the other files of {group} have {_words(usual)}")
+            for path, size in files
+            if size != usual
+        ]
+    return damage
+
+
+def _words(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"
+
+
+def _read(dataset: Dataset, index: int) -> _Found:
+    """Read one video as its reader does, file by file."""
+    folder = dataset.root / dataset.name
+    try:
+        video = dataset[index]
+    except InputError as error:
+        return _Found([_damage(error, folder)])
+    damage = []
+
+    def attempt(read: Callable[[], object]) -> None:
+        try:
+            read()
+        except InputError as error:
+            damage.append(_damage(error, folder))
+
+    shapes: dict[str, Size] = {}
+
+    def look(index: int) -> None:
+        height, width = video.frames[index].shape[:2]
+        shapes[video.frame_names[index]] = height, width
+
+    labelled: list[int] = []
+    attempt(lambda: labelled.extend(video.annotations))
+    boxed = sorted(video.boxes)
+    for index in range(len(video.frames)):
+        attempt(partial(look, index))
+    odd = [*_odd_frames(shapes), *_without_boxes(video)]
+    damage += [Damage(folder, f"{video.name}: frame {words}") for words in odd]
+    for values, keys in (
+        (video.annotations, labelled),
+        (video.boxes, boxed),
+        (video.flow or (), range(len(video.flow or ()))),
+    ):
+        for key in keys:
+            attempt(partial(values.__getitem__, key))
+    return _Found(damage)
+
+
+def _odd_frames(sizes: Mapping[str, Size]) -> Iterator[str]:
+    for usual, _ in Counter(sizes.values()).most_common(1):
+        for name, size in sizes.items():
+            if size != usual:
+                yield f"{name} has {_words(size)} pixels, but the others {_words(usual)}"
+
+
+def _without_boxes(video: Video) -> Iterator[str]:
+    for index, name in enumerate(video.frame_names if video.boxes else ()):
+        if index not in video.boxes:
+            yield f"{name} has no boxes, but others have"

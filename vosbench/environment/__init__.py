@@ -1,0 +1,1 @@
+"""What this machine can run: processors, packages, data, weights."""

@@ -1,0 +1,1 @@
+"""Result masks of any method: read, diagnosed, scored, with intervals and records."""

@@ -1,0 +1,1 @@
+"""Readers of result folders, archives and arrays."""

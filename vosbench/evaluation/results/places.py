@@ -1,0 +1,168 @@
+"""Where the sequences lie in what was given, and what is there instead when they do not."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from vosbench.errors import InputError
+from vosbench.evaluation.results.files import (
+    FRAME_SUFFIXES,
+    SEQUENCE_SUFFIXES,
+    Tree,
+    few,
+    has_sequence,
+    inside,
+)
+
+NESTING = 2
+"""How many folders may lie between the folder given and the sequence folders."""
+
+_LOSSLESS = {".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF"}
+_LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP"}
+_TO_GREY = "Image.open(file).convert('L').save(file.with_suffix('.png'))"
+_VIDEO = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+_OBJECT = re.compile(r"(.+?)[_\-.]?(?:obj(?:ect)?|instance|id)?[_\-.]?\d+", re.IGNORECASE)
+
+_ONE_MAP = "write one map of ids per frame: ids[mask > 0] = 1 with the mask of object 1, and so on"
+
+
+def find_root(tree: Tree, sequences: Collection[str]) -> str:
+    """Return the folder of `tree` that holds sequences: its root or up to two levels below.
+
+    Raises:
+        InputError: it holds none of them, or several folders do.
+    """
+    level = [""]
+    for _ in range(NESTING + 1):
+        holding = [folder for folder in level if any(has_sequence(tree, folder, name) for name in sequences)]
+        if len(holding) > 1:
+            raise InputError(
+                f"{tree.path}: holds {len(holding)} result sets ({few(holding)}); name one of them"
+            )
+        if holding:
+            return holding[0]
+        level = [inside(folder, child) for folder in level for child in tree.listing(folder).folders]
+    example = next(iter(sequences), "<sequence>")
+    raise InputError(
+        f"{tree.path}: holds none of the {len(sequences)} sequences to score; "
+        f"expected {tree.where(example)}/<frame>.png and so on{_instead_of_sequences(tree, sequences)}"
+    )
+
+
+class Hint(NamedTuple):
+    """What is there, and what to do about it.
+
+    Attributes:
+        files: how many files it concerns.
+        problem: in words that are the same for every sequence.
+        fix: a conversion or a command.
+    """
+
+    files: int
+    problem: str
+    fix: str
+
+
+def instead_of_masks(tree: Tree, folder: str, *, merged: bool) -> Hint:
+    """Say what the folder of a sequence holds in which no mask was found.
+
+    Args:
+        tree: where the folder lies.
+        folder: its name within.
+        merged: whether all objects count as one foreground, so that levels may be cut.
+    """
+    folders, files = tree.listing(folder)
+    suffixes = Counter(PurePosixPath(file).suffix.lower() for file in files)
+    lossy = [suffix for suffix in suffixes if suffix in _LOSSY]
+    lossless = [suffix for suffix in suffixes if suffix in _LOSSLESS]
+    videos = [suffix for suffix in suffixes if suffix in _VIDEO]
+    if lossy and merged:
+        fix = f"{_TO_GREY}, then vosbench score ... --threshold 127"
+        return _of_suffix(lossy[0], suffixes, f"masks are {_LOSSY[lossy[0]]} files", fix)
+    if lossy:
+        problem = f"masks are {_LOSSY[lossy[0]]} files, whose compression mixes the ids"
+        return _of_suffix(lossy[0], suffixes, problem, "write the ids of the method as indexed or grey PNG")
+    if lossless:
+        fix = "Image.open(file).save(file.with_suffix('.png'))"
+        return _of_suffix(lossless[0], suffixes, f"masks are {_LOSSLESS[lossless[0]]} files", fix)
+    if videos:
+        fix = "write one PNG per frame: compression mixes the ids"
+        return _of_suffix(videos[0], suffixes, "masks are a video file", fix)
+    if len(folders) > 1:
+        return Hint(len(folders), f"masks in one folder per object ({few(folders)})", _ONE_MAP)
+    if folders:
+        return Hint(1, f"masks lie one folder deeper, in '{folders[0]}'", "move them up, beside it")
+    if files:
+        kinds = few([suffix or "no ending" for suffix in sorted(suffixes)])
+        return Hint(len(files), f"files of another kind ({kinds})", "write one PNG of ids per frame")
+    return Hint(0, "the folder of the sequence is empty", "write one PNG of ids per frame into it")
+
+
+def _of_suffix(suffix: str, suffixes: Counter[str], problem: str, fix: str) -> Hint:
+    return Hint(suffixes[suffix], problem, fix)
+
+
+def found_names(tree: Tree, root: str, *, detections: bool = False) -> list[str]:
+    """Return the names of what may be sequences in `root`: folders, arrays and tracks, or detections."""
+    folders, files = tree.listing(root)
+    whole = (".json",) if detections else SEQUENCE_SUFFIXES
+    stems = {PurePosixPath(file).stem for file in files if PurePosixPath(file).suffix in whole}
+    return sorted(stems if detections else {*folders, *stems})
+
+
+def other_names_note(found: Collection[str], known: Collection[str], split: str) -> str | None:
+    """Say which of the names found are no sequences of a split; None when all are.
+
+    Args:
+        found: in the results.
+        known: names of the sequences of the split.
+        split: of which data set, for the note.
+    """
+    others = [name for name in found if name not in known]
+    if not others:
+        return None
+    missing = [name for name in known if name not in found]
+    described = few([name + _similar(name, missing) for name in others])
+    return f"not scored, as no sequence of {split}: {described}"
+
+
+def absent_names(absent: Collection[str], found: Collection[str]) -> str:
+    """List names that are missing, each with those found that are nearly it."""
+    return few([name + _similar(name, found) for name in absent])
+
+
+def _instead_of_sequences(tree: Tree, sequences: Collection[str]) -> str:
+    """Say what a folder holds in which none of the sequences was found, after a semicolon."""
+    folders, files = tree.listing("")
+    name = tree.path.stem
+    if name in sequences and any(PurePosixPath(file).suffix in FRAME_SUFFIXES for file in files):
+        return f"; this is one sequence: give the folder above it and --sequences {name}"
+    objects = [each for each in folders if (match := _OBJECT.fullmatch(each)) and match[1] in sequences]
+    if objects:
+        return f"; {few(objects)} look like one folder per object: {_ONE_MAP}"
+    found = found_names(tree, "")
+    for name in sequences:
+        if (close := _close(name, found)) is not None:
+            return f"; '{close}' is there: is it '{name}'?"
+    flat = [file for file in files if any(file.startswith(each) for each in sequences)]
+    if flat and PurePosixPath(flat[0]).suffix.lower() in _VIDEO:
+        return f"; '{flat[0]}' is a video, whose compression mixes the ids: write one PNG per frame"
+    if flat:
+        return f"; '{flat[0]}' is there: move the frames of every sequence into a folder of its name"
+    return f"; it holds {few(found)}" if found else "; it is empty"
+
+
+def _similar(name: str, names: Iterable[str]) -> str:
+    close = _close(name, names)
+    return "" if close is None else f" (is it '{close}'?)"
+
+
+def _close(name: str, names: Iterable[str]) -> str | None:
+    by_lower = {each.lower(): each for each in names if each != name}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.66)
+    return by_lower[found[0]] if found else None

@@ -1,0 +1,291 @@
+"""Running independent tasks on other machines: on a Ray cluster, or as jobs of Slurm through submitit.
+
+The machines share a file system: they read data and write records where this one does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from vosbench.errors import InputError, unknown_name
+from vosbench.executors.local import Executor, LocalExecutor, available_cores, choose_workers, use_threads
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+EXECUTORS = ("local", "ray", "slurm")
+
+_TELL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "name")
+"""Options of submitit that every cluster has; others are Slurm's own, e.g. ``partition``."""
+
+_POLL = 0.2
+"""Seconds between two looks at jobs."""
+
+
+class _Lost(Exception):  # noqa: N818 - news, not an error
+    """The process of a task was killed."""
+
+
+class _Cluster(Protocol):
+    """Something that runs calls: what `_run_all` needs of it."""
+
+    def submit(self, calls: Sequence[Callable[[], Any]]) -> list[Any]: ...
+    def wait(self, handles: Sequence[Any]) -> list[Any]: ...
+    def result(self, handle: Any) -> Any: ...
+
+
+def make_executor(
+    name: str,
+    *,
+    workers: int | None,
+    address: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    folder: Path,
+) -> Executor:
+    """Return the executor called `name`.
+
+    Args:
+        name: ``"local"``, ``"ray"`` or ``"slurm"``.
+        workers: tasks at a time; one per core of the machine or cluster when None, for Slurm 8.
+        address: of a Ray cluster; ``$RAY_ADDRESS`` when None, and without either Ray is started here.
+        options: of a Ray task (``num_cpus``, ``num_gpus``, ``resources``, ``memory``) or of a Slurm job
+            (``partition``, ``timeout_min``, ``mem_gb``, ``cpus_per_task``, ``gpus_per_node``, ...).
+        folder: for scripts and logs of Slurm jobs.
+
+    Raises:
+        InputError: unknown name, options or an address that the executor does not take, the extra is
+            not installed, or there is no such cluster.
+    """
+    if name not in EXECUTORS:
+        raise unknown_name("executor", name, EXECUTORS)
+    given = dict(options or {})
+    if address is not None and name != "ray":
+        raise InputError(f"--address is that of a Ray cluster: leave it out with --executor {name}")
+    if name == "local":
+        if given:
+            raise InputError(f"--executor-options {next(iter(given))}: the local executor has no options")
+        return LocalExecutor(choose_workers(workers, 1 << 30))
+    if name == "ray":
+        return RayExecutor(workers, address or os.environ.get("RAY_ADDRESS") or None, given)
+    return SlurmExecutor(workers or 8, folder, given)
+
+
+@dataclass(frozen=True)
+class RayExecutor:
+    """Tasks on a Ray cluster, one at a time per worker.
+
+    Attributes:
+        workers: tasks at a time; None: as many as the cluster has cores for.
+        address: of a running cluster; None starts one on this machine, and stops it at the end.
+        options: of every task, e.g. ``num_gpus``.
+    """
+
+    workers: int | None
+    address: str | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        finished: Callable[[Result], None],
+        lost: Callable[[Task], Iterable[Task]],
+    ) -> None:
+        """Run the tasks, see `vosbench.executors.local.Executor`."""
+        ray = _extra("ray", "ray")
+        # what is not asked for: reports to Ray's makers, and lines about workers that are retried here
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        workers = self._start(ray, len(tasks))
+        try:
+            threads = max(1, available_cores() // workers) if self.address is None else None
+            _run_all(_Ray(ray, self.options), function, tasks, workers, threads, finished, lost)
+        finally:
+            ray.shutdown()
+
+    def _start(self, ray: Any, tasks: int) -> int:
+        """Connect, or start a cluster of this machine alone; return the number of workers."""
+        quiet = {"log_to_driver": False, "logging_level": "ERROR", "ignore_reinit_error": False}
+        if self.address is None:
+            workers = choose_workers(self.workers, max(1, tasks))
+            try:
+                # "local": not the cluster that somebody else has running here
+                ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+            except Exception as error:  # Ray has no error of its own for a machine that is too busy
+                raise InputError(
+                    f"Ray does not start on this machine: {_first_line(error)}; try --executor local"
+                ) from None
+            return workers
+        try:
+            ray.init(address=self.address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise InputError(
+                f"no Ray cluster at {self.address}: {_first_line(error)}; start one with `ray start --head`, "
+                "or leave --address out"
+            ) from None
+        return choose_workers(self.workers or int(ray.cluster_resources().get("CPU", 1)), max(1, tasks))
+
+
+@dataclass(frozen=True)
+class _Ray:
+    ray: Any
+    options: Mapping[str, Any]
+
+    def submit(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        # a killed worker is our affair: whoever is killed twice for lack of memory must not go on for ever
+        try:
+            remote = self.ray.remote(_call).options(max_retries=0, **self.options)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"--executor-options: Ray does not take them: {_first_line(error)}") from None
+        return [remote.remote(call) for call in calls]
+
+    def wait(self, handles: Sequence[Any]) -> list[Any]:
+        done: list[Any] = self.ray.wait(list(handles), num_returns=1)[0]
+        return done
+
+    def result(self, handle: Any) -> Any:
+        errors = self.ray.exceptions
+        try:
+            return self.ray.get(handle)
+        except errors.RayTaskError as error:
+            raise error.cause from None
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.NodeDiedError):
+            raise _Lost from None
+
+
+@dataclass(frozen=True)
+class SlurmExecutor:
+    """Tasks as jobs of Slurm.
+
+    Attributes:
+        workers: jobs that run at a time.
+        folder: for scripts, logs and results of the jobs.
+        options: of the jobs; ``cluster=local`` runs them as processes of this machine instead.
+    """
+
+    workers: int
+    folder: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        finished: Callable[[Result], None],
+        lost: Callable[[Task], Iterable[Task]],
+    ) -> None:
+        """Run the tasks, see `vosbench.executors.local.Executor`."""
+        submitit = _extra("submitit", "slurm")
+        choose_workers(self.workers, 1)
+        options = dict(self.options)
+        kind: Literal["slurm", "local"] = options.pop("cluster", "slurm")
+        if kind not in ("slurm", "local"):
+            raise unknown_name("value of --executor-options cluster", str(kind), ("slurm", "local"))
+        parameters = {key if key in _TELL else f"slurm_{key}": value for key, value in options.items()}
+        parameters.setdefault("name", "vosbench")
+        if kind == "slurm":
+            parameters.setdefault("slurm_array_parallelism", self.workers)
+        try:
+            executor = submitit.AutoExecutor(folder=self.folder, cluster=kind)
+            executor.update_parameters(**{"timeout_min": 24 * 60, **parameters})
+        except (RuntimeError, NameError, TypeError, ValueError) as error:
+            raise InputError(f"no Slurm job can be submitted here: {_first_line(error)}") from None
+        cluster = _Slurm(executor, submitit.core.utils)
+        # Slurm queues what it has no room for; the processes of one machine would all start at once
+        together = len(tasks) if kind == "slurm" else self.workers
+        threads = None if kind == "slurm" else max(1, available_cores() // self.workers)
+        _run_all(cluster, function, tasks, max(1, together), threads, finished, lost)
+
+
+@dataclass(frozen=True)
+class _Slurm:
+    executor: Any
+    errors: Any
+
+    def submit(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        if len(calls) == 1:
+            return [self.executor.submit(calls[0])]
+        with self.executor.batch():
+            return [self.executor.submit(call) for call in calls]
+
+    def wait(self, handles: Sequence[Any]) -> list[Any]:
+        while not (done := [handle for handle in handles if handle.done()]):
+            time.sleep(_POLL)
+        return done
+
+    def result(self, handle: Any) -> Any:
+        # what the task raised comes back as a value: submitit would tell it as its own error
+        try:
+            return handle.result()
+        except (self.errors.UncompletedJobError, self.errors.FailedJobError):
+            raise _Lost from None
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """What a task raised on its way back."""
+
+    error: InputError
+
+
+def _run_all(
+    cluster: _Cluster,
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    together: int,
+    threads: int | None,
+    finished: Callable[[Result], None],
+    lost: Callable[[Task], Iterable[Task]],
+) -> None:
+    """Run tasks, `together` at a time; whoever is lost is replaced by what `lost` says."""
+    waiting = deque(tasks)
+    running: dict[Any, Task] = {}
+    while waiting or running:
+        next_ones = [waiting.popleft() for _ in range(min(len(waiting), together - len(running)))]
+        if next_ones:
+            calls = [partial(_guarded, function, task, threads) for task in next_ones]
+            running.update(zip(cluster.submit(calls), next_ones, strict=True))
+        for handle in cluster.wait(list(running)):
+            task = running.pop(handle)
+            try:
+                result = cluster.result(handle)
+            except _Lost:
+                waiting.extend(lost(task))
+                continue
+            if isinstance(result, _Raised):
+                raise result.error
+            finished(result)
+
+
+def _guarded(function: Callable[[Task], Result], task: Task, threads: int | None) -> Result | _Raised:
+    if threads is not None:
+        use_threads(threads)
+    try:
+        return function(task)
+    except InputError as error:
+        return _Raised(error)
+
+
+def _call(call: Callable[[], Any]) -> Any:
+    return call()
+
+
+def _extra(module: str, extra: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        raise InputError(
+            f"--executor {extra} needs the package {module}: pip install 'vosbench[{extra}]'"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,332 @@
+"""Id maps as PNG: the pixel value is the object id, and a palette gives it a colour.
+
+Where the colours of the palette show that the pixel values are not the ids, see
+`vosbench.formats.png_palette`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from zlib_ng import zlib_ng
+
+from vosbench.errors import InputError
+from vosbench.files import atomic_path
+from vosbench.formats.image import over_black
+from vosbench.formats.png_palette import (
+    REWRITE,
+    Colours,
+    Reading,
+    UnclearPaletteError,
+    davis_palette,
+    ids_of_colours,
+    palette_of,
+    read_by_palette,
+)
+from vosbench.formats.png_pixels import decode_pixels
+from vosbench.video import IdMap
+
+__all__ = [
+    "ColourError",
+    "PngHeader",
+    "davis_palette",
+    "decode_ids",
+    "decode_levels",
+    "decode_mask",
+    "png_header",
+    "read_header",
+    "read_ids",
+    "read_palette",
+    "rewrite_colours",
+    "write_ids",
+]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_BYTES = 33
+_MOST_PIXELS = 2**27
+"""Larger images are left to Pillow, which refuses those that would fill the memory."""
+_GREY, _INDEXED = 0, 3
+_COLOUR_NAMES = {2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"}
+
+
+class ColourError(InputError):
+    """A mask whose colours do not tell the ids of its pixels.
+
+    Args:
+        source: the file.
+        problem: in words that are the same for every file with this mistake.
+        advice: what to do.
+        code: Python that does it to `file`; ``""`` when only the writer of the masks can.
+        is_picture: whether pixels are colours, and not indices of a palette.
+    """
+
+    def __init__(
+        self, source: Path, problem: str, advice: str, code: str = "", *, is_picture: bool = False
+    ) -> None:
+        super().__init__(f"{source}: {problem}; {advice}" + (f": {code}" if code else ""))
+        self.problem = problem
+        self.advice = advice
+        self.code = code
+        self.is_picture = is_picture
+
+
+class PngHeader(NamedTuple):
+    """What the first bytes of a PNG say (PNG specification, section 11.2.2).
+
+    Attributes:
+        width, height: in pixels.
+        bits: per sample.
+        colour: colour type.
+        compression, filtering: methods; only 0 is defined.
+        interlace: 0 for none.
+    """
+
+    width: int
+    height: int
+    bits: int
+    colour: int
+    compression: int
+    filtering: int
+    interlace: int
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether a pixel is one value, an index or a grey level, and no colour."""
+        return self.colour in (_GREY, _INDEXED)
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether a pixel is an index of a palette."""
+        return self.colour == _INDEXED
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether pixels of at most 8 bits come row after row, and there are not unreasonably many."""
+        common = self.bits in (1, 2, 4, 8) and not (self.compression or self.filtering or self.interlace)
+        return self.has_levels and common and 0 < self.width * self.height <= _MOST_PIXELS
+
+
+def read_ids(path: Path, *, told_apart: bool = True) -> IdMap:
+    """Read an indexed or grey PNG of 1, 2, 4 or 8 bits as (H, W) uint8 ids.
+
+    Grey levels are taken as ids as they are in the file: a {0, 255} mask gives 0 and 255, a 1-bit
+    mask 0 and 1. So are indices, unless the palette is in another order, see `read_by_palette`.
+
+    Args:
+        path: the file.
+        told_apart: whether it matters which object a pixel belongs to.
+
+    Raises:
+        InputError: no PNG, truncated, a colour image, or 16 bits.
+        ColourError: a kind of the former: the colours do not tell the ids.
+    """
+    return decode_ids(_read_bytes(path), path, told_apart=told_apart)
+
+
+def decode_ids(data: bytes, source: Path, *, told_apart: bool = True) -> IdMap:
+    """Return the ids of a PNG held in memory, as `read_ids` does; `source` names it in errors."""
+    if png_header(data, source).bits == 16:
+        raise InputError(f"{source}: mask has 16 bits per pixel; save it as an indexed or 8-bit grey PNG")
+    return decode_mask(data, source, told_apart=told_apart).values.astype(np.uint8, copy=False)
+
+
+def decode_levels(data: bytes, source: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the ids or grey levels of a PNG held in memory, (H, W) uint8, or uint16 when it has 16 bits.
+
+    Raises:
+        InputError: as `read_ids`, but 16-bit grey is taken.
+    """
+    return decode_mask(data, source, told_apart=True).values
+
+
+def decode_mask(data: bytes, source: Path, *, told_apart: bool) -> Reading:
+    """Return what `decode_levels` does, and how the palette was understood; `told_apart` as in `read_ids`.
+
+    Raises:
+        InputError: as `decode_levels`.
+    """
+    header = png_header(data, source)
+    if not header.has_levels:
+        raise _colour_error(data, source, header)
+    values = _decode(data, source)
+    if header.bits == 16:
+        return Reading(values.astype(np.uint16))
+    levels = values.astype(np.uint8, copy=False)
+    if not header.is_indexed:
+        return Reading(levels)
+    try:
+        palette = palette_of(data)
+    except ValueError as error:
+        raise _damaged(source, error) from None
+    try:
+        return read_by_palette(levels, palette, told_apart=told_apart)
+    except UnclearPaletteError as error:
+        raise ColourError(source, error.problem, error.advice) from None
+
+
+def rewrite_colours(path: Path | str) -> None:
+    """Rewrite a PNG whose colours say what its pixels are as one of ids or grey levels.
+
+    Colours of DAVIS become ids, grey ones levels; transparent pixels become black, the background. A mask
+    that is black all over and differs in transparency becomes that transparency.
+
+    Raises:
+        InputError: not readable, or it has other colours.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    png_header(data, path)
+    kind, values = _Picture.decode(data, path).meaning()
+    if values is None:
+        raise InputError(f"{path}: mask {kind}; write its ids as an indexed or 8-bit grey PNG")
+    if kind == _IN_DAVIS_COLOURS:
+        write_ids(path, values)
+        return
+    with atomic_path(path) as temporary:
+        Image.fromarray(values).save(temporary, format="PNG")
+
+
+def png_header(data: bytes, source: Path) -> PngHeader:
+    """Return the header of a PNG held in memory; its first 33 bytes are enough.
+
+    Raises:
+        InputError: no PNG, or truncated within the header.
+    """
+    if not data.startswith(_SIGNATURE):
+        raise InputError(f"{source}: not a PNG file; masks are indexed or grey PNG")
+    if len(data) < _HEADER_BYTES:
+        raise InputError(f"{source}: PNG file is truncated; copy or write it again")
+    # Pillow's mode does not tell bits and colour type apart
+    return PngHeader(*struct.unpack_from(">IIBBBBB", data, 16))
+
+
+def read_header(path: Path) -> PngHeader:
+    """Return the header of a PNG file.
+
+    Raises:
+        InputError: cannot be read, no PNG, or truncated within the header.
+    """
+    try:
+        with path.open("rb") as file:
+            return png_header(file.read(_HEADER_BYTES), path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def write_ids(path: Path, ids: IdMap, palette: Colours | None = None) -> None:
+    """Write (H, W) uint8 ids as an 8-bit indexed PNG, atomically.
+
+    Args:
+        path: where to write.
+        ids: the map; every value is kept exactly.
+        palette: (N, 3) RGB with N <= 256, e.g. from `read_palette`; the DAVIS colours by default.
+            Ids from N on are black.
+    """
+    if ids.ndim != 2 or ids.dtype != np.uint8:
+        raise ValueError(f"ids are (H, W) uint8, not {ids.shape} {ids.dtype}")
+    colours = np.zeros((256, 3), np.uint8)
+    chosen = davis_palette() if palette is None else palette
+    colours[: len(chosen)] = chosen
+    image = Image.fromarray(np.ascontiguousarray(ids))
+    image.putpalette(colours.tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def read_palette(path: Path) -> Colours | None:
+    """Return the (256, 3) RGB palette of a PNG, black where it has no entry; None for a grey PNG.
+
+    Raises:
+        InputError: no PNG, or damaged.
+    """
+    data = _read_bytes(path)
+    png_header(data, path)
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            stored = image.getpalette()
+    except Exception:  # damaged files make Pillow fail in every way there is
+        raise InputError(f"{path}: PNG file is damaged or truncated; copy or write it again") from None
+    if stored is None:
+        return None
+    colours = np.zeros((256, 3), np.uint8)
+    entries = np.asarray(stored, np.uint8).reshape(-1, 3)
+    colours[: len(entries)] = entries
+    return colours
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
+    header = png_header(data, source)
+    try:
+        if header.is_plain:
+            if zlib_ng.crc32(data[12:29]) != int.from_bytes(data[29:_HEADER_BYTES], "big"):
+                raise ValueError("checksum of the header")
+            return decode_pixels(data, header.height, header.width, header.bits)
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            values = np.array(image)
+        if header.colour == _GREY and header.bits in (2, 4):
+            # Pillow stretches 2 and 4 bit grey to 0..255; ids are the stored levels.
+            values //= 255 // (2**header.bits - 1)
+        return values
+    except UnidentifiedImageError:
+        raise InputError(f"{source}: PNG file is damaged; copy or write it again") from None
+    except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
+        raise _damaged(source, error) from None
+
+
+def _damaged(source: Path, error: Exception) -> InputError:
+    return InputError(f"{source}: PNG file is damaged or truncated ({error}); copy or write it again")
+
+
+_IN_DAVIS_COLOURS, _IN_GREY = "in the colours of DAVIS", "in grey"
+_IN_OTHERS, _IN_ALPHA = "in colours that are not those of DAVIS", "in its transparency only"
+
+
+class _Picture(NamedTuple):
+    """Colours of a mask: (H, W, 3) uint8 over black, and (H, W) uint8 opacity."""
+
+    colours: NDArray[np.uint8]
+    alpha: NDArray[np.uint8]
+
+    @classmethod
+    def decode(cls, data: bytes, source: Path) -> _Picture:
+        try:
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                pixels = np.array(image.convert("RGBA"))
+        except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
+            raise _damaged(source, error) from None
+        return cls(over_black(pixels), pixels[..., 3])
+
+    def meaning(self) -> tuple[str, IdMap | None]:
+        """Say what the colours mean, and return the ids or levels they stand for."""
+        uniform = int(self.alpha.min(initial=255)) == int(self.alpha.max(initial=0))
+        if not uniform and not self.colours.any():
+            return _IN_ALPHA, self.alpha
+        if bool((self.colours == self.colours[..., :1]).all()):
+            return _IN_GREY, np.ascontiguousarray(self.colours[..., 0])
+        try:
+            return _IN_DAVIS_COLOURS, ids_of_colours(self.colours)
+        except ValueError:
+            return _IN_OTHERS, None
+
+
+def _colour_error(data: bytes, source: Path, header: PngHeader) -> InputError:
+    kind = _COLOUR_NAMES.get(header.colour, f"colour type {header.colour}")
+    needed = "save it as an indexed or 8-bit grey PNG of object ids"
+    if header.bits == 16 or not 0 < header.width * header.height <= _MOST_PIXELS:
+        return ColourError(source, f"mask is {kind}", needed, is_picture=True)
+    meaning, values = _Picture.decode(data, source).meaning()
+    code = "" if values is None else REWRITE
+    return ColourError(source, f"mask is {kind}", f"{needed}; it is {meaning}", code, is_picture=True)

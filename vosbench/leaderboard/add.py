@@ -1,0 +1,227 @@
+"""Adding a method that others ran: its masks are scored here, and every record says from what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vosbench.benchmark.predictions import ids_hash
+from vosbench.data.catalogue import open_dataset
+from vosbench.data.datasets.base import Dataset
+from vosbench.data.roots import data_root as find_data_root
+from vosbench.errors import InputError, unknown_name
+from vosbench.evaluation.record import Record, record_path
+from vosbench.evaluation.results.reader import Missing, ResultFolder
+from vosbench.evaluation.score import Progress, Score, choose_protocol, score
+from vosbench.evaluation.store import VideoHashes, content_hash, environment, hash_videos, now
+from vosbench.leaderboard.bibtex import parse_bibtex
+from vosbench.leaderboard.published import SAME_MASKS, disagreements, load_published
+from vosbench.models.pretrained.zoo import method_names
+from vosbench.scoring.protocol import Protocol
+from vosbench.scoring.sequence import METRIC_VERSION, SequenceScore, without_nan
+from vosbench.video import Video
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a method was published; whatever is known.
+
+    Attributes:
+        title: of the paper.
+        url: of the paper or the masks.
+        year: of the paper.
+        bibtex: one entry.
+    """
+
+    title: str | None = None
+    url: str | None = None
+    year: int | None = None
+    bibtex: str | None = None
+
+
+def add(
+    results: Path,
+    method: str,
+    dataset: str,
+    records_root: Path,
+    *,
+    split: str | None = None,
+    protocol: str | None = None,
+    data_root: Path | None = None,
+    paper: Paper | None = None,
+    published_as: str | None = None,
+    missing: Missing = "error",
+    threshold: float | None = None,
+    workers: int | None = None,
+    replace: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Score:
+    """Score masks and write a record of every sequence below `records_root`.
+
+    Args:
+        results: folder or zip of masks, see `vosbench.evaluation.results.reader.ResultFolder`.
+        method: name of the row.
+        dataset: catalogue name.
+        records_root: folder of records, e.g. ``leaderboards/records``.
+        split: that of the protocol, else the data set's usual one, when None.
+        protocol: protocol id; the data set's default when None.
+        data_root: folder that holds the data sets; see `vosbench.data.roots`.
+        paper: where the method was published.
+        published_as: the published method, see `vosbench.leaderboard.published.load_published`, whose values
+            were computed from these masks: J and F of every frame have to be the published ones.
+        missing: a missing frame is an error, or ``"empty"``.
+        threshold: value above which a soft mask is foreground, in the unit of the file.
+        workers: processes; one per core when None.
+        replace: whether records of this method that are there already make way.
+        command: what the user ran.
+        progress: called after every sequence.
+
+    Raises:
+        InputError: a name that cannot be used, records that are there already, masks or data that
+            cannot be read, or other values than those published of the masks.
+    """
+    _check_name(method)
+    bibtex = paper.bibtex if paper else None
+    if bibtex is not None and len(parse_bibtex(bibtex, "--bibtex")) != 1:
+        raise InputError("--bibtex: give a file with exactly one entry, that of the method's paper")
+    published = load_published()
+    if published_as is not None and published_as not in (names := {each.model for each in published}):
+        raise unknown_name("published method", published_as, sorted(names))
+    rules = choose_protocol(dataset, protocol)
+    if rules.average == "pooled":
+        raise InputError(
+            f"protocol {rules.id} pools the frames of all sequences, which records cannot hold; "
+            "use vosbench score"
+        )
+    opened = open_dataset(
+        dataset, find_data_root(data_root), split or rules.split, **rules.reader_options(dataset)
+    )
+    folder = record_path(records_root, opened.label, rules.id, method, "any").parent
+    before = _records_there(folder, opened.split)
+    if before and not replace:
+        raise InputError(
+            f"{folder} has {len(before)} records of {method} on {opened.split}: choose another name, "
+            "or give --replace"
+        )
+    scored = score(
+        results,
+        dataset,
+        split=opened.split,
+        protocol=rules.id,
+        data_root=data_root,
+        workers=workers,
+        missing=missing,
+        threshold=threshold,
+        progress=progress,
+    )
+    masks = ResultFolder.open(results, list(scored.sequences), rules, missing=missing, threshold=threshold)
+    shared = {
+        "command": command,
+        "paper": None if paper is None else _without_none(asdict(paper)),
+        "reading": {"missing": missing, "threshold": threshold, "notes": list(scored.notes)},
+        "time": now(),
+        **environment(),
+    }
+    named = {} if published_as is None else {SAME_MASKS: published_as}
+    # everything is read before anything is replaced
+    records = list(_records(opened, scored, masks, method, rules, shared, named))
+    if wrong := disagreements(records, published):
+        raise InputError(f"--published-as {published_as}: {wrong[0]}: these are other masks")
+    for path in before:
+        path.unlink()
+    for record in records:
+        record.write(record_path(records_root, opened.label, rules.id, method, record.sequence))
+    return scored
+
+
+def _check_name(method: str) -> None:
+    if not _NAME.fullmatch(method):
+        raise InputError(f"--method '{method}': use letters, digits and . _ -, a letter or digit first")
+    if method in method_names():
+        raise InputError(f"--method {method}: vosbench has this method; name the results otherwise")
+
+
+def _records_there(folder: Path, split: str) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.json")) if Record.read(path).split == split]
+
+
+def _records(
+    dataset: Dataset,
+    scored: Score,
+    masks: ResultFolder,
+    method: str,
+    rules: Protocol,
+    shared: dict[str, Any],
+    named: dict[str, str],
+) -> Iterator[Record]:
+    config = {
+        "protocol": rules.definition(),
+        "metrics": list(rules.metrics),
+        "metric_version": METRIC_VERSION,
+    }
+    for video in dataset:
+        (hashes,) = hash_videos([video])
+        found = _masks_hash(masks, video)
+        yield Record(
+            model=method,
+            size="",
+            dataset=dataset.name,
+            edition=dataset.edition,
+            split=dataset.split,
+            sequence=video.name,
+            protocol=rules.id,
+            frames=len(video),
+            key=content_hash({**config, "masks": found, "data": hashes.everything}),
+            seconds_per_frame={},
+            provenance=_provenance(
+                shared, config, {"sha256": found, **named}, hashes, scored.sequences[video.name]
+            ),
+            **_values(scored.sequences[video.name]),
+        )
+
+
+def _provenance(
+    shared: dict[str, Any],
+    config: dict[str, Any],
+    masks: dict[str, str],
+    hashes: VideoHashes,
+    score: SequenceScore,
+) -> dict[str, Any]:
+    return {
+        **shared,
+        "config": config,
+        "config_hash": content_hash(config),
+        "masks": masks,
+        "data_hash": hashes.everything,
+        "objects": score.objects,
+        "content": {
+            "masks": masks["sha256"],
+            "truth": hashes.truth,
+            "protocol": content_hash(config["protocol"]),
+            "metric_version": METRIC_VERSION,
+        },
+    }
+
+
+def _values(score: SequenceScore) -> dict[str, Any]:
+    return {
+        "values": without_nan(score.values),
+        "per_frame": {letter: list(values) for letter, values in score.per_frame.items()},
+    }
+
+
+def _masks_hash(masks: ResultFolder, video: Video) -> str:
+    """Return the hash of the ids that count: others may be absent."""
+    counted = masks.evaluated(video)
+    ids = masks.read(video).ids
+    return ids_hash((video.frame_names[index] for index in counted), (ids[index] for index in counted))
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

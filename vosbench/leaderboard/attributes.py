@@ -1,0 +1,67 @@
+"""Difficulties that the authors of a data set annotated, and what each method reaches on them."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from vosbench.leaderboard.board import Board, Row, data_set_values
+from vosbench.leaderboard.reported import read_yaml
+
+_FILES = ("davis_attributes.yaml",)
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One difficulty.
+
+    Attributes:
+        code: as the authors abbreviate it, e.g. ``"OCC"``.
+        name: in words.
+        sequences: names of the sequences that show it.
+    """
+
+    code: str
+    name: str
+    sequences: tuple[str, ...]
+
+
+def attributes_of(board: Board) -> list[Attribute]:
+    """Return the attributes of a board's data set that at least one of its sequences shows.
+
+    Miniature editions have none: their videos are others.
+    """
+    if board.mini:
+        return []
+    present = set(board.sequences)
+    shown = [
+        Attribute(each.code, each.name, tuple(name for name in each.sequences if name in present))
+        for each in _attributes().get(board.dataset, ())
+    ]
+    return [each for each in shown if each.sequences]
+
+
+def attribute_value(board: Board, row: Row, attribute: Attribute, metric: str) -> float | None:
+    """Return the value of a metric over the sequences with an attribute, averaged as the protocol says.
+
+    None when the method lacks one of them: its mean would be over other videos than its neighbours'.
+    """
+    records = {name: row.records[name] for name in attribute.sequences if name in row.records}
+    if len(records) < len(attribute.sequences):
+        return None
+    return data_set_values(records, board.protocol).get(metric)
+
+
+@cache
+def _attributes() -> dict[str, Sequence[Attribute]]:
+    found: dict[str, Sequence[Attribute]] = {}
+    for name in _FILES:
+        content = read_yaml(importlib.resources.files("vosbench.leaderboard").joinpath(name))
+        attributes = [
+            Attribute(code, item["name"], tuple(item["sequences"]))
+            for code, item in content["attributes"].items()
+        ]
+        found |= dict.fromkeys(content["datasets"], attributes)
+    return found

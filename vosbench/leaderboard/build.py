@@ -1,0 +1,147 @@
+"""A leaderboard as files, built from records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vosbench.errors import InputError
+from vosbench.evaluation.record import Record
+from vosbench.evaluation.store import read_failures, read_records
+from vosbench.files import write_text
+from vosbench.leaderboard.bibtex import citations, load_bibliography, references
+from vosbench.leaderboard.board import Board, make_boards
+from vosbench.leaderboard.html.page import html
+from vosbench.leaderboard.latex import latex
+from vosbench.leaderboard.published import load_published
+from vosbench.leaderboard.reported import Reported, load_reported
+from vosbench.leaderboard.status import MethodStatus, Status, Training, method_statuses, trained_weights
+from vosbench.leaderboard.tables import markdown
+from vosbench.leaderboard.verdicts import Deviation, Tolerance, load_deviations
+from vosbench.models import METHODS
+from vosbench.models.pretrained.zoo import shipped
+from vosbench.video import Video
+
+TITLE = "vosbench leaderboard"
+
+
+def build(
+    records_root: Path,
+    reported: Sequence[Reported],
+    deviations: Sequence[Deviation],
+    out: Path,
+    *,
+    tolerance: Tolerance | None = None,
+) -> list[Path]:
+    """Write ``leaderboard.md``, ``.html``, ``.tex`` and ``references.bib``; equal records give equal files.
+
+    The page has no pictures, so that frames of real data sets are never published by accident.
+
+    Args:
+        records_root: folder with records, e.g. ``leaderboards/records``.
+        reported: published numbers.
+        deviations: accepted differences.
+        out: folder to write to.
+        tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: the folder is missing or holds a file that is not a record.
+    """
+    return _write(out, contents(records_root, reported, deviations, tolerance))
+
+
+def contents(
+    records_root: Path,
+    reported: Sequence[Reported],
+    deviations: Sequence[Deviation],
+    tolerance: Tolerance | None = None,
+) -> dict[str, str]:
+    """Return the text of every file that `build` writes, by name; its arguments are those of `build`."""
+    zoo = trained_weights(shipped())
+    boards = make_boards(
+        records_of(records_root), reported, deviations, tolerance, published=load_published(), zoo=zoo
+    )
+    return _texts(boards, _methods(boards, zoo)) | {"leaderboard.html": html(boards, TITLE)}
+
+
+def write_report(
+    out: Path,
+    *,
+    videos: Mapping[str, Sequence[Video]] | None = None,
+    lengths: Mapping[tuple[str, str], int] | None = None,
+    pictures: bool = True,
+    reported: Sequence[Reported] | None = None,
+    deviations: Sequence[Deviation] | None = None,
+    tolerance: Tolerance | None = None,
+) -> list[Path]:
+    """Write the files of `build` into `out` after a comparison, with the holes that failures left.
+
+    Args:
+        out: the folder of the comparison, with ``records/``, ``failures/`` and ``masks/``.
+        videos: label (``"davis16"``, ``"davis16-mini"``) -> the sequences that were run: their frames
+            become pictures.
+        lengths: label and split -> number of sequences, which says what complete means; as
+            `vosbench.leaderboard.board.make_boards` finds it when None.
+        pictures: whether to put frames and masks on the page; mind the licence of the data.
+        reported: published numbers; those vosbench ships when None.
+        deviations: accepted differences; those vosbench ships when None.
+        tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
+
+    Returns:
+        ``leaderboard.md``, ``leaderboard.html``, and the other files written.
+
+    Raises:
+        InputError: there are no records, or one of the files cannot be read.
+    """
+    zoo = trained_weights(shipped())
+    boards = make_boards(
+        records_of(out / "records"),
+        load_reported() if reported is None else reported,
+        load_deviations() if deviations is None else deviations,
+        tolerance,
+        lengths,
+        published=load_published(),
+        failures=read_failures(out),
+        zoo=zoo,
+    )
+    shown = (videos or {}) if pictures else {}
+    page = {"leaderboard.html": html(boards, TITLE, videos=shown, masks=out / "masks")}
+    return _write(out, _texts(boards, ()) | page)
+
+
+def records_of(root: Path) -> list[Record]:
+    """Return every record under a folder.
+
+    Raises:
+        InputError: the folder is missing or holds a file that is not a record.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; it should hold the records of a comparison")
+    return read_records(root)
+
+
+def _methods(boards: Sequence[Board], zoo: Training) -> list[MethodStatus]:
+    shown: dict[tuple[str, str], list[Status]] = {}
+    for row in (row for board in boards for row in board.rows if row.origin == "measured"):
+        shown.setdefault((row.method, row.size), []).append(row.status)
+    return method_statuses(sorted(METHODS), zoo, shown)
+
+
+def _texts(boards: Sequence[Board], methods: Sequence[MethodStatus]) -> dict[str, str]:
+    cited = citations(boards, load_bibliography())
+    return {
+        "leaderboard.md": markdown(boards, TITLE, methods),
+        "leaderboard.tex": latex(boards, cited),
+        "references.bib": references(cited),
+    }
+
+
+def _write(out: Path, texts: Mapping[str, str]) -> list[Path]:
+    # the two that people open come first
+    names = sorted(texts, key=lambda name: (name != "leaderboard.md", name != "leaderboard.html", name))
+    for name in names:
+        write_text(out / name, texts[name])
+    return [out / name for name in names]

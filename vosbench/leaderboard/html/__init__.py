@@ -1,0 +1,1 @@
+"""The leaderboard page: one self-contained HTML file."""

@@ -1,0 +1,132 @@
+"""What the script of the page needs, as one block of JSON: records, values of every frame, pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vosbench.evaluation.record import Record
+from vosbench.leaderboard.board import Board, Comparison, Row
+from vosbench.leaderboard.html.curves import places
+from vosbench.leaderboard.html.pictures import Album
+from vosbench.leaderboard.tables import board_title, remark_parts, show, show_interval
+from vosbench.video import Video
+
+_PER_FRAME = ("J", "F")
+"""Measures with a value for each frame; those of pairs of frames have no frame to show."""
+
+_FRAME_STEPS = 1000
+"""Values of frames are sent as whole numbers of this part: more digits would not show in a chart."""
+
+_DIGITS = 6
+
+
+def payload(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], album: Album) -> str:
+    """Return JSON that may stand inside ``<script type="application/json">`` whatever names it holds.
+
+    Args:
+        boards: what the page shows, in order.
+        videos: label (``"davis16-mini"``) -> the data set; says which frames have ground truth.
+        album: the pictures.
+    """
+    by_label = {label: {video.name: video for video in split} for label, split in videos.items()}
+    pictures: dict[str, dict[str, Any]] = {}
+    for (label, sequence), each in album.of.items():
+        pictures.setdefault(label, {})[sequence] = each.content
+    content = {
+        "boards": [_board(board, by_label.get(board.label, {})) for board in boards],
+        "pictures": pictures,
+    }
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # the only way out of a script element is "<": names of sequences and commands are not ours
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def anchor(board: Board) -> str:
+    """Return the id of a board's section of the page."""
+    return f"{board.label}-{board.split}-{board.protocol.id}"
+
+
+def _board(board: Board, videos: Mapping[str, Video]) -> dict[str, Any]:
+    return {
+        "title": board_title(board),
+        "label": board.label,
+        "void": board.protocol.void,
+        "union": board.protocol.objects == "union",
+        "metrics": board.metrics,
+        "sequences": {name: _sequence(board, name, videos.get(name)) for name in board.sequences},
+        "rows": [_row(board, row) for row in board.rows],
+    }
+
+
+def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:
+    """Return the number of frames and the index of each value of a frame."""
+    records = [row.records[name] for row in board.rows if name in row.records]
+    # where every method failed nothing tells the length, nor do published values of objects
+    frames = len(video) if video else max([1, *(record.frames for record in records)])
+    counts = [
+        len(record.per_frame[letter])
+        for record in records
+        for letter in record.per_frame.keys() & {*_PER_FRAME}
+    ]
+    annotated = None if video is None else video.annotations
+    at = places(board.protocol.evaluated(frames, annotated), max(counts, default=0), frames)
+    return {"frames": frames, "at": [round(place) for place in at]}
+
+
+def _row(board: Board, row: Row) -> dict[str, Any]:
+    records = list(row.records.values())
+    first = records[0].provenance if records else {}
+    common = {
+        key: value
+        for key, value in first.items()
+        if all(record.provenance.get(key) == value for record in records)
+    }
+    return {
+        "name": row.name,
+        "model": row.model,
+        "origin": row.origin,
+        "status": [row.status.kind, row.status.evidence],
+        "values": {name: _shown(name, row.values.get(name)) for name in board.metrics},
+        "intervals": {name: text for name in board.metrics if (text := show_interval(row, name))},
+        "published": [_comparison(each) for each in row.comparisons],
+        "provenance": common,
+        "records": {name: _record(record, common) for name, record in sorted(row.records.items())},
+        "failures": dict(sorted(row.failures.items())),
+        "path": f"{board.label}/{board.protocol.id}/{row.model}/",
+    }
+
+
+def _record(record: Record, common: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "values": {name: _shown(name, value) for name, value in record.values.items()},
+        "frames": {
+            letter: [_frame_value(value) for value in record.per_frame[letter]]
+            for letter in _PER_FRAME
+            if letter in record.per_frame
+        },
+        "seconds": {step: round(value, _DIGITS) for step, value in record.seconds_per_frame.items()},
+        "key": record.key,
+        "provenance": {key: value for key, value in record.provenance.items() if key not in common},
+    }
+
+
+def _frame_value(value: float | None) -> int | None:
+    return None if value is None else round(value * _FRAME_STEPS)
+
+
+def _shown(name: str, value: float | None) -> list[Any] | None:
+    return None if value is None else [round(value, _DIGITS), show(name, value)]
+
+
+def _comparison(item: Comparison) -> dict[str, Any]:
+    return {
+        "metric": item.metric,
+        "published": show(item.metric, item.published.value),
+        "measured": show(item.metric, item.measured),
+        "difference": show(item.metric, item.difference, sign=True),
+        "verdict": item.verdict.kind,
+        "source": f"{item.published.paper}, {item.published.table}",
+        "remarks": remark_parts(item),
+    }

@@ -1,0 +1,155 @@
+"""How far a method has come, derived from its records and the provenance of its weights, never typed in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vosbench.evaluation.record import Record
+from vosbench.leaderboard.published import REPORTED, SAME_MASKS
+
+StatusKind = Literal[
+    "reported",
+    "masks scored",
+    "authors' masks",
+    "baseline",
+    "implemented",
+    "smoke-trained",
+    "trained",
+    "parity",
+    "matches paper",
+]
+
+MEANING: dict[StatusKind, str] = {
+    "reported": "numbers of others, not measured here",
+    "masks scored": "masks of others, scored here",
+    "authors' masks": "the masks that published numbers were computed from, scored here",
+    "baseline": "nothing to train",
+    "implemented": "no weights whose training is known here",
+    "smoke-trained": "weights trained on rendered miniature scenes",
+    "trained": "weights trained on real data",
+    "parity": "the authors' own weights, imported with every tensor accounted for",
+    "matches paper": "reproduces the number of its own paper on the whole split",
+}
+"""What each status says, in their order."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a method has come.
+
+    Attributes:
+        kind: the status.
+        evidence: what it follows from.
+    """
+
+    kind: StatusKind
+    evidence: str
+
+
+UNKNOWN = Status("implemented", "no weights named in the records")
+
+
+@dataclass(frozen=True)
+class MethodStatus:
+    """How far a method of this project has come in one size; ``""`` when no size has weights."""
+
+    name: str
+    size: str
+    status: Status
+
+
+Training = Mapping[str, Mapping[str, Any]]
+"""SHA-256 of a weights file -> its provenance in the zoo."""
+
+
+def trained_weights(zoo: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the zoo by hash; see `vosbench.models.pretrained.zoo.shipped`."""
+    return {item["sha256"]: item for item in zoo}
+
+
+def status_of(records: Collection[Record], zoo: Training, reproduced: bool = False) -> Status:
+    """Return the status of a row.
+
+    Args:
+        records: those of the row.
+        zoo: the weights whose training is known; records of other weights may tell it themselves.
+        reproduced: whether the row reproduces the number of its own paper, on the whole split.
+    """
+    told = [record.provenance for record in records]
+    reported = next((item[REPORTED] for item in told if REPORTED in item), None)
+    if reported is not None:
+        return Status("reported", str(reported["source"]))
+    masks = next((item["masks"] for item in told if "masks" in item), None)
+    if masks is not None and SAME_MASKS in masks:
+        evidence = f"J and F of every frame are those published as {masks[SAME_MASKS]}"
+        return Status("authors' masks", evidence)
+    if masks is not None:
+        return Status("masks scored", "sha256 of the masks in the records")
+    named = [item for item in told if item.get("weights")]
+    own = {item["weights"]["sha256"]: {"training": item["training"]} for item in named if "training" in item}
+    found = _of_weights([item["weights"] for item in named], {**zoo, **own})
+    if reproduced and found.kind != "implemented":
+        return Status("matches paper", found.evidence)
+    return found
+
+
+def status_of_weights(weights: Mapping[str, Any], zoo: Training) -> Status:
+    """Return the status that a weights file gives its method.
+
+    Args:
+        weights: the ``weights`` of a record's provenance, or a provenance of the zoo.
+        zoo: the weights whose training is known.
+    """
+    if weights.get("weights") == "none":
+        return Status("baseline", "no weights")
+    digest = str(weights.get("sha256", ""))
+    if weights.get("released"):
+        names = ", ".join(str(item["file"]) for item in weights["released"])
+        return Status("parity", f"released weights {names}")
+    known = zoo.get(digest)
+    if known is None:
+        return Status(
+            "implemented",
+            f"weights {digest[:12] or 'unknown'} are not in the zoo, and nothing tells of their training",
+        )
+    training = known.get("training", {})
+    data = training.get("data", {})
+    kind: StatusKind = "smoke-trained" if data.get("edition") == "mini" else "trained"
+    on = data.get("name", "unknown data") + (f" ({data['edition']})" if "edition" in data else "")
+    return Status(kind, f"weights {digest[:12]}, trained on {on}")
+
+
+def method_statuses(
+    names: Sequence[str], zoo: Training, shown: Mapping[tuple[str, str], Sequence[Status]]
+) -> list[MethodStatus]:
+    """Return how far methods have come: the furthest that weights or records of a size show.
+
+    Args:
+        names: the methods.
+        zoo: the weights whose training is known.
+        shown: method and size -> the statuses of its rows.
+    """
+    order = list(MEANING)
+    found = {each: list(statuses) for each, statuses in shown.items() if each[0] in names}
+    for weights in zoo.values():
+        if weights["name"] in names:
+            place = (str(weights["name"]), str(weights["size"]))
+            found.setdefault(place, []).append(status_of_weights(weights, zoo))
+    for name in names:
+        if not any(place[0] == name for place in found):
+            found[name, ""] = [Status("implemented", "no weights yet")]
+    return [
+        MethodStatus(name, size, max(found[name, size], key=lambda each: order.index(each.kind)))
+        for name, size in sorted(found)
+    ]
+
+
+def _of_weights(weights: Sequence[Mapping[str, Any]], zoo: Training) -> Status:
+    found = dict.fromkeys(status_of_weights(item, zoo) for item in weights)
+    if len(found) == 1:
+        return next(iter(found))
+    if not found:
+        return UNKNOWN
+    return Status("implemented", "records of several weights: " + "; ".join(item.evidence for item in found))

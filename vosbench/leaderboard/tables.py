@@ -1,0 +1,302 @@
+"""Leaderboards as Markdown: aligned, so that the raw text reads as well as the rendered one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from vosbench.data.catalogue import CATALOGUE
+from vosbench.leaderboard.board import Board, Comparison, Row
+from vosbench.leaderboard.facts import facts
+from vosbench.leaderboard.status import MEANING, MethodStatus
+from vosbench.leaderboard.verdicts import COUNTS
+from vosbench.scoring.sequence import LOWER_IS_BETTER
+
+ABSENT = "-"
+"""What a cell without a value shows."""
+
+HOLE = "failed"
+"""What the cell of a sequence shows on which the method failed."""
+
+_WITH_INTERVAL = frozenset({"JF_mean", "J_mean", "F_mean", "T_mean", "f_measure", "iou_mean"})
+"""Metrics whose interval is shown beside them."""
+
+LEGEND = (
+    "Values are percentages; ↑ higher is better, ↓ lower is better. **Best**, <u>second</u> of the methods "
+    "that have a value on every sequence that counts; baselines do not compete."
+)
+
+MINI_WARNING = (
+    "Rendered miniature scenes in the layout of the data set: a test of the pipeline, "
+    "not comparable with any published number."
+)
+
+
+def show(metric: str, value: float | None, *, sign: bool = False) -> str:
+    """Format a metric value: fractions as percent with one decimal, counts as they are, ``-`` for None."""
+    if value is None:
+        return ABSENT
+    number = round(value if metric in COUNTS else 100 * value, 1) + 0.0
+    return f"{number:+.1f}" if sign else f"{number:.1f}"
+
+
+def arrow(metric: str) -> str:
+    """Return the direction in which a metric is better."""
+    return "↓" if metric in LOWER_IS_BETTER else "↑"
+
+
+def board_title(board: Board) -> str:
+    """Return a heading that says what the numbers are, and for a miniature edition what they are not."""
+    title = CATALOGUE[board.dataset].title if board.dataset in CATALOGUE else board.dataset
+    if board.mini:
+        return f"Miniature edition of {title} ({board.label}, {board.split})"
+    return f"{title} ({board.label}, {board.split})"
+
+
+def coverage(board: Board, row: Row) -> str:
+    """Return how many sequences of the split were measured, e.g. ``"20/20"`` or ``"18/20, 2 failed"``."""
+    text = f"{len(row.records)}/{board.expected}"
+    return f"{text}, {len(row.failures)} {HOLE}" if row.failures else text
+
+
+def place(board: Board, row: Row, metric: str) -> Literal[1, 2] | None:
+    """Return whether a value, as shown, is the best or the second best of the methods to compare with.
+
+    Only methods that have every sequence compete, and no baselines: the best of two, the second of three.
+    """
+    value, rivals = row.values.get(metric), board.ranked(metric)
+    if len(rivals) < 2 or value is None or not board.competes(row, metric):
+        return None
+    shown = list(dict.fromkeys(show(metric, rival) for rival in rivals))
+    if show(metric, value) == shown[0]:
+        return 1
+    return 2 if len(rivals) > 2 and show(metric, value) == shown[1] else None
+
+
+def is_best(board: Board, row: Row, metric: str) -> bool:
+    """Whether a value, as shown, is the best of at least two methods that compete."""
+    return place(board, row, metric) == 1
+
+
+def show_interval(row: Row, metric: str) -> str:
+    """Return the interval of a value, e.g. ``"[47.5, 59.6]"``; ``""`` where none is shown."""
+    found = row.intervals.get(metric)
+    if metric not in _WITH_INTERVAL or found is None or math.isnan(found.low):
+        return ""
+    return f"[{show(metric, found.low)}, {show(metric, found.high)}]"
+
+
+def dagger(row: Row, metric: str) -> str:
+    """Return the mark of a value about which a footnote says more; ``""`` for others."""
+    return "†" if metric in row.remarks and row.values.get(metric) is not None else ""
+
+
+def markdown(boards: Sequence[Board], title: str, methods: Sequence[MethodStatus] = ()) -> str:
+    """Return a whole leaderboard as Markdown.
+
+    Nothing of it depends on how fast a machine is: equal results give equal text.
+
+    Args:
+        boards: what to show, in order.
+        title: first heading.
+        methods: how far the methods of this project have come.
+    """
+    parts = [f"# {title}", LEGEND]
+    for board in boards:
+        parts += _board_parts(board)
+    if not boards:
+        parts.append("Nothing has been measured yet.")
+    if methods:
+        parts += ["## Methods of this project", methods_table(methods)]
+    return "\n\n".join(parts) + "\n"
+
+
+def overall_table(board: Board) -> str:
+    """Return the table of data-set values, one row per method."""
+    header = ["method", "status", *(f"{name} {arrow(name)}" for name in board.metrics), "sequences"]
+    published = any(row.comparisons for row in board.rows)
+    if published:
+        header += ["published", "verdict"]
+    body = []
+    for row in board.rows:
+        cells = [row.name, row.status.kind, *(_cell(board, row, name) for name in board.metrics)]
+        cells.append(coverage(board, row))
+        if published:
+            cells += published_cells(board.headline(row))
+        body.append(cells)
+    right = len(board.metrics) + 1
+    return markdown_table(header, body, "ll" + "r" * right + ("ll" if published else ""))
+
+
+def methods_table(methods: Sequence[MethodStatus]) -> str:
+    """Return how far each method has come, and what follows from what."""
+    body = [[each.name, each.size or ABSENT, each.status.kind, each.status.evidence] for each in methods]
+    return markdown_table(["method", "size", "status", "follows from"], body, "llll")
+
+
+def hole_lines(board: Board) -> list[str]:
+    """Return one line per method and error: where it failed, and why."""
+    lines = []
+    for row in board.rows:
+        errors: dict[str, list[str]] = {}
+        for sequence, error in sorted(row.failures.items()):
+            errors.setdefault(error, []).append(sequence)
+        lines += [f"{row.name} on {', '.join(where)}: {error}" for error, where in errors.items()]
+    return lines
+
+
+def published_table(board: Board) -> str:
+    """Return every published number of the methods on this board beside the measured one.
+
+    Remarks (variant, doubts, reasons) follow the table as a numbered list.
+    """
+    remarks: dict[str, int] = {}
+    body = []
+    for row in board.rows:
+        for item in row.comparisons:
+            numbers = [remarks.setdefault(text, len(remarks) + 1) for text in remark_parts(item)]
+            body.append(
+                [
+                    row.name,
+                    item.metric,
+                    show(item.metric, item.measured),
+                    show(item.metric, item.published.value),
+                    show(item.metric, item.difference, sign=True),
+                    item.verdict.kind,
+                    item.published.source,
+                    ", ".join(str(number) for number in numbers),
+                ]
+            )
+    header = ["method", "metric", "measured", "published", "difference", "verdict", "source", "remarks"]
+    table = markdown_table(header, body, "llrrrlll")
+    listed = "\n".join(f"{number}. {text}" for text, number in remarks.items())
+    return f"{table}\n\n{listed}" if listed else table
+
+
+def sequence_table(board: Board, metric: str) -> str:
+    """Return one metric of every sequence, one column per method measured here."""
+    rows = [row for row in board.rows if row.origin == "measured"]
+    body = [[name, *(_sequence_cell(row, name, metric) for row in rows)] for name in board.sequences]
+    header = [f"{metric} {arrow(metric)}", *(row.name for row in rows)]
+    return markdown_table(header, body, "l" + "r" * len(rows))
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """Return an aligned Markdown table.
+
+    Args:
+        header: column titles.
+        rows: cells; ``|`` and line breaks in them are escaped.
+        align: one letter per column, ``l`` or ``r``.
+    """
+    lines = [[_escape(cell) for cell in line] for line in (header, *rows)]
+    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(header))]
+    rule = [
+        "-" * (width - 1) + ":" if a == "r" else "-" * width for a, width in zip(align, widths, strict=True)
+    ]
+    padded = [
+        [
+            cell.rjust(width) if a == "r" else cell.ljust(width)
+            for cell, a, width in zip(line, align, widths, strict=True)
+        ]
+        for line in lines
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:]))
+
+
+def show_rate(frames_per_second: float | None) -> str:
+    """Format a frame rate: one decimal below 10, none above, ``-`` for None."""
+    if frames_per_second is None:
+        return ABSENT
+    return f"{frames_per_second:.0f}" if frames_per_second >= 10 else f"{frames_per_second:.1f}"
+
+
+def remark_parts(item: Comparison) -> list[str]:
+    """Return what to know about a comparison: the variant, doubts about the number, the reason."""
+    return [text for text in (item.published.variant, item.published.note, item.verdict.reason) if text]
+
+
+def published_cells(item: Comparison | None) -> list[str]:
+    """Return the published number with its place, and the verdict; ``-`` where nothing was published."""
+    if item is None:
+        return [ABSENT, ABSENT]
+    number = f"{item.metric} {show(item.metric, item.published.value)}"
+    return [f"{number} ({item.published.source})", item.verdict.kind]
+
+
+def statuses(board: Board) -> list[str]:
+    """Return what the statuses on a board mean, one line each."""
+    shown = {row.status.kind for row in board.rows}
+    return [f"{kind}: {meaning}" for kind, meaning in MEANING.items() if kind in shown]
+
+
+def protocol_notes(board: Board) -> list[str]:
+    """Return the footnotes of a board: its rules, and what its averages were taken over."""
+    rules = board.protocol
+    told = [
+        f"{rules.id}: {rules.title}; frames {rules.frames}, objects {rules.objects}, void {rules.void}, "
+        f"mean over {rules.average}. {rules.source}",
+        *board.notes,
+    ]
+    if any(show_interval(row, name) for row in board.rows for name in board.metrics):
+        told.append(
+            "[low, high]: 95 % interval, judged by the spread between sequences (leaderboards/README.md)"
+        )
+    told += remark_notes(board)
+    sources = dict.fromkeys(row.status.evidence for row in board.rows if row.origin == "reported")
+    told += [f"reported rows: {source}" for source in sources]
+    return told
+
+
+def remark_notes(board: Board) -> list[str]:
+    """Return what the marked values are, with those of the same masks measured here."""
+    remarks = {metric: text for row in board.rows for metric, text in row.remarks.items()}
+    notes = []
+    for metric in (name for name in board.metrics if name in remarks):
+        pairs = [
+            f"{row.name} {show(metric, item.measured)} here, {show(metric, item.published.value)} published"
+            for row in board.rows
+            if row.status.kind == "authors' masks" and (item := row.headline(metric))
+        ]
+        seen = f" ({'; '.join(pairs)})" if pairs else ""
+        notes.append(f"† {metric}: {remarks[metric]}{seen}; these values do not compete")
+    return notes
+
+
+def _board_parts(board: Board) -> list[str]:
+    parts = [f"## {board_title(board)}, {board.protocol.id}"]
+    if board.mini:
+        parts.append(f"**{MINI_WARNING}**")
+    about = [f"* {name}: {value}" for name, value in facts(board)]
+    parts += ["\n".join(about)] if about else []
+    parts += [overall_table(board), _list([*protocol_notes(board), *statuses(board)])]
+    if holes := hole_lines(board):
+        parts += ["### Holes", _list(holes)]
+    if any(row.comparisons for row in board.rows):
+        parts += ["### Beside the published numbers", published_table(board)]
+    if board.metrics and any(row.origin == "measured" for row in board.rows):
+        parts += ["### Per sequence", sequence_table(board, board.metrics[0])]
+    return parts
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"* {line}" for line in lines)
+
+
+def _cell(board: Board, row: Row, metric: str) -> str:
+    text = show(metric, row.values.get(metric)) + dagger(row, metric)
+    rank = place(board, row, metric)
+    marked = f"**{text}**" if rank == 1 else f"<u>{text}</u>" if rank == 2 else text
+    return " ".join(part for part in (marked, show_interval(row, metric)) if part)
+
+
+def _sequence_cell(row: Row, sequence: str, metric: str) -> str:
+    if sequence in row.failures:
+        return HOLE
+    record = row.records.get(sequence)
+    return show(metric, None if record is None else record.values.get(metric))
+
+
+def _escape(cell: str) -> str:
+    return " ".join(cell.split()).replace("|", "\\|")

@@ -1,0 +1,89 @@
+"""What every method promises, trained network or trivial baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vosbench.errors import InputError
+from vosbench.video import IdMap, Segmentation, Video
+
+Task = Literal["unsupervised", "semi-supervised"]
+Size = Literal["full", "tiny"]
+
+ShowMap = Callable[[int, str, NDArray[np.float32]], None]
+"""Called with the index of a frame, a title such as ``"reset 3"``, and a map, (h, w) float32 in 0..1."""
+
+FIRST_CHANNELS = 3
+"""Shown of maps that have many, where none are chosen."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Which maps inside a method somebody wants to see.
+
+    Attributes:
+        maps: names among the method's `inspectable`.
+        channels: of maps that have many; maps that are one picture ignore them. None: not chosen.
+        show: takes each map, of any size and in any order; those of a frame come before its ids do.
+            A title shown again for the same frame, by a later window, replaces the earlier map.
+    """
+
+    maps: tuple[str, ...]
+    channels: tuple[int, ...] | None
+    show: ShowMap
+
+    def channels_of(self, maps: str, count: int) -> tuple[int, ...]:
+        """Return which of `count` channels to show; the first three where none are chosen.
+
+        Raises:
+            InputError: a chosen channel is not there.
+        """
+        if self.channels is None:
+            return tuple(range(min(count, FIRST_CHANNELS)))
+        if not all(0 <= channel < count for channel in self.channels):
+            raise InputError(f"channels of {maps} are 0 to {count - 1}, not {self.channels}")
+        return self.channels
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A method that can show maps from its inside while it segments.
+
+    Attributes:
+        inspectable: name -> what the map shows; constant.
+        inspection: what to show in the next segmentation; None for nothing.
+    """
+
+    inspectable: Mapping[str, str]
+    inspection: Inspection | None
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Turns a video (and, when semi-supervised, its first mask) into a segmentation.
+
+    Attributes:
+        task: ``"semi-supervised"`` methods are given the ids of frame 0; a caller that has those of a later
+            one hands in the video from there on, see `vosbench.given`.
+        needs_flow: whether `segment` reads ``video.flow``, which the caller attaches.
+    """
+
+    task: Task
+    needs_flow: bool
+
+    def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
+        """Segment every frame in bounded memory.
+
+        Args:
+            video: T frames; with ``flow`` when `needs_flow`.
+            first_mask: (H, W) uint8 ids of frame 0; required when semi-supervised.
+
+        Returns:
+            T id maps at the size of the frames.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Weights: the zoo's, the authors' published ones, and their import."""

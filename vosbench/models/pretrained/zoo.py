@@ -1,0 +1,375 @@
+"""Weights this project trained, where they came from, and loading a method by name."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import yaml
+
+from vosbench.errors import InputError, unknown_name
+from vosbench.files import atomic_path, write_text
+from vosbench.models import METHODS, SIZES, build, is_network, method_class, other_methods
+from vosbench.tensor_files import sha256
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule
+    from torch import Tensor
+
+    from vosbench.method import Method
+
+WEIGHTS = Path(str(files("vosbench.models") / "weights"))
+
+TRAINING = ("data", "selection", "parts")
+"""What a provenance tells of data, see `vosbench.training.provenance.trained_on`."""
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names of everything that `load_method` may load: baselines, networks, plug-ins."""
+    from vosbench.models.baselines import BASELINES
+
+    return (*sorted(BASELINES), *sorted(METHODS), *other_methods())
+
+
+def load_method(
+    name: str,
+    size: str | None = None,
+    checkpoint: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[Method, dict[str, Any]]:
+    """Return a method ready to segment, and where its weights come from.
+
+    Args:
+        name: a network or a baseline.
+        size: by default the largest the zoo has weights for; baselines have none.
+        checkpoint: a Lightning checkpoint or safetensors file to use instead of the zoo.
+        settings: switches to change for inference, e.g. ``{"threshold": 0.4}``; see `accepts`. A
+            switch that the class lists in ``replaceable`` (switch -> prefix of the names of the
+            weights it loads) puts other weights into that part of the network.
+
+    Returns:
+        The method and its provenance: ``weights`` (file name, or ``none`` for a baseline),
+        ``sha256``, ``size``, ``variant``; ``training``, what it was trained and selected on, as far as the
+        checkpoint or the file that `export` wrote beside it tells; and ``parts``, see `part_of`, of the
+        weights that switches put in.
+
+    Raises:
+        InputError: unknown name, size or switch, no weights in the zoo, a damaged or foreign
+            checkpoint, a switch that makes another network of it.
+    """
+    from vosbench.models.baselines import BASELINES
+
+    if name not in method_names():
+        raise unknown_name("model", name, method_names())
+    if size is not None and size not in SIZES:
+        raise unknown_name("size", size, SIZES)
+    changed = dict(settings or {})
+    if name in BASELINES:
+        if checkpoint is not None:
+            raise InputError(f"{name} is a baseline without weights: leave the checkpoint out")
+        if changed:
+            raise InputError(f"{name} is a baseline: it has no switch '{next(iter(changed))}'")
+        return BASELINES[name](), {"weights": "none"}
+    found = method_class(name)
+    if not is_network(found):
+        return _without_weights(name, found, checkpoint, changed)
+    path = checkpoint or _zoo_file(name, size)
+    provenance = _told_beside(path) if checkpoint else _zoo_provenance(path)
+    state, described = read_state(path)
+    described = {"name": name, "size": size or "full", "variant": {}} | described
+    if described["name"] != name:
+        raise InputError(f"{path}: weights of {described['name']}, not of {name}")
+    if size is not None and described["size"] != size:
+        raise InputError(f"{path}: weights of size {described['size']}, not {size}")
+    described["variant"] = described["variant"] | changed
+    module = build(name, described["size"], **described["variant"])
+    try:
+        module.load_state_dict(_without_replaced(module, state, changed))
+    except RuntimeError:
+        raise InputError(_misfit(path, name, described["size"], changed)) from None
+    module.eval()
+    told = provenance | described | {"weights": path.name, "sha256": sha256(path)}
+    parts = _parts_put_in(module, changed)
+    return cast("Method", module), told | ({"parts": parts} if parts else {})
+
+
+def _without_weights(
+    name: str, found: type[Any], checkpoint: Path | None, changed: Mapping[str, Any]
+) -> tuple[Method, dict[str, Any]]:
+    """Build a method of another package that learns nothing; its version stands for weights."""
+    if checkpoint is not None:
+        raise InputError(f"{name} has no weights: leave the checkpoint out")
+    for switch in changed:
+        if not accepts(name, switch):
+            raise unknown_name(f"switch of {name}", switch, inspect.signature(found).parameters)
+    from vosbench.method import Method
+
+    package = other_methods()[name].package
+    method = found(**changed)
+    if not isinstance(method, Method):
+        raise InputError(f"{name} of the package {package} lacks task or needs_flow; see {Method.__module__}")
+    described: dict[str, Any] = {"weights": "none", "package": f"{package} {metadata.version(package)}"}
+    return method, described | ({"variant": dict(changed)} if changed else {})
+
+
+def accepts(name: str, switch: str) -> bool:
+    """Return whether a method has a switch that `load_method` may change: an argument of its class."""
+    if name not in METHODS and name not in other_methods():
+        return False
+    return switch in set(inspect.signature(method_class(name).__init__).parameters) - {"self", "size"}
+
+
+def parse_settings(lines: Sequence[str], option: str = "--set") -> dict[str, Any]:
+    """Return the settings that ``KEY=VALUE`` lines mean, values as in YAML.
+
+    Args:
+        lines: of the user.
+        option: what the user wrote them after.
+
+    Raises:
+        InputError: a line without a key or without ``=``, a key given twice, a value that is no YAML.
+    """
+    example = "threshold=0.4" if option == "--set" else "partition=gpu"
+    settings: dict[str, Any] = {}
+    for line in lines:
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not key:
+            raise InputError(f"{option} {line}: write KEY=VALUE, e.g. {option} {example}")
+        if key in settings:
+            raise InputError(f"{option} {line}: '{key}' is given twice")
+        try:
+            settings[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"{option} {line}: cannot read the value '{value}'") from None
+    return settings
+
+
+def _without_replaced(
+    module: LightningModule, state: dict[str, Tensor], changed: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Return the state to load: parts that a switch filled from another file keep what they have."""
+    replaceable: Mapping[str, str] = getattr(module, "replaceable", {})
+    prefixes = tuple(replaceable[switch] for switch in _replacing(module, changed))
+    if not prefixes:
+        return state
+    kept = {key: value for key, value in module.state_dict().items() if key.startswith(prefixes)}
+    return {key: value for key, value in state.items() if not key.startswith(prefixes)} | kept
+
+
+def _replacing(module: LightningModule, changed: Mapping[str, Any]) -> list[str]:
+    """Return the switches that put weights of other files into a network."""
+    replaceable: Mapping[str, str] = getattr(module, "replaceable", {})
+    return [switch for switch in replaceable if changed.get(switch) is not None]
+
+
+def _parts_put_in(module: LightningModule, changed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    packaged: Mapping[str, Path] = getattr(module, "packaged_weights", {})
+    files = {key: packaged.get(key, Path(str(changed[key]))) for key in _replacing(module, changed)}
+    return [part_of(key, file) for key, file in files.items() if file.is_file()]
+
+
+def _misfit(path: Path, name: str, size: str, changed: Mapping[str, Any]) -> str:
+    """Say why weights do not fit: because of a changed switch, if they fit without it."""
+    said = f"{path}: not weights of {name} (size {size})"
+    if not changed:
+        return said
+    try:
+        load_method(name, size, path)
+    except InputError:
+        return said
+    switches = ", ".join(f"{key}={value}" for key, value in changed.items())
+    return f"{path}: its weights do not fit a network with {switches}; train one like that"
+
+
+def move_to(method: Method, device: str) -> Method:
+    """Move a network to a device; a baseline has nothing to move.
+
+    Args:
+        method: from `load_method`.
+        device: ``"auto"`` (CUDA when there is one, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        # what fails without the device is the first tensor on it, not the name
+        place = torch.zeros(0, device=device).device
+    except (RuntimeError, AssertionError):
+        raise InputError(f"device '{device}' is not available here: choose auto, cpu or cuda") from None
+    return cast("Method", method.to(place)) if isinstance(method, torch.nn.Module) else method
+
+
+def shipped() -> list[dict[str, Any]]:
+    """Return the provenance of every weights file of the zoo, by name.
+
+    Raises:
+        InputError: a file does not have the hash its provenance states.
+    """
+    return [_zoo_provenance(path) for path in sorted(WEIGHTS.glob("*.safetensors"))]
+
+
+def export(
+    checkpoint: Path,
+    training: dict[str, Any],
+    folder: Path = WEIGHTS,
+    *,
+    variant: dict[str, Any] | None = None,
+) -> Path:
+    """Write a checkpoint's weights and their provenance as zoo files.
+
+    Args:
+        checkpoint: Lightning checkpoint of a run.
+        training: how it was trained and what it measures; goes into the provenance.
+        folder: where ``<name>-<size>.safetensors`` and ``.json`` are written.
+        variant: switches of inference to change, e.g. the threshold.
+
+    Returns:
+        The safetensors file.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
+    from safetensors.torch import save_file
+
+    state, described = read_state(checkpoint)
+    described.pop("training", None)  # `training` tells it in full
+    described["variant"] |= variant or {}
+    path = folder / f"{described['name']}-{described['size']}.safetensors"
+    with atomic_path(path) as temporary:
+        tensors = {key: value.contiguous() for key, value in state.items()}
+        save_file(tensors, temporary, metadata={"vosbench": json.dumps(described, sort_keys=True)})
+    provenance = described | {"sha256": sha256(path), "training": training}
+    write_text(path.with_suffix(".json"), json.dumps(provenance, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def packaged(name: str, size: str) -> Path:
+    """Return where the package keeps the weights of a network; no file is there where it has none."""
+    return WEIGHTS / f"{name}-{size}.safetensors"
+
+
+def training_of(path: Path) -> dict[str, Any]:
+    """Return what weights were trained and selected on, as far as the file or the JSON beside it tells.
+
+    Returns:
+        Those of `TRAINING` that are told.
+
+    Raises:
+        InputError: the file is missing or neither a checkpoint of `fit` nor safetensors.
+    """
+    told: Mapping[str, Any] = read_state(path)[1].get("training") or _told_beside(path).get("training", {})
+    return {key: told[key] for key in TRAINING if key in told}
+
+
+def part_of(key: str, path: Path) -> dict[str, Any]:
+    """Return what is told of weights that a network takes in from another file.
+
+    Args:
+        key: of the method, e.g. ``"motion_weights"``.
+        path: the file; published weights tell nothing of their training.
+
+    Returns:
+        ``key``, ``weights`` (name of the file), ``sha256`` and ``training``, see `training_of`.
+    """
+    try:
+        training = training_of(path)
+    except InputError:
+        training = {}
+    return {"key": key, "weights": path.name, "sha256": sha256(path), "training": training}
+
+
+def trainings() -> dict[str, Mapping[str, Any]]:
+    """Return SHA-256 of every weights file of the zoo -> how the weights were trained and selected."""
+    told = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json")))
+    return {each["sha256"]: each["training"] for each in told}
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read weights, and the network they describe themselves as belonging to.
+
+    Args:
+        path: a Lightning checkpoint (read without running any code in it) or safetensors.
+
+    Returns:
+        The state dict, and ``name``, ``size``, ``variant`` and ``training`` (what a checkpoint of `fit` has
+        learnt from) as far as the file says.
+
+    Raises:
+        InputError: the file is missing or neither of the two.
+    """
+    if not path.is_file():
+        raise InputError(f"no weights file {path}")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_checkpoint(path)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = json.loads((file.metadata() or {}).get("vosbench", "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, described  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from None
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
+        raise InputError(
+            f"{path}: not a checkpoint that can be read safely (.ckpt or .safetensors)"
+        ) from None
+    if not isinstance(content, dict) or "state_dict" not in content or "vosbench" not in content:
+        raise InputError(f"{path}: not a checkpoint of vosbench fit")
+    told = {"training": content["training"]} if "training" in content else {}
+    return content["state_dict"], dict(content["vosbench"]) | told
+
+
+def _zoo_file(name: str, size: str | None) -> Path:
+    folder = WEIGHTS
+    if name in other_methods():
+        folder = (other_methods()[name].folder or folder) / "weights"
+    for candidate in (size,) if size else SIZES:
+        path = folder / f"{name}-{candidate}.safetensors"
+        if path.is_file():
+            return path
+    wanted = f"{name} ({size})" if size else name
+    raise InputError(
+        f"the zoo has no weights of {wanted}: train it with vosbench fit and give its checkpoint"
+    )
+
+
+def _told_beside(path: Path) -> dict[str, Any]:
+    """Return the provenance that `export` wrote beside weights; nothing where there is none of them."""
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = isinstance(told, dict) and told.get("sha256") == sha256(path)
+    return {"training": told["training"]} if known and "training" in told else {}
+
+
+def _zoo_provenance(path: Path) -> dict[str, Any]:
+    described = path.with_suffix(".json")
+    try:
+        provenance: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        raise InputError(f"{described}: missing or damaged; install vosbench again") from None
+    if provenance.get("sha256") != sha256(path):
+        raise InputError(f"{path}: its hash is not the one in {described.name}; install vosbench again")
+    return provenance

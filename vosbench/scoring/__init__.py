@@ -1,0 +1,1 @@
+"""Protocols, and the score of one sequence under a protocol."""

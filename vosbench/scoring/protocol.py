@@ -1,0 +1,245 @@
+"""Protocols: which frames count, how objects are matched, what void means, what the mean runs over.
+
+A protocol is data (``configs/protocol/<id>.yaml``); every number carries the id of its protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, get_args
+
+import yaml
+
+from vosbench.errors import InputError, unknown_name
+from vosbench.method import Task
+from vosbench.metrics.kernels.fbms import FRule, Variant
+from vosbench.metrics.kernels.temporal import Toolkit
+
+PROTOCOLS = (
+    "davis16-unsupervised",
+    "davis16-semi-supervised",
+    "davis16-instances-semi-supervised",
+    "davis16-matlab",
+    "davis16-map50",
+    "davis17-semi-supervised",
+    "davis17-unsupervised",
+    "davis17-proposed",
+    "fbms-official",
+    "fbms-proposed",
+    "fbms-moving",
+    "fbms-binary",
+    "segtrack-iou",
+    "youtube-objects-unsupervised",
+    "youtube-objects-semi-supervised",
+    "ft3d-iou",
+)
+
+Frames = Literal["inner", "all", "annotated", "after_first", "before_last"]
+Objects = Literal["union", "ids", "match", "volumes", "detections"]
+VoidRule = Literal["foreground", "background", "ignore"]
+Average = Literal["sequences", "objects", "classes", "pooled"]
+
+METRICS = ("j", "f", "jf", "t", "iou", "fbms", "delta_obj", "map50")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The rules a number was measured under.
+
+    Attributes:
+        id: name written beside every number.
+        title: one line for tables.
+        datasets: names of the data sets it can score; it is made for the first of them.
+        frames: which frames count: ``"inner"`` all but the first and the last, ``"all"``,
+            ``"annotated"`` those with ground truth, ``"after_first"`` these without the first of
+            them, ``"before_last"`` all but the last.
+        objects: ``"union"`` merges all non-zero ids into one foreground, ``"ids"`` compares equal
+            ids, ``"match"`` assigns predicted ids to ground-truth objects, ``"volumes"`` compares
+            what each id covers over the whole video, ``"detections"`` scored boxes and masks.
+        void: what id 255 of the ground truth means: ``"foreground"`` (an object like any other),
+            ``"background"`` (counted as background), ``"ignore"`` (pixels left out).
+        metrics: out of ``j f jf t iou fbms delta_obj map50``.
+        split: split of the data set it is made for; None for the usual one.
+        options: of the reader of the data set that it is made for, e.g. which of several labellings is
+            the ground truth.
+        variant: which FBMS measure; None without one.
+        f_rule: how F of a data set follows from its sequences, where it is not the rule of the variant;
+            see `vosbench.metrics.kernels.fbms.F_RULES`.
+        stability: the toolkit whose T it has, see `vosbench.metrics.kernels.temporal.PairValues`; with
+            ``"matlab"`` the first pair is the ground truth of frame 0 and the first evaluated mask.
+        stability_sequences: sequences that count for the data-set value of T; all when none of a
+            data set is listed.
+        average: what the data-set mean runs over; ``"pooled"``: no mean, all frames together.
+        task: what the methods are given that it is made for: with ``"semi-supervised"`` the mask of the
+            first labelled frame.
+        given: ``dataset`` and ``split`` of the masks that are given, where those are not the ground truth
+            but label the same videos by object; empty otherwise.
+        compared: whether a comparison of methods has it; masks are scored under any protocol.
+        tables: paper (key of ``leaderboards/reported.yaml``) -> its tables that follow these rules.
+        source: where the rules come from.
+        version: raised whenever a value of this protocol changes its meaning, so that records of before
+            are computed again.
+    """
+
+    id: str
+    title: str
+    datasets: tuple[str, ...]
+    frames: Frames
+    objects: Objects
+    void: VoidRule
+    metrics: tuple[str, ...]
+    average: Average
+    source: str
+    split: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    variant: Variant | None = None
+    f_rule: FRule | None = None
+    stability: Toolkit = "python"
+    stability_sequences: tuple[str, ...] = ()
+    task: Task = "unsupervised"
+    given: Mapping[str, str] = field(default_factory=dict)
+    compared: bool = True
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    version: int = 1
+
+    def evaluated(self, length: int, annotated: Iterable[int] | None = None) -> Sequence[int]:
+        """Return the indices of the frames that count, ascending.
+
+        Args:
+            length: number of frames of the sequence.
+            annotated: indices of the frames with ground truth; all when None.
+        """
+        if self.frames == "inner":
+            return range(1, max(length - 1, 1))
+        if self.frames == "all":
+            return range(length)
+        if self.frames == "before_last":
+            return range(max(length - 1, 0))
+        frames = range(length) if annotated is None else sorted(annotated)
+        return frames if self.frames == "annotated" else frames[1:]
+
+    def reader_options(self, dataset: str) -> Mapping[str, str]:
+        """Return the options of the reader of a data set: others than the first have one ground truth."""
+        return self.options if dataset == self.datasets[0] else {}
+
+    def choose_metrics(self, asked: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Return the metrics to compute: all of the protocol, or those asked for.
+
+        Raises:
+            InputError: one that this protocol does not define.
+        """
+        if asked is None:
+            return self.metrics
+        for name in asked:
+            if name not in self.metrics:
+                raise InputError(
+                    f"metric '{name}': protocol {self.id} has {', '.join(self.metrics)}; choose among them"
+                )
+        if not asked:
+            raise InputError(f"no metric chosen: protocol {self.id} has {', '.join(self.metrics)}")
+        # J&F is the mean of the two: it needs both, and costs nothing once they are there
+        chosen = {*asked, "j", "f"} if "jf" in asked else set(asked)
+        chosen |= {"jf"} if {"j", "f"} <= chosen else set()
+        return tuple(name for name in self.metrics if name in chosen)
+
+    def definition(self) -> dict[str, Any]:
+        """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
+        others = ("datasets", "split", "task", "compared", "tables")
+        rules = {key: item for key, item in vars(self).items() if key not in others}
+        # records of protocols that never changed keep their keys
+        for key, usual in (("version", 1), ("stability", "python")):
+            if rules[key] == usual:
+                del rules[key]
+        return {
+            key: list(item) if isinstance(item, tuple) else item
+            for key, item in rules.items()
+            if item is not None and item != {}
+        }
+
+
+@cache
+def load_protocol(name: str) -> Protocol:
+    """Return the protocol called `name`.
+
+    Raises:
+        InputError: no such protocol.
+    """
+    if name not in PROTOCOLS:
+        raise unknown_name("protocol", name, PROTOCOLS)
+    file = resources.files("vosbench") / "configs" / "protocol" / f"{name}.yaml"
+    return parse_protocol(yaml.safe_load(file.read_text(encoding="utf-8")), source=f"{name}.yaml")
+
+
+def protocols_for(dataset: str) -> list[str]:
+    """Return the ids of the protocols made for a data set."""
+    return [name for name in PROTOCOLS if dataset in load_protocol(name).datasets]
+
+
+def protocols_made_for(dataset: str) -> list[Protocol]:
+    """Return the protocols that methods are compared under on a data set, whatever else could score it."""
+    protocols = [load_protocol(name) for name in protocols_for(dataset)]
+    return [each for each in protocols if each.compared and each.datasets[0] == dataset]
+
+
+def protocol_of_table(paper: str, table: str, dataset: str) -> str:
+    """Return the id of the protocol that a published table follows; ``""`` when none is known.
+
+    Args:
+        paper: key of ``papers`` in ``leaderboards/reported.yaml``.
+        table: its number, or ``text_<section>``.
+        dataset: our name; a table may report several under rules of their own.
+    """
+    following = [each for each in map(load_protocol, PROTOCOLS) if table in each.tables.get(paper, ())]
+    made_for = [each for each in following if dataset in each.datasets]
+    return next((each.id for each in made_for or following), "")
+
+
+def parse_protocol(content: Any, source: str) -> Protocol:
+    """Build a protocol from the content of a YAML file.
+
+    Args:
+        content: mapping with the fields of `Protocol`; those with a default may be left out.
+        source: file name for error messages.
+
+    Raises:
+        InputError: a key is missing, unknown, or has a value outside its choices.
+    """
+    names = {item.name for item in fields(Protocol)}
+    required = {item.name for item in fields(Protocol) if item.default is item.default_factory is MISSING}
+    if not isinstance(content, dict):
+        raise InputError(f"{source}: expected a mapping with the keys {', '.join(sorted(names))}")
+    for key in content:
+        if key not in names:
+            raise unknown_name(f"key in {source}", str(key), names)
+    missing = sorted(required - content.keys())
+    if missing:
+        raise InputError(f"{source}: missing {', '.join(missing)}")
+    choices = {"frames": Frames, "objects": Objects, "void": VoidRule, "average": Average}
+    for key, literal in choices.items():
+        _check_choices(source, key, [content[key]], get_args(literal))
+    _check_choices(source, "task", [content.get("task", "unsupervised")], get_args(Task))
+    _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
+    _check_choices(source, "stability", [content.get("stability", "python")], get_args(Toolkit))
+    _check_choices(source, "compared", [content.get("compared", True)], (True, False))
+    _check_choices(source, "f_rule", [content.get("f_rule")], (*get_args(FRule), None))
+    _check_choices(source, "metrics", content["metrics"], METRICS)
+    given = content.get("given", {})
+    if given and (not isinstance(given, dict) or sorted(given) != ["dataset", "split"]):
+        raise InputError(f"{source}: given is '{given}', must have the keys dataset and split")
+    version = content.get("version", 1)
+    if type(version) is not int or version < 1:
+        raise InputError(f"{source}: version is '{version}', must be a whole number from 1 on")
+    lists = ("datasets", "metrics", "stability_sequences")
+    values: dict[str, Any] = {key: tuple(item) if key in lists else item for key, item in content.items()}
+    if "tables" in content:
+        values["tables"] = {paper: tuple(map(str, tables)) for paper, tables in content["tables"].items()}
+    return Protocol(**values)
+
+
+def _check_choices(source: str, key: str, values: list[Any], choices: tuple[Any, ...]) -> None:
+    for value in values:
+        if value not in choices:
+            raise InputError(f"{source}: {key} is '{value}', must be one of {', '.join(map(str, choices))}")

@@ -1,0 +1,1 @@
+"""Training: stages, their data, checkpoints, loggers."""

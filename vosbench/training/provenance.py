@@ -1,0 +1,136 @@
+"""What weights were trained and selected on, written into every checkpoint for the leak check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytorch_lightning.callbacks import Callback
+
+from vosbench.config import DataConfig, FitConfig
+from vosbench.data.catalogue import entry
+from vosbench.data.datasets.base import edition_of
+from vosbench.data.roots import data_root
+from vosbench.models.pretrained.zoo import part_of, training_of
+from vosbench.models.validated import MONITOR
+from vosbench.training.stage_data import OpenSet, open_sets
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+T = TypeVar("T")
+
+
+class TrainedOn(Callback):
+    """Writes `told` into checkpoints, under ``training``, for `vosbench.models.pretrained.zoo`.
+
+    Args:
+        told: see `trained_on`.
+    """
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self.told = dict(told)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what was trained and selected on."""
+        checkpoint["training"] = self.told
+
+
+def trained_on(
+    config: FitConfig, sets: Sequence[DataConfig], before: Path | None, module: LightningModule | None = None
+) -> dict[str, Any]:
+    """Return what a stage and those before it are trained and selected on.
+
+    Args:
+        config: where data are.
+        sets: the data sets of the stage.
+        before: the checkpoint it starts from or goes on with.
+        module: the network; without `before` it starts from the weights that its own keys name.
+
+    Returns:
+        ``data``: ``name`` and ``edition``, lists separated by commas, and ``sequences``, the real ones
+        of data sets that methods are compared on. ``selection``: of every data set that was validated on
+        ``name``, ``edition``, ``split``, ``monitor`` and, of sets that methods are compared on and of
+        held-out videos, ``sequences``. ``parts``: the weights of other networks that were taken in, see
+        `vosbench.models.pretrained.zoo.part_of`.
+
+    Raises:
+        InputError: data are missing.
+    """
+    told = training_of(before) if before else {}
+    opened = open_sets(config, sets)
+    editions = [_edition(config, each.chosen) for each in opened]
+    data = told.get("data", {})
+    names = [*_listed(data, "name"), *(each.chosen.name for each in opened)]
+    trained = [
+        video.name
+        for each, edition in zip(opened, editions, strict=True)
+        if edition == "official" and _is_compared_on(each)
+        for video in each.train
+    ]
+    selection = [
+        _selection(each, edition)
+        for each, edition in zip(opened, editions, strict=True)
+        if each.val_split is not None
+    ]
+    parts = told.get("parts", []) if before else _parts(module)
+    return {
+        "data": {
+            "name": ", ".join(dict.fromkeys(names)),
+            "edition": ", ".join(dict.fromkeys([*_listed(data, "edition"), *editions])),
+            "sequences": sorted({*data.get("sequences", ()), *trained}),
+        },
+        "selection": _once([*told.get("selection", ()), *selection]),
+        **({"parts": parts} if parts else {}),
+    }
+
+
+def _selection(opened: OpenSet, edition: str) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": opened.chosen.name,
+        "edition": edition,
+        "split": opened.val_split,
+        "monitor": MONITOR,
+    }
+    if _is_compared_on(opened) or opened.val_split == opened.chosen.split:
+        told["sequences"] = sorted(video.name for video in opened.val)
+    return told
+
+
+def _parts(module: LightningModule | None) -> list[dict[str, Any]]:
+    """Return what is told of the files that the keys of a network name, and of weights of the package."""
+    if module is None:
+        return []
+    given = {
+        key: Path(value)
+        for key, value in module.hparams.items()
+        if str(key).endswith("_weights") and isinstance(value, str) and Path(value).is_file()
+    }
+    packaged: Mapping[str, Path] = getattr(module, "packaged_weights", {})
+    starting = {key: path for key, path in packaged.items() if key.endswith("_weights")}
+    return [part_of(str(key), path) for key, path in {**given, **starting}.items()]
+
+
+def _listed(data: Mapping[str, Any], key: str) -> list[str]:
+    return str(data[key]).split(", ") if key in data else []
+
+
+def _once(values: Iterable[T]) -> list[T]:
+    found: list[T] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _edition(config: FitConfig, chosen: DataConfig) -> str:
+    """Return what is there: a folder that is given as the official data may hold a miniature."""
+    root = data_root(Path(config.data_root) if config.data_root else None)
+    return edition_of(root, chosen.name) if chosen.edition == "official" else chosen.edition
+
+
+def _is_compared_on(opened: OpenSet) -> bool:
+    return entry(opened.chosen.name).kind == "evaluation"

@@ -1,0 +1,178 @@
+"""What fit keeps beside the curves: the best epoch, pictures of validations, a table of final numbers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from vosbench.models.validated import MONITOR, Validated
+from vosbench.training.loggers import (
+    FolderLog,
+    Log,
+    Scene,
+    TensorBoardLog,
+    WandbLog,
+    wandb_is_offline,
+    wandb_project,
+)
+from vosbench.video import IdMap
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCENES = 4
+"""Pictures of a validation, always of the same clips."""
+
+
+def lightning_logger(kind: str, folder: Path, name: str) -> Logger:
+    """Return what Lightning writes losses and metrics to.
+
+    Args:
+        kind: one of `vosbench.training.loggers.LOGGERS`.
+        folder: of the stage.
+        name: of the run, where runs have names.
+    """
+    if kind == "csv":
+        return CSVLogger(folder, name="logs")
+    if kind == "tensorboard":
+        return TensorBoardLogger(folder, name="logs")
+    folder.mkdir(parents=True, exist_ok=True)
+    offline = wandb_is_offline()
+    # Lightning says offline by an environment variable, which is read only once in a process
+    mode: dict[str, Any] = {"mode": "offline"} if offline else {}
+    return WandbLogger(project=wandb_project(), name=name, save_dir=folder, offline=offline, **mode)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps ``best.ckpt``, of the epoch with the highest validation IoU; one without a value is never best.
+
+    Args:
+        folder: of the checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, filename="best", monitor=MONITOR, mode="max", enable_version_counter=False)
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Return whether a value is the highest so far."""
+        known = current is not None and not bool(current.isnan())
+        return known and super().check_monitor_top_k(trainer, current)
+
+
+class TrainingLog(Callback):
+    """Logs pictures of fixed validation clips after every validation, and the numbers a stage ends with.
+
+    The pictures are of what the validation step measured: a step that returns a
+    `vosbench.models.validated.Validated` gets pictures, any other none.
+
+    Args:
+        logger: from `lightning_logger`.
+        folder: of the stage, where files go.
+    """
+
+    def __init__(self, logger: Logger, folder: Path) -> None:
+        self._logger = logger
+        self._folder = folder
+        self._scenes: list[Scene] = []
+        self._started = 0.0
+        self._log: Log | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Open the log, on the first process alone, and start the clock."""
+        self._started = time.monotonic()
+        if trainer.is_global_zero:
+            self._log = self._open()
+
+    def _open(self) -> Log:
+        if isinstance(self._logger, WandbLogger):
+            return WandbLog(self._logger.experiment)
+        if isinstance(self._logger, TensorBoardLogger):
+            return TensorBoardLog(self._logger.experiment)
+        return FolderLog(self._folder)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the scenes of this batch that are shown."""
+        if trainer.sanity_checking or self._log is None or not _is_validated(outputs):
+            return
+        batches = int(trainer.num_val_batches[dataloader_idx])
+        wanted = Counter(number * batches // SCENES for number in range(SCENES))[batch_idx]
+        self._scenes += _scenes(outputs, wanted, f"clip {batch_idx}")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the scenes."""
+        if self._log is not None and self._scenes:
+            self._log.pictures("pictures/val", self._scenes, trainer.global_step)
+            self._scenes = []
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the last and best value of every metric."""
+        if self._log is not None:
+            seconds = time.monotonic() - self._started
+            self._log.table("final", ["metric", "last", "best"], _final(trainer, seconds))
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close the log: the next stage is a run of its own."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the log."""
+        self.teardown(trainer, pl_module, "fit")
+
+
+def _is_validated(outputs: object) -> TypeGuard[Validated]:
+    return isinstance(outputs, Mapping) and outputs.keys() >= {"frames", "predicted", "target"}
+
+
+def _scenes(seen: Validated, wanted: int, name: str) -> list[Scene]:
+    """Return scenes spread evenly over the frames of a batch; fewer when there are fewer."""
+    count = len(seen["frames"])
+    places = dict.fromkeys(number * count // wanted for number in range(wanted)) if count else {}
+    return [
+        Scene(
+            f"{name}.{place}",
+            seen["frames"][place].permute(1, 2, 0).cpu().numpy(),
+            {"ground truth": _ids(seen["target"], place), "prediction": _ids(seen["predicted"], place)},
+        )
+        for place in places
+    ]
+
+
+def _ids(maps: Sequence[Tensor] | Tensor, place: int) -> IdMap:
+    ids: IdMap = maps[place].byte().cpu().numpy()
+    return ids
+
+
+def _final(trainer: pl.Trainer, seconds: float) -> list[list[str | float | int | None]]:
+    best = {
+        each.monitor: float(each.best_model_score)
+        for each in trainer.checkpoint_callbacks
+        if isinstance(each, ModelCheckpoint) and each.monitor and each.best_model_score is not None
+    }
+    rows: list[list[str | float | int | None]] = [
+        [name, float(value), best.get(name)] for name, value in sorted(trainer.callback_metrics.items())
+    ]
+    return [
+        *rows,
+        ["epochs", trainer.current_epoch, None],
+        ["steps", trainer.global_step, None],
+        ["seconds", round(seconds, 1), None],
+    ]
