@@ -19,9 +19,9 @@ ORDER = (
     "models",
     "data",
     "flow",
+    "scoring",
     "formats",
     "executors",
-    "scoring",
     "metrics",
 )
 """Packages from top to bottom; modules beside them are the ground, which imports no package."""

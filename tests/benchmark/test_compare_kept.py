@@ -13,9 +13,9 @@ from PIL import Image
 from vosbench.benchmark import plan as matrix_module
 from vosbench.benchmark import run_job as trial_module
 from vosbench.benchmark import sequence as scene_module
-from vosbench.benchmark.predictions import ids_hash
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.leaderboard.build import write_report
+from vosbench.scoring.predictions import ids_hash
 from vosbench.scoring.protocol import protocols_made_for
 
 MODELS = ("all_foreground", "centre_box", "flow_threshold")
@@ -64,7 +64,7 @@ def test_other_flow_is_computed_again_and_other_metrics_from_the_masks(tmp_path,
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vosbench.benchmark import predictions as artifacts
+from vosbench.scoring import predictions as artifacts
 from vosbench.benchmark.compare import compare
 
 write, written = artifacts.write_ids, []

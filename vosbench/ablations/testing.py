@@ -17,7 +17,6 @@ from vosbench.ablations.schema import Column, Edition, Row, Suite
 from vosbench.ablations.statistics import BySeed, Rule, SeededValue, seeded_value
 from vosbench.ablations.training import TrainOutcome, TrainPlan
 from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, Outcome, Rules
-from vosbench.benchmark.predictions import masks_path
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import mini_root
@@ -26,6 +25,7 @@ from vosbench.evaluation.detections import DetectionFolder
 from vosbench.evaluation.record import Record
 from vosbench.flow.estimators import build_estimator, parse_flow
 from vosbench.metrics.kernels.aggregation import Aggregation
+from vosbench.scoring.predictions import masks_path
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import FRACTION, WITHIN, SequenceScore, aggregation, class_of, counted_rows
 

@@ -11,21 +11,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vosbench.benchmark.job import Contestant, Job, Outcome, Rules, State, fail, say
-from vosbench.benchmark.predictions import Made, Origin, ids_hash, masks_path
 from vosbench.benchmark.sequence import Scene, given_mask, open_scene
 from vosbench.environment.load import LoadMeter
 from vosbench.evaluation.detecting import detect, detections_path, score_detections
 from vosbench.evaluation.record import Record
 from vosbench.evaluation.store import content_hash, current_record, environment, now
-from vosbench.given import Given, segment
+from vosbench.given import Given
 from vosbench.method import Method
+from vosbench.models.evaluate import segmented
 from vosbench.models.pretrained.zoo import move_to
+from vosbench.scoring.predictions import PredictionNote, PredictionStore, ids_hash, masks_path
 from vosbench.scoring.sequence import METRIC_VERSION, SequenceScore, score_sequence, without_nan
-from vosbench.video import Video
 
 _LOADED = 16
 """Methods a process keeps; a suite of full-size networks would not fit into memory as a whole."""
@@ -84,7 +81,7 @@ def _run_isolated(job: Job, scene: Scene, model: Contestant) -> list[Outcome]:
     for path, together in kinds.items():
         try:
             trial = _trial(job, scene, model, together[0])
-            found += _run(trial, Made(path, scene.video.frame_names), together)
+            found += _run(trial, PredictionStore(path, scene.video.frame_names), together)
         except Exception as error:  # whatever a model raises is its own result; the others go on
             found += [fail(job, model, rules, say(error)) for rules in together]
     order = [protocol for label, protocol in job.cells if label == model.label]
@@ -112,7 +109,7 @@ def _load(model: Contestant, device: str) -> tuple[Method, dict[str, Any], dict[
     return move_to(method, device), weights, training if model.checkpoint else {}
 
 
-def _run(trial: _Trial, made: Made, together: Sequence[Rules]) -> list[Outcome]:
+def _run(trial: _Trial, made: PredictionStore, together: Sequence[Rules]) -> list[Outcome]:
     """Make what is not there, and score it under the rules that have no current record of it."""
     content = made.content()
     found: dict[str, Outcome] = {}
@@ -129,36 +126,31 @@ def _run(trial: _Trial, made: Made, together: Sequence[Rules]) -> list[Outcome]:
         # A record of other settings must not stay in the table if this model now fails.
         trial.job.path("records", trial.model, rules.protocol.id).unlink(missing_ok=True)
     state: State = "rescored"
-    origin, ids = made.origin(trial.seen, content), None
+    origin = made.origin(trial.seen, content)
     if origin is None:
         state = "computed"
-        origin, ids = _make(trial, made)
+        origin = _make(trial, made)
         due = due if origin.content == content else list(together)
     for rules in due:
-        found[rules.protocol.id] = _score_isolated(trial, made, origin, ids, rules, state)
+        found[rules.protocol.id] = _score_isolated(trial, made, origin, rules, state)
     return list(found.values())
 
 
-def _make(trial: _Trial, made: Made) -> tuple[Origin, NDArray[np.uint8] | None]:
-    """Run the method; return what it was made from, and ids unless it finds detections."""
+def _make(trial: _Trial, made: PredictionStore) -> PredictionNote:
+    """Run the method and keep what it predicts."""
     meter = LoadMeter()
     seconds = trial.scene.compute_flow() if trial.method.needs_flow else {}
     started = time.perf_counter()
     video = trial.scene.video
-    # A method never sees the ground truth, except the first mask when its task gives it that.
-    blind = replace(video, annotations={}, flow=video.flow if trial.method.needs_flow else None)
-    ids = None
     if made.path.suffix == ".json":
+        # a method never sees the ground truth
+        blind = replace(video, annotations={}, flow=video.flow if trial.method.needs_flow else None)
         detect(trial.model.method, trial.method, blind, made.path)
-        seconds["segment"] = (time.perf_counter() - started) / len(video)
-        load = meter.read()
         content = made.content()
     else:
-        ids = _segment(trial, blind)
-        seconds["segment"] = (time.perf_counter() - started) / len(video)
-        load = meter.read()
-        made.save_ids(ids)
-        content = ids_hash(made.names, ids)
+        content = made.save_ids(segmented(trial.method, video, trial.given))
+    seconds["segment"] = (time.perf_counter() - started) / len(video)
+    load = meter.read()
     assert content is not None
     provenance = {
         "time": now(),
@@ -167,24 +159,13 @@ def _make(trial: _Trial, made: Made) -> tuple[Origin, NDArray[np.uint8] | None]:
         "peak_memory": _peak_memory(),
         "load": load,
     }
-    origin = Origin(trial.seen, content, seconds, provenance)
+    origin = PredictionNote(trial.seen, content, seconds, provenance)
     made.finish(origin)
-    return origin, ids
-
-
-def _segment(trial: _Trial, blind: Video) -> NDArray[np.uint8]:
-    ids = np.zeros((len(blind), *blind.frames[0].shape[:2]), np.uint8)
-    for index, mask in enumerate(segment(trial.method, blind, trial.given)):
-        if mask.shape != ids.shape[1:] or mask.dtype != np.uint8:
-            raise ValueError(
-                f"frame {index}: the method returned {mask.dtype} {mask.shape}, not uint8 {ids.shape[1:]}"
-            )
-        ids[index] = mask
-    return ids
+    return origin
 
 
 def _score_isolated(
-    trial: _Trial, made: Made, origin: Origin, ids: NDArray[np.uint8] | None, rules: Rules, state: State
+    trial: _Trial, made: PredictionStore, origin: PredictionNote, rules: Rules, state: State
 ) -> Outcome:
     try:
         video = trial.scene.truths[rules.protocol.id]
@@ -192,8 +173,7 @@ def _score_isolated(
         if made.path.suffix == ".json":
             score = score_detections(made.path, video, rules.protocol)
         else:
-            masks = made.read_ids() if ids is None else ids
-            score = score_sequence(masks, video.annotations, rules.protocol, rules.metrics)
+            score = score_sequence(made.read_ids(), video.annotations, rules.protocol, rules.metrics)
         seconds = {"score": (time.perf_counter() - started) / len(video)}
         record = _record(trial, rules, score, origin, seconds, rescored=state == "rescored")
         record.write(trial.job.path("records", trial.model, rules.protocol.id))
@@ -237,7 +217,7 @@ def _record(
     trial: _Trial,
     rules: Rules,
     score: SequenceScore,
-    origin: Origin,
+    origin: PredictionNote,
     seconds: Mapping[str, float],
     *,
     rescored: bool,

@@ -1,25 +1,52 @@
-"""Data sets, readers, the miniature world."""
+"""Data sets: readers, DataModules, downloads, the miniature world."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vosbench.faces import lazy
 
 if TYPE_CHECKING:
     from vosbench.data.catalogue import open_dataset
+    from vosbench.data.modules import (
+        DAVIS16DataModule,
+        DAVIS17DataModule,
+        FBMSDataModule,
+        FT3DDataModule,
+        SegTrackDataModule,
+        VideoDataModule,
+        VideoFolderDataModule,
+        YouTubeObjectsDataModule,
+    )
     from vosbench.video import Segmentation, Video
 
-__all__ = ["Segmentation", "Video", "open_dataset"]
+__all__ = [
+    "DAVIS16DataModule",
+    "DAVIS17DataModule",
+    "FBMSDataModule",
+    "FT3DDataModule",
+    "SegTrackDataModule",
+    "Segmentation",
+    "Video",
+    "VideoDataModule",
+    "VideoFolderDataModule",
+    "YouTubeObjectsDataModule",
+    "open_dataset",
+]
 
-_HOMES = {
-    "Segmentation": "vosbench.video",
-    "Video": "vosbench.video",
-    "open_dataset": "vosbench.data.catalogue",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Names are looked up on first use so that importing the package does not import numpy.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(
+    "vosbench.data",
+    {
+        "DAVIS16DataModule": "vosbench.data.modules",
+        "DAVIS17DataModule": "vosbench.data.modules",
+        "FBMSDataModule": "vosbench.data.modules",
+        "FT3DDataModule": "vosbench.data.modules",
+        "SegTrackDataModule": "vosbench.data.modules",
+        "Segmentation": "vosbench.video",
+        "Video": "vosbench.video",
+        "VideoDataModule": "vosbench.data.modules",
+        "VideoFolderDataModule": "vosbench.data.modules",
+        "YouTubeObjectsDataModule": "vosbench.data.modules",
+        "open_dataset": "vosbench.data.catalogue",
+    },
+)

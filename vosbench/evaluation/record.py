@@ -36,7 +36,7 @@ class Record:
             git state, device, precision, time; ``load`` of the machine while the seconds were measured, see
             `vosbench.environment.load`; ``training``, how weights of one's own were trained, as
             far as it is told beside them; ``content``, the hashes of what the values follow from:
-            ``masks`` (see `vosbench.benchmark.predictions`), ``truth``, ``protocol`` and the
+            ``masks`` (see `vosbench.scoring.predictions`), ``truth``, ``protocol`` and the
             ``metric_version``; ``scored``, when the masks were scored again later.
     """
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.predictions import ids_hash
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import data_root as find_data_root
@@ -20,6 +19,7 @@ from vosbench.evaluation.store import VideoHashes, content_hash, environment, ha
 from vosbench.leaderboard.bibtex import parse_bibtex
 from vosbench.leaderboard.published import SAME_MASKS, disagreements, load_published
 from vosbench.models.pretrained.zoo import method_names
+from vosbench.scoring.predictions import ids_hash
 from vosbench.scoring.protocol import Protocol
 from vosbench.scoring.sequence import METRIC_VERSION, SequenceScore, without_nan
 from vosbench.video import Video

@@ -9,10 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vosbench.errors import InputError, unknown_name
+from vosbench.faces import lazy
 from vosbench.plugins import Plugin, installed
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
+
+    from vosbench.models.postprocessing.tracker import OverlapTracker
+    from vosbench.models.pretrained.author_weights import import_state
+    from vosbench.models.pretrained.zoo import load
+    from vosbench.models.vos_module import VOSModule
 
 METHODS: dict[str, str] = {
     "fusionseg": "vosbench.models.fusionseg.module:FusionSeg",
@@ -84,4 +90,25 @@ def is_network(found: type) -> bool:
     return torch is not None and issubclass(found, torch.nn.Module)
 
 
-__all__ = ["METHODS", "SIZES", "build", "is_network", "method_class", "other_methods"]
+__all__ = [
+    "METHODS",
+    "SIZES",
+    "OverlapTracker",
+    "VOSModule",
+    "build",
+    "import_state",
+    "is_network",
+    "load",
+    "method_class",
+    "other_methods",
+]
+
+__getattr__ = lazy(
+    "vosbench.models",
+    {
+        "OverlapTracker": "vosbench.models.postprocessing.tracker",
+        "VOSModule": "vosbench.models.vos_module",
+        "import_state": "vosbench.models.pretrained.author_weights",
+        "load": "vosbench.models.pretrained.zoo",
+    },
+)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vosbench.config import StageConfig, load_stage
-from vosbench.method import Size, Task
-from vosbench.models.optimizers import build_optimizer
+from vosbench.method import Size
 from vosbench.models.pixelwise import mean_over_known
-from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.validated import Validated
+from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
 
 CHANNELS = {"full": 16, "tiny": 4}
 
 
-class Colour(pl.LightningModule):
+class Colour(VOSModule):
     """Tells objects by their colour.
 
     Args:
@@ -29,33 +26,15 @@ class Colour(pl.LightningModule):
         threshold: probability above which a pixel is of an object.
     """
 
-    task: Task = "unsupervised"
-    needs_flow = False
+    name = "colour"
     stages = ("A",)
 
     def __init__(self, size: Size = "full", threshold: float = 0.5) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.threshold = threshold
-        self.iou = ValidationIoU()
-        self.stage: StageConfig | None = None
         channels = CHANNELS[size]
         self.network = nn.Sequential(nn.Conv2d(3, channels, 1), nn.ReLU(), nn.Conv2d(channels, 1, 1))
-
-    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Choose the settings of training; those of the recipe by default."""
-        self.stage = settings or load_stage("colour", name)
-
-    def configure_optimizers(self) -> Any:
-        """Return the optimiser and schedule of the stage."""
-        stage = self.stage or load_stage("colour", self.stages[0])
-        steps = int(self.trainer.estimated_stepping_batches)
-        return build_optimizer(self.parameters(), stage.optimizer, stage.schedule, steps)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write into the checkpoint which network it is of."""
-        variant = {"threshold": self.threshold}
-        checkpoint["vosbench"] = {"name": "colour", "size": self.hparams["size"], "variant": variant}
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return logits, (B, H, W), of RGB frames, (B, 3, H, W) in 0..255."""

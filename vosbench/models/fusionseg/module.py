@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vosbench.config import StageConfig, load_stage
+from vosbench.config import StageConfig
 from vosbench.data.transforms.clip_transforms import resize_flow
-from vosbench.errors import InputError, unknown_name
-from vosbench.method import Inspection, Size, Task
+from vosbench.errors import InputError
+from vosbench.method import Size, Task
 from vosbench.models.fusionseg.backbones import (
     Backbone,
     LiteStream,
@@ -46,10 +45,11 @@ from vosbench.models.fusionseg.network import (
 from vosbench.models.fusionseg.switches import WIDTHS, check_switches
 from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.layers.pretrained import RANDOM
-from vosbench.models.optimizers import ParameterGroup, build_optimizer
+from vosbench.models.optimizers import ParameterGroup
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.pretrained.zoo import packaged
-from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.validated import Validated
+from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
 STAGES = ("appearance", "motion", "joint")
@@ -57,7 +57,7 @@ _FILES = ("appearance_weights", "motion_weights")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
 
 
-class FusionSeg(pl.LightningModule):
+class FusionSeg(VOSModule):
     """FusionSeg: what looks like an object, what moves like one, and a small network that decides.
 
     Args:
@@ -93,7 +93,8 @@ class FusionSeg(pl.LightningModule):
     """
 
     task: Task = "unsupervised"
-    recipe = "fusionseg"
+    name = "fusionseg"
+    file_keys = _FILES
     stages = STAGES
     released_switches: ClassVar[Mapping[str, Any]] = {"convention": "caffe", "fusion": "released"}
     """What the network is built with for the weights that the authors released."""
@@ -132,10 +133,8 @@ class FusionSeg(pl.LightningModule):
         self.pad = size != "tiny" if pad is None else pad
         self.last_flow: LastFlow = last_flow
         self.threshold = threshold
-        self.iou = ValidationIoU()
         self.needs_flow = stream != "appearance"
         self.sees_flow = motion_network == "mpnet"
-        self.inspection: Inspection | None = None
         others: dict[StreamName, Callable[[], AnyStream]] = {}
         if backbone == "efficientnet_lite0":
             others["appearance"] = LiteStream
@@ -150,7 +149,6 @@ class FusionSeg(pl.LightningModule):
         start = fusion_start or ("identity" if size == "tiny" else "random")
         if start == "identity" and isinstance(self.network.fusion, PaperFusion):
             self.network.fusion.start_as_identity()
-        self.stage: StageConfig | None = None
         self.stage_name = stream
         self.network.train_stage(stream)
         cast(Any, self).register_load_state_dict_pre_hook(_leave_out_absent_parts)
@@ -161,24 +159,11 @@ class FusionSeg(pl.LightningModule):
         taken = self.sees_flow and "motion" in self.network.streams and self.hparams["motion_weights"] is None
         return {"motion_weights": packaged("mpnet", self.hparams["size"])} if taken else {}
 
-    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Load what the streams start from, choose what is trained and what `configure_optimizers` sets up.
-
-        Args:
-            name: a stage of the recipe.
-            settings: its settings, by default those of the packaged recipe.
-
-        Raises:
-            InputError: the recipe has no such stage, the variant has nothing to train in it, or weights
-                are missing or of something else.
-        """
-        if name not in STAGES:
-            raise unknown_name("stage of fusionseg", name, STAGES)
+    def begin_stage(self, name: str, settings: StageConfig) -> None:
+        """Load what the streams start from; train one of them, or the fusion beside both."""
         stream = self.hparams["stream"]
         if stream not in ("joint", name):
             raise InputError(f"fusionseg: stream={stream} has nothing to train there, write stage={stream}")
-        self.stage = settings or load_stage(self.recipe, name)
-        self.stage_name = name
         self.needs_flow = name != "appearance"
         for each, module in self.network.streams.items():
             weights = self.hparams[f"{each}_weights"]
@@ -202,14 +187,8 @@ class FusionSeg(pl.LightningModule):
         fill = f"write model.{stage}_weights=ResNet101_Weights.IMAGENET1K_V1, or model.norm=trained"
         return {f"network.{stage}.{body}": fill}
 
-    def configure_optimizers(self) -> Any:
-        """Return the optimiser and schedule of the stage, for what it trains."""
-        stage = self.stage or load_stage(self.recipe, self.stage_name)
-        attached = self._trainer is not None
-        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
-        return build_optimizer(self._groups(), stage.optimizer, stage.schedule, steps)
-
-    def _groups(self) -> list[nn.Parameter | ParameterGroup]:
+    def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
+        """Return what the stage trains; classifiers and the fusion learn at rates of their own."""
         trained = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
         if self.stage_name == "joint":
             weights = [p for name, p in trained.items() if name.endswith("weight")]
@@ -228,11 +207,6 @@ class FusionSeg(pl.LightningModule):
             return given
         stream = getattr(self.network, self.stage_name)
         return 1.0 if self.hparams["size"] == "tiny" and isinstance(stream, Stream) else 10.0
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write into the checkpoint which network it is of."""
-        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
-        checkpoint["vosbench"] = {"name": "fusionseg", "size": self.hparams["size"], "variant": variant}
 
     def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
         """Return logits of background and foreground, (B, T, 2, H, W).

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from vosbench.config import StageConfig, load_stage
-from vosbench.errors import InputError, unknown_name
+from vosbench.config import StageConfig
+from vosbench.errors import InputError
 from vosbench.method import Size, Task
 from vosbench.models.layers.detection import Targets, foreground, no_loss
 from vosbench.models.layers.preprocessing import Scaling, normalise
@@ -26,8 +25,9 @@ from vosbench.models.lip.rules import MASK_THRESHOLD, Order, Rules, candidates
 from vosbench.models.lip.targets import expanded
 from vosbench.models.lip.tracking import Tracker, TrackingSettings
 from vosbench.models.lip.training import Roster
-from vosbench.models.optimizers import build_optimizer
-from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.optimizers import ParameterGroup
+from vosbench.models.validated import Validated
+from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
 STAGES = ("coco", "vos")
@@ -39,7 +39,7 @@ _FILES = ("body_weights",)
 _LAST = "network.heads.roi_heads.box_predictor.cls_score."
 
 
-class LIP(pl.LightningModule):
+class LIP(VOSModule):
     """Mask R-CNN with a memory on every level of its pyramid, which learns the objects of each video by id.
 
     Args:
@@ -79,7 +79,8 @@ class LIP(pl.LightningModule):
 
     task: Task = "semi-supervised"
     needs_flow = False
-    recipe = NAME
+    name = NAME
+    file_keys = _FILES
     stages = STAGES
 
     def __init__(
@@ -163,27 +164,12 @@ class LIP(pl.LightningModule):
             widths=WIDTHS[size],
         )
         self.roster = Roster(chosen["vos_ids"])
-        self.iou = ValidationIoU()
-        self.stage: StageConfig | None = None
         self.stage_name = "vos"
         self.register_load_state_dict_pre_hook(_take_number_of_ids)  # type: ignore[no-untyped-call]
 
-    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Load what training starts from, choose what is trained and what `configure_optimizers` sets up.
-
-        Args:
-            name: a stage of the recipe.
-            settings: its settings, by default those of the packaged recipe.
-
-        Raises:
-            InputError: the recipe has no such stage, its settings make no sense, or weights are missing or
-                of something else.
-        """
-        if name not in STAGES:
-            raise unknown_name(f"stage of {NAME}", name, STAGES)
-        self.stage = settings or load_stage(self.recipe, name)
-        self.stage_name = name
-        if name == "vos" and len(self.stage.data) > 1:
+    def begin_stage(self, name: str, settings: StageConfig) -> None:
+        """Load the body of stage ``coco``; train what the stage does not freeze."""
+        if name == "vos" and len(settings.data) > 1:
             raise InputError(f"{NAME}: objects of stage vos are told apart in one data set, not in several")
         if name == "coco":
             load_pretrained(
@@ -205,21 +191,19 @@ class LIP(pl.LightningModule):
         if stage == "fit" and self.stage_name == "vos" and self.trainer.ckpt_path is None:
             self.network.heads.replace_ids(self.roster.most)
 
-    def configure_optimizers(self) -> Any:
-        """Return the optimiser and schedule of the stage."""
-        stage = self.stage or load_stage(self.recipe, self.stage_name)
-        attached = self._trainer is not None
-        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
-        trained = [each for each in self.network.parameters() if each.requires_grad]
-        return build_optimizer(trained, stage.optimizer, stage.schedule, steps)
+    def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
+        """Return what the stage trains of the network."""
+        return [each for each in self.network.parameters() if each.requires_grad]
+
+    def variant(self) -> dict[str, Any]:
+        """Return the switches that a checkpoint is loaded with, and its number of ids."""
+        # stage coco knows no shortcut
+        shortcut = self.hparams["shortcut"] and self.stage_name != "coco"
+        return super().variant() | {"ids": self.network.heads.ids, "shortcut": shortcut}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of, and which objects have which id."""
-        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
-        variant["ids"] = self.network.heads.ids
-        # stage coco knows no shortcut
-        variant["shortcut"] = variant["shortcut"] and self.stage_name != "coco"
-        checkpoint["vosbench"] = {"name": NAME, "size": self.hparams["size"], "variant": variant}
+        super().on_save_checkpoint(checkpoint)
         checkpoint["objects"] = [list(each) for each in self.roster.objects]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from vosbench.config import StageConfig, load_stage
-from vosbench.errors import InputError, unknown_name
+from vosbench.config import StageConfig
+from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle
-from vosbench.method import Inspection, Size, Task
+from vosbench.method import Size, Task
 from vosbench.models.layers.deeplab import CLASSES
 from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
@@ -41,13 +40,13 @@ from vosbench.models.lvo.streams import (
 )
 from vosbench.models.mpnet.module import TEST_SHORT_SIDE
 from vosbench.models.mpnet.network import SMALLEST_SIDE
-from vosbench.models.optimizers import build_optimizer
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
 from vosbench.models.postprocessing.windows import STEP, WINDOW, stream_windows
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.switches import require, require_count, require_share
-from vosbench.models.validated import MONITOR, Validated, ValidationIoU
+from vosbench.models.validated import MONITOR, Validated
+from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
@@ -57,7 +56,7 @@ _FILES = ("appearance_weights", "motion_weights", "motion_test")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
 
 
-class LVO(pl.LightningModule):
+class LVO(VOSModule):
     """Learning video object segmentation: an appearance and a motion stream, and a memory of what moved.
 
     Args:
@@ -92,7 +91,8 @@ class LVO(pl.LightningModule):
     """
 
     task: Task = "unsupervised"
-    recipe = "lvo"
+    name = "lvo"
+    file_keys = _FILES
     stages = STAGES
     inspectable: ClassVar[Mapping[str, str]] = {
         "gates": "gates of the memory, forward in time: 'reset' and 'update' of chosen channels of a ConvGRU",
@@ -153,13 +153,10 @@ class LVO(pl.LightningModule):
         self.crf = parse_crf(crf)
         self.window, self.step = window, step
         self.needs_flow = motion != "none"
-        self.inspection: Inspection | None = None
         self.network = LVONet(appearance, motion, memory, bidirectional, WIDTHS[size], convention)
         if self.network.motion is not None and motion_test is not None:
             load_motion(self.network.motion, motion_test, size, angle)
-        self.iou = ValidationIoU()
         self.class_iou = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
-        self.stage: StageConfig | None = None
         self.stage_name = "memory"
         self.frozen_norm = True
 
@@ -169,19 +166,8 @@ class LVO(pl.LightningModule):
         keys = ("motion_weights", "motion_test") if self.network.motion is not None else ()
         return {key: packaged("mpnet", self.hparams["size"]) for key in keys if self.hparams[key] == ZOO}
 
-    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Load the streams' weights, choose what is trained and what `configure_optimizers` sets up.
-
-        Args:
-            name: a stage of the recipe.
-            settings: its settings, by default those of the packaged recipe.
-
-        Raises:
-            InputError: the recipe has no such stage, the variant has nothing to train in it, or weights
-                are missing or of something else.
-        """
-        if name not in STAGES:
-            raise unknown_name("stage of lvo", name, STAGES)
+    def begin_stage(self, name: str, settings: StageConfig) -> None:
+        """Load the streams' weights; train the DeepLab on VOC, or the memory beside frozen streams."""
         keys = self.hparams
         if name == "appearance" and (
             keys["appearance"] not in DEEPLABS or keys["appearance_pretrain"] != "voc"
@@ -190,8 +176,6 @@ class LVO(pl.LightningModule):
                 f"lvo: with appearance={keys['appearance']} and appearance_pretrain="
                 f"{keys['appearance_pretrain']} nothing is fine-tuned on VOC, write stage=memory"
             )
-        self.stage = settings or load_stage(self.recipe, name)
-        self.stage_name = name
         self.needs_flow = keys["motion"] != "none" and name == "memory"
         if self.network.appearance is not None and keys["appearance_weights"] is not None:
             load_appearance(self.network.appearance, keys["appearance_weights"])
@@ -214,19 +198,6 @@ class LVO(pl.LightningModule):
             return {f"network.appearance.{part}.": fill for part in USED[self.hparams["appearance"]]}
         fill = f"write {key}=ResNet101_Weights.IMAGENET1K_V2 or model.appearance_norm=trained"
         return {"network.appearance.body.": fill} if self.frozen_norm else {}
-
-    def configure_optimizers(self) -> Any:
-        """Return the optimiser and schedule of the stage, for what it trains."""
-        stage = self.stage or load_stage(self.recipe, self.stage_name)
-        attached = self._trainer is not None
-        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return build_optimizer(trained, stage.optimizer, stage.schedule, steps)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write into the checkpoint which network it is of."""
-        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
-        checkpoint["vosbench"] = {"name": "lvo", "size": self.hparams["size"], "variant": variant}
 
     def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
         """Return logits of background and foreground, (B, T, 2, h, w), h and w an eighth of H and W.

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from vosbench.config import StageConfig, load_stage
-from vosbench.errors import InputError, unknown_name
-from vosbench.method import Inspection, Size, Task
+from vosbench.config import StageConfig
+from vosbench.errors import InputError
+from vosbench.method import Size, Task
 from vosbench.models.layers.detection import Targets, foreground, no_loss
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
@@ -42,16 +41,17 @@ from vosbench.models.motion_maskrcnn.weights import (
     load_motion,
     load_static,
 )
-from vosbench.models.optimizers import build_optimizer
+from vosbench.models.optimizers import ParameterGroup
 from vosbench.models.postprocessing.detections import Detections
 from vosbench.models.postprocessing.tracker import OverlapTracker
-from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.validated import Validated
+from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
 
 _ROUTES: Mapping[str, Route] = {"A": "appearance", "M1": "motion", "M2": "motion"}
 
 
-class MotionMaskRCNN(pl.LightningModule):
+class MotionMaskRCNN(VOSModule):
     """Mask R-CNN on frames, on their optical flow, or on both, and a tracker.
 
     Args:
@@ -87,7 +87,8 @@ class MotionMaskRCNN(pl.LightningModule):
     """
 
     task: Task = "unsupervised"
-    recipe = "motion_maskrcnn"
+    name = "motion_maskrcnn"
+    file_keys = FILES
     stages = STAGES
     released_switches: ClassVar[Mapping[str, Any]] = {"convention": "detectron", "static_objects": False}
     replaceable: ClassVar[Mapping[str, str]] = {"static_weights": "network.static."}
@@ -136,31 +137,15 @@ class MotionMaskRCNN(pl.LightningModule):
         self.warmup = WARMUP[size] if warmup is None else warmup
         self.needs_flow = stream != "appearance"
         self.network = build_network(options)
-        self.iou = ValidationIoU()
-        self.inspection: Inspection | None = None
-        self.stage: StageConfig | None = None
         self.stage_name = STREAM_STAGES[stream][0]
         self.route: Route = "main"
         self._filled = False
         self._body_of_static = None if static_weights is None else load_static(self.network, static_weights)
         self.register_load_state_dict_pre_hook(_leave_out_absent_branch)  # type: ignore[no-untyped-call]
 
-    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Load what training starts from, choose what is trained and what `configure_optimizers` sets up.
-
-        Args:
-            name: a stage of the recipe.
-            settings: its settings, by default those of the packaged recipe.
-
-        Raises:
-            InputError: the recipe has no such stage, the variant has nothing to train in it, or weights
-                are missing or of something else.
-        """
-        if name not in STAGES:
-            raise unknown_name("stage of motion_maskrcnn", name, STAGES)
+    def begin_stage(self, name: str, settings: StageConfig) -> None:
+        """Load what training starts from; train the route of the stage, less what is frozen."""
         self.options.check_stage(name)
-        self.stage = settings or load_stage(self.recipe, name)
-        self.stage_name = name
         self.needs_flow = name != "A"
         weights = self.hparams
         if weights["body_weights"] is not None:
@@ -192,12 +177,9 @@ class MotionMaskRCNN(pl.LightningModule):
         if first and self.network.static is not None and self.trainer.ckpt_path is None:
             self.network.start_from_static()
 
-    def configure_optimizers(self) -> Any:
-        """Return the optimiser and schedule of the stage: biases learn twice as fast and do not decay."""
-        stage = self.stage or load_stage(self.recipe, self.stage_name)
-        attached = self._trainer is not None
-        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
-        return build_optimizer(groups(self.network), stage.optimizer, stage.schedule, steps)
+    def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
+        """Return what the stage trains: biases learn twice as fast and do not decay."""
+        return groups(self.network)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
@@ -211,15 +193,6 @@ class MotionMaskRCNN(pl.LightningModule):
         # given back, so that schedules of any kind go on from what they know
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write into the checkpoint which network it is of."""
-        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *FILES)}
-        checkpoint["vosbench"] = {
-            "name": "motion_maskrcnn",
-            "size": self.hparams["size"],
-            "variant": variant,
-        }
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the sum of the five losses over the frames whose objects are known."""

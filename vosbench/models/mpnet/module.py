@@ -7,23 +7,21 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vosbench.config import StageConfig, load_stage
 from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field, zero_mean
-from vosbench.method import Inspection, Size, Task
+from vosbench.method import Size, Task
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
-from vosbench.models.optimizers import build_optimizer
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
 from vosbench.models.postprocessing.objectness import ObjectnessMaps, reweight
 from vosbench.models.switches import require, require_count, require_share
-from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.validated import Validated
+from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
 
 CHANNELS = {"rgb": 3, "rgb_pair": 6, "flow": 2, "angle_field": 2, "rgb_angle": 5}
@@ -33,11 +31,8 @@ TEST_SHORT_SIDE = {"full": 232, "tiny": 144}
 RGB_MEAN = (0.485, 0.456, 0.406)
 RGB_STD = (0.229, 0.224, 0.225)
 
-_NOT_OF_THE_NETWORK = ("size", "objectness")
-"""Keys that a checkpoint does not repeat among its switches: what it says elsewhere, and folders."""
 
-
-class MPNet(pl.LightningModule):
+class MPNet(VOSModule):
     """Motion pattern network: which pixels move on their own, from one frame pair.
 
     Args:
@@ -60,7 +55,8 @@ class MPNet(pl.LightningModule):
 
     task: Task = "unsupervised"
     inspectable: ClassVar[Mapping[str, str]] = {"motion": "probability that each pixel moves"}
-    recipe = "mpnet"
+    name = "mpnet"
+    file_keys = ("objectness",)
     stages = ("A", "B", "C")
 
     def __init__(
@@ -98,33 +94,6 @@ class MPNet(pl.LightningModule):
         self.network = MotionPatternNet(CHANNELS[input], WIDTH[size], decoder_units).to(
             memory_format=torch.channels_last
         )
-        self.iou = ValidationIoU()
-        self.inspection: Inspection | None = None
-        self.stage: StageConfig | None = None
-
-    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Choose what `configure_optimizers` sets up; every stage trains all weights.
-
-        Args:
-            name: a stage of the recipe.
-            settings: its settings, by default those of the packaged recipe.
-
-        Raises:
-            InputError: the recipe has no such stage.
-        """
-        self.stage = settings or load_stage(self.recipe, name)
-
-    def configure_optimizers(self) -> Any:
-        """Return the optimiser and schedule of the stage."""
-        stage = self.stage or load_stage(self.recipe, self.stages[0])
-        attached = self._trainer is not None
-        steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
-        return build_optimizer(self.parameters(), stage.optimizer, stage.schedule, steps)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write into the checkpoint which network it is of."""
-        variant = {key: value for key, value in self.hparams.items() if key not in _NOT_OF_THE_NETWORK}
-        checkpoint["vosbench"] = {"name": "mpnet", "size": self.hparams["size"], "variant": variant}
 
     def encode(self, frames: Tensor | None, flow: Tensor | None) -> Tensor:
         """Return the network's input; what the input does not show may be None.

@@ -99,6 +99,26 @@ def load_method(
     return cast("Method", module), told | ({"parts": parts} if parts else {})
 
 
+def load(
+    name: str, size: str | None = None, checkpoint: str | Path | None = None, **settings: Any
+) -> LightningModule:
+    """Return a trained network, ready for `Trainer.test` and `Trainer.predict`.
+
+    Args:
+        name: of a method with weights.
+        size: by default the largest the zoo has weights for.
+        checkpoint: a Lightning checkpoint or safetensors file to use instead of the zoo.
+        settings: switches to change for inference, e.g. ``threshold=0.4``.
+
+    Raises:
+        InputError: as `load_method`, or the method has no weights.
+    """
+    method, _ = load_method(name, size, None if checkpoint is None else Path(checkpoint), settings)
+    if not is_network(type(method)):
+        raise InputError(f"{name} has no weights, so Lightning cannot test it: use vosbench compare")
+    return cast("LightningModule", method)
+
+
 def _without_weights(
     name: str, found: type[Any], checkpoint: Path | None, changed: Mapping[str, Any]
 ) -> tuple[Method, dict[str, Any]]:

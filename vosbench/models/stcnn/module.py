@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_stage
-from vosbench.errors import InputError, unknown_name
-from vosbench.method import Inspection, Size, Task
+from vosbench.errors import InputError
+from vosbench.method import Size, Task
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.layers.pretrained import load_pretrained, refuse_torchvision
-from vosbench.models.optimizers import build_optimizer
+from vosbench.models.optimizers import ParameterGroup, build_optimizer
 from vosbench.models.pixelwise import enlarge
 from vosbench.models.stcnn.blocks import StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
@@ -42,7 +41,8 @@ from vosbench.models.stcnn.training import (
     split_clip,
     teach_discriminator,
 )
-from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.validated import Validated
+from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
 STAGES = ("temporal", "spatial", "joint")
@@ -59,7 +59,7 @@ _FILES = ("encoder_weights", "discriminator_weights")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
 
 
-class STCNN(pl.LightningModule):
+class STCNN(VOSModule):
     """A temporal branch that foretells the next frame, and a spatial one that segments it with its help.
 
     Args:
@@ -107,7 +107,8 @@ class STCNN(pl.LightningModule):
 
     task: Task = "semi-supervised"
     needs_flow = False
-    recipe = "stcnn"
+    name = "stcnn"
+    file_keys = _FILES
     stages = STAGES
     released_switches: ClassVar[Mapping[str, Any]] = {"released": True}
     """What the network is built with for the weights that the authors released."""
@@ -191,35 +192,19 @@ class STCNN(pl.LightningModule):
         self.discriminator: Discriminator | None = None
         self._unfilled: set[str] = set()
         self.balance = Balance(margin=margin)
-        self.iou = ValidationIoU()
-        self.inspection: Inspection | None = None
-        self.stage: StageConfig | None = None
         self.stage_name = "joint"
         cast(Any, self).register_load_state_dict_pre_hook(_settle_discriminator)
 
-    def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Load what training starts from, choose what is trained and what `configure_optimizers` sets up.
-
-        Args:
-            name: a stage of the recipe.
-            settings: its settings, by default those of the packaged recipe.
-
-        Raises:
-            InputError: the recipe has no such stage, the variant has nothing to train in it, its settings
-                make no sense, or weights are missing or of something else.
-        """
-        if name not in STAGES:
-            raise unknown_name("stage of stcnn", name, STAGES)
+    def begin_stage(self, name: str, settings: StageConfig) -> None:
+        """Load what both branches start from; train them in turns with an adversary, or the spatial one."""
         keys = self.hparams
         if name == "temporal" and not keys["tcb"]:
             raise InputError("stcnn: with tcb=false there is no temporal branch, begin with stage=spatial")
         if name == "joint" and keys["train_phase"] == "online_only":
             raise InputError("stcnn: train_phase=online_only ends with stage=spatial, leave joint out")
-        self.stage = settings or load_stage(self.recipe, name)
-        self.stage_name = name
         self.automatic_optimization = name == "spatial"
         if name != "spatial":
-            check_alternating(name, self.stage, keys["delta"] + 1 if keys["tcb"] else 1)
+            check_alternating(name, settings, keys["delta"] + 1 if keys["tcb"] else 1)
         self._unfilled = {key for key in _FILES if keys[key] is None}
         self.network.load_encoders(keys["encoder_weights"], "model.encoder_weights")
         if keys["tcb"]:
@@ -263,14 +248,15 @@ class STCNN(pl.LightningModule):
     def _learners(self) -> tuple[str, ...]:
         return LEARNERS[self.stage_name] if self.hparams["tcb"] else ("segmentation",)
 
+    def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
+        """Return what stage ``spatial`` trains: biases learn at a rate of their own."""
+        return bias_groups(self.network)
+
     def configure_optimizers(self) -> Any:
         """Return the optimiser and schedule of stage ``spatial``; of the others an optimiser per part."""
-        stage = self.stage or load_stage(self.recipe, self.stage_name)
         if self.stage_name == "spatial":
-            attached = self._trainer is not None
-            steps = int(self.trainer.estimated_stepping_batches) if attached else stage.epochs
-            return build_optimizer(bias_groups(self.network), stage.optimizer, stage.schedule, steps)
-        keys = self.hparams
+            return super().configure_optimizers()
+        stage, keys = self.stage or load_stage(self.name, self.stage_name), self.hparams
         rates = {"generator": self.joint_generator_lr, "discriminator": keys["discriminator_lr"]}
         given = keys["adversary_decay"]
         decay = ADVERSARY_DECAY[self.stage_name] if given is None else given
@@ -286,8 +272,7 @@ class STCNN(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of, and whose turn it is."""
-        variant = {key: value for key, value in self.hparams.items() if key not in ("size", *_FILES)}
-        checkpoint["vosbench"] = {"name": "stcnn", "size": self.hparams["size"], "variant": variant}
+        super().on_save_checkpoint(checkpoint)
         checkpoint["balance"] = [self.balance.generator, self.balance.discriminator]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vosbench.benchmark.predictions import Made, Origin, ids_hash
+from vosbench.scoring.predictions import PredictionNote, PredictionStore, ids_hash
 
 NAMES = ("00000", "00001")
 
@@ -15,9 +15,9 @@ def ids():
 
 @pytest.fixture
 def made(tmp_path, ids):
-    made = Made(tmp_path / "masks" / "dog", NAMES)
+    made = PredictionStore(tmp_path / "masks" / "dog", NAMES)
     made.save_ids(ids)
-    made.finish(Origin("inputs", ids_hash(NAMES, ids), {"segment": 0.5}, {"device": "cpu"}))
+    made.finish(PredictionNote("inputs", ids_hash(NAMES, ids), {"segment": 0.5}, {"device": "cpu"}))
     return made
 
 
@@ -35,7 +35,7 @@ def test_what_was_made_from_the_same_inputs_is_known_again(made):
 @pytest.mark.parametrize("change", ["mask", "missing", "note", "folder"])
 def test_what_was_changed_is_noticed(made, ids, change):
     if change == "mask":
-        Made(made.path, NAMES).save_ids(ids[::-1])
+        PredictionStore(made.path, NAMES).save_ids(ids[::-1])
     elif change == "missing":
         (made.path / "00001.png").unlink()
     elif change == "note":

@@ -1,7 +1,7 @@
-"""What methods made, on disk: masks or detections, each with a note of what it was made from.
+"""Predictions on disk: masks or detections of one method on one sequence, with a note of their origin.
 
 The note makes numbers checkable and segmenting, the expensive part, avoidable: records name the hash of
-what they scored, and what was made from the same inputs can be scored again.
+what they scored, and predictions from the same inputs can be scored again.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vosbench.errors import InputError
 from vosbench.files import write_text
@@ -25,12 +24,12 @@ from vosbench.video import IdMap, LazySequence
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where something that a method made comes from.
+class PredictionNote:
+    """Origin of a prediction, kept beside it.
 
     Attributes:
         inputs: hash of everything that the method was given.
-        content: hash of what it made.
+        content: hash of the prediction.
         seconds_per_frame: step (``"flow"``, ``"segment"``) -> seconds.
         provenance: versions, git state, device, precision, time, memory, load of the machine.
     """
@@ -42,8 +41,8 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What one method made of one sequence, there or not.
+class PredictionStore:
+    """Masks or detections of one method on one sequence, there or not.
 
     Attributes:
         path: folder of masks, ``FRAME.png``; complete or absent. Or a file of detections.
@@ -55,13 +54,13 @@ class Made:
 
     @property
     def note(self) -> Path:
-        """File of the `Origin`."""
+        """File of the `PredictionNote`."""
         return self.path.with_name(f".{self.path.name}.origin.json")
 
-    def origin(self, inputs: str, content: str | None) -> Origin | None:
-        """Return the origin when what is there, of hash `content`, was made from `inputs`, else None."""
+    def origin(self, inputs: str, content: str | None) -> PredictionNote | None:
+        """Return the note when the prediction, of hash `content`, was made from `inputs`, else None."""
         try:
-            origin = Origin(**json.loads(self.note.read_text(encoding="utf-8")))
+            origin = PredictionNote(**json.loads(self.note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         return origin if origin.inputs == inputs and origin.content == content else None
@@ -75,19 +74,32 @@ class Made:
         except (InputError, OSError):
             return None
 
-    def finish(self, origin: Origin) -> None:
-        """Say what the masks or detections, already written, were made from."""
+    def finish(self, origin: PredictionNote) -> None:
+        """Write the note beside the masks or detections, which are there already."""
         write_text(self.note, json.dumps(asdict(origin), indent=1, sort_keys=True) + "\n")
 
-    def save_ids(self, ids: NDArray[np.uint8]) -> None:
-        """Write (T, H, W) uint8 ids as masks; the folder appears when all are written."""
+    def save_ids(self, maps: Iterable[IdMap]) -> str:
+        """Write masks one by one; the folder appears when all are written.
+
+        Args:
+            maps: (H, W) uint8 ids of every frame, possibly still being computed.
+
+        Returns:
+            Hash of the masks, see `ids_hash`.
+        """
         # One fixed name, unlike `whole_folder`: the run after a kill clears what the killed one left.
         partial = self.path.with_name(f".{self.path.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        for name, mask in zip(self.names, ids, strict=True):
-            write_ids(partial / f"{name}.png", mask)
+
+        def written() -> Iterator[IdMap]:
+            for name, ids in zip(self.names, maps, strict=True):
+                write_ids(partial / f"{name}.png", ids)
+                yield ids
+
+        content = ids_hash(self.names, written())
         shutil.rmtree(self.path, ignore_errors=True)
         partial.rename(self.path)
+        return content
 
     def read_ids(self) -> LazySequence[IdMap]:
         """Return the masks, each read when indexed."""
