@@ -1,15 +1,18 @@
 """The conformance benchmark: its videos, its plain definitions, what it finds and what it says."""
 
 import itertools
+import json
 import math
 from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+RESULTS = Path(__file__).parents[1] / "benchmarks/conformance/results"
 VOLUMES = ("fbms-official", "fbms-moving", "fbms-proposed", "fbms-binary", "davis17-proposed")
 FRAMES = ("segtrack-iou", "ft3d-iou", "youtube-objects-unsupervised", "youtube-objects-semi-supervised")
 
@@ -120,3 +123,16 @@ def test_detections_are_scored_in_both_ways(programs, tmp_path):
     # a crowd is no region to find
     (case,) = (replace(case, crowds=tuple(range(1, 21))) for case in cases[:1])
     assert programs.ours.Torchmetrics("davis16-map50-crowds", [case]).whole()["map50_seg"] == -1
+
+
+def test_the_results_say_what_was_compared(programs):
+    reports = [json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"))]
+    assert len(reports) >= 14
+    for report in reports:
+        assert report["videos"] >= 2000
+        assert programs.fuzz.largest([report]) < programs.fuzz.TOLERANCE
+    text = (RESULTS / "README.md").read_text()
+    order = [check for check in programs.fuzz.CHECKS if (RESULTS / f"{check}.json").exists()]
+    found = {report["protocol"]: report for report in reports}
+    assert text == programs.fuzz.to_markdown([found[name] for name in order])
+    assert "| davis17-unsupervised | 2000 | davis2017-evaluation | J_mean |" in text
