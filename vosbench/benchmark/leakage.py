@@ -29,7 +29,7 @@ class Leak:
         kind: which of the two.
         through: the weights of another network by which the model knows the sequences, e.g.
             ``"motion_weights mpnet-tiny.safetensors"``; ``""`` for its own.
-        how: how the model was selected there, as far as that is told.
+        how: how the model was selected there, as far as that is known.
         sequences: names.
         protocols: ids of the protocols under which they were scored.
     """
@@ -100,24 +100,22 @@ class _Source(NamedTuple):
 
 
 def _known(record: Record, zoo: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[_Source, frozenset[str]]]:
-    told = record.provenance
-    weights = told.get("weights") or {}
-    yield from _told(told.get("training") or zoo.get(str(weights.get("sha256")), {}), "")
-    yield from _told_by_parts(weights.get("parts", ()), "")
+    provenance = record.provenance
+    weights = provenance.get("weights") or {}
+    yield from _of_training(provenance.get("training") or zoo.get(str(weights.get("sha256")), {}), "")
+    yield from _of_parts(weights.get("parts", ()), "")
 
 
-def _told(training: Mapping[str, Any], through: str) -> Iterator[tuple[_Source, frozenset[str]]]:
+def _of_training(training: Mapping[str, Any], through: str) -> Iterator[tuple[_Source, frozenset[str]]]:
     trained = training.get("data", {}).get("sequences", ())
     yield _Source("trained on", through, ""), frozenset(trained)
     for each in training.get("selection", ()):
         if each.get("edition") == "official":
             yield _Source("selected on", through, each.get("how", "")), frozenset(each.get("sequences", ()))
-    yield from _told_by_parts(training.get("parts", ()), through)
+    yield from _of_parts(training.get("parts", ()), through)
 
 
-def _told_by_parts(
-    parts: Iterable[Mapping[str, Any]], through: str
-) -> Iterator[tuple[_Source, frozenset[str]]]:
+def _of_parts(parts: Iterable[Mapping[str, Any]], through: str) -> Iterator[tuple[_Source, frozenset[str]]]:
     for part in parts:
         way = f"{part['key']} {part['weights']}"
-        yield from _told(part.get("training", {}), f"{through}, {way}" if through else way)
+        yield from _of_training(part.get("training", {}), f"{through}, {way}" if through else way)

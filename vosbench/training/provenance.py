@@ -23,20 +23,20 @@ T = TypeVar("T")
 
 
 class TrainedOn(Callback):
-    """Writes `told` into checkpoints, under ``training``, for `vosbench.models.pretrained.zoo`.
+    """Writes `training` into checkpoints, under ``training``, for `vosbench.models.pretrained.zoo`.
 
     Args:
-        told: see `trained_on`.
+        training: see `trained_on`.
     """
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self.told = dict(told)
+    def __init__(self, training: Mapping[str, Any]) -> None:
+        self.training = dict(training)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add what was trained and selected on."""
-        checkpoint["training"] = self.told
+        checkpoint["training"] = self.training
 
 
 def trained_on(
@@ -60,10 +60,10 @@ def trained_on(
     Raises:
         InputError: data are missing.
     """
-    told = training_of(before) if before else {}
+    earlier = training_of(before) if before else {}
     opened = open_sets(config, sets)
     editions = [_edition(config, each.chosen) for each in opened]
-    data = told.get("data", {})
+    data = earlier.get("data", {})
     names = [*_listed(data, "name"), *(each.chosen.name for each in opened)]
     trained = [
         video.name
@@ -76,32 +76,32 @@ def trained_on(
         for each, edition in zip(opened, editions, strict=True)
         if each.val_split is not None
     ]
-    parts = told.get("parts", []) if before else _parts(module)
+    parts = earlier.get("parts", []) if before else _parts(module)
     return {
         "data": {
             "name": ", ".join(dict.fromkeys(names)),
             "edition": ", ".join(dict.fromkeys([*_listed(data, "edition"), *editions])),
             "sequences": sorted({*data.get("sequences", ()), *trained}),
         },
-        "selection": _once([*told.get("selection", ()), *selection]),
+        "selection": _once([*earlier.get("selection", ()), *selection]),
         **({"parts": parts} if parts else {}),
     }
 
 
 def _selection(opened: OpenSet, edition: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    selection: dict[str, Any] = {
         "name": opened.chosen.name,
         "edition": edition,
         "split": opened.val_split,
         "monitor": MONITOR,
     }
     if _is_compared_on(opened) or opened.val_split == opened.chosen.split:
-        told["sequences"] = sorted(video.name for video in opened.val)
-    return told
+        selection["sequences"] = sorted(video.name for video in opened.val)
+    return selection
 
 
 def _parts(module: LightningModule | None) -> list[dict[str, Any]]:
-    """Return what is told of the files that the keys of a network name, and of weights of the package."""
+    """Return what is known of the files that the keys of a network name, and of weights of the package."""
     if module is None:
         return []
     given = {
