@@ -170,6 +170,7 @@ class CatalogueDataModule(VideoDataModule):
 
     dataset: ClassVar[str]
     train: ClassVar[str | None] = "train"
+    test: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -200,7 +201,7 @@ class CatalogueDataModule(VideoDataModule):
             if prepare == "mini" and root is None
             else data_root(None if root is None else Path(root))
         )
-        self.split = split or chosen.split or entry(self.dataset).split
+        self.split = split or chosen.split or self.test or entry(self.dataset).split
         self.train_split = train_split or self.train
         self._hold_out = hold_out
         self._prepare: Prepare = prepare
@@ -310,6 +311,7 @@ class FT3DDataModule(CatalogueDataModule):
     """FlyingThings3D (Mayer et al., CVPR 2016)."""
 
     dataset = "ft3d"
+    test = "test"
 
 
 class VideoFolderDataModule(VideoDataModule):
