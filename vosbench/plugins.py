@@ -6,7 +6,7 @@ A package names its methods in its ``pyproject.toml``::
     frame_difference = "vosbench_example.method:FrameDifference"
 
 The class promises what `vosbench.method.Method` says. One without weights is built from its
-switches, the keyword arguments of its class, which all have defaults. A network is a LightningModule
+switches, the keyword arguments of its class, which all have defaults. A network is a VOSModule
 built by ``Class(size="full", **switches)``. Beside the module of the class may lie
 
 - ``weights/NAME-SIZE.safetensors`` and ``.json``, as `vosbench.models.pretrained.zoo.export` writes them;
