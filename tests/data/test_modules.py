@@ -74,6 +74,11 @@ def test_a_miniature_is_rendered_when_asked_for(tmp_path):
     assert (tmp_path / "segtrack" / "MINI.json").is_file()
 
 
+def test_first_masks_of_another_data_set_are_those_of_compare(root):
+    with pytest.raises(InputError, match="gives masks of another data set"):
+        data.DAVIS16DataModule(root, "davis16-instances-semi-supervised")
+
+
 def test_protocols_of_detections_are_those_of_compare(root):
     with pytest.raises(InputError, match="scores detections, which vosbench compare does"):
         data.DAVIS17DataModule(root, "davis16-map50")

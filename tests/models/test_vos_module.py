@@ -79,6 +79,18 @@ def test_own_frames_and_masks_score_as_the_data_set_they_are_taken_from(root, tm
     assert values[0] == values[1]
 
 
+def test_validation_on_whole_videos_is_the_test_of_the_same_videos(root):
+    data = DAVIS16DataModule(root, metrics=["j"])
+    [validated] = quiet().validate(load("mpnet"), data, verbose=False)
+    [tested] = quiet().test(load("mpnet"), data, verbose=False)
+    assert validated == {name.replace("test/", "val/"): value for name, value in tested.items()}
+
+
+def test_a_method_is_tested_under_protocols_of_its_task(root):
+    with pytest.raises(InputError, match="protocol davis16-semi-supervised is made for semi-supervised"):
+        quiet().test(load("mpnet"), DAVIS16DataModule(root, "davis16-semi-supervised"), verbose=False)
+
+
 def test_what_cannot_be_tested_is_said(root):
     with pytest.raises(InputError, match="not made for segtrack: choose from segtrack-iou"):
         SegTrackDataModule(root, "davis16-unsupervised")

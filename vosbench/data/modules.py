@@ -46,7 +46,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         cache: folder that keeps computed flow; None computes every field again.
 
     Raises:
-        InputError: the protocol scores detections, has no such metric, or flow is of an unknown kind.
+        InputError: the protocol scores detections, gives masks of another data set, or has no such metric.
     """
 
     # with more devices than videos some have nothing to do
@@ -62,6 +62,10 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         super().__init__()
         if protocol.objects == "detections":
             raise InputError(f"protocol {protocol.id} scores detections, which vosbench compare does")
+        if protocol.given:
+            raise InputError(
+                f"protocol {protocol.id} gives masks of another data set, which vosbench compare does"
+            )
         self.protocol = protocol
         self.metrics = protocol.choose_metrics(None if metrics is None else tuple(metrics))
         self._flow = flow

@@ -20,7 +20,7 @@ from vosbench.given import first_labelled
 from vosbench.method import Inspection, Task
 from vosbench.models.evaluate import Evaluation, evaluate_sequence, segmented
 from vosbench.models.optimizers import ParameterGroup, build_optimizer
-from vosbench.models.validated import ValidationIoU
+from vosbench.models.validated import Validated, ValidationIoU
 from vosbench.scoring.metrics import protocol_metrics
 from vosbench.video import IdMap, Segmentation, Video
 
@@ -28,7 +28,7 @@ from vosbench.video import IdMap, Segmentation, Video
 class VOSModule(pl.LightningModule):
     """Method of video object segmentation that is trained in stages.
 
-    A method gives its networks, `training_step`, `validation_step` and `segment`. It overrides `begin_stage`
+    A method gives its networks, `training_step`, `validate_clips` and `segment`. It overrides `begin_stage`
     where a stage loads, trains or freezes something in particular, and `parameter_groups` where parts learn
     at rates of their own. `Trainer.test` and `Trainer.predict` take a `VideoDataModule`.
 
@@ -41,8 +41,9 @@ class VOSModule(pl.LightningModule):
         stage: settings of the stage in training; None before `configure_stage`.
         stage_name: name of that stage.
         inspection: maps to show in the next segmentation; None for none.
-        iou: what `validation_step` measures with.
+        iou: what `validate_clips` measures with.
         test_metrics: the values of the protocol, while and after it is tested.
+        val_metrics: the same of a validation on whole videos; None on clips.
     """
 
     name: ClassVar[str]
@@ -58,6 +59,7 @@ class VOSModule(pl.LightningModule):
         self.inspection: Inspection | None = None
         self.iou = ValidationIoU()
         self.test_metrics: MetricCollection | None = None
+        self.val_metrics: MetricCollection | None = None
 
     def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
         """Load what a stage starts from, choose what is trained and what `configure_optimizers` sets up.
@@ -121,22 +123,63 @@ class VOSModule(pl.LightningModule):
         """Segment every frame in bounded memory, see `vosbench.method.Method.segment`."""
         raise InputError(f"{self.name} does not segment videos")
 
+    def validate_clips(self, batch: dict[str, Any]) -> Validated:
+        """Measure clips by `iou` and return their frames, see `ValidationIoU.measure`."""
+        raise InputError(f"{self.name} does not validate on clips")
+
+    def on_validation_epoch_start(self) -> None:
+        """Make the metrics of the protocol where whole videos are validated on.
+
+        Raises:
+            InputError: the protocol is not made for the task of the method.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, VideoDataModule):
+            self.val_metrics = self._metrics_of(data, "val/")
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Validated | None:
+        """Measure clips, or segment and score one whole video under the protocol of its DataModule."""
+        if not isinstance(batch, ProtocolVideo):
+            return self.validate_clips(batch)
+        assert self.val_metrics is not None
+        self._evaluate(batch, self.val_metrics)
+        return None
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the values of whole videos."""
+        if self.val_metrics is not None:
+            self.log_dict(dict(self.val_metrics.items()))
+
     def on_test_start(self) -> None:
         """Make the metrics of the protocol of the data.
 
         Raises:
-            InputError: the data are not those of a `VideoDataModule`.
+            InputError: the data are not those of a `VideoDataModule`, or their protocol is not made for the
+                task of the method.
         """
-        data = _protocol_data(self.trainer)
-        self.test_metrics = protocol_metrics(data.protocol, data.metrics).to(self.device)
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, VideoDataModule):
+            raise InputError("a test needs a protocol: give Trainer.test a DataModule of vosbench.data")
+        self.test_metrics = self._metrics_of(data, "test/")
 
     def test_step(self, batch: ProtocolVideo, batch_idx: int) -> dict[str, Evaluation]:
         """Segment and score one video; the values of the protocol are logged when all are scored."""
         assert self.test_metrics is not None
+        return {"evaluation": self._evaluate(batch, self.test_metrics)}
+
+    def _metrics_of(self, data: VideoDataModule, prefix: str) -> MetricCollection:
+        if data.protocol.task != self.task:
+            raise InputError(
+                f"{self.name} is {self.task}, protocol {data.protocol.id} is made for {data.protocol.task} "
+                "methods: name another protocol"
+            )
+        return protocol_metrics(data.protocol, data.metrics, prefix).to(self.device)
+
+    def _evaluate(self, batch: ProtocolVideo, metrics: MetricCollection) -> Evaluation:
         with learning_allowed():
             evaluation = evaluate_sequence(self, batch)
-        self.test_metrics.update(evaluation.sequence, evaluation.score)
-        return {"evaluation": evaluation}
+        metrics.update(evaluation.sequence, evaluation.score)
+        return evaluation
 
     def on_test_epoch_end(self) -> None:
         """Log the values of the data set."""
@@ -155,10 +198,3 @@ def learning_allowed() -> Iterator[None]:
     """Let methods that learn a video online do so inside loops of Lightning that keep no gradients."""
     with torch.inference_mode(mode=False), torch.enable_grad():
         yield
-
-
-def _protocol_data(trainer: pl.Trainer) -> VideoDataModule:
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(data, VideoDataModule):
-        raise InputError("a test needs a protocol: give Trainer.test a DataModule of vosbench.data")
-    return data

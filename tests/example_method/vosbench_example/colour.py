@@ -48,7 +48,7 @@ class Colour(VOSModule):
         losses = F.binary_cross_entropy_with_logits(logits, (target > 0).float(), reduction="none")
         return mean_over_known(losses, target)
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
+    def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log the intersection over union as ``val/iou``, which chooses ``best.ckpt``."""
         frames = batch["frames"][:, 0]
         return self.iou.measure(self, frames, self(frames).sigmoid() > self.threshold, batch["masks"][:, 0])

@@ -240,7 +240,7 @@ class FusionSeg(VOSModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
+    def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log the intersection over union of the foreground, the mean over frames that have masks."""
         probability = self._logits(batch, grid=False).softmax(dim=1)[:, 1]
         frames, target = batch["frames"].flatten(0, 1), _merged(batch["masks"])

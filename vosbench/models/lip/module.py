@@ -248,7 +248,7 @@ class LIP(VOSModule):
             for video, clip in zip(videos, clips, strict=True)
         ]
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Validated:
+    def validate_clips(self, batch: dict[str, Any]) -> Validated:
         """Log the intersection over union of all that is detected, of any id, and all that is labelled."""
         rules = self.tracking.rules
         frames, detected, known = [], [], []

@@ -227,7 +227,7 @@ class LVO(VOSModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
+    def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log the intersection over union at the size of the masks.
 
         Of the foreground, the mean over frames; in stage ``appearance`` the mean over classes.

@@ -210,7 +210,7 @@ class MotionMaskRCNN(VOSModule):
         self.log("train/loss", total, prog_bar=True, batch_size=len(known))
         return total
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Validated:
+    def validate_clips(self, batch: dict[str, Any]) -> Validated:
         """Log the intersection over union of all that is detected and all that is labelled."""
         frames, detected, known = [], [], []
         for frame, picture, target in zip(self._frames(batch), *self._pictures(batch), strict=True):

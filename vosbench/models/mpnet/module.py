@@ -131,7 +131,7 @@ class MPNet(VOSModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
+    def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log the intersection over union of each frame at the size of its mask."""
         target = batch["masks"][:, 0]
         logits = self(batch["frames"], _first_field(batch))

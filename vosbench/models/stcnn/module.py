@@ -371,7 +371,7 @@ class STCNN(VOSModule):
         maps = self.network.segment(normalise(frames, "torchvision"))
         return [enlarge(each, frames.shape[-2:]) for each in maps]
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> Validated:
+    def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log the intersection over union of the last frames, the mean over those that have masks.
 
         Raises:
