@@ -66,7 +66,8 @@ def compare(*words):
 
 def test_help_names_every_command():
     shown = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
-    for name in ("fit", "predict", "score", "compare", "doctor", "leaderboard", "data", "flow", "weights"):
+    commands = "fit predict score compare ablate doctor leaderboard data flow weights"
+    for name in commands.split():
         assert re.search(rf"^  {name} ", shown, re.MULTILINE)
 
 

@@ -1,6 +1,6 @@
 """Does LIP's memory help under occlusion? Rendered objects that pass behind things, checkpoints of table 3.
 
-    vosbench compare --suite benchmarks/ablations/lip_table3.yaml --out OUT
+    vosbench ablate benchmarks/ablations/lip_table3.yaml --out OUT
     python benchmarks/ablations/lip_occlusion.py --dynamic OUT/runs/A/seed*/vos/checkpoints/last.ckpt \
         --zero OUT/runs/B/seed*/vos/checkpoints/last.ckpt
 

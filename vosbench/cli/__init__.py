@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from vosbench import __version__
-from vosbench.cli import data, flow, leaderboard, run, train, weights
+from vosbench.cli import ablate, data, flow, leaderboard, run, train, weights
 from vosbench.cli import score as judge
 from vosbench.errors import InputError
 
@@ -20,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (train.fit, judge.score, run.predict, run.compare, judge.doctor):
+for command in (train.fit, run.predict, judge.score, run.compare, ablate.ablate, judge.doctor):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(flow.app, name="flow")
@@ -33,6 +35,7 @@ def main() -> None:
     # The base of all errors of the option parser; typer itself exports only its descendants.
     usage_error: Any = typer.BadParameter.__mro__[2]
     try:
+        _refuse_old_spelling(sys.argv[1:])
         status = app(standalone_mode=False)
     except InputError as error:
         _stop(str(error))
@@ -45,6 +48,14 @@ def main() -> None:
     except usage_error as error:
         _stop_usage(error)
     sys.exit(status or 0)
+
+
+def _refuse_old_spelling(words: Sequence[str]) -> None:
+    """Name the command that ``compare --suite`` has become."""
+    if words[:1] != ["compare"] or not any(word.partition("=")[0] == "--suite" for word in words):
+        return
+    rest = [word.removeprefix("--suite=") for word in words[1:] if word != "--suite"]
+    raise InputError(f"compare --suite is now a command of its own: vosbench ablate {shlex.join(rest)}")
 
 
 def _stop(message: str) -> NoReturn:

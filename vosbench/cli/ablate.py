@@ -1,57 +1,77 @@
-"""The part of ``compare`` that runs a suite: a table of a paper, trained and tested."""
+"""The command ``ablate``: a table of a paper, trained and tested."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vosbench.cli.terminal import print_notes, progress_bar
+from vosbench.cli.options import DataRoot, Device, Workers, names
+from vosbench.cli.terminal import make_table, print_notes, print_table, progress_bar
 from vosbench.errors import InputError
 
 if TYPE_CHECKING:
     from vosbench.ablations.run import SuiteResult
-    from vosbench.ablations.schema import Edition
+
+SUITES = Path("benchmarks/ablations")
 
 
-def run_suite(
-    file: Path,
-    edition: Edition,
-    data_root: Path | None,
-    out: Path,
-    rows: Sequence[str] | None,
-    seeds: str | None,
-    workers: int | None,
-    device: str,
-    dry_run: bool,
-    results: Path | None,
-) -> NoReturn:
-    """Train and test the rows of a suite, print its table and end with the status of the command."""
+def ablate(
+    suite: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SUITE", help=f"Suite file, or the name of one in {SUITES}, e.g. mpnet_table1."
+        ),
+    ] = None,
+    list_suites: Annotated[
+        bool, typer.Option("--list", help=f"List the suites in the folder SUITE, by default {SUITES}.")
+    ] = False,
+    edition: Annotated[
+        Literal["mini", "official"], typer.Option(help="Rendered test bed, or the paper's data and networks.")
+    ] = "mini",
+    data_root: DataRoot = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs, records, masks and tables.")] = Path("results"),
+    rows: Annotated[str | None, typer.Option(help="Only these rows, separated by commas.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds, e.g. 0,1,2; those of the suite by default.")
+    ] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the trainings and tests.")] = False,
+    results: Annotated[
+        Path | None, typer.Option(help="Also write the table to this folder of kept results.")
+    ] = None,
+) -> None:
+    """Train and test the rows of a paper's table and put them beside the published values."""
+    if list_suites:
+        _print_suites(SUITES if suite is None else Path(suite))
+        return
+    if suite is None:
+        raise InputError("name a suite, e.g. vosbench ablate mpnet_table1; vosbench ablate --list shows all")
     from vosbench.ablations.load import load_suite
     from vosbench.ablations.report import markdown, published_values, write_suite
-    from vosbench.ablations.run import SuiteOptions
-    from vosbench.ablations.run import run_suite as run
+    from vosbench.ablations.run import SuiteOptions, run_suite
     from vosbench.data.roots import cache_root
 
-    suite = load_suite(file)
-    published = published_values(suite)
+    table = load_suite(_suite_file(suite))
+    published = published_values(table)
     options = SuiteOptions(
         edition=edition,
         out=out,
         data_root=data_root,
-        rows=rows,
+        rows=names(rows),
         seeds=None if seeds is None else _numbers(seeds),
         workers=workers,
         device=device,
         dry_run=dry_run,
         cache=cache_root(),
     )
-    with progress_bar(suite.id) as progress:
-        result = run(suite, options, _also_in_lines(progress))
+    with progress_bar(table.id) as progress:
+        result = run_suite(table, options, _also_in_lines(progress))
     if dry_run:
         _print_plan(result)
     else:
@@ -63,15 +83,23 @@ def run_suite(
     raise typer.Exit(result.exit_status)
 
 
-def refuse(what: str, given: Mapping[str, Any]) -> None:
-    """Refuse options that say nothing here.
+def _suite_file(suite: str) -> Path:
+    """Return the file of a suite that is given as a path or as a name."""
+    named = SUITES / f"{suite}.yaml"
+    return named if named.is_file() and not Path(suite).is_file() else Path(suite)
 
-    Raises:
-        InputError: one of them was given.
-    """
-    for option, value in given.items():
-        if value:
-            raise InputError(f"{what} does not take {option}")
+
+def _print_suites(folder: Path) -> None:
+    from vosbench.ablations.load import load_suite
+
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise InputError(f"{folder}: no suites; give the folder, e.g. vosbench ablate --list {SUITES}")
+    table = make_table(f"suites in {folder}", ["suite", "table", "title", "rows", "orderings"])
+    for file in files:
+        suite = load_suite(file)
+        table.add_row(suite.id, suite.source, suite.title, str(len(suite.rows)), str(len(suite.orderings)))
+    print_table(table)
 
 
 def _numbers(text: str) -> list[int]:
@@ -82,7 +110,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _also_in_lines(bar: Callable[[int, int, str], None]) -> Callable[[int, int, str], None]:
-    """Where there is no terminal, tell of every training: hours may pass between two of them."""
+    """Without a terminal, also print one line per training: hours may pass between two of them."""
 
     def report(done: int, total: int, name: str) -> None:
         bar(done, total, name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from vosbench.errors import InputError
 
 DataRoot = Annotated[
     Path | None, typer.Option(help="Folder that holds the data sets; else $VOSBENCH_DATA, else ./data.")
@@ -41,3 +44,14 @@ Sequences = Annotated[str | None, typer.Option(help="Only these, separated by co
 def names(text: str | None) -> list[str] | None:
     """Return the names of a list separated by commas; None when there is none."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def refuse(command: str, given: Mapping[str, Any]) -> None:
+    """Refuse options that have no meaning in this use of a command.
+
+    Raises:
+        InputError: one of the options has a value.
+    """
+    for option, value in given.items():
+        if value:
+            raise InputError(f"{command} does not take {option}")

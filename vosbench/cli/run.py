@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from vosbench.cli.ablate import refuse, run_suite
 from vosbench.cli.leaderboard import BASELINE, run_check
 from vosbench.cli.options import (
     DataRoot,
@@ -133,35 +132,8 @@ def compare(
             "unless WANDB_MODE says otherwise)."
         ),
     ] = None,
-    suite: Annotated[
-        Path | None,
-        typer.Option(
-            help="Train and test the rows of a paper's table instead, e.g. benchmarks/ablations/X.yaml."
-        ),
-    ] = None,
-    edition: Annotated[
-        Literal["mini", "official"], typer.Option(help="With --suite: rendered test bed, or the real data.")
-    ] = "mini",
-    rows: Annotated[str | None, typer.Option(help="With --suite: only these rows.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="With --suite: seeds, e.g. 0,1,2.")] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="With --suite: also write the table to this folder of kept results.")
-    ] = None,
 ) -> None:
     """Run methods on data sets, score them, and put measured beside reported numbers."""
-    if suite is not None:
-        alone: dict[str, object] = {
-            "--models": models != "all",
-            "--datasets": datasets != "all",
-            "--size": size,
-            "--flow": flow,
-        }
-        alone |= {"--set": switches, "--metrics": metrics, "--limit": limit, "--check": check}
-        alone |= {"--executor": executor != "local", "--address": address, "--logger": logger}
-        alone |= {"--executor-options": executor_options}
-        refuse("--suite", alone)
-        run_suite(suite, edition, data_root, out, names(rows), seeds, workers, device, dry_run, results)
-    refuse("compare without --suite", {"--rows": rows, "--seeds": seeds, "--results": results})
     from vosbench.benchmark.compare import compare as run
     from vosbench.data.roots import cache_root
     from vosbench.executors.clusters import make_executor

@@ -7,8 +7,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from vosbench.cli.ablate import refuse
-from vosbench.cli.options import DataRoot, DatasetName, Metrics, Sequences, Split, Workers, names
+from vosbench.cli.options import DataRoot, DatasetName, Metrics, Sequences, Split, Workers, names, refuse
 from vosbench.cli.terminal import print_findings, print_score_notes, print_scores, progress_bar, write_json
 from vosbench.errors import InputError
 

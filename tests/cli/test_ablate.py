@@ -1,4 +1,4 @@
-"""`compare --suite` as a user meets it."""
+"""`vosbench ablate` as a user meets it."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from vosbench import cli
 from vosbench.errors import InputError
 from vosbench.training import fit as fit_module
 
-ABLATIONS = Path(__file__).parents[1] / "benchmarks" / "ablations"
+ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"
 TABLE = ABLATIONS / "mpnet_table1.yaml"
 
 
@@ -21,7 +21,7 @@ def run(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
 
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["vosbench", "compare", *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["vosbench", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             cli.main()
         out, err = capsys.readouterr()
@@ -31,7 +31,7 @@ def run(monkeypatch, capsys, tmp_path):
 
 
 def test_a_dry_run_shows_the_trainings_as_lines_of_fit(run, tmp_path):
-    status, out, err = run("--suite", TABLE, "--rows", "rgb", "--seeds", "0,7", "--dry-run")
+    status, out, err = run("ablate", TABLE, "--rows", "rgb", "--seeds", "0,7", "--dry-run")
     assert status == 0
     assert "rgb seed 7: planned\n  vosbench fit model=mpnet size=tiny" in out
     assert "1 unit, RGB single frame: tested in ft3d, davis16" in out
@@ -57,7 +57,7 @@ def test_the_table_is_printed_and_kept_and_a_failure_ends_with_1(run, tmp_path, 
     orderings = only_davis.index("orderings:")
     only_davis = only_davis[:orderings] + "orderings: []\n"
     (tmp_path / "short.yaml").write_text(only_davis)
-    words = ("--suite", "short.yaml", "--rows", "rgb", "--seeds", "0", "--workers", 1, "--results", "kept")
+    words = ("ablate", "short.yaml", "--rows", "rgb", "--seeds", "0", "--workers", 1, "--results", "kept")
     status, out, err = run(*words)
     assert status == 1
     assert "| 1 unit, RGB single frame | " in out
@@ -71,15 +71,15 @@ def test_the_table_is_printed_and_kept_and_a_failure_ends_with_1(run, tmp_path, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--suite", "none.yaml"), "none.yaml: no such file"),
-        (("--suite", TABLE, "--models", "mpnet"), "--suite does not take --models"),
-        (("--suite", TABLE, "--set", "threshold=0.4"), "--suite does not take --set"),
-        (("--suite", TABLE, "--rows", "rbg"), "unknown row of mpnet_table1 'rbg': did you mean rgb"),
-        (("--suite", TABLE, "--seeds", "a"), "--seeds a: write whole numbers separated by commas"),
-        (("--suite", TABLE, "--data-root", "."), "--data-root goes with --edition official"),
-        (("--suite", TABLE, "--edition", "official", "--rows", "rgb"), "set $LDOF to the folder"),
-        (("--rows", "rgb"), "compare without --suite does not take --rows"),
-        (("--set", "threshold", "--models", "mpnet"), "--set threshold: write KEY=VALUE"),
+        (("ablate", "none.yaml"), "none.yaml: no such file"),
+        (("ablate",), "name a suite, e.g. vosbench ablate mpnet_table1"),
+        (("ablate", "--list"), "benchmarks/ablations: no suites"),
+        (("ablate", TABLE, "--models", "mpnet"), "No such option: --models"),
+        (("ablate", TABLE, "--rows", "rbg"), "unknown row of mpnet_table1 'rbg': did you mean rgb"),
+        (("ablate", TABLE, "--seeds", "a"), "--seeds a: write whole numbers separated by commas"),
+        (("ablate", TABLE, "--data-root", "."), "--data-root goes with --edition official"),
+        (("ablate", TABLE, "--edition", "official", "--rows", "rgb"), "set $LDOF to the folder"),
+        (("compare", "--set", "threshold", "--models", "mpnet"), "--set threshold: write KEY=VALUE"),
     ],
 )
 def test_mistakes_are_one_line(run, words, message):
@@ -87,3 +87,32 @@ def test_mistakes_are_one_line(run, words, message):
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        (("--suite", "a table.yaml", "--rows", "rgb"), "vosbench ablate 'a table.yaml' --rows rgb"),
+        (("--dry-run", "--suite=table.yaml"), "vosbench ablate --dry-run table.yaml"),
+    ],
+)
+def test_the_old_spelling_names_the_new_one(run, words, new):
+    status, out, err = run("compare", *words)
+    assert (status, out) == (2, "")
+    assert err == f"vosbench: compare --suite is now a command of its own: {new}\n"
+
+
+def test_suites_are_listed_with_their_tables(run):
+    status, out, _err = run("ablate", "--list", ABLATIONS)
+    assert status == 0
+    for file in ABLATIONS.glob("*.yaml"):
+        assert f" {file.stem} " in out
+    (line,) = [line for line in out.splitlines() if " mpnet_table1 " in line]
+    assert "Tokmakov et al., table 1" in line
+
+
+def test_a_suite_goes_by_its_name_in_the_repository(run, monkeypatch):
+    monkeypatch.chdir(ABLATIONS.parents[1])
+    status, out, _err = run("ablate", "mpnet_table1", "--rows", "rgb", "--seeds", "0", "--dry-run")
+    assert status == 0
+    assert out.startswith("rgb seed 0: planned")
