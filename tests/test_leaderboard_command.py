@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
+from vosbench.benchmark import compare
 from vosbench.benchmark import run_job as trial
-from vosbench.benchmark.compare import compare
 from vosbench.cli import main
 from vosbench.leaderboard import board
 from vosbench.models.pretrained import zoo

@@ -27,7 +27,7 @@ from loader import rounds
 from machine import RESULTS, described, keep, machine
 from tables import _table
 
-from vosbench.benchmark.compare import CompareResult, compare
+from vosbench.benchmark import CompareResult, compare
 from vosbench.data.mini import write_mini
 from vosbench.executors.clusters import make_executor
 from vosbench.executors.local import Executor, LocalExecutor

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.compare import compare
+from vosbench.benchmark import compare
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.evaluation.statistics import interval

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosbench.benchmark.compare import compare
+from vosbench.benchmark import compare
 
 
 @pytest.fixture

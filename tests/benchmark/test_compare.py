@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vosbench.benchmark import compare
 from vosbench.benchmark import plan as matrix_module
 from vosbench.benchmark import run_job as trial_module
-from vosbench.benchmark.compare import compare
 from vosbench.benchmark.job import Contestant, Job, Rules
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.mini import write_mini
@@ -318,3 +320,12 @@ def test_detections_are_left_out_without_the_library_that_matches_them(tmp_path,
     assert "davis16-map50 left out: average precision of detections needs faster-coco-eval" in result.notes
     with pytest.raises(InputError, match="needs faster-coco-eval"):
         overall({}, load_protocol("davis16-map50"))
+
+
+def test_the_face_of_the_package_imports_nothing_heavy_before_it_is_used():
+    program = (
+        "import sys; import vosbench.benchmark; assert 'vosbench.benchmark.comparison' not in sys.modules; "
+        "from vosbench.benchmark import compare; import vosbench.benchmark.comparison; "
+        "assert callable(vosbench.benchmark.compare) and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -65,7 +65,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from vosbench.scoring import predictions as artifacts
-from vosbench.benchmark.compare import compare
+from vosbench.benchmark import compare
 
 write, written = artifacts.write_ids, []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vosbench import plugins
-from vosbench.benchmark.compare import compare
+from vosbench.benchmark import compare
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Record
 from vosbench.evaluation.store import read_failures

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vosbench import plugins
-from vosbench.benchmark.compare import compare
+from vosbench.benchmark import compare
 from vosbench.config import compose_fit
 from vosbench.errors import InputError
 from vosbench.leaderboard.build import write_report

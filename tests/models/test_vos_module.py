@@ -11,7 +11,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from vosbench.benchmark.compare import compare
+from vosbench.benchmark import compare
 from vosbench.data import DAVIS16DataModule, SegTrackDataModule, VideoFolderDataModule
 from vosbench.errors import InputError
 from vosbench.evaluation.score import score

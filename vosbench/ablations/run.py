@@ -18,7 +18,7 @@ from vosbench.ablations.testing import (
     rule_of,
 )
 from vosbench.ablations.training import TrainOutcome, plan_trainings, run_trainings
-from vosbench.benchmark.compare import run_jobs
+from vosbench.benchmark.comparison import run_jobs
 from vosbench.benchmark.job import Job, Outcome
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name

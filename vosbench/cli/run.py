@@ -134,7 +134,7 @@ def compare(
     ] = None,
 ) -> None:
     """Run methods on data sets, score them, and put measured beside reported numbers."""
-    from vosbench.benchmark.compare import compare as run
+    from vosbench.benchmark import compare as run
     from vosbench.data.roots import cache_root
     from vosbench.executors.clusters import make_executor
     from vosbench.flow.estimators import parse_flow

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vosbench.benchmark.compare import CompareResult
+    from vosbench.benchmark import CompareResult
     from vosbench.evaluation.doctor.diagnose import Finding
     from vosbench.evaluation.score import Score, ScorePair
 

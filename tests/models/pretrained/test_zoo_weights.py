@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from vosbench.benchmark.compare import compare
+from vosbench.benchmark import compare
 from vosbench.data import open_dataset
 from vosbench.data.mini import write_mini
 from vosbench.evaluation.statistics import compare as compare_rows
