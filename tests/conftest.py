@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 HEIGHT, WIDTH = 32, 48
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # every core has its own worker; torch reads this when it is first imported
@@ -76,9 +76,19 @@ def conformance_program() -> Iterator[Callable[[str], ModuleType]]:
         yield load
 
 
+@pytest.fixture(scope="module")
+def pages_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the same for .github/pages."""
+    with programs_in(ROOT / ".github" / "pages") as load:
+        yield load
+
+
+def programs_of(name: str) -> AbstractContextManager[Callable[[str], ModuleType]]:
+    return programs_in(ROOT / "benchmarks" / name)
+
+
 @contextmanager
-def programs_of(name: str) -> Iterator[Callable[[str], ModuleType]]:
-    folder = BENCHMARKS / name
+def programs_in(folder: Path) -> Iterator[Callable[[str], ModuleType]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         yield importlib.import_module
