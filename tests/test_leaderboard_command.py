@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from vosbench.benchmark import compare
 from vosbench.benchmark import run_job as trial
 from vosbench.cli import main
-from vosbench.leaderboard import board
+from vosbench.leaderboard import assemble
 from vosbench.models.pretrained import zoo
 from vosbench.tensor_files import sha256
 
@@ -104,7 +104,7 @@ def test_another_metric_turns_the_check_red_and_says_so(vosbench, measured, base
         return replace(found, values=dict(found.values) | {"F_mean": 0.9 * found.values["F_mean"]})
 
     monkeypatch.setattr(trial, "score_sequence", lower)
-    for module in (trial, board):
+    for module in (trial, assemble):
         monkeypatch.setattr(module, "METRIC_VERSION", 2)
     status, printed = check(vosbench, measured("changed"), baseline)
     assert status == 1

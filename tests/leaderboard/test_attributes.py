@@ -1,7 +1,7 @@
 import pytest
 
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.attributes import attribute_value, attributes_of
-from vosbench.leaderboard.board import make_boards
 
 
 @pytest.fixture

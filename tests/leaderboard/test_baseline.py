@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from vosbench.errors import InputError
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.baseline import baseline_text, identity, read_baseline
-from vosbench.leaderboard.board import make_boards
 
 
 def test_a_baseline_keeps_values_and_what_they_follow_from(make_record, tmp_path):

@@ -1,8 +1,8 @@
 import pytest
 
 from vosbench.errors import InputError
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.bibtex import citations, load_bibliography, parse_bibtex, references
-from vosbench.leaderboard.board import make_boards
 from vosbench.leaderboard.published import load_published
 from vosbench.models import METHODS
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from vosbench.errors import InputError
-from vosbench.leaderboard import board as board_module
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard import assemble
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.tables import protocol_notes
 from vosbench.leaderboard.verdicts import Deviation
 from vosbench.scoring.protocol import load_protocol
@@ -184,7 +184,7 @@ def raised(monkeypatch):
     def load(name):
         return replace(load_protocol(name), version=2)
 
-    monkeypatch.setattr(board_module, "load_protocol", load)
+    monkeypatch.setattr(assemble, "load_protocol", load)
     return load("davis16-unsupervised")
 
 

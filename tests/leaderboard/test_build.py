@@ -49,4 +49,4 @@ def test_a_report_tells_what_failed(store, make_record, make_failure, tmp_path):
     failure = make_failure("broken", error="RuntimeError: no")
     failure.write(record_path(tmp_path / "failures", "davis16-mini", failure.protocol, "broken", "bear"))
     markdown = write_report(tmp_path)[0].read_text(encoding="utf-8")
-    assert "### Holes\n\n* broken on bear: RuntimeError: no" in markdown
+    assert "### Missing results\n\n* broken on bear: RuntimeError: no" in markdown

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from vosbench.errors import InputError
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.conditions import Conditions, differing, measured_conditions
 from vosbench.leaderboard.reported import PUBLISHED_NAMES, load_reported, select
 from vosbench.leaderboard.verdicts import Deviation, Measured, judge

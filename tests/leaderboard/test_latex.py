@@ -2,8 +2,8 @@ import re
 
 import pytest
 
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.bibtex import load_bibliography
-from vosbench.leaderboard.board import make_boards
 from vosbench.leaderboard.latex import escape, latex
 
 

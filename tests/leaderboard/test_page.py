@@ -9,7 +9,7 @@ import pytest
 
 from vosbench.evaluation.record import Failure
 from vosbench.formats.png import write_ids
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.curves import curves
 from vosbench.leaderboard.html.page import html
 from vosbench.leaderboard.html.pictures import album
@@ -199,7 +199,7 @@ def test_equal_records_give_an_equal_page(val_records):
     assert html(make_boards(val_records), "T") == html(make_boards(val_records[::-1]), "T")
 
 
-def test_a_method_that_failed_everywhere_is_a_hole_with_its_error(make_record):
+def test_a_method_that_failed_everywhere_is_a_missing_result_with_its_error(make_record):
     cell = ("broken", "", "davis16", "official", "val", "bear", "davis16-unsupervised")
     failure = Failure(*cell, error="out of memory", command="vosbench compare", time="")
     for records in ([], [make_record()]):

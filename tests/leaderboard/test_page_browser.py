@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vosbench.formats.png import write_ids
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.page import html
 from vosbench.video import Video
 

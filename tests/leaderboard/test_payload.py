@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.payload import payload
-from vosbench.leaderboard.html.pictures import Album, Pictures
+from vosbench.leaderboard.html.pictures import Album, SequencePictures
 from vosbench.video import Video
 
 
@@ -71,7 +71,9 @@ def test_a_published_number_comes_with_its_verdict(read, val_records, make_repor
 
 
 def test_pictures_are_found_by_label_and_sequence(make_record):
-    pictures = Pictures((4, 3), ("00000", "00001"), (1,), ("aW1n",), (0,), "cnVucw", {"mpnet": "bWFzaw"})
+    pictures = SequencePictures(
+        (4, 3), ("00000", "00001"), (1,), ("aW1n",), (0,), "cnVucw", {"mpnet": "bWFzaw"}
+    )
     text = payload(make_boards([make_record()]), {}, Album({("davis16", "bear"): pictures}))
     assert json.loads(text)["pictures"]["davis16"]["bear"] == {
         "width": 4,

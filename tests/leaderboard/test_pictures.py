@@ -8,7 +8,7 @@ from PIL import Image
 
 from vosbench.errors import InputError
 from vosbench.formats.png import write_ids
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.mask_runs import encode
 from vosbench.leaderboard.html.pictures import album
 from vosbench.video import Video
@@ -116,5 +116,5 @@ def test_numbers_that_others_reported_get_no_masks_of_ours(make_record, video, m
     told = {"reported": {"title": "One", "source": "a paper", "licence": "", "note": "", "file": ""}}
     theirs = make_record("one", size="", frames=FRAMES, j=(0.9,) * 7, provenance=told)
     boards = make_boards([ours], published=[theirs])
-    assert [row.origin for row in boards[0].rows] == ["reported", "measured"]
+    assert [row.kind for row in boards[0].rows] == ["reported", "measured"]
     assert album(boards, {"davis16": [video]}, masks, budget=BUDGET).of["davis16", "bear"].masks == {}

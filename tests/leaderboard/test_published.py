@@ -9,7 +9,7 @@ import pytest
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure
 from vosbench.evaluation.store import read_records
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.facts import provenance
 from vosbench.leaderboard.published import disagreements, load_published, published_text
 from vosbench.models import METHODS
@@ -80,7 +80,7 @@ def test_every_value_of_the_authors_tables_follows_from_the_frames(boards):
     checked = 0
     for board in boards.values():
         for row in board.rows:
-            if row.origin != "reported":
+            if row.kind != "reported":
                 continue
             (table,) = {
                 tuple(record.provenance["reported"]["table"].items()) for record in row.records.values()
@@ -125,7 +125,7 @@ def test_a_frame_printed_as_one_half_leaves_recall_open(tmp_path):
 
 def test_objects_of_davis_2017_make_the_authors_table(boards):
     board = boards["davis17-semi-supervised"]
-    rows = {row.model: row for row in board.rows if row.origin == "reported"}
+    rows = {row.model: row for row in board.rows if row.kind == "reported"}
     assert len(rows) == 18
     assert {len(row.records) for row in rows.values()} == {30}
     assert rows["stm"].values["JF_mean"] == pytest.approx(0.8171, abs=6e-5)
@@ -203,7 +203,7 @@ class TestMasksOfTheAuthors:
 
     def test_the_data_set_values_are_those_of_the_table(self, records, published):
         for board in make_boards(records, published=published.values()):
-            for row in (row for row in board.rows if row.origin == "measured"):
+            for row in (row for row in board.rows if row.kind == "measured"):
                 assert row.status.kind == "authors' masks"
                 assert row.name.endswith(" (authors' masks)")
                 verdicts = {item.metric: item for item in row.comparisons}

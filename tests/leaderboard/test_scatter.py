@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.scatter import HEIGHT, WIDTH, scatters, speed_note
 
 

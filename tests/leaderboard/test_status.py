@@ -1,6 +1,6 @@
 import pytest
 
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.status import Status, method_statuses, trained_weights
 
 MINI = {"name": "mpnet", "size": "tiny", "sha256": "a" * 64, "training": {"data": {"edition": "mini"}}}

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from vosbench.leaderboard.board import make_boards
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.page import html
 from vosbench.leaderboard.latex import latex
 from vosbench.leaderboard.published import load_published
@@ -101,7 +101,7 @@ def test_nothing_in_the_text_depends_on_the_speed_of_the_machine(make_record):
     assert fast == slow
 
 
-def test_a_failure_leaves_a_marked_hole_with_its_error(make_record, make_failure):
+def test_a_failure_is_a_marked_missing_result_with_its_error(make_record, make_failure):
     records = [make_record(sequence="a", edition="mini"), make_record("other", "b", edition="mini")]
     failures = [
         make_failure(sequence="b", error="RuntimeError: out of memory"),
@@ -127,7 +127,7 @@ def test_rows_that_others_measured_join_the_board_and_say_so(make_record):
     (board,) = make_boards(records, published=load_published())
     rows = {row.name: row for row in board.rows}
     assert len(rows) == 1 + 28
-    assert {row.origin for row in board.rows} == {"measured", "reported"}
+    assert {row.kind for row in board.rows} == {"measured", "reported"}
     # on the sequences measured here, so that the means are of the same ones
     assert rows["FST"].records.keys() == {"blackswan", "dog"}
     text = markdown([board], "Title")
@@ -141,7 +141,7 @@ def test_values_of_another_toolkit_are_marked_and_do_not_compete(make_record, ma
     ours = [make_record(sequence=f"s{i:02d}", values=values, frames=4) for i in range(20)]
     theirs = make_published("old", j=0.6, table={"T_mean": 0.1}, remarks={"T_mean": "of another toolkit"})
     (board,) = make_boards([*ours, *(replace(each, model="more") for each in ours)], published=theirs)
-    (row,) = [row for row in board.rows if row.origin == "reported"]
+    (row,) = [row for row in board.rows if row.kind == "reported"]
     # nothing is published of the sequences, but of the data set
     assert (row.values["J_mean"], row.values["T_mean"]) == (0.6, 0.1)
     assert board.best("J_mean") == 0.6
@@ -160,7 +160,7 @@ def test_values_of_another_toolkit_are_marked_and_do_not_compete(make_record, ma
 def test_a_value_of_the_whole_data_set_stands_beside_no_part_of_it(make_record, make_published):
     theirs = make_published("old", j=0.6, table={"T_mean": 0.1})
     (board,) = make_boards([make_record(sequence="s00")], published=theirs)
-    (row,) = [row for row in board.rows if row.origin == "reported"]
+    (row,) = [row for row in board.rows if row.kind == "reported"]
     assert "T_mean" not in row.values
 
 

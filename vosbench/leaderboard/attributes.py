@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from vosbench.leaderboard.board import Board, Row, data_set_values
+from vosbench.leaderboard.board import Board, BoardRow, data_set_values
 from vosbench.leaderboard.reported import read_yaml
 
 _FILES = ("davis_attributes.yaml",)
@@ -43,7 +43,7 @@ def attributes_of(board: Board) -> list[Attribute]:
     return [each for each in shown if each.sequences]
 
 
-def attribute_value(board: Board, row: Row, attribute: Attribute, metric: str) -> float | None:
+def attribute_value(board: Board, row: BoardRow, attribute: Attribute, metric: str) -> float | None:
     """Return the value of a metric over the sequences with an attribute, averaged as the protocol says.
 
     None when the method lacks one of them: its mean would be over other videos than its neighbours'.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vosbench.errors import InputError
-from vosbench.leaderboard.board import Board, Row
+from vosbench.leaderboard.board import Board, BoardRow
 from vosbench.leaderboard.reported import packaged
 
 _HEAD = re.compile(r"@(\w+)\s*\{\s*([^\s,{}]+)\s*,")
@@ -15,7 +15,7 @@ _ROWS = re.compile(r",?\s*\brows\s*=\s*\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
-class Entry:
+class BibtexEntry:
     """One BibTeX entry.
 
     Attributes:
@@ -29,7 +29,7 @@ class Entry:
     rows: tuple[str, ...]
 
 
-def parse_bibtex(text: str, source: str) -> list[Entry]:
+def parse_bibtex(text: str, source: str) -> list[BibtexEntry]:
     """Return the entries of a BibTeX file; what stands between them is a comment.
 
     Args:
@@ -39,7 +39,7 @@ def parse_bibtex(text: str, source: str) -> list[Entry]:
     Raises:
         InputError: an entry without an end or a key that is there twice.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, BibtexEntry] = {}
     position = 0
     while head := _HEAD.search(text, position):
         position = _end(text, head, source)
@@ -49,11 +49,11 @@ def parse_bibtex(text: str, source: str) -> list[Entry]:
         key = head.group(2)
         if key in entries:
             raise InputError(f"{source}: the key '{key}' is there twice; rename one")
-        entries[key] = Entry(key, _ROWS.sub("", whole).strip(), rows)
+        entries[key] = BibtexEntry(key, _ROWS.sub("", whole).strip(), rows)
     return list(entries.values())
 
 
-def load_bibliography() -> dict[str, Entry]:
+def load_bibliography() -> dict[str, BibtexEntry]:
     """Return method name -> the entry of its paper in ``papers.bib``, which vosbench ships.
 
     Raises:
@@ -64,7 +64,7 @@ def load_bibliography() -> dict[str, Entry]:
     return {name: entry for entry in entries for name in entry.rows}
 
 
-def citations(boards: Iterable[Board], known: Mapping[str, Entry]) -> dict[str, Entry]:
+def citations(boards: Iterable[Board], known: Mapping[str, BibtexEntry]) -> dict[str, BibtexEntry]:
     """Return name of a row -> entry, for the rows of some boards whose paper is known.
 
     An added method brings its entry in its records; the other entries are those of `known`.
@@ -72,7 +72,7 @@ def citations(boards: Iterable[Board], known: Mapping[str, Entry]) -> dict[str, 
     Raises:
         InputError: the entry in a record is damaged, or its key stands for another paper elsewhere.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, BibtexEntry] = {}
     texts: dict[str, str] = {}
     for row in (row for board in boards for row in board.rows):
         entry = _own_entry(row) or known.get(row.model) or known.get(row.method)
@@ -84,13 +84,13 @@ def citations(boards: Iterable[Board], known: Mapping[str, Entry]) -> dict[str, 
     return found
 
 
-def references(cited: Mapping[str, Entry]) -> str:
+def references(cited: Mapping[str, BibtexEntry]) -> str:
     """Return BibTeX with every cited entry once, ordered by key."""
     texts = {entry.key: entry.text for entry in cited.values()}
     return "\n\n".join(texts[key] for key in sorted(texts)) + "\n" if texts else ""
 
 
-def _own_entry(row: Row) -> Entry | None:
+def _own_entry(row: BoardRow) -> BibtexEntry | None:
     papers = [record.provenance.get("paper") for record in row.records.values()]
     text = next((paper["bibtex"] for paper in papers if paper and paper.get("bibtex")), None)
     return None if text is None else parse_bibtex(text, f"records of {row.name}")[0]

@@ -9,8 +9,9 @@ from vosbench.errors import InputError
 from vosbench.evaluation.record import Record
 from vosbench.evaluation.store import read_failures, read_records
 from vosbench.files import write_text
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.bibtex import citations, load_bibliography, references
-from vosbench.leaderboard.board import Board, make_boards
+from vosbench.leaderboard.board import Board
 from vosbench.leaderboard.html.page import html
 from vosbench.leaderboard.latex import latex
 from vosbench.leaderboard.published import load_published
@@ -84,7 +85,7 @@ def write_report(
         videos: label (``"davis16"``, ``"davis16-mini"``) -> the sequences that were run: their frames
             become pictures.
         lengths: label and split -> number of sequences, which says what complete means; as
-            `vosbench.leaderboard.board.make_boards` finds it when None.
+            `vosbench.leaderboard.assemble.make_boards` finds it when None.
         pictures: whether to put frames and masks on the page; mind the licence of the data.
         reported: published numbers; those vosbench ships when None.
         deviations: accepted differences; those vosbench ships when None.
@@ -125,7 +126,7 @@ def records_of(root: Path) -> list[Record]:
 
 def _methods(boards: Sequence[Board], zoo: Training) -> list[MethodStatus]:
     shown: dict[tuple[str, str], list[Status]] = {}
-    for row in (row for board in boards for row in board.rows if row.origin == "measured"):
+    for row in (row for board in boards for row in board.rows if row.kind == "measured"):
         shown.setdefault((row.method, row.size), []).append(row.status)
     return method_statuses(sorted(METHODS), zoo, shown)
 

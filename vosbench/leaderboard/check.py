@@ -9,8 +9,9 @@ from typing import Literal
 
 from vosbench.benchmark.leakage import leaks
 from vosbench.evaluation.record import Record
+from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.baseline import identity, read_baseline
-from vosbench.leaderboard.board import Board, Row, data_set_values, make_boards
+from vosbench.leaderboard.board import Board, BoardRow, data_set_values
 from vosbench.leaderboard.build import contents, records_of
 from vosbench.leaderboard.published import disagreements, load_published
 from vosbench.leaderboard.reported import Reported
@@ -27,7 +28,7 @@ _SHOWN = 0.0005
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """Something that a check did not accept.
 
     Attributes:
@@ -52,7 +53,7 @@ def check(
     tables: Path | None = None,
     tolerance: Tolerance | None = None,
     whole: bool = False,
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """Return everything about the records that needs a person; empty when all is well.
 
     Args:
@@ -72,7 +73,7 @@ def check(
     records = records_of(records_root)
     boards = make_boards(records, reported, deviations, limits, zoo=trained_weights(shipped()))
     findings = _differing(boards) + _leaking(records, deviations)
-    findings += [Finding("differs", message) for message in disagreements(records, load_published())]
+    findings += [CheckFinding("differs", message) for message in disagreements(records, load_published())]
     if baseline is not None:
         findings += _against(boards, make_boards(read_baseline(baseline)), limits, whole)
     if tables is not None:
@@ -80,17 +81,19 @@ def check(
     return findings
 
 
-def _leaking(records: Sequence[Record], deviations: Sequence[Deviation]) -> list[Finding]:
+def _leaking(records: Sequence[Record], deviations: Sequence[Deviation]) -> list[CheckFinding]:
     return [
-        Finding("leak", f"{leak}; leave such numbers out, or accept them in deviations.yaml, metric {LEAK}")
+        CheckFinding(
+            "leak", f"{leak}; leave such numbers out, or accept them in deviations.yaml, metric {LEAK}"
+        )
         for leak in leaks(records, trainings())
         if not reason_of(leak, deviations)
     ]
 
 
-def _differing(boards: Sequence[Board]) -> list[Finding]:
+def _differing(boards: Sequence[Board]) -> list[CheckFinding]:
     return [
-        Finding(
+        CheckFinding(
             "differs",
             f"{row.name} on {_where(board)}: {item.metric} is {show(item.metric, item.measured)}, "
             f"published {show(item.metric, item.published.value)} ({item.published.source}); "
@@ -105,9 +108,9 @@ def _differing(boards: Sequence[Board]) -> list[Finding]:
 
 def _against(
     boards: Sequence[Board], committed: Sequence[Board], limits: Tolerance, whole: bool
-) -> list[Finding]:
+) -> list[CheckFinding]:
     before = {(_place(board), row.name): row for board in committed for row in board.rows}
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     compared = False
     for board in boards:
         for row in board.rows:
@@ -120,11 +123,11 @@ def _against(
             findings += _missing_metrics(board, row, old) if whole else []
     if not compared:
         # a check that compared nothing must not look like one that found nothing
-        findings.append(Finding("moved", "no method and sequence in common with the baseline"))
+        findings.append(CheckFinding("moved", "no method and sequence in common with the baseline"))
     return findings + (_missing_rows(boards, committed) if whole else [])
 
 
-def _moved(board: Board, row: Row, old: Row, limits: Tolerance) -> list[Finding]:
+def _moved(board: Board, row: BoardRow, old: BoardRow, limits: Tolerance) -> list[CheckFinding]:
     """Compare data-set values over the sequences that both rows have, then every cell."""
     common = sorted(row.records.keys() & old.records.keys())
     now, then = ({name: each.records[name] for name in common} for each in (row, old))
@@ -141,7 +144,7 @@ def _moved(board: Board, row: Row, old: Row, limits: Tolerance) -> list[Finding]
             told = f"{metric} stays {show(metric, new)}, but single sequences moved"
         else:
             continue
-        findings.append(Finding("moved", f"{where}: {told} ({_list(metric, cells)}); {cause}"))
+        findings.append(CheckFinding("moved", f"{where}: {told} ({_list(metric, cells)}); {cause}"))
     return findings
 
 
@@ -181,29 +184,33 @@ def _cause(now: Mapping[str, Record], then: Mapping[str, Record]) -> str:
     return f"{told}; find the cause, or commit a new baseline with the reason"
 
 
-def _missing_cells(board: Board, row: Row, old: Row) -> list[Finding]:
+def _missing_cells(board: Board, row: BoardRow, old: BoardRow) -> list[CheckFinding]:
     """A sequence that another method was measured on now, and this one was in the baseline."""
     gone = sorted((old.records.keys() & set(board.sequences)) - row.records.keys())
     if not gone:
         return []
-    return [Finding("missing", f"{row.name} on {_where(board)}: no record of {', '.join(gone)}; measure it")]
+    return [_missing(board, row, f"no record of {', '.join(gone)}")]
 
 
-def _missing_metrics(board: Board, row: Row, old: Row) -> list[Finding]:
+def _missing_metrics(board: Board, row: BoardRow, old: BoardRow) -> list[CheckFinding]:
     gone = sorted(_metrics(old.records) - _metrics(row.records))
     if not gone:
         return []
-    return [Finding("missing", f"{row.name} on {_where(board)}: no {', '.join(gone)}; measure it")]
+    return [_missing(board, row, f"no {', '.join(gone)}")]
 
 
-def _missing_rows(boards: Sequence[Board], committed: Sequence[Board]) -> list[Finding]:
+def _missing_rows(boards: Sequence[Board], committed: Sequence[Board]) -> list[CheckFinding]:
     there = {(_place(board), row.name) for board in boards for row in board.rows if row.records}
     return [
-        Finding("missing", f"{row.name} on {_where(board)}: the baseline has it; measure it")
+        _missing(board, row, "the baseline has it")
         for board in committed
         for row in board.rows
         if (_place(board), row.name) not in there
     ]
+
+
+def _missing(board: Board, row: BoardRow, reason: str) -> CheckFinding:
+    return CheckFinding("missing", f"{row.name} on {_where(board)}: {reason}; measure it")
 
 
 def _differ(now: float | None, then: float | None, limit: float) -> bool:
@@ -213,9 +220,11 @@ def _differ(now: float | None, then: float | None, limit: float) -> bool:
     return abs(now - then) > limit + 1e-9
 
 
-def _outdated(texts: Mapping[str, str], tables: Path) -> list[Finding]:
+def _outdated(texts: Mapping[str, str], tables: Path) -> list[CheckFinding]:
     return [
-        Finding("outdated", f"{tables / name} is not what its records give: run `vosbench leaderboard build`")
+        CheckFinding(
+            "outdated", f"{tables / name} is not what its records give: run `vosbench leaderboard build`"
+        )
         for name, text in texts.items()
         if not (tables / name).is_file() or (tables / name).read_text(encoding="utf-8") != text
     ]

@@ -11,7 +11,8 @@ import numpy as np
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Record
 from vosbench.formats.png import read_ids
-from vosbench.leaderboard.board import Board, make_boards
+from vosbench.leaderboard.assemble import make_boards
+from vosbench.leaderboard.board import Board
 from vosbench.training.loggers import Cell, Log, Scene, open_log
 from vosbench.video import VOID, IdMap, Video
 

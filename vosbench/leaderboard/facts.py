@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vosbench.leaderboard.board import Board, Row
+from vosbench.leaderboard.board import Board, BoardRow
 
 _SHARED = (
     ("optical flow", "flow"),
@@ -26,11 +26,11 @@ def facts(board: Board) -> list[tuple[str, str]]:
     return [(label, text) for label, text in found if text]
 
 
-def provenance(board: Board, row: Row) -> list[tuple[str, str]]:
+def provenance(board: Board, row: BoardRow) -> list[tuple[str, str]]:
     """Return (key, text) of what the records of a row say about how they were made."""
     records = list(row.records.values())
     place = f"{board.label}/{board.protocol.id}/{row.model}/"
-    shown = [("records", place)] if row.origin == "measured" else []
+    shown = [("records", place)] if row.kind == "measured" else []
     for key in sorted({key for record in records for key in record.provenance} - _ELSEWHERE):
         texts = sorted({describe(record.provenance.get(key)) for record in records} - {""})
         if texts:

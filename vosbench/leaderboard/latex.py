@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vosbench.leaderboard.bibtex import Entry
-from vosbench.leaderboard.board import Board, Comparison, Row
+from vosbench.leaderboard.bibtex import BibtexEntry
+from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.tables import (
     ABSENT,
     MINI_WARNING,
     board_title,
     coverage,
     dagger,
-    hole_lines,
+    missing_results,
     place,
     protocol_notes,
     show,
@@ -48,7 +48,7 @@ _ESCAPES = str.maketrans(
 )
 
 
-def latex(boards: Sequence[Board], cited: Mapping[str, Entry]) -> str:
+def latex(boards: Sequence[Board], cited: Mapping[str, BibtexEntry]) -> str:
     """Return one ``table*`` per board.
 
     Args:
@@ -63,13 +63,17 @@ def escape(text: str) -> str:
     return " ".join(text.split()).translate(_ESCAPES)
 
 
-def _table(board: Board, cited: Mapping[str, Entry]) -> str:
+def _table(board: Board, cited: Mapping[str, BibtexEntry]) -> str:
     published = any(row.comparisons for row in board.rows)
     remarks: dict[str, int] = {}
     head = ["method", "status", *(_metric(name) for name in board.metrics), "sequences"]
     head += ["published", "verdict"] if published else []
     lines = [_row(board, row, cited, remarks, published) for row in board.rows]
-    notes = [*protocol_notes(board), *statuses(board), *(f"failed: {line}" for line in hole_lines(board))]
+    notes = [
+        *protocol_notes(board),
+        *statuses(board),
+        *(f"failed: {line}" for line in missing_results(board)),
+    ]
     notes = [MINI_WARNING, *notes] if board.mini else notes
     below = [escape(note) for note in notes]
     below += [f"\\textsuperscript{{{number}}} {escape(text)}" for text, number in remarks.items()]
@@ -96,7 +100,7 @@ def _table(board: Board, cited: Mapping[str, Entry]) -> str:
 
 
 def _row(
-    board: Board, row: Row, cited: Mapping[str, Entry], remarks: dict[str, int], published: bool
+    board: Board, row: BoardRow, cited: Mapping[str, BibtexEntry], remarks: dict[str, int], published: bool
 ) -> list[str]:
     name = escape(row.name)
     if row.model in cited:
@@ -108,7 +112,7 @@ def _row(
     return cells
 
 
-def _cell(board: Board, row: Row, metric: str) -> str:
+def _cell(board: Board, row: BoardRow, metric: str) -> str:
     text = _minus(show(metric, row.values.get(metric)))
     mark = {1: r"\textbf", 2: r"\underline"}.get(place(board, row, metric) or 0)
     value = f"{mark}{{{text}}}" if mark else text
@@ -117,7 +121,7 @@ def _cell(board: Board, row: Row, metric: str) -> str:
     return rf"{value}\,{{\scriptsize {interval}}}" if interval else value
 
 
-def _published(item: Comparison | None, remarks: dict[str, int]) -> list[str]:
+def _published(item: PublishedComparison | None, remarks: dict[str, int]) -> list[str]:
     if item is None:
         return [ABSENT, ABSENT]
     verdict: str = item.verdict.kind

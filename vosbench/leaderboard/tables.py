@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.leaderboard.board import Board, Comparison, Row
+from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.facts import facts
 from vosbench.leaderboard.status import MEANING, MethodStatus
 from vosbench.leaderboard.verdicts import COUNTS
@@ -16,7 +16,7 @@ from vosbench.scoring.sequence import LOWER_IS_BETTER
 ABSENT = "-"
 """What a cell without a value shows."""
 
-HOLE = "failed"
+FAILED = "failed"
 """What the cell of a sequence shows on which the method failed."""
 
 _WITH_INTERVAL = frozenset({"JF_mean", "J_mean", "F_mean", "T_mean", "f_measure", "iou_mean"})
@@ -54,13 +54,13 @@ def board_title(board: Board) -> str:
     return f"{title} ({board.label}, {board.split})"
 
 
-def coverage(board: Board, row: Row) -> str:
+def coverage(board: Board, row: BoardRow) -> str:
     """Return how many sequences of the split were measured, e.g. ``"20/20"`` or ``"18/20, 2 failed"``."""
     text = f"{len(row.records)}/{board.expected}"
-    return f"{text}, {len(row.failures)} {HOLE}" if row.failures else text
+    return f"{text}, {len(row.failures)} {FAILED}" if row.failures else text
 
 
-def place(board: Board, row: Row, metric: str) -> Literal[1, 2] | None:
+def place(board: Board, row: BoardRow, metric: str) -> Literal[1, 2] | None:
     """Return whether a value, as shown, is the best or the second best of the methods to compare with.
 
     Only methods that have every sequence compete, and no baselines: the best of two, the second of three.
@@ -74,12 +74,12 @@ def place(board: Board, row: Row, metric: str) -> Literal[1, 2] | None:
     return 2 if len(rivals) > 2 and show(metric, value) == shown[1] else None
 
 
-def is_best(board: Board, row: Row, metric: str) -> bool:
+def is_best(board: Board, row: BoardRow, metric: str) -> bool:
     """Whether a value, as shown, is the best of at least two methods that compete."""
     return place(board, row, metric) == 1
 
 
-def show_interval(row: Row, metric: str) -> str:
+def show_interval(row: BoardRow, metric: str) -> str:
     """Return the interval of a value, e.g. ``"[47.5, 59.6]"``; ``""`` where none is shown."""
     found = row.intervals.get(metric)
     if metric not in _WITH_INTERVAL or found is None or math.isnan(found.low):
@@ -87,7 +87,7 @@ def show_interval(row: Row, metric: str) -> str:
     return f"[{show(metric, found.low)}, {show(metric, found.high)}]"
 
 
-def dagger(row: Row, metric: str) -> str:
+def dagger(row: BoardRow, metric: str) -> str:
     """Return the mark of a value about which a footnote says more; ``""`` for others."""
     return "†" if metric in row.remarks and row.values.get(metric) is not None else ""
 
@@ -135,7 +135,7 @@ def methods_table(methods: Sequence[MethodStatus]) -> str:
     return markdown_table(["method", "size", "status", "follows from"], body, "llll")
 
 
-def hole_lines(board: Board) -> list[str]:
+def missing_results(board: Board) -> list[str]:
     """Return one line per method and error: where it failed, and why."""
     lines = []
     for row in board.rows:
@@ -176,7 +176,7 @@ def published_table(board: Board) -> str:
 
 def sequence_table(board: Board, metric: str) -> str:
     """Return one metric of every sequence, one column per method measured here."""
-    rows = [row for row in board.rows if row.origin == "measured"]
+    rows = [row for row in board.rows if row.kind == "measured"]
     body = [[name, *(_sequence_cell(row, name, metric) for row in rows)] for name in board.sequences]
     header = [f"{metric} {arrow(metric)}", *(row.name for row in rows)]
     return markdown_table(header, body, "l" + "r" * len(rows))
@@ -212,12 +212,12 @@ def show_rate(frames_per_second: float | None) -> str:
     return f"{frames_per_second:.0f}" if frames_per_second >= 10 else f"{frames_per_second:.1f}"
 
 
-def remark_parts(item: Comparison) -> list[str]:
+def remark_parts(item: PublishedComparison) -> list[str]:
     """Return what to know about a comparison: the variant, doubts about the number, the reason."""
     return [text for text in (item.published.variant, item.published.note, item.verdict.reason) if text]
 
 
-def published_cells(item: Comparison | None) -> list[str]:
+def published_cells(item: PublishedComparison | None) -> list[str]:
     """Return the published number with its place, and the verdict; ``-`` where nothing was published."""
     if item is None:
         return [ABSENT, ABSENT]
@@ -244,7 +244,7 @@ def protocol_notes(board: Board) -> list[str]:
             "[low, high]: 95 % interval, judged by the spread between sequences (leaderboards/README.md)"
         )
     told += remark_notes(board)
-    sources = dict.fromkeys(row.status.evidence for row in board.rows if row.origin == "reported")
+    sources = dict.fromkeys(row.status.evidence for row in board.rows if row.kind == "reported")
     told += [f"reported rows: {source}" for source in sources]
     return told
 
@@ -271,11 +271,11 @@ def _board_parts(board: Board) -> list[str]:
     about = [f"* {name}: {value}" for name, value in facts(board)]
     parts += ["\n".join(about)] if about else []
     parts += [overall_table(board), _list([*protocol_notes(board), *statuses(board)])]
-    if holes := hole_lines(board):
-        parts += ["### Holes", _list(holes)]
+    if missing := missing_results(board):
+        parts += ["### Missing results", _list(missing)]
     if any(row.comparisons for row in board.rows):
         parts += ["### Beside the published numbers", published_table(board)]
-    if board.metrics and any(row.origin == "measured" for row in board.rows):
+    if board.metrics and any(row.kind == "measured" for row in board.rows):
         parts += ["### Per sequence", sequence_table(board, board.metrics[0])]
     return parts
 
@@ -284,16 +284,16 @@ def _list(lines: Sequence[str]) -> str:
     return "\n".join(f"* {line}" for line in lines)
 
 
-def _cell(board: Board, row: Row, metric: str) -> str:
+def _cell(board: Board, row: BoardRow, metric: str) -> str:
     text = show(metric, row.values.get(metric)) + dagger(row, metric)
     rank = place(board, row, metric)
     marked = f"**{text}**" if rank == 1 else f"<u>{text}</u>" if rank == 2 else text
     return " ".join(part for part in (marked, show_interval(row, metric)) if part)
 
 
-def _sequence_cell(row: Row, sequence: str, metric: str) -> str:
+def _sequence_cell(row: BoardRow, sequence: str, metric: str) -> str:
     if sequence in row.failures:
-        return HOLE
+        return FAILED
     record = row.records.get(sequence)
     return show(metric, None if record is None else record.values.get(metric))
 

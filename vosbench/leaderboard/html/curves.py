@@ -52,7 +52,7 @@ def curves(board: Board) -> list[Curve]:
     charts = []
     for sequence in board.sequences:
         # what others published is in the explorer: two dozen lines in a small chart show nothing
-        here = [(i, row) for i, row in enumerate(board.rows) if row.origin == "measured"]
+        here = [(i, row) for i, row in enumerate(board.rows) if row.kind == "measured"]
         records = [(i, row.name, row.records.get(sequence)) for i, row in here]
         lines = [_line(board, i, name, record, letter) for i, name, record in records if record is not None]
         drawn = tuple(line for line in lines if line is not None)

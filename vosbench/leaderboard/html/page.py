@@ -18,13 +18,13 @@ from vosbench.leaderboard.html.payload import anchor, payload
 from vosbench.leaderboard.html.pictures import Album, album
 from vosbench.leaderboard.tables import (
     ABSENT,
-    HOLE,
+    FAILED,
     MINI_WARNING,
     arrow,
     board_title,
     coverage,
     dagger,
-    hole_lines,
+    missing_results,
     place,
     protocol_notes,
     remark_parts,
@@ -116,7 +116,7 @@ def _environment() -> Environment:
         "ABSENT": ABSENT,
         "CURVE_HEIGHT": curve.HEIGHT,
         "CURVE_WIDTH": curve.WIDTH,
-        "HOLE": HOLE,
+        "FAILED": FAILED,
         "MINI_WARNING": MINI_WARNING,
         "SCATTER_HEIGHT": scatter.HEIGHT,
         "SCATTER_WIDTH": scatter.WIDTH,
@@ -132,7 +132,7 @@ def _environment() -> Environment:
         "curves": curve.curves,
         "dagger": dagger,
         "facts": facts,
-        "hole_lines": hole_lines,
+        "missing_results": missing_results,
         "protocol_notes": protocol_notes,
         "provenance": provenance,
         "rank_of": place,
@@ -159,7 +159,7 @@ def _first_explorer(boards: Sequence[Board], pictures: Album) -> int:
 
 def _chosen_rows(board: Board) -> tuple[int, int]:
     """Return which two methods are compared at first: the best two measured here, they have masks."""
-    order = sorted(range(len(board.rows)), key=lambda index: board.rows[index].origin != "measured")
+    order = sorted(range(len(board.rows)), key=lambda index: board.rows[index].kind != "measured")
     return order[0], order[min(1, len(order) - 1)]
 
 

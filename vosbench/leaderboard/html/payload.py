@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vosbench.evaluation.record import Record
-from vosbench.leaderboard.board import Board, Comparison, Row
+from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.html.curves import places
 from vosbench.leaderboard.html.pictures import Album
 from vosbench.leaderboard.tables import board_title, remark_parts, show, show_interval
@@ -75,7 +75,7 @@ def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:
     return {"frames": frames, "at": [round(place) for place in at]}
 
 
-def _row(board: Board, row: Row) -> dict[str, Any]:
+def _row(board: Board, row: BoardRow) -> dict[str, Any]:
     records = list(row.records.values())
     first = records[0].provenance if records else {}
     common = {
@@ -86,7 +86,7 @@ def _row(board: Board, row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         "model": row.model,
-        "origin": row.origin,
+        "kind": row.kind,
         "status": [row.status.kind, row.status.evidence],
         "values": {name: _shown(name, row.values.get(name)) for name in board.metrics},
         "intervals": {name: text for name in board.metrics if (text := show_interval(row, name))},
@@ -120,7 +120,7 @@ def _shown(name: str, value: float | None) -> list[Any] | None:
     return None if value is None else [round(value, _DIGITS), show(name, value)]
 
 
-def _comparison(item: Comparison) -> dict[str, Any]:
+def _comparison(item: PublishedComparison) -> dict[str, Any]:
     return {
         "metric": item.metric,
         "published": show(item.metric, item.published.value),

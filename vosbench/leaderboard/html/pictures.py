@@ -28,7 +28,7 @@ _RUNS, _RUN = 10, 5
 
 
 @dataclass(frozen=True)
-class Pictures:
+class SequencePictures:
     """The pictures of one sequence.
 
     Attributes:
@@ -77,12 +77,12 @@ class Album:
         note: what a reader must know when frames are missing, else ``""``.
     """
 
-    of: Mapping[tuple[str, str], Pictures]
+    of: Mapping[tuple[str, str], SequencePictures]
     note: str = ""
 
 
 @dataclass(frozen=True)
-class _Source:
+class _PicturedVideo:
     """A sequence to picture: its video, the frames that count, and the folders of masks by method."""
 
     label: str
@@ -92,7 +92,7 @@ class _Source:
 
 
 @dataclass
-class _Encoded:
+class _EncodedFrame:
     """One frame: the thumbnail, its ground truth and the masks of the methods as runs."""
 
     size: tuple[int, int]
@@ -121,7 +121,7 @@ def album(
     Raises:
         InputError: a frame or a mask cannot be read, or a mask is not of the size of its frame.
     """
-    sources = _sources(boards, videos, masks)
+    sources = _pictured(boards, videos, masks)
     count = sum(len(source.frames) for source in sources)
     step = max(1, math.ceil(count / most_frames))
     width = _width(sources, count / step, budget)
@@ -140,14 +140,16 @@ def album(
     return Album(pictures, thinned if step > 1 else "")
 
 
-def _sources(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], masks: Path) -> list[_Source]:
+def _pictured(
+    boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], masks: Path
+) -> list[_PicturedVideo]:
     """Gather what to picture; several boards may show one video under rules that count other frames."""
     frames: dict[tuple[str, str], set[int]] = {}
     models: dict[str, dict[str, None]] = {}
     found: dict[tuple[str, str], Video] = {}
     for board in boards:
         # a method of ours may be on the board a second time, with numbers that others reported
-        here = (row.model for row in board.rows if row.origin == "measured")
+        here = (row.model for row in board.rows if row.kind == "measured")
         models.setdefault(board.label, {}).update(dict.fromkeys(here))
         shown = set(board.sequences)
         for video in videos.get(board.label, ()):
@@ -161,11 +163,11 @@ def _sources(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], mas
             continue
         folders = {model: masks / label / model / name for model in models[label]}
         present = {model: folder for model, folder in folders.items() if folder.is_dir()}
-        sources.append(_Source(label, video, tuple(sorted(frames[label, name])), present))
+        sources.append(_PicturedVideo(label, video, tuple(sorted(frames[label, name])), present))
     return sources
 
 
-def _width(sources: Sequence[_Source], count: float, budget: int) -> int:
+def _width(sources: Sequence[_PicturedVideo], count: float, budget: int) -> int:
     """Return the widest of `WIDTHS` with which `count` frames are expected to fit."""
     # a few frames in a row, as their maps share a zlib stream
     places = [(source, i) for source in sources for i in range(0, len(source.frames), _RUN)]
@@ -178,11 +180,11 @@ def _width(sources: Sequence[_Source], count: float, budget: int) -> int:
     return WIDTHS[-1]
 
 
-def _encode(source: _Source, frames: Iterable[int], width: int) -> dict[int, _Encoded]:
+def _encode(source: _PicturedVideo, frames: Iterable[int], width: int) -> dict[int, _EncodedFrame]:
     return {index: _encode_frame(source, index, width) for index in frames}
 
 
-def _encode_frame(source: _Source, index: int, width: int) -> _Encoded:
+def _encode_frame(source: _PicturedVideo, index: int, width: int) -> _EncodedFrame:
     video = source.video
     frame = video.frames[index]
     size = thumbnail_size(frame.shape[:2], width)
@@ -199,14 +201,14 @@ def _encode_frame(source: _Source, index: int, width: int) -> _Encoded:
             )
         masks[model] = encode(shrink(ids, *size))
     runs = None if truth is None else encode(shrink(truth, *size))
-    return _Encoded(size, _base64(thumbnail(frame, size)), runs, masks)
+    return _EncodedFrame(size, _base64(thumbnail(frame, size)), runs, masks)
 
 
-def _pictures(source: _Source, encoded: Mapping[int, _Encoded]) -> Pictures:
+def _pictures(source: _PicturedVideo, encoded: Mapping[int, _EncodedFrame]) -> SequencePictures:
     # a method that lacks a mask is not drawn on this sequence at all: its folder is not whole
     whole = [model for model in source.folders if all(model in each.masks for each in encoded.values())]
     truth = {place: each.truth for place, each in enumerate(encoded.values()) if each.truth is not None}
-    return Pictures(
+    return SequencePictures(
         size=next(each.size for each in encoded.values()),
         names=source.video.frame_names,
         indices=tuple(encoded),

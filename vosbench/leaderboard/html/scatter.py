@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vosbench.environment.load import describe_load
-from vosbench.leaderboard.board import Board, Row
+from vosbench.leaderboard.board import Board, BoardRow
 from vosbench.leaderboard.facts import describe
 
 WIDTH, HEIGHT = 640, 260
@@ -70,7 +70,7 @@ def scatters(board: Board) -> list[Scatter]:
     if not board.metrics:
         return []
     metric = board.metrics[0]
-    groups: dict[str, list[tuple[int, Row, float, float]]] = {}
+    groups: dict[str, list[tuple[int, BoardRow, float, float]]] = {}
     for index, row in enumerate(board.rows):
         rate, value = row.frames_per_second, row.values.get(metric)
         stamps = {_stamp(record.provenance) for record in row.records.values()}
@@ -97,7 +97,7 @@ def _stamp(provenance: dict[str, object]) -> str:
 
 
 def _scatter(
-    board: Board, stamp: str, metric: str, items: Sequence[tuple[int, Row, float, float]]
+    board: Board, stamp: str, metric: str, items: Sequence[tuple[int, BoardRow, float, float]]
 ) -> Scatter:
     rates = [rate for _, _, rate, _ in items]
     low = math.floor(math.log10(min(rates)))

@@ -33,7 +33,7 @@ class Explorer {
   get rows() { return [this.form.a, this.form.b].map((field) => this.board.rows[Number(field.value)]); }
 
   // whose masks are drawn; numbers that others reported come without any
-  get models() { return this.rows.map((row) => (row.origin === "measured" ? row.model : "")); }
+  get models() { return this.rows.map((row) => (row.kind === "measured" ? row.model : "")); }
 
   values(row, { sequence = this.sequence, letter = this.letter } = {}) {
     const record = row.records[sequence];
@@ -55,7 +55,7 @@ class Explorer {
     const { frames, at } = this.board.sequences[sequence];
     const pictures = picturesOf(this.board, sequence);
     const stops = at.length ? at : pictures ? [...pictures.indices] : Array.from({ length: frames }, (_, i) => i);
-    const others = this.board.rows.filter((row) => !this.rows.includes(row) && row.origin === "measured");
+    const others = this.board.rows.filter((row) => !this.rows.includes(row) && row.kind === "measured");
     const [first, second] = this.rows;
     this.timeline.draw(frames, at, [
       ...others.map((row) => ({ values: this.values(row), name: "other" })),

@@ -1,0 +1,248 @@
+"""Boards from records: which rows a board has, their values, and their order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from vosbench.benchmark.leakage import leaks
+from vosbench.data.verify.verify import SEQUENCES
+from vosbench.errors import InputError
+from vosbench.evaluation.record import Failure, Record
+from vosbench.evaluation.score import intervals_of
+from vosbench.leaderboard.board import METRIC_ORDER, Board, BoardRow, data_set_values, scores_of
+from vosbench.leaderboard.comparisons import Context, with_published
+from vosbench.leaderboard.published import REPORTED
+from vosbench.leaderboard.reported import Reported
+from vosbench.leaderboard.status import Training
+from vosbench.leaderboard.verdicts import Deviation, Tolerance, reason_of
+from vosbench.scoring.protocol import Protocol, load_protocol
+from vosbench.scoring.sequence import LOWER_IS_BETTER, METRIC_VERSION, summary_notes
+
+# seconds of these steps make up the frame rate; scoring is not part of a method
+_METHOD_STEPS = ("flow", "segment")
+
+
+def make_boards(
+    records: Iterable[Record],
+    reported: Sequence[Reported] = (),
+    deviations: Sequence[Deviation] = (),
+    tolerance: Tolerance | None = None,
+    split_sizes: Mapping[tuple[str, str], int] | None = None,
+    *,
+    published: Iterable[Record] = (),
+    failures: Iterable[Failure] = (),
+    zoo: Training | None = None,
+) -> list[Board]:
+    """Gather records into boards, official editions first.
+
+    A record made under an earlier version of its protocol or of the metrics never stands beside current
+    ones: its cell is left empty and the row says why.
+
+    Args:
+        records: any mixture.
+        reported: published numbers; they are set beside official editions only.
+        deviations: accepted differences.
+        tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
+        split_sizes: label of an edition and split -> number of sequences, where it is known; else that
+            of the official split, else the number of sequences that any method has.
+        published: values that others published by sequence; they join the boards that have records or
+            failures, on the sequences of these.
+        failures: where a method has no record because it failed.
+        zoo: the weights whose training is known, see `vosbench.leaderboard.status.trained_weights`.
+
+    Raises:
+        InputError: two records of one method, sequence and protocol, or an unknown protocol.
+    """
+    gathered: dict[_Key, _Cells] = {}
+    failures = list(failures)
+    for record in records:
+        outdated = _outdated(record)
+        if outdated is None:
+            gathered.setdefault(_key(record), _Cells()).records.append(record)
+        else:
+            failures.append(outdated)
+    for failure in failures:
+        gathered.setdefault(_key(failure), _Cells()).failures.append(failure)
+    for record in published:
+        cells = gathered.get(_key(record))
+        if cells is not None and record.sequence in cells.sequences:
+            cells.published.append(record)
+    context = Context(reported, deviations, tolerance or Tolerance(), split_sizes or {}, zoo or {})
+    return [_board(key, gathered[key], context) for key in sorted(gathered, key=_order)]
+
+
+@dataclass
+class _Cells:
+    """What one board is made of."""
+
+    records: list[Record] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    published: list[Record] = field(default_factory=list)
+
+    @property
+    def sequences(self) -> set[str]:
+        return {item.sequence for item in self.records} | {item.sequence for item in self.failures}
+
+
+_Key = tuple[bool, str, str, str]
+"""Whether a miniature, data set, split, protocol."""
+
+
+def _key(item: Record | Failure) -> _Key:
+    return item.edition == "mini", item.dataset, item.split, item.protocol
+
+
+def _order(key: _Key) -> tuple[bool, str, str, bool, str]:
+    """Sort key: official editions first, and what methods are compared under before other protocols."""
+    mini, dataset, split, protocol = key
+    return mini, dataset, split, not load_protocol(protocol).compared, protocol
+
+
+def _outdated(record: Record) -> Failure | None:
+    """Return what to show instead of a record of rules that have changed since; None when it is current."""
+    config = record.provenance.get("config", {})
+    protocol = load_protocol(record.protocol)
+    made = config.get("protocol", {}).get("version", 1), config.get("metric_version", METRIC_VERSION)
+    # records of others' values and of baselines say nothing about versions
+    if "protocol" not in config or made == (protocol.version, METRIC_VERSION):
+        return None
+    error = (
+        f"its record is of version {made[0]} of {protocol.id} and {made[1]} of the metrics, now they are "
+        f"{protocol.version} and {METRIC_VERSION}: score it again with vosbench compare or leaderboard add"
+    )
+    place = ("model", "size", "dataset", "edition", "split", "sequence", "protocol")
+    told = {"command": record.provenance.get("command", ""), "time": record.provenance.get("time", "")}
+    return Failure(**{name: getattr(record, name) for name in place}, error=error, **told)
+
+
+def _board(key: _Key, cells: _Cells, context: Context) -> Board:
+    mini, dataset, split, protocol_id = key
+    protocol = load_protocol(protocol_id)
+    methods = _by_method(cells.records)
+    failures = _failures_by_method(cells.failures, list(methods))
+    rows = [
+        _row(method, methods.get(method, {}), failures.get(method, {}), protocol)
+        for method in dict.fromkeys((*methods, *failures))
+    ]
+    label = f"{dataset}-mini" if mini else dataset
+    sequences = tuple(sorted(cells.sequences))
+    official = None if mini else SEQUENCES.get((dataset, split))
+    expected = context.split_sizes.get((label, split)) or official or len(sequences)
+    rows += [_reported_row(*each, protocol, expected) for each in _by_method(cells.published).items()]
+    measured = {name for row in rows for name in row.values}
+    board = Board(
+        dataset=dataset,
+        mini=mini,
+        split=split,
+        protocol=protocol,
+        metrics=tuple(name for name in METRIC_ORDER if name in measured),
+        rows=tuple(rows),
+        sequences=sequences,
+        expected=expected,
+    )
+    judged = [with_published(row, board, context) for row in rows]
+    return replace(
+        board,
+        rows=tuple(sorted(judged, key=lambda row: _rank(row, board.metrics))),
+        notes=(
+            *_notes([row for row in judged if row.records], protocol),
+            *_leak_notes(cells.records, context),
+        ),
+    )
+
+
+def _leak_notes(records: Sequence[Record], context: Context) -> list[str]:
+    trainings = {sha256: told.get("training", {}) for sha256, told in context.zoo.items()}
+    notes = []
+    for leak in leaks(records, trainings):
+        reason = reason_of(leak, context.deviations)
+        notes.append(f"leak: {leak}; {reason}" if reason else f"leak: {leak}")
+    return notes
+
+
+def _by_method(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, Record]]:
+    methods: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in records:
+        of_method = methods.setdefault((record.model, record.size), {})
+        if record.sequence in of_method:
+            raise InputError(
+                f"two records of {record.model} on {record.dataset}/{record.sequence} "
+                f"under {record.protocol}: delete one"
+            )
+        of_method[record.sequence] = record
+    return methods
+
+
+def _failures_by_method(
+    failures: Sequence[Failure], measured: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, str]]:
+    methods: dict[tuple[str, str], dict[str, str]] = {}
+    for failure in failures:
+        # a method that failed before its weights were read does not know its size
+        sizes = [size for model, size in measured if model == failure.model]
+        size = sizes[0] if not failure.size and len(sizes) == 1 else failure.size
+        methods.setdefault((failure.model, size), {})[failure.sequence] = failure.error
+    return methods
+
+
+def _row(
+    method: tuple[str, str], records: Mapping[str, Record], failures: Mapping[str, str], protocol: Protocol
+) -> BoardRow:
+    model, size = method
+    return BoardRow(
+        model=model,
+        size=size,
+        records=records,
+        values=data_set_values(records, protocol),
+        frames_per_second=_frames_per_second(records.values()),
+        intervals=intervals_of(scores_of(records), protocol) if records else {},
+        failures=failures,
+    )
+
+
+def _reported_row(
+    method: tuple[str, str], records: Mapping[str, Record], protocol: Protocol, expected: int
+) -> BoardRow:
+    told = next(iter(records.values())).provenance[REPORTED]
+    row = _row(method, records, {}, protocol)
+    values = dict(row.values)
+    if len(records) == expected:
+        # what was published of the data set alone, or not of every sequence
+        everywhere = set.intersection(*(set(record.values) for record in records.values()))
+        values |= {name: value for name, value in told.get("table", {}).items() if name not in everywhere}
+    return replace(
+        row, kind="reported", title=str(told["title"]), values=values, remarks=told.get("remarks", {})
+    )
+
+
+def _rank(row: BoardRow, metrics: Sequence[str]) -> tuple[int, bool, float, str]:
+    """Sort key: most sequences first, then by the first metric, best first, then by name."""
+    value = row.values.get(metrics[0]) if metrics else None
+    lower = bool(metrics) and metrics[0] in LOWER_IS_BETTER
+    signed = 0.0 if value is None else value if lower else -value
+    return -len(row.records), value is None, signed, row.name
+
+
+def _frames_per_second(records: Iterable[Record]) -> float | None:
+    seconds = []
+    for record in records:
+        steps = [record.seconds_per_frame[step] for step in _METHOD_STEPS if step in record.seconds_per_frame]
+        if not steps:
+            return None
+        seconds.append(math.fsum(steps))
+    middle = median(seconds) if seconds else 0.0
+    return 1 / middle if middle > 0 else None
+
+
+def _notes(rows: Sequence[BoardRow], protocol: Protocol) -> tuple[str, ...]:
+    """Say what the averages were taken over, naming the methods where it was not the same for all."""
+    methods: dict[str, list[str]] = {}
+    for row in rows:
+        for note in summary_notes(scores_of(row.records), protocol):
+            methods.setdefault(note, []).append(row.name)
+    return tuple(
+        note if len(names) == len(rows) else f"{note} ({', '.join(names)})" for note, names in methods.items()
+    )
