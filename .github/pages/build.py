@@ -87,7 +87,7 @@ def markdown_page(source: Path) -> Page:
 
 
 def highlighted(code: str, language: str, attributes: str) -> str:
-    """Return code as HTML with marked tokens; empty for an unknown language, which the renderer then escapes."""
+    """Return code as HTML with marked tokens; empty for unknown languages: the renderer escapes them."""
     try:
         return str(highlight(code, get_lexer_by_name(language), FORMATTER))
     except ClassNotFound:
