@@ -148,6 +148,8 @@ def test_protocols_whose_values_changed_are_raised():
         (definition(compared="no"), "x.yaml: compared is 'no', must be one of True, False"),
         (definition(frames="some"), "x.yaml: frames is 'some', must be one of inner, all"),
         (definition(metrics=["j", "k"]), "x.yaml: metrics is 'k'"),
+        (definition(metrics=["map50"]), "x.yaml: metric 'map50' is pooled, average is 'sequences'"),
+        (definition(average="pooled"), "x.yaml: metric 'j' is not pooled, average is 'pooled'"),
         (definition(framse="all"), "unknown key in x.yaml 'framse': did you mean frames"),
         ({"id": "x"}, "x.yaml: missing average, datasets, frames"),
         ([], "x.yaml: expected a mapping"),

@@ -19,8 +19,8 @@ from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
 from vosbench.leaderboard.reported import Reported, load_reported
 from vosbench.leaderboard.tables import ABSENT, arrow, markdown_table, show
+from vosbench.metrics.specs import value_spec
 from vosbench.scoring.protocol import load_protocol
-from vosbench.scoring.sequence import LOWER_IS_BETTER
 
 Published = Mapping[tuple[str, str], float]
 """(row, column) -> value, a fraction."""
@@ -212,7 +212,7 @@ def _published_difference(suite: Suite, ordering: Ordering, published: Published
     values = [published.get((name, ordering.column)) for name in (ordering.first, ordering.second)]
     if values[0] is None or values[1] is None:
         return None
-    sign = -1 if suite.columns[ordering.column].metric in LOWER_IS_BETTER else 1
+    sign = 1 if value_spec(suite.columns[ordering.column].metric).higher_is_better else -1
     return round(sign * (values[0] - values[1]), 10)
 
 

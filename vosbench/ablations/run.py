@@ -23,7 +23,7 @@ from vosbench.benchmark.job import Job, Outcome
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.executors.local import LocalExecutor, choose_workers
-from vosbench.scoring.sequence import LOWER_IS_BETTER
+from vosbench.metrics.specs import value_spec
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished things, of all, and what the last one was."""
@@ -201,7 +201,7 @@ def _judge_one(suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str]
     if not first.keys() & second.keys():
         return Judgement(ordering, None, "unclear")
     difference = seeded_difference(
-        first, second, rule_of(column), lower_is_better=column.metric in LOWER_IS_BETTER
+        first, second, rule_of(column), lower_is_better=not value_spec(column.metric).higher_is_better
     )
     return Judgement(ordering, difference, difference.holds(strict=ordering.strict))
 

@@ -25,20 +25,10 @@ from vosbench.evaluation.detections import DetectionFolder
 from vosbench.evaluation.record import Record
 from vosbench.flow.estimators import build_estimator, parse_flow
 from vosbench.metrics.kernels.aggregation import Aggregation
+from vosbench.metrics.specs import metric_of, value_spec
 from vosbench.scoring.predictions import masks_path
 from vosbench.scoring.protocol import Protocol, load_protocol
-from vosbench.scoring.sequence import FRACTION, WITHIN, SequenceScore, aggregation, class_of, counted_rows
-
-_WORDS = {
-    "J": "j",
-    "F": "f",
-    "T": "t",
-    "JF": "jf",
-    "iou": "iou",
-    "delta": "delta_obj",
-    "map50": "map50",
-}
-"""First word of a metric's name -> the protocol's word for what computes it; the others are FBMS's."""
+from vosbench.scoring.sequence import SequenceScore, aggregation, class_of, counted_rows
 
 FRAMES = "frames"
 """Column of the number of frames that count, where not all do."""
@@ -230,7 +220,10 @@ def _what_is_seen(suite: Suite, row: Row, column: Column) -> tuple[object, ...]:
 
 
 def _word(column: Column) -> str:
-    return _WORDS.get(column.value.split("_")[0], "fbms")
+    metric = metric_of(column.value)
+    if metric is None:
+        raise InputError(f"column {column.name}: no metric has a value '{column.value}'")
+    return metric.name
 
 
 def _folds(
@@ -320,9 +313,9 @@ def rule_of(column: Column) -> Rule:
     if protocol.average == "pooled":
         return lambda names: Pooled(column.value)
     if column.motion is not None:
-        return lambda names: Aggregation("mean", (column.value,), weights=FRAMES, within=FRACTION)
+        return lambda names: Aggregation("mean", (column.value,), weights=FRAMES, within=(0.0, 1.0))
     if column.only is not None:
-        return lambda names: Aggregation("mean", (column.value,), within=WITHIN.get(column.value, FRACTION))
+        return lambda names: Aggregation("mean", (column.value,), within=value_spec(column.value).within)
     return lambda names: aggregation(column.value, names, protocol)
 
 

@@ -21,9 +21,9 @@ from vosbench.evaluation.results.reader import Missing, ResultFolder, SequenceMa
 from vosbench.evaluation.results.shift import ShiftSearch, recent, shift_words
 from vosbench.evaluation.statistics import Comparison, Interval, compare, interval, interval_notes
 from vosbench.executors.local import choose_workers, grouped_notes, run_tasks
+from vosbench.metrics.specs import value_spec
 from vosbench.scoring.protocol import Protocol, load_protocol, protocols_for
 from vosbench.scoring.sequence import (
-    LOWER_IS_BETTER,
     METRIC_VERSION,
     SequenceScore,
     aggregation,
@@ -276,7 +276,7 @@ def compare_scores(first: Score, second: Score) -> ScorePair:
         # which sequences count may depend on which there are, and must be the same for both
         ours, theirs = (counted_rows(each, name, rules) for each in scored)
         rule = aggregation(name, ours, rules)
-        comparisons[name] = compare(ours, theirs, rule, lower_is_better=name in LOWER_IS_BETTER)
+        comparisons[name] = compare(ours, theirs, rule, lower_is_better=not value_spec(name).higher_is_better)
     return ScorePair(first, second, comparisons)
 
 

@@ -12,14 +12,15 @@ from vosbench.data.verify.verify import SEQUENCES
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure, Record
 from vosbench.evaluation.score import intervals_of
-from vosbench.leaderboard.board import METRIC_ORDER, Board, BoardRow, data_set_values, scores_of
+from vosbench.leaderboard.board import Board, BoardRow, data_set_values, scores_of
 from vosbench.leaderboard.comparisons import Context, with_published
 from vosbench.leaderboard.published import REPORTED
 from vosbench.leaderboard.reported import Reported
 from vosbench.leaderboard.status import Training
 from vosbench.leaderboard.verdicts import Deviation, Tolerance, reason_of
+from vosbench.metrics.specs import value_spec, values_in_order
 from vosbench.scoring.protocol import Protocol, load_protocol
-from vosbench.scoring.sequence import LOWER_IS_BETTER, METRIC_VERSION, summary_notes
+from vosbench.scoring.sequence import METRIC_VERSION, summary_notes
 
 # seconds of these steps make up the frame rate; scoring is not part of a method
 _METHOD_STEPS = ("flow", "segment")
@@ -138,7 +139,7 @@ def _board(key: _Key, cells: _Cells, context: Context) -> Board:
         mini=mini,
         split=split,
         protocol=protocol,
-        metrics=tuple(name for name in METRIC_ORDER if name in measured),
+        metrics=values_in_order(measured),
         rows=tuple(rows),
         sequences=sequences,
         expected=expected,
@@ -221,8 +222,8 @@ def _reported_row(
 def _rank(row: BoardRow, metrics: Sequence[str]) -> tuple[int, bool, float, str]:
     """Sort key: most sequences first, then by the first metric, best first, then by name."""
     value = row.values.get(metrics[0]) if metrics else None
-    lower = bool(metrics) and metrics[0] in LOWER_IS_BETTER
-    signed = 0.0 if value is None else value if lower else -value
+    higher = bool(metrics) and value_spec(metrics[0]).higher_is_better
+    signed = 0.0 if value is None else -value if higher else value
     return -len(row.records), value is None, signed, row.name
 
 

@@ -12,30 +12,11 @@ from vosbench.evaluation.statistics import Interval
 from vosbench.leaderboard.reported import Reported
 from vosbench.leaderboard.status import UNKNOWN, Status
 from vosbench.leaderboard.verdicts import Verdict
+from vosbench.metrics.specs import value_spec
 from vosbench.scoring.protocol import Protocol
-from vosbench.scoring.sequence import LOWER_IS_BETTER, SequenceScore, counted_rows, overall
+from vosbench.scoring.sequence import SequenceScore, counted_rows, overall
 
 RowKind = Literal["measured", "reported"]
-
-METRIC_ORDER = (
-    "JF_mean",
-    "J_mean",
-    "J_recall",
-    "J_decay",
-    "F_mean",
-    "F_recall",
-    "F_decay",
-    "T_mean",
-    "f_measure",
-    "precision",
-    "recall",
-    "n_objects",
-    "delta_obj",
-    "iou_mean",
-    "map50_det",
-    "map50_seg",
-)
-"""Columns, in this order; a board ranks by the first it has."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +141,7 @@ class Board:
         """Return the values of a metric of the rows that compete, best first."""
         values = [row.values.get(metric) for row in self.rows if self.competes(row, metric)]
         numbers = [value for value in values if value is not None]
-        return sorted(numbers, reverse=metric not in LOWER_IS_BETTER)
+        return sorted(numbers, reverse=value_spec(metric).higher_is_better)
 
 
 def data_set_values(records: Mapping[str, Record], protocol: Protocol) -> dict[str, float | None]:

@@ -13,14 +13,12 @@ from vosbench.evaluation.record import Record
 from vosbench.formats.png import read_ids
 from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.board import Board
+from vosbench.metrics.specs import frame_measures
 from vosbench.training.loggers import Cell, Log, Scene, open_log
 from vosbench.video import VOID, IdMap, Video
 
 FRAMES = 3
 """Frames shown of every sequence."""
-
-_LETTERS = ("J", "F")
-"""Measures with a value per frame; the first that a board has is drawn."""
 
 
 def log_comparison(
@@ -102,7 +100,7 @@ def _sequences(board: Board) -> tuple[list[str], list[list[Cell]]]:
 def _lines(board: Board, sequence: str) -> dict[str, Sequence[float | None]]:
     """Return the values of the evaluated frames of a sequence by method; none without such a measure."""
     records = {row.name: row.records[sequence] for row in board.rows if sequence in row.records}
-    for letter in _LETTERS:
+    for letter in frame_measures():
         lines = {name: each.per_frame[letter] for name, each in records.items() if each.per_frame.get(letter)}
         if lines:
             return dict(lines)

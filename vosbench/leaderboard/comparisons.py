@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vosbench.leaderboard.board import METRIC_ORDER, Board, BoardRow, PublishedComparison
+from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.conditions import Conditions, measured_conditions
 from vosbench.leaderboard.published import REPORTED, published_name
 from vosbench.leaderboard.reported import Reported, select
 from vosbench.leaderboard.status import Training, status_of
 from vosbench.leaderboard.verdicts import Deviation, Measured, Tolerance, Verdict, judge
+from vosbench.metrics.specs import values_in_order
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _compare_same_masks(
     row: BoardRow, published: BoardRow, board: Board, context: Context
 ) -> Iterator[PublishedComparison]:
     told = next(iter(published.records.values())).provenance[REPORTED]
-    for metric in (name for name in METRIC_ORDER if name in row.values and name in told["table"]):
+    for metric in values_in_order(row.values.keys() & told["table"].keys()):
         number = Reported(
             paper=told["source"],
             table=f"table of {board.split}",
@@ -76,7 +77,7 @@ def _compare_same_masks(
 def _compare(row: BoardRow, board: Board, context: Context) -> tuple[PublishedComparison, ...]:
     conditions = measured_conditions(row.records.values(), context.zoo)
     comparisons = []
-    for metric in (name for name in METRIC_ORDER if name in row.values):
+    for metric in values_in_order(row.values):
         measured = _measured(row, board, metric, conditions)
         published = select(
             context.reported, dataset=board.dataset, metric=metric, model=row.method, split=board.split

@@ -10,17 +10,13 @@ from vosbench.data.catalogue import CATALOGUE
 from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.facts import facts
 from vosbench.leaderboard.status import MEANING, MethodStatus
-from vosbench.leaderboard.verdicts import COUNTS
-from vosbench.scoring.sequence import LOWER_IS_BETTER
+from vosbench.metrics.specs import value_spec
 
 ABSENT = "-"
 """What a cell without a value shows."""
 
 FAILED = "failed"
 """What the cell of a sequence shows on which the method failed."""
-
-_WITH_INTERVAL = frozenset({"JF_mean", "J_mean", "F_mean", "T_mean", "f_measure", "iou_mean"})
-"""Metrics whose interval is shown beside them."""
 
 LEGEND = (
     "Values are percentages; ↑ higher is better, ↓ lower is better. **Best**, <u>second</u> of the methods "
@@ -37,13 +33,13 @@ def show(metric: str, value: float | None, *, sign: bool = False) -> str:
     """Format a metric value: fractions as percent with one decimal, counts as they are, ``-`` for None."""
     if value is None:
         return ABSENT
-    number = round(value if metric in COUNTS else 100 * value, 1) + 0.0
+    number = round(100 * value if value_spec(metric).unit == "fraction" else value, 1) + 0.0
     return f"{number:+.1f}" if sign else f"{number:.1f}"
 
 
 def arrow(metric: str) -> str:
     """Return the direction in which a metric is better."""
-    return "↓" if metric in LOWER_IS_BETTER else "↑"
+    return "↑" if value_spec(metric).higher_is_better else "↓"
 
 
 def board_title(board: Board) -> str:
@@ -82,7 +78,7 @@ def is_best(board: Board, row: BoardRow, metric: str) -> bool:
 def show_interval(row: BoardRow, metric: str) -> str:
     """Return the interval of a value, e.g. ``"[47.5, 59.6]"``; ``""`` where none is shown."""
     found = row.intervals.get(metric)
-    if metric not in _WITH_INTERVAL or found is None or math.isnan(found.low):
+    if not value_spec(metric).interval or found is None or math.isnan(found.low):
         return ""
     return f"[{show(metric, found.low)}, {show(metric, found.high)}]"
 

@@ -13,12 +13,7 @@ from vosbench.data.verify.verify import SEQUENCES
 from vosbench.errors import InputError
 from vosbench.leaderboard.conditions import Conditions, differing
 from vosbench.leaderboard.reported import Reported, packaged, read_yaml
-
-COUNTS = frozenset({"n_objects", "delta_obj"})
-"""Metrics that count objects; the others are fractions."""
-
-JUMPS = ("_recall", "_decay", "T_mean")
-"""Ends of metrics that a single frame moves in steps: past 0.5, into another quarter, by a new contour."""
+from vosbench.metrics.specs import value_spec
 
 LEAK = "leak"
 """Stands for the metric in a deviation that accepts numbers on what a model was selected on."""
@@ -55,7 +50,7 @@ class Tolerance:
         moved: a data-set value may move this far from the baseline before a check fails.
         cell: the value of a single sequence may.
         counted: values that count objects may, of a data set and of a sequence.
-        jump: what moves in steps, see `JUMPS`, may move so many times as far.
+        jump: a value that moves in steps (`ValueSpec.stepwise`) may move so many times as far.
     """
 
     reproduced: float = 0.005
@@ -74,9 +69,10 @@ class Tolerance:
         return self._limit(metric, self.cell)
 
     def _limit(self, metric: str, smooth: float) -> float:
-        if metric in COUNTS:
+        value = value_spec(metric)
+        if value.unit == "count":
             return self.counted
-        return smooth * self.jump if metric.endswith(JUMPS) else smooth
+        return smooth * self.jump if value.stepwise else smooth
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vosbench.faces import lazy
+from vosbench.metrics.specs import METRICS
 
 if TYPE_CHECKING:
     from vosbench.metrics.davis import ContourAccuracy, JFMeasure, RegionSimilarity, TemporalStability
@@ -24,15 +25,5 @@ __all__ = [
 ]
 
 __getattr__ = lazy(
-    "vosbench.metrics",
-    {
-        "ContourAccuracy": "vosbench.metrics.davis",
-        "FBMSMeasure": "vosbench.metrics.fbms",
-        "JFMeasure": "vosbench.metrics.davis",
-        "MaskAveragePrecision": "vosbench.metrics.detection",
-        "MeanFrameIoU": "vosbench.metrics.iou",
-        "ObjectCountError": "vosbench.metrics.fbms",
-        "RegionSimilarity": "vosbench.metrics.davis",
-        "TemporalStability": "vosbench.metrics.davis",
-    },
+    "vosbench.metrics", {name: module for module, name in (each.implementation for each in METRICS.values())}
 )

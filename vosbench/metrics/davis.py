@@ -13,8 +13,9 @@ from torch import Tensor
 from vosbench.metrics.functional.tensors import id_videos
 from vosbench.metrics.gathered import GatheredMetric
 from vosbench.metrics.kernels.overlap import Ids, Matching, OverlapSeries, object_count
-from vosbench.metrics.kernels.statistics import STATISTICS, named_statistics, nan_mean
+from vosbench.metrics.kernels.statistics import named_statistics, nan_mean
 from vosbench.metrics.kernels.temporal import T_SCALE, PairValues, Toolkit, check_toolkit
+from vosbench.metrics.specs import METRICS
 
 FrameChoice = Literal["inner", "all"]
 
@@ -121,8 +122,8 @@ class RegionSimilarity(_SequenceMean):
         tensor(0.5000, dtype=torch.float64)
     """
 
-    higher_is_better = True
-    names = tuple(f"J_{name}" for name in STATISTICS)
+    higher_is_better = METRICS["j"].higher_is_better
+    names = METRICS["j"].value_names
 
 
 class ContourAccuracy(_SequenceMean):
@@ -142,8 +143,8 @@ class ContourAccuracy(_SequenceMean):
         tensor(1., dtype=torch.float64)
     """
 
-    higher_is_better = True
-    names = tuple(f"F_{name}" for name in STATISTICS)
+    higher_is_better = METRICS["f"].higher_is_better
+    names = METRICS["f"].value_names
 
 
 class JFMeasure(_SequenceMean):
@@ -163,8 +164,8 @@ class JFMeasure(_SequenceMean):
         tensor(1., dtype=torch.float64)
     """
 
-    higher_is_better = True
-    names = tuple(f"{letter}_{name}" for letter in "JF" for name in STATISTICS)
+    higher_is_better = METRICS["jf"].higher_is_better
+    names = RegionSimilarity.names + ContourAccuracy.names
 
     def compute(self) -> dict[str, Tensor]:
         """Return ``JF_mean`` and the means of every value: () float64 each."""
@@ -197,8 +198,8 @@ class TemporalStability(_SequenceMean):
         tensor(0., dtype=torch.float64)
     """
 
-    higher_is_better = False
-    names = ("T_mean",)
+    higher_is_better = METRICS["t"].higher_is_better
+    names = METRICS["t"].value_names
     choices = ("union", "ids")
 
     def __init__(

@@ -11,6 +11,7 @@ from torch import Tensor
 from vosbench.metrics.functional.detection import add_frame
 from vosbench.metrics.gathered import GatheredMetric
 from vosbench.metrics.kernels.detection import DetectionPool, require_library
+from vosbench.metrics.specs import METRICS
 
 
 class MaskAveragePrecision(GatheredMetric):
@@ -35,7 +36,7 @@ class MaskAveragePrecision(GatheredMetric):
         tensor(1., dtype=torch.float64)
     """
 
-    higher_is_better = True
+    higher_is_better = METRICS["map50"].higher_is_better
     # the frames as lines of JSON
     gathered_dtype: ClassVar[torch.dtype] = torch.uint8
 

@@ -16,6 +16,7 @@ from vosbench.metrics.kernels.fbms import (
     check_f_rule,
     overall,
 )
+from vosbench.metrics.specs import METRICS
 
 
 class FBMSMeasure(GatheredMetric):
@@ -48,7 +49,7 @@ class FBMSMeasure(GatheredMetric):
         tensor(0.7500, dtype=torch.float64)
     """
 
-    higher_is_better = True
+    higher_is_better = METRICS["fbms"].higher_is_better
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class ObjectCountError(GatheredMetric):
         tensor(2., dtype=torch.float64)
     """
 
-    higher_is_better = False
+    higher_is_better = METRICS["delta_obj"].higher_is_better
 
     def __init__(self, background: Background = BACKGROUND) -> None:
         super().__init__(background)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from vosbench.metrics.functional.iou import frame_iou_mean
 from vosbench.metrics.gathered import GatheredMetric
+from vosbench.metrics.specs import METRICS
 
-NAME = "iou_mean"
+NAME = METRICS["iou"].values[0].name
 
 
 class MeanFrameIoU(GatheredMetric):
@@ -43,7 +44,7 @@ class MeanFrameIoU(GatheredMetric):
         {'iou_mean': 0.625, 'iou_mean/cat': 0.75, 'iou_mean/dog': 0.5}
     """
 
-    higher_is_better = True
+    higher_is_better = METRICS["iou"].higher_is_better
 
     def __init__(self, categories: Sequence[str] | None = None) -> None:
         super().__init__(None if categories is None else tuple(categories))

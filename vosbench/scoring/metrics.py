@@ -11,8 +11,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from vosbench.metrics.gathered import GatheredMetric
-from vosbench.metrics.kernels.fbms import NAMES as FBMS_NAMES
-from vosbench.metrics.kernels.statistics import STATISTICS
+from vosbench.metrics.specs import value_names
 from vosbench.scoring.protocol import Protocol
 from vosbench.scoring.sequence import SequenceScore, overall, without_nan
 
@@ -59,20 +58,6 @@ class ProtocolMetric(GatheredMetric):
         return torch.tensor(value, dtype=torch.float64, device=self.device)
 
 
-def value_names(protocol: Protocol, metrics: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the values of metrics, e.g. ``J_mean``, ``J_recall`` and ``J_decay`` of ``j``."""
-    names = {
-        "j": tuple(f"J_{each}" for each in STATISTICS),
-        "f": tuple(f"F_{each}" for each in STATISTICS),
-        "jf": ("JF_mean",),
-        "t": ("T_mean",),
-        "iou": ("iou_mean",),
-        "fbms": FBMS_NAMES[protocol.variant] if protocol.variant else (),
-        "delta_obj": ("delta_obj",),
-    }
-    return tuple(name for metric in metrics for name in names[metric])
-
-
 def protocol_metrics(protocol: Protocol, metrics: tuple[str, ...], prefix: str = "test/") -> MetricCollection:
     """Return a collection with a `ProtocolMetric` of every value of a protocol.
 
@@ -81,5 +66,5 @@ def protocol_metrics(protocol: Protocol, metrics: tuple[str, ...], prefix: str =
         metrics: of the protocol.
         prefix: of the names in the collection.
     """
-    named = {name: ProtocolMetric(protocol, name) for name in value_names(protocol, metrics)}
+    named = {name: ProtocolMetric(protocol, name) for name in value_names(metrics, protocol.variant)}
     return MetricCollection(dict(named), prefix=prefix)

@@ -17,6 +17,7 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.method import Task
 from vosbench.metrics.kernels.fbms import FRule, Variant
 from vosbench.metrics.kernels.temporal import Toolkit
+from vosbench.metrics.specs import METRICS
 
 PROTOCOLS = (
     "davis16-unsupervised",
@@ -42,7 +43,18 @@ Objects = Literal["union", "ids", "match", "volumes", "detections"]
 VoidRule = Literal["foreground", "background", "ignore"]
 Average = Literal["sequences", "objects", "classes", "pooled"]
 
-METRICS = ("j", "f", "jf", "t", "iou", "fbms", "delta_obj", "map50")
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "frames": get_args(Frames),
+    "objects": get_args(Objects),
+    "void": get_args(VoidRule),
+    "average": get_args(Average),
+    "task": get_args(Task),
+    "variant": (*get_args(Variant), None),
+    "stability": get_args(Toolkit),
+    "compared": (True, False),
+    "f_rule": (*get_args(FRule), None),
+}
+"""Key -> what it may be."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Protocol:
             what each id covers over the whole video, ``"detections"`` scored boxes and masks.
         void: what id 255 of the ground truth means: ``"foreground"`` (an object like any other),
             ``"background"`` (counted as background), ``"ignore"`` (pixels left out).
-        metrics: out of ``j f jf t iou fbms delta_obj map50``.
+        metrics: names out of `vosbench.metrics.specs.METRICS`.
         split: split of the data set it is made for; None for the usual one.
         options: of the reader of the data set that it is made for, e.g. which of several labellings is
             the ground truth.
@@ -141,8 +153,10 @@ class Protocol:
         if not asked:
             raise InputError(f"no metric chosen: protocol {self.id} has {', '.join(self.metrics)}")
         # J&F is the mean of the two: it needs both, and costs nothing once they are there
-        chosen = {*asked, "j", "f"} if "jf" in asked else set(asked)
-        chosen |= {"jf"} if {"j", "f"} <= chosen else set()
+        chosen = {*asked, *(part for name in asked for part in METRICS[name].mean_of)}
+        chosen |= {
+            name for name in self.metrics if (parts := METRICS[name].mean_of) and chosen.issuperset(parts)
+        }
         return tuple(name for name in self.metrics if name in chosen)
 
     def definition(self) -> dict[str, Any]:
@@ -217,15 +231,10 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     missing = sorted(required - content.keys())
     if missing:
         raise InputError(f"{source}: missing {', '.join(missing)}")
-    choices = {"frames": Frames, "objects": Objects, "void": VoidRule, "average": Average}
-    for key, literal in choices.items():
-        _check_choices(source, key, [content[key]], get_args(literal))
-    _check_choices(source, "task", [content.get("task", "unsupervised")], get_args(Task))
-    _check_choices(source, "variant", [content.get("variant")], (*get_args(Variant), None))
-    _check_choices(source, "stability", [content.get("stability", "python")], get_args(Toolkit))
-    _check_choices(source, "compared", [content.get("compared", True)], (True, False))
-    _check_choices(source, "f_rule", [content.get("f_rule")], (*get_args(FRule), None))
-    _check_choices(source, "metrics", content["metrics"], METRICS)
+    usual = {item.name: item.default for item in fields(Protocol)}
+    for key, choices in _CHOICES.items():
+        _check_choices(source, key, [content.get(key, usual[key])], choices)
+    _check_metrics(source, content["metrics"], content["average"])
     given = content.get("given", {})
     if given and (not isinstance(given, dict) or sorted(given) != ["dataset", "split"]):
         raise InputError(f"{source}: given is '{given}', must have the keys dataset and split")
@@ -237,6 +246,14 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     if "tables" in content:
         values["tables"] = {paper: tuple(map(str, tables)) for paper, tables in content["tables"].items()}
     return Protocol(**values)
+
+
+def _check_metrics(source: str, names: list[Any], average: Average) -> None:
+    _check_choices(source, "metrics", names, tuple(METRICS))
+    for name in names:
+        if METRICS[name].pooled != (average == "pooled"):
+            rule = "is pooled" if METRICS[name].pooled else "is not pooled"
+            raise InputError(f"{source}: metric '{name}' {rule}, average is '{average}'")
 
 
 def _check_choices(source: str, key: str, values: list[Any], choices: tuple[Any, ...]) -> None:

@@ -14,27 +14,14 @@ from vosbench.metrics.kernels.aggregation import Aggregation, aggregate
 from vosbench.metrics.kernels.detection import DetectionPool, require_library
 from vosbench.metrics.kernels.fbms import VolumeOverlap, check_f_rule
 from vosbench.metrics.kernels.overlap import OverlapSeries, object_count
-from vosbench.metrics.kernels.statistics import named_statistics, nan_mean
+from vosbench.metrics.kernels.statistics import nan_mean, sequence_statistics
 from vosbench.metrics.kernels.temporal import T_SCALE, PairValues
+from vosbench.metrics.specs import METRICS, MetricSpec, metric_of, value_spec
 from vosbench.scoring.protocol import Protocol, VoidRule
 from vosbench.video import VOID, IdMap
 
 METRIC_VERSION = 1
 """Part of every record's key: raise it when the meaning of any value changes."""
-
-LOWER_IS_BETTER = frozenset({"J_decay", "F_decay", "T_mean", "delta_obj"})
-
-WITHIN: Mapping[str, tuple[float, float]] = {
-    "J_decay": (-1.0, 1.0),
-    "F_decay": (-1.0, 1.0),
-    "T_mean": (0.0, math.inf),
-    "n_objects": (0.0, math.inf),
-    "delta_obj": (0.0, math.inf),
-}
-"""Lowest and highest possible value of the metrics that are not fractions."""
-
-FRACTION = (0.0, 1.0)
-"""Lowest and highest possible value of all others."""
 
 _OBJECTS = "objects"
 """Column of the number of objects, beside the values of a sequence."""
@@ -136,7 +123,9 @@ def counted_rows(
     scores: Mapping[str, SequenceScore], name: str, protocol: Protocol
 ) -> dict[str, dict[str, float | None]]:
     """Return the values of the sequences that count for a data-set value, with their numbers of objects."""
-    counted = stability_counts(scores, protocol) if name.startswith("T_") else list(scores)
+    metric = metric_of(name)
+    stable_only = metric is not None and metric.stable_sequences
+    counted = stability_counts(scores, protocol) if stable_only else list(scores)
     return {sequence: {**scores[sequence].values, _OBJECTS: scores[sequence].objects} for sequence in counted}
 
 
@@ -148,15 +137,16 @@ def aggregation(name: str, sequences: Iterable[str], protocol: Protocol) -> Aggr
         sequences: those that count.
         protocol: the rules.
     """
-    within = WITHIN.get(name, FRACTION)
-    if name == "n_objects":
+    value = value_spec(name)
+    within = value.within
+    if value.summed:
         return Aggregation("sum", (name,), within=within)
     if (
-        name == "f_measure"
+        value.harmonic_of
         and protocol.variant
         and check_f_rule(protocol.variant, protocol.f_rule) == "harmonic"
     ):
-        return Aggregation("harmonic", ("precision", "recall"), within=within)
+        return Aggregation("harmonic", value.harmonic_of, within=within)
     if protocol.average == "classes":
         labels = {each: class_of(each) for each in sequences}
         return Aggregation("classes", (name,), classes=labels, within=within)
@@ -230,7 +220,8 @@ def _score_frames(
     chosen: Sequence[str],
 ) -> SequenceScore:
     objects = _object_count(target_ids, protocol)
-    measures = [letter for letter, needs in (("J", {"j", "iou"}), ("F", {"f"})) if needs & set(chosen)]
+    specs = [METRICS[name] for name in chosen]
+    measures = list(dict.fromkeys(metric.measure for metric in specs if metric.measure))
     assert protocol.objects in ("union", "ids", "match")
     series = OverlapSeries(measures, protocol.objects, objects)
     stability = _pair_values(target_ids, protocol) if "t" in chosen else None
@@ -243,9 +234,11 @@ def _score_frames(
             stability.add(pred != 0)
     per_object = series.finish()
     per_frame = {name: np.mean([each[name] for each in per_object], axis=0).tolist() for name in measures}
-    values = {"iou_mean": nan_mean(per_object[0]["J"])} if "iou" in chosen else _means(per_object)
-    if "jf" in chosen:
-        values["JF_mean"] = (values["J_mean"] + values["F_mean"]) / 2
+    values = _means(per_object, [metric for metric in specs if metric.measure])
+    for metric in specs:
+        if metric.mean_of:
+            parts = [values[METRICS[name].values[0].name] for name in metric.mean_of]
+            values[metric.values[0].name] = sum(parts) / len(parts)
     if stability is not None:
         per_frame["T"] = [T_SCALE * value for value in stability.values]
         values["T_mean"] = nan_mean(np.array(per_frame["T"]))
@@ -262,10 +255,16 @@ def _pair_values(target_ids: Mapping[int, IdMap], protocol: Protocol) -> PairVal
     return stability
 
 
-def _means(per_object: Sequence[Mapping[str, NDArray[np.float64]]]) -> dict[str, float]:
+def _means(
+    per_object: Sequence[Mapping[str, NDArray[np.float64]]], metrics: Sequence[MetricSpec]
+) -> dict[str, float]:
     """Mean over objects of the statistics of their frames."""
-    statistics = [named_statistics(values) for values in per_object]
-    return {name: float(np.mean([item[name] for item in statistics])) for name in statistics[0]}
+    means: dict[str, float] = {}
+    for metric in metrics:
+        statistics = [sequence_statistics(values[metric.measure]) for values in per_object]
+        for value in metric.values:
+            means[value.name] = float(np.mean([item[value.statistic] for item in statistics]))
+    return means
 
 
 def _score_volumes(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vosbench.evaluation.record import Record
 from vosbench.leaderboard.board import Board
+from vosbench.metrics.specs import frame_measures
 
 WIDTH, HEIGHT = 240, 80
 """Size of the drawing area, in its own units; values 0..1 fill the height."""
@@ -35,7 +36,7 @@ class Curve:
 
     Attributes:
         sequence: name.
-        letter: the measure drawn, ``"J"`` or ``"F"``.
+        letter: the measure drawn, e.g. ``"J"``.
         frames: number of frames of the sequence.
         lines: one per method that has values.
     """
@@ -47,8 +48,8 @@ class Curve:
 
 
 def curves(board: Board) -> list[Curve]:
-    """Return a chart for every sequence with per-frame J (F where a protocol has no J)."""
-    letter = next((name for name in ("J", "F") if _has(board, name)), "")
+    """Return a chart for every sequence with values per frame, of J or the first measure that a board has."""
+    letter = next((name for name in frame_measures() if _has(board, name)), "")
     charts = []
     for sequence in board.sequences:
         # what others published is in the explorer: two dozen lines in a small chart show nothing

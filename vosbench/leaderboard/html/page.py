@@ -33,11 +33,8 @@ from vosbench.leaderboard.tables import (
     show_rate,
     statuses,
 )
-from vosbench.scoring.sequence import LOWER_IS_BETTER
+from vosbench.metrics.specs import value_spec
 from vosbench.video import Video
-
-SEQUENCE_METRICS = ("J_mean", "F_mean", "T_mean", "f_measure", "iou_mean")
-"""Metrics that get a table per sequence."""
 
 COLOURS = 8
 """Number of line colours in the style sheet; more methods use them again, dashed."""
@@ -172,7 +169,7 @@ def _codes_of(attributes: Sequence[Attribute], sequence: str) -> str:
 
 
 def _sequence_metrics(board: Board) -> list[str]:
-    return [name for name in board.metrics if name in SEQUENCE_METRICS]
+    return [name for name in board.metrics if value_spec(name).per_sequence]
 
 
 def _colour(index: int) -> str:
@@ -189,4 +186,4 @@ def _shade(metric: str, value: float | None) -> str:
     """Return how strongly to shade a cell, 0 to 1, stronger for better."""
     if value is None:
         return "0"
-    return _share(1 - value if metric in LOWER_IS_BETTER else value)
+    return _share(value if value_spec(metric).higher_is_better else 1 - value)

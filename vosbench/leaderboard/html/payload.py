@@ -11,10 +11,8 @@ from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.html.curves import places
 from vosbench.leaderboard.html.pictures import Album
 from vosbench.leaderboard.tables import board_title, remark_parts, show, show_interval
+from vosbench.metrics.specs import frame_measures
 from vosbench.video import Video
-
-_PER_FRAME = ("J", "F")
-"""Measures with a value for each frame; those of pairs of frames have no frame to show."""
 
 _FRAME_STEPS = 1000
 """Values of frames are sent as whole numbers of this part: more digits would not show in a chart."""
@@ -68,7 +66,7 @@ def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:
     counts = [
         len(record.per_frame[letter])
         for record in records
-        for letter in record.per_frame.keys() & {*_PER_FRAME}
+        for letter in record.per_frame.keys() & {*frame_measures()}
     ]
     annotated = None if video is None else video.annotations
     at = places(board.protocol.evaluated(frames, annotated), max(counts, default=0), frames)
@@ -103,7 +101,7 @@ def _record(record: Record, common: Mapping[str, Any]) -> dict[str, Any]:
         "values": {name: _shown(name, value) for name, value in record.values.items()},
         "frames": {
             letter: [_frame_value(value) for value in record.per_frame[letter]]
-            for letter in _PER_FRAME
+            for letter in frame_measures()
             if letter in record.per_frame
         },
         "seconds": {step: round(value, _DIGITS) for step, value in record.seconds_per_frame.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -49,7 +49,8 @@ def object_count(first_target: Ids) -> int:
     return int(objects.max(initial=0))
 
 
-_MEASURES = {"J": region, "F": contour}
+MEASURES: dict[str, Callable[[Silhouette, Silhouette], float]] = {"J": region, "F": contour}
+"""Per-frame measures of a predicted and a true mask."""
 
 
 class OverlapSeries:
@@ -63,7 +64,7 @@ class OverlapSeries:
       number of objects. Surplus candidates cost nothing.
 
     Args:
-        measures: out of ``"J"`` and ``"F"``.
+        measures: names out of `MEASURES`.
         matching: as above.
         objects: number of objects; only for ``"ids"`` and ``"match"``.
         bound_th: see `vosbench.metrics.kernels.silhouette.match_radius`.
@@ -81,7 +82,7 @@ class OverlapSeries:
         objects: int = 1,
         bound_th: float = BOUND_TH,
     ) -> None:
-        self._measures = [_MEASURES[name] for name in measures]
+        self._measures = [MEASURES[name] for name in measures]
         self._names = tuple(measures)
         self._matching = matching
         self._objects = 1 if matching == "union" else objects

@@ -1,0 +1,199 @@
+"""Metrics, described once: their values, direction, range, order in tables and torchmetrics class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from vosbench.metrics.kernels import detection, fbms
+from vosbench.metrics.kernels.statistics import STATISTICS
+
+Unit = Literal["fraction", "count"]
+
+
+@dataclass(frozen=True)
+class ValueSpec:
+    """One value of a metric: an entry of records and a column of tables.
+
+    Attributes:
+        name: e.g. ``"J_mean"``.
+        statistic: of the values of the frames of a sequence, where the metric has a `MetricSpec.measure`.
+        higher_is_better: direction.
+        within: lowest and highest possible value.
+        unit: ``"fraction"``, shown as a percentage, or ``"count"``, shown as it is; one decimal each.
+        interval: tables show its 95 % interval.
+        per_sequence: the page has a table of its values per sequence.
+        stepwise: a single frame moves the value in steps: past 0.5, into another quarter, by a new contour.
+        summed: the data-set value is the sum over sequences, not a mean.
+        harmonic_of: names of precision and recall, where the data-set value is the F of their means under
+            the rule ``"harmonic"`` of `vosbench.metrics.kernels.fbms.FRule`; empty for others.
+    """
+
+    name: str
+    statistic: str = ""
+    higher_is_better: bool = True
+    within: tuple[float, float] = (0.0, 1.0)
+    unit: Unit = "fraction"
+    interval: bool = False
+    per_sequence: bool = False
+    stepwise: bool = False
+    summed: bool = False
+    harmonic_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric that protocols may have.
+
+    Attributes:
+        name: in protocols and on the command line, e.g. ``"j"``.
+        values: in the order of tables; boards rank by the first that they have.
+        implementation: module and name of its torchmetrics class, not imported here: torch is slow to start.
+        measure: per-frame measure of `vosbench.metrics.kernels.overlap.MEASURES` whose statistics the
+            values are; ``""`` for a metric with a computation of its own.
+        mean_of: metrics of whose first values it is the mean.
+        stable_sequences: the data-set value runs over ``stability_sequences`` of a protocol.
+        pooled: computed from all frames of a data set at once: a sequence has no value and there is no
+            interval.
+    """
+
+    name: str
+    values: tuple[ValueSpec, ...]
+    implementation: tuple[str, str]
+    measure: str = ""
+    mean_of: tuple[str, ...] = ()
+    stable_sequences: bool = False
+    pooled: bool = False
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction of the first value."""
+        return self.values[0].higher_is_better
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Names of the values."""
+        return tuple(value.name for value in self.values)
+
+
+def _statistics(measure: str) -> tuple[ValueSpec, ...]:
+    """Return mean, recall and decay of a per-frame measure."""
+    specs = {
+        "mean": ValueSpec(f"{measure}_mean", "mean", interval=True, per_sequence=True),
+        "recall": ValueSpec(f"{measure}_recall", "recall", stepwise=True),
+        "decay": ValueSpec(
+            f"{measure}_decay", "decay", higher_is_better=False, within=(-1.0, 1.0), stepwise=True
+        ),
+    }
+    return tuple(specs[name] for name in STATISTICS)
+
+
+_METRICS = (
+    MetricSpec(
+        "jf",
+        (ValueSpec("JF_mean", interval=True),),
+        ("vosbench.metrics.davis", "JFMeasure"),
+        mean_of=("j", "f"),
+    ),
+    MetricSpec(
+        "j",
+        _statistics("J"),
+        ("vosbench.metrics.davis", "RegionSimilarity"),
+        measure="J",
+    ),
+    MetricSpec(
+        "f",
+        _statistics("F"),
+        ("vosbench.metrics.davis", "ContourAccuracy"),
+        measure="F",
+    ),
+    MetricSpec(
+        "t",
+        (
+            ValueSpec(
+                "T_mean",
+                higher_is_better=False,
+                within=(0.0, math.inf),
+                interval=True,
+                per_sequence=True,
+                stepwise=True,
+            ),
+        ),
+        ("vosbench.metrics.davis", "TemporalStability"),
+        stable_sequences=True,
+    ),
+    MetricSpec(
+        "fbms",
+        (
+            ValueSpec("f_measure", interval=True, per_sequence=True, harmonic_of=("precision", "recall")),
+            ValueSpec("precision"),
+            ValueSpec("recall"),
+            ValueSpec("n_objects", within=(0.0, math.inf), unit="count", summed=True),
+        ),
+        ("vosbench.metrics.fbms", "FBMSMeasure"),
+    ),
+    MetricSpec(
+        "delta_obj",
+        (ValueSpec("delta_obj", higher_is_better=False, within=(0.0, math.inf), unit="count"),),
+        ("vosbench.metrics.fbms", "ObjectCountError"),
+    ),
+    MetricSpec(
+        "iou",
+        (ValueSpec("iou_mean", "mean", interval=True, per_sequence=True),),
+        ("vosbench.metrics.iou", "MeanFrameIoU"),
+        measure="J",
+    ),
+    MetricSpec(
+        "map50",
+        tuple(ValueSpec(name) for name in detection.NAMES),
+        ("vosbench.metrics.detection", "MaskAveragePrecision"),
+        pooled=True,
+    ),
+)
+
+METRICS: dict[str, MetricSpec] = {metric.name: metric for metric in _METRICS}
+"""Name -> metric, in the order of tables."""
+
+
+def metric_of(value: str) -> MetricSpec | None:
+    """Return the metric of a value, e.g. of ``"J_recall"`` or ``"iou_mean/dog"``; None where none has it."""
+    name = value.partition("/")[0]
+    return next((metric for metric in METRICS.values() if name in metric.value_names), None)
+
+
+def value_spec(name: str) -> ValueSpec:
+    """Return the description of a value, e.g. of ``"J_recall"``; ``"iou_mean/dog"`` is one of ``iou_mean``.
+
+    A value that no metric has (records of a later version) is a fraction of which more is better.
+    """
+    plain = name.partition("/")[0]
+    values = (value for metric in METRICS.values() for value in metric.values)
+    return next((value for value in values if value.name == plain), ValueSpec(name))
+
+
+def values_in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the names that are values of metrics, in the order of tables."""
+    given = set(names)
+    return tuple(value.name for metric in METRICS.values() for value in metric.values if value.name in given)
+
+
+def frame_measures() -> tuple[str, ...]:
+    """Return the measures with a value for every frame, ``"J"`` and ``"F"``, in the order of tables."""
+    return tuple(dict.fromkeys(metric.measure for metric in METRICS.values() if metric.measure))
+
+
+def value_names(metrics: Iterable[str], variant: fbms.Variant | None = None) -> tuple[str, ...]:
+    """Return the names of the values of metrics, e.g. ``J_mean``, ``J_recall`` and ``J_decay`` of ``j``.
+
+    Args:
+        metrics: names of metrics.
+        variant: which FBMS measure it is: the values of ``fbms``.
+    """
+    return tuple(
+        name
+        for metric in metrics
+        for name in METRICS[metric].value_names
+        if metric != "fbms" or (variant is not None and name in fbms.NAMES[variant])
+    )
