@@ -188,6 +188,8 @@ class FitConfig:
     data_root: str | None
     runs: str
     resume: str | None
+    val: str
+    val_protocol: str | None
     seed: int
     workers: int
     logger: str

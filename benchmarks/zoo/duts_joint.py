@@ -30,8 +30,8 @@ from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
 from vosbench.formats.image import write_frame
 from vosbench.formats.png import write_ids
-from vosbench.models.pixelwise import frame_iou
 from vosbench.models.pretrained.zoo import WEIGHTS, export, load_method, training_of
+from vosbench.models.validated import foreground_similarity
 from vosbench.tensor_files import sha256
 from vosbench.training.fit import fit
 from vosbench.video import Video
@@ -151,12 +151,12 @@ def described(data: Path) -> dict[str, Any]:
 
 
 def held_out(weights: Path, root: Path) -> float:
-    """Return the mean IoU of the appearance stream over the pictures that it has not seen."""
+    """Return the mean J of the appearance stream over the pictures that it has not seen."""
     found = []
     method, _ = load_method("fusionseg", checkpoint=weights, settings={"stream": "appearance"})
     for picture in Duts(root):
         predicted = torch.from_numpy(method.segment(picture).stack()) > 0
-        found.append(frame_iou(predicted, torch.from_numpy(picture.annotations[0])[None]))
+        found.append(foreground_similarity(predicted, torch.from_numpy(picture.annotations[0])[None]))
     return round(float(torch.cat(found).mean()), 4)
 
 

@@ -17,9 +17,9 @@ from vosbench.models.fusionseg.inputs import every_field, fitted_size, flow_pict
 from vosbench.models.fusionseg.module import FusionSeg
 from vosbench.models.fusionseg.network import TINY, Stream
 from vosbench.models.layers.preprocessing import normalise
-from vosbench.models.pixelwise import frame_iou
 from vosbench.models.pretrained.author_weights import import_state
 from vosbench.models.pretrained.zoo import load_method
+from vosbench.models.validated import foreground_similarity
 from vosbench.video import LazySequence, Video
 
 LAYOUTS = Path(__file__).parents[1] / "golden" / "checkpoints"
@@ -546,6 +546,6 @@ def test_the_fusion_learns_what_neither_stream_knows(fusion):
         found = model(batch["frames"], batch["flow"])[:, 0].argmax(dim=1)
     pictures = model._pictures(batch["frames"], batch["flow"])
     alone = [model.network.logits(name, pictures[name]).argmax(dim=1) for name in ("appearance", "motion")]
-    scores = [frame_iou(each > 0, batch["masks"][:, 0]).mean() for each in (found, *alone)]
+    scores = [foreground_similarity(each, batch["masks"][:, 0]).mean() for each in (found, *alone)]
     assert scores[0] > 0.9
     assert max(scores[1:]) < 0.7

@@ -451,4 +451,4 @@ def test_validation_is_the_overlap_of_all_that_is_found_and_labelled(monkeypatch
     monkeypatch.setattr(model.network, "forward", lambda *_: [{"masks": mask, "scores": torch.ones(1)}])
     monkeypatch.setattr(model, "log", lambda *_, **__: None)
     model.validation_step(batch(), 0)
-    assert model.iou.compute().item() == pytest.approx(400 / 500)
+    assert model.clip_similarity.compute().item() == pytest.approx(400 / 500)

@@ -1,17 +1,6 @@
 import torch
 
-from vosbench.models.pixelwise import enlarge, frame_iou, mean_over_known, shrink_masks
-
-
-def test_iou_by_hand_leaves_void_out():
-    predicted = torch.tensor([[[True, True], [True, False]]])
-    masks = torch.tensor([[[1, 0], [255, 7]]], dtype=torch.uint8)
-    # shared: one; union: three of the known pixels
-    assert frame_iou(predicted, masks).tolist() == [torch.tensor(1 / 3).item()]
-
-
-def test_iou_of_nothing_and_nothing_is_one():
-    assert frame_iou(torch.zeros(1, 2, 2, dtype=torch.bool), torch.zeros(1, 2, 2, dtype=torch.uint8)) == 1
+from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 
 
 def test_mean_over_known_by_hand():

@@ -58,7 +58,7 @@ def measured(module, batches):
     """Value of a validation over batches, as Lightning logs it."""
     trainer = quiet_trainer()
     trainer.validate(module, DataLoader(batches, batch_size=None), verbose=False)
-    return trainer.callback_metrics["val/iou"].item()
+    return trainer.callback_metrics["val/J"].item()
 
 
 def quiet_trainer(**options):
@@ -121,9 +121,9 @@ def test_frames_count_alike_in_batches_of_any_size():
     found[:, :2] = True
     module.log = lambda *_, **__: None
     target = found.to(torch.uint8)
-    module.iou.measure(module, torch.zeros(2, 3, 4, 4), found, target)
-    module.iou.measure(module, torch.zeros(1, 3, 4, 4), ~found[:1], target[:1])
-    assert module.iou.compute().item() == pytest.approx(2 / 3)
+    module.measure({"frames": torch.zeros(2, 3, 4, 4), "predicted": found, "target": target})
+    module.measure({"frames": torch.zeros(1, 3, 4, 4), "predicted": ~found[:1], "target": target[:1]})
+    assert module.clip_similarity.compute().item() == pytest.approx(2 / 3)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -160,7 +160,7 @@ def main(folder):
     trainer = quiet_trainer(devices=2, strategy="ddp")
     batch = detection_collate([clip(3, 90, known=trainer.global_rank == 0)])
     trainer.validate(configured("motion_maskrcnn", "M1"), DataLoader([batch], batch_size=None), verbose=False)
-    told = json.dumps(trainer.callback_metrics["val/iou"].item())
+    told = json.dumps(trainer.callback_metrics["val/J"].item())
     Path(folder, f"{trainer.global_rank}.json").write_text(told)
 
 

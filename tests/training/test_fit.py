@@ -62,7 +62,7 @@ def test_run_folder_holds_config_checkpoints_and_log(run):
     with (run / "C/logs/version_0/metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["train/loss"]) > 0 for row in rows if row["train/loss"]] == [True, True]
-    assert any(row["val/iou"] for row in rows)
+    assert any(row["val/J"] for row in rows)
 
 
 def test_resume_continues_at_the_next_epoch_and_step(run, arguments):
@@ -100,7 +100,7 @@ def test_checkpoint_of_a_run_loads_as_a_method(run):
 
 def test_checkpoints_tell_what_they_and_those_before_them_learnt_from(run, arguments, tmp_path):
     told = {"name": "davis16", "edition": "official", "sequences": ["square"]}
-    chosen = {"name": "davis16", "edition": "official", "split": "val", "monitor": "val/iou"}
+    chosen = {"name": "davis16", "edition": "official", "split": "val", "monitor": "val/J"}
     first = run / "C/checkpoints/last.ckpt"
     training = load_method("mpnet", checkpoint=first)[1]["training"]
     assert training == {"data": told, "selection": [chosen | {"sequences": ["other"]}]}
@@ -130,7 +130,7 @@ def test_by_default_a_video_is_held_out_and_validated_on(arguments, tmp_path):
     last, best = what_to_test(run)
     assert last == f"to test: {run}/C/checkpoints/last.ckpt"
     assert best == (
-        "best.ckpt beside it is the epoch with the highest validation IoU; validated on davis16 train "
+        "best.ckpt beside it is the epoch with the highest val/J; validated on davis16 train "
         f"({', '.join(selection['sequences'])})"
     )
 

@@ -30,7 +30,7 @@ class Learner(pl.LightningModule):
         return loss
 
     def validation_step(self, batch, _):
-        self.log("val/iou", 0.5 + self.current_epoch / 4)
+        self.log("val/J", 0.5 + self.current_epoch / 4)
         if not self.shows:
             return None
         frames = batch[:, None, None, None].expand(-1, 3, 12, 16).to(torch.uint8)
@@ -43,7 +43,7 @@ class Learner(pl.LightningModule):
 
 def train(folder, kind="csv", epochs=2, batch_size=2, frames=16, **options):
     logger = lightning_logger(kind, folder, "run")
-    best = pl.callbacks.ModelCheckpoint(folder / "checkpoints", monitor="val/iou", mode="max")
+    best = pl.callbacks.ModelCheckpoint(folder / "checkpoints", monitor="val/J", mode="max")
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
@@ -89,7 +89,7 @@ def test_a_step_that_returns_nothing_has_no_pictures(tmp_path):
 def test_final_numbers_are_a_table_with_the_best(tmp_path):
     with (train(tmp_path) / "final.csv").open() as file:
         rows = {row["metric"]: row for row in csv.DictReader(file)}
-    assert (rows["val/iou"]["last"], rows["val/iou"]["best"]) == ("0.75", "0.75")
+    assert (rows["val/J"]["last"], rows["val/J"]["best"]) == ("0.75", "0.75")
     assert float(rows["train/loss"]["last"]) < 1
     assert rows["train/loss"]["best"] == ""
     assert (rows["epochs"]["last"], rows["steps"]["last"]) == ("2", "4")
@@ -100,8 +100,8 @@ def test_tensorboard_has_curves_pictures_and_the_table_in_one_place(tmp_path):
     events = EventAccumulator(str(folder / "logs/version_0"))
     events.Reload()
     assert [event.step for event in events.Images("pictures/val")] == [2, 4]
-    assert [event.value for event in events.Scalars("val/iou")] == [0.5, 0.75]
-    assert b"| val/iou | 0.75 | 0.75 |" in events.Tensors("final/text_summary")[0].tensor_proto.string_val[0]
+    assert [event.value for event in events.Scalars("val/J")] == [0.5, 0.75]
+    assert b"| val/J | 0.75 | 0.75 |" in events.Tensors("final/text_summary")[0].tensor_proto.string_val[0]
 
 
 def test_every_stage_is_a_run_of_its_own_in_wandb_even_after_one_that_failed(tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ class Unsure(pl.LightningModule):
         return (self.weight - 1).square().sum()
 
     def validation_step(self, batch, _):
-        self.log("val/iou", self.values[self.current_epoch])
+        self.log("val/J", self.values[self.current_epoch])
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -150,7 +150,7 @@ def test_an_epoch_without_a_value_is_never_the_best(tmp_path, values, best):
         max_epochs=3,
         logger=False,
         num_sanity_val_steps=0,
-        callbacks=[BestCheckpoint(tmp_path)],
+        callbacks=[BestCheckpoint(tmp_path, "val/J")],
         enable_progress_bar=False,
         enable_model_summary=False,
     )

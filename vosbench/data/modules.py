@@ -38,6 +38,8 @@ class VideoDataModule(pl.LightningDataModule, ABC):
 
     `test_dataloader`, `val_dataloader` and `predict_dataloader` give a `ProtocolVideo` a step, frames being
     read when they are looked at. Flow is computed when it is read, so methods that need none cost none.
+    With more devices than videos, a device without a video gets None once: Lightning would leave the device
+    out of the evaluation, and the others would wait for its values.
 
     Args:
         protocol: the rules of the test.
@@ -48,9 +50,6 @@ class VideoDataModule(pl.LightningDataModule, ABC):
     Raises:
         InputError: the protocol scores detections, gives masks of another data set, or has no such metric.
     """
-
-    # with more devices than videos some have nothing to do
-    allow_zero_length_dataloader_with_multiple_devices = True
 
     def __init__(
         self,
@@ -85,16 +84,16 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         """Return the videos of the validation; those of the test by default."""
         return self.test_videos()
 
-    def test_dataloader(self) -> DataLoader[ProtocolVideo]:
+    def test_dataloader(self) -> DataLoader[ProtocolVideo | None]:
         """Return every video of the test once, on whichever device."""
         return self._whole(self.test_videos())
 
-    def val_dataloader(self) -> DataLoader[ProtocolVideo] | list[Any]:
+    def val_dataloader(self) -> DataLoader[ProtocolVideo | None] | list[Any]:
         """Return every video of the validation once; an empty list when there is none."""
         videos = self.val_videos()
         return self._whole(videos) if len(videos) else []
 
-    def predict_dataloader(self) -> DataLoader[ProtocolVideo]:
+    def predict_dataloader(self) -> DataLoader[ProtocolVideo | None]:
         """Return the videos of the test."""
         return self.test_dataloader()
 
@@ -104,7 +103,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def _whole(self, videos: Sequence[Video]) -> DataLoader[ProtocolVideo]:
+    def _whole(self, videos: Sequence[Video]) -> DataLoader[ProtocolVideo | None]:
         return DataLoader(
             _ProtocolVideos(videos, self), batch_size=None, sampler=_EveryVideoOnce(len(videos))
         )
@@ -115,8 +114,11 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         return ProtocolVideo(seen, self.protocol, self.metrics)
 
 
-class _ProtocolVideos(Dataset[ProtocolVideo]):
-    """Whole videos, one a step."""
+_NO_VIDEO = -1
+
+
+class _ProtocolVideos(Dataset[ProtocolVideo | None]):
+    """Whole videos, one a step; None at index `_NO_VIDEO`."""
 
     def __init__(self, videos: Sequence[Video], module: VideoDataModule) -> None:
         self._videos = videos
@@ -125,7 +127,9 @@ class _ProtocolVideos(Dataset[ProtocolVideo]):
     def __len__(self) -> int:
         return len(self._videos)
 
-    def __getitem__(self, index: int) -> ProtocolVideo:
+    def __getitem__(self, index: int) -> ProtocolVideo | None:
+        if index == _NO_VIDEO:
+            return None
         return self._module.under_protocol(self._videos[index])
 
 
@@ -138,7 +142,8 @@ class _EveryVideoOnce(DistributedSampler[int]):
     def __init__(self, count: int) -> None:
         together = distributed.is_available() and distributed.is_initialized()
         rank, world = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
-        self._mine = range(rank, count, world)
+        idle = [_NO_VIDEO] if rank >= count > 0 else []
+        self._mine = [*range(rank, count, world), *idle]
 
     def __len__(self) -> int:
         return len(self._mine)

@@ -37,7 +37,9 @@ class MaskWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Write the masks of one video."""
+        """Write the masks of one video; none on a device without a video."""
+        if batch is None:
+            return
         video = batch.video
         with whole_folder(self.out / video.name) as folder, learning_allowed():
             for name, ids in zip(video.frame_names, prediction, strict=True):

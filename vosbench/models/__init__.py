@@ -13,8 +13,6 @@ from vosbench.faces import lazy
 from vosbench.plugins import Plugin, installed
 
 if TYPE_CHECKING:
-    from pytorch_lightning import LightningModule
-
     from vosbench.models.postprocessing.tracker import OverlapTracker
     from vosbench.models.pretrained.author_weights import import_state
     from vosbench.models.pretrained.zoo import load
@@ -33,7 +31,7 @@ METHODS: dict[str, str] = {
 SIZES = ("full", "tiny")
 
 
-def build(name: str, size: str = "full", **variant: Any) -> LightningModule:
+def build(name: str, size: str = "full", **variant: Any) -> VOSModule:
     """Build a network with random weights.
 
     Args:
@@ -53,10 +51,10 @@ def build(name: str, size: str = "full", **variant: Any) -> LightningModule:
     for key in variant:
         if key not in keys:
             raise unknown_name(f"key of model {name}", key, keys)
-    return network(size=size, **variant)
+    return network(**{"size": size, **variant})
 
 
-def method_class(name: str) -> type[LightningModule]:
+def method_class(name: str) -> type[VOSModule]:
     """Import the class of network `name`, or of a method of another package.
 
     Raises:
@@ -64,7 +62,7 @@ def method_class(name: str) -> type[LightningModule]:
     """
     if name in METHODS:
         module, attribute = METHODS[name].split(":")
-        found: type[LightningModule] = getattr(import_module(module), attribute)
+        found: type[VOSModule] = getattr(import_module(module), attribute)
         return found
     others = other_methods()
     if name not in others:

@@ -23,18 +23,3 @@ def mean_over_known(losses: Tensor, masks: Tensor) -> Tensor:
     """Return the mean of losses, (B, H, W), where masks, (B, H, W) uint8, are not void; 0 if all are."""
     known = masks != VOID
     return (losses * known).sum() / known.sum().clamp(min=1)
-
-
-def frame_iou(predicted: Tensor, masks: Tensor) -> Tensor:
-    """Return intersection over union of each frame, (B,); 1 where both are empty.
-
-    Args:
-        predicted: (B, H, W) bool.
-        masks: (B, H, W) uint8 ids; any object is foreground.
-    """
-    known = masks != VOID
-    moving = (masks > 0) & known
-    predicted = predicted & known
-    union = (predicted | moving).sum(dim=(-2, -1))
-    shared = (predicted & moving).sum(dim=(-2, -1))
-    return torch.where(union == 0, 1.0, shared / union.clamp(min=1))

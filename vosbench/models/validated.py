@@ -1,22 +1,18 @@
-"""What every validation step measures, logs and returns."""
+"""Frames of a validation step, and the region similarity J of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric
 
-from vosbench.models.pixelwise import frame_iou
+from vosbench.metrics.functional.region import region_similarity
 from vosbench.video import VOID
 
-if TYPE_CHECKING:
-    from pytorch_lightning import LightningModule
-
-MONITOR = "val/iou"
-"""Name of the value that chooses among the checkpoints of a stage."""
+MONITOR = "val/J"
+"""Logged value that chooses the best checkpoint of a stage, unless its method names another."""
 
 
 class Validated(TypedDict):
@@ -33,36 +29,25 @@ class Validated(TypedDict):
     target: Tensor | Sequence[Tensor]
 
 
-class ValidationIoU(MeanMetric):
-    """Intersection over union of the foreground, the mean over all frames of which something is known.
+def known_frames(frames: Validated) -> Validated:
+    """Return the frames whose ground truth is not void throughout."""
+    known = [index for index, mask in enumerate(frames["target"]) if bool((mask != VOID).any())]
+    return {
+        "frames": [frames["frames"][index] for index in known],
+        "predicted": [frames["predicted"][index] for index in known],
+        "target": [frames["target"][index] for index in known],
+    }
 
-    Sums and counts are kept over the batches of all devices, so that neither a batch nor a device without any
-    such frame changes the mean. NaN when nothing is known of any frame.
+
+def foreground_similarity(predicted: Tensor | Sequence[Tensor], target: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return J of the merged foreground of each frame, void left out: (N,) float32 in [0, 1].
+
+    Args:
+        predicted: N of (H, W), bool or ids.
+        target: N of (H, W) uint8 ids, 255 void.
     """
-
-    def measure(
-        self,
-        module: LightningModule,
-        frames: Tensor | Sequence[Tensor],
-        predicted: Tensor | Sequence[Tensor],
-        target: Tensor | Sequence[Tensor],
-    ) -> Validated:
-        """Add frames, log the mean as `MONITOR`, and return the frames that count.
-
-        Every validation step must call this method, also without frames: all devices take the mean together.
-
-        Args:
-            module: of the validation step; this metric is an attribute of it.
-            frames: N frames, as in `Validated`.
-            predicted: foreground of each, bool.
-            target: ids of each; a frame that is void throughout does not count.
-        """
-        seen = [index for index, mask in enumerate(target) if bool((mask != VOID).any())]
-        ious = [frame_iou(predicted[index][None], target[index][None]) for index in seen]
-        self.update(torch.cat(ious) if ious else torch.zeros(0, device=self.device))
-        module.log(MONITOR, self, prog_bar=True, on_step=False, on_epoch=True)
-        return {
-            "frames": [frames[index] for index in seen],
-            "predicted": [predicted[index] for index in seen],
-            "target": [target[index] for index in seen],
-        }
+    values = [
+        region_similarity(mask.cpu()[None] > 0, truth.cpu()[None] > 0, truth.cpu()[None] == VOID)
+        for mask, truth in zip(predicted, target, strict=True)
+    ]
+    return torch.cat([torch.zeros(0), *(value.float() for value in values)])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from vosbench.config import StageConfig, load_stage
 from vosbench.data.modules import VideoDataModule
@@ -20,9 +22,13 @@ from vosbench.given import first_labelled
 from vosbench.method import Inspection, Task
 from vosbench.models.evaluate import Evaluation, evaluate_sequence, segmented
 from vosbench.models.optimizers import ParameterGroup, build_optimizer
-from vosbench.models.validated import Validated, ValidationIoU
+from vosbench.models.validated import MONITOR, Validated, foreground_similarity, known_frames
 from vosbench.scoring.metrics import protocol_metrics
+from vosbench.scoring.predictions import PredictionStore
 from vosbench.video import IdMap, Segmentation, Video
+
+_MEANS = {"J_mean": "J", "F_mean": "F", "iou_mean": "J"}
+"""Values of protocols as a validation logs them; ``iou_mean`` is a mean of J, too."""
 
 
 class VOSModule(pl.LightningModule):
@@ -41,7 +47,7 @@ class VOSModule(pl.LightningModule):
         stage: settings of the stage in training; None before `configure_stage`.
         stage_name: name of that stage.
         inspection: maps to show in the next segmentation; None for none.
-        iou: what `validate_clips` measures with.
+        clip_similarity: J of all validation clips so far.
         test_metrics: the values of the protocol, while and after it is tested.
         val_metrics: the same of a validation on whole videos; None on clips.
     """
@@ -57,7 +63,7 @@ class VOSModule(pl.LightningModule):
         self.stage: StageConfig | None = None
         self.stage_name = self.stages[0]
         self.inspection: Inspection | None = None
-        self.iou = ValidationIoU()
+        self.clip_similarity = MeanMetric()
         self.test_metrics: MetricCollection | None = None
         self.val_metrics: MetricCollection | None = None
 
@@ -88,6 +94,16 @@ class VOSModule(pl.LightningModule):
         Raises:
             InputError: as in `configure_stage`.
         """
+
+    @property
+    def monitor(self) -> str:
+        """Name of the logged value that chooses the best checkpoint of the present stage."""
+        return MONITOR
+
+    @property
+    def segments(self) -> bool:
+        """False while the present stage trains a part of the network that segments no video by itself."""
+        return True
 
     @property
     def kept(self) -> Mapping[str, str]:
@@ -124,31 +140,70 @@ class VOSModule(pl.LightningModule):
         raise InputError(f"{self.name} does not segment videos")
 
     def validate_clips(self, batch: dict[str, Any]) -> Validated:
-        """Measure clips by `iou` and return their frames, see `ValidationIoU.measure`."""
+        """Segment clips and return `measure` of their frames."""
         raise InputError(f"{self.name} does not validate on clips")
 
+    def measure(self, frames: Validated) -> Validated:
+        """Log ``val/J``, the mean of `foreground_similarity` over the validation frames of all devices.
+
+        Every validation step must call this method, also without frames: all devices take the mean together.
+
+        Args:
+            frames: of a batch; those that are void throughout do not count.
+
+        Returns:
+            The frames that count.
+        """
+        known = known_frames(frames)
+        self.clip_similarity.update(
+            foreground_similarity(known["predicted"], known["target"]).to(self.device)
+        )
+        self.log(MONITOR, self.clip_similarity, prog_bar=True, on_step=False, on_epoch=True)
+        return known
+
     def on_validation_epoch_start(self) -> None:
-        """Make the metrics of the protocol where whole videos are validated on.
+        """Make the metrics of the protocol for a validation on whole videos.
 
         Raises:
             InputError: the protocol is not made for the task of the method.
         """
         data = getattr(self.trainer, "datamodule", None)
-        if isinstance(data, VideoDataModule):
-            self.val_metrics = self._metrics_of(data, "val/")
+        self.val_metrics = self._metrics_of(data, "val/") if isinstance(data, VideoDataModule) else None
 
     def validation_step(self, batch: Any, batch_idx: int) -> Validated | None:
-        """Measure clips, or segment and score one whole video under the protocol of its DataModule."""
-        if not isinstance(batch, ProtocolVideo):
-            return self.validate_clips(batch)
+        """Measure clips, or segment and score one whole video under the protocol of its DataModule.
+
+        Returns:
+            The frames of the clips, or the middle one of the annotated frames of the video; None on a device
+            without a video.
+        """
+        if batch is None:
+            return None
+        if isinstance(batch, ProtocolVideo):
+            return self._validate_video(batch)
+        return self.validate_clips(batch)
+
+    def _validate_video(self, batch: ProtocolVideo) -> Validated:
         assert self.val_metrics is not None
-        self._evaluate(batch, self.val_metrics)
-        return None
+        video = batch.video
+        with tempfile.TemporaryDirectory(prefix="vosbench-validation-") as temporary:
+            folder = Path(temporary) / video.name
+            self._evaluate(batch, self.val_metrics, folder)
+            annotated = sorted(video.annotations)
+            shown = annotated[len(annotated) // 2]
+            predicted = PredictionStore(folder, video.frame_names).read_ids()[shown]
+        return {
+            "frames": [torch.from_numpy(np.array(video.frames[shown])).permute(2, 0, 1)],
+            "predicted": [torch.from_numpy(np.array(predicted))],
+            "target": [torch.from_numpy(np.array(video.annotations[shown]))],
+        }
 
     def on_validation_epoch_end(self) -> None:
-        """Log the values of whole videos."""
-        if self.val_metrics is not None:
-            self.log_dict(dict(self.val_metrics.items()))
+        """Log the values of whole videos, ``val/J`` and ``val/F`` for the means of J and F."""
+        for name, metric in {} if self.val_metrics is None else self.val_metrics.items(keep_base=True):
+            assert isinstance(metric, Metric)
+            # the metrics are new in every validation, and Lightning remembers those of the first
+            self.log(f"val/{_MEANS.get(name, name)}", metric, metric_attribute=f"val_metrics.{name}")
 
     def on_test_start(self) -> None:
         """Make the metrics of the protocol of the data.
@@ -162,8 +217,10 @@ class VOSModule(pl.LightningModule):
             raise InputError("a test needs a protocol: give Trainer.test a DataModule of vosbench.data")
         self.test_metrics = self._metrics_of(data, "test/")
 
-    def test_step(self, batch: ProtocolVideo, batch_idx: int) -> dict[str, Evaluation]:
+    def test_step(self, batch: ProtocolVideo | None, batch_idx: int) -> dict[str, Evaluation] | None:
         """Segment and score one video; the values of the protocol are logged when all are scored."""
+        if batch is None:
+            return None
         assert self.test_metrics is not None
         return {"evaluation": self._evaluate(batch, self.test_metrics)}
 
@@ -175,9 +232,11 @@ class VOSModule(pl.LightningModule):
             )
         return protocol_metrics(data.protocol, data.metrics, prefix).to(self.device)
 
-    def _evaluate(self, batch: ProtocolVideo, metrics: MetricCollection) -> Evaluation:
+    def _evaluate(
+        self, batch: ProtocolVideo, metrics: MetricCollection, folder: Path | None = None
+    ) -> Evaluation:
         with learning_allowed():
-            evaluation = evaluate_sequence(self, batch)
+            evaluation = evaluate_sequence(self, batch, folder)
         metrics.update(evaluation.sequence, evaluation.score)
         return evaluation
 
@@ -186,8 +245,10 @@ class VOSModule(pl.LightningModule):
         assert self.test_metrics is not None
         self.log_dict(dict(self.test_metrics.items()))
 
-    def predict_step(self, batch: ProtocolVideo, batch_idx: int) -> Segmentation:
+    def predict_step(self, batch: ProtocolVideo | None, batch_idx: int) -> Segmentation | None:
         """Return the masks of one video, which are computed when they are looked at."""
+        if batch is None:
+            return None
         video = batch.video
         given = first_labelled(video) if self.task == "semi-supervised" else None
         return Segmentation(segmented(self, video, given), len(video))

@@ -14,7 +14,7 @@ import yaml
 from vosbench.config import DataConfig, FitConfig, StageConfig, compose_fit, group_options
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import write_text
-from vosbench.training.stage_data import check_data, stage_data
+from vosbench.training.stage_data import VALIDATIONS, check_data, stage_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
 
     from vosbench.models.random_weights import RandomWeights
+    from vosbench.models.vos_module import VOSModule
 
 CONFIG_FILE = "config.yaml"
 _SHOWN = 10
@@ -38,12 +39,13 @@ def fit(overrides: list[str]) -> Path:
     """Train a method as its recipe says.
 
     The run folder holds ``config.yaml`` (every key resolved) and, per stage, a folder with
-    ``checkpoints/last.ckpt`` (written after every epoch), ``checkpoints/best.ckpt`` (highest
-    validation IoU, where something is validated), the logs with pictures of the same validation
-    clips each time, and ``finished.yaml`` (what the stage was trained with) once it is through. A stage
-    starts from the weights the one before ended with. By default sequences of the training split are held out
-    for validation (``data.val_split``, ``data.hold_out``). ``last.ckpt`` is what to test: how ``best.ckpt``
-    was chosen is told in the checkpoint, and its validation IoU is that of a choice.
+    ``checkpoints/last.ckpt`` (written after every epoch), ``checkpoints/best.ckpt`` (highest validation J,
+    where something is validated), the logs with pictures of the same validation clips or videos each time,
+    and ``finished.yaml`` (what the stage was trained with) once it is through. A stage starts from the
+    weights the one before ended with. By default sequences of the training split are held out for validation
+    (``data.val_split``, ``data.hold_out``); ``val=videos`` segments them from start to end. ``last.ckpt`` is
+    what to test: the checkpoint describes how ``best.ckpt`` was chosen, whose validation J is that of a
+    choice.
 
     Args:
         overrides: ``key=value`` and ``group=option``, e.g. ``["model=mpnet", "size=tiny"]``.
@@ -88,9 +90,11 @@ def what_to_test(run: Path) -> list[str]:
     if (best := last.with_name("best.ckpt")).is_file():
         from vosbench.models.pretrained.zoo import training_of
 
-        chosen_on = ", ".join(_described(each) for each in training_of(best).get("selection", ()))
+        selections = training_of(best).get("selection", ())
+        chosen_on = ", ".join(_described(each) for each in selections)
+        monitor = selections[-1]["monitor"]
         lines.append(
-            f"{best.name} beside it is the epoch with the highest validation IoU; validated on {chosen_on}"
+            f"{best.name} beside it is the epoch with the highest {monitor}; validated on {chosen_on}"
         )
     return lines
 
@@ -120,12 +124,16 @@ class _Stage:
     def described(self) -> str:
         """Everything that the weights of the stage depend on, but the weights it starts from."""
         config = self.config
+        # absent for clips, as in the files of runs from before there was a choice
+        clips = config.val == "clips"
+        validation = {} if clips else {"val": config.val, "val_protocol": config.val_protocol}
         told = {
             "model": config.model,
             "size": config.size,
             "seed": config.seed,
             "init": config.init,
             "trainer": config.trainer,
+            **validation,
             "stage": asdict(self.settings),
             "data": [asdict(each) for each in self.sets],
         }
@@ -168,6 +176,8 @@ def _check(config: FitConfig, sets: dict[str, list[DataConfig]]) -> None:
 
     if config.logger not in LOGGERS:
         raise unknown_name("logger", config.logger, LOGGERS)
+    if config.val not in VALIDATIONS:
+        raise unknown_name("val", config.val, VALIDATIONS)
     if config.run is not None and config.resume is not None:
         raise InputError("run=DIR continues by itself what is in DIR: leave resume out")
     precision = str(config.trainer.get("precision"))
@@ -195,6 +205,7 @@ def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Pat
 
     from vosbench.models.random_weights import RandomWeights
     from vosbench.training.provenance import trained_on
+    from vosbench.training.video_validation import with_whole_videos
 
     if resumed and stage.config.run is not None and stage.finished.is_file():
         return stage.last
@@ -203,14 +214,16 @@ def _fit_stage(stage: _Stage, weights: Path | None, resumed: Path | None) -> Pat
     pl.seed_everything(config.seed, workers=True, verbose=False)
     module = _module(config)
     random = RandomWeights(module)
-    cast(Any, module).configure_stage(stage.name, stage.settings)
+    module.configure_stage(stage.name, stage.settings)
     if weights:
         load_weights(module, weights)
-    needs_flow = bool(cast(Any, module).needs_flow)
-    data = stage_data(config, stage.settings, stage.sets, needs_flow=needs_flow)
+    clips = stage_data(config, stage.settings, stage.sets, needs_flow=module.needs_flow)
+    whole = config.val == "videos"
+    data = with_whole_videos(clips, config, stage.settings, stage.sets, module) if whole else clips
     told = trained_on(config, stage.sets, resumed or weights, module)
     started = [] if resumed else [_started(random, stage.name)]
-    trainer = _trainer(stage, told, started, validates=data.validates)
+    monitor = module.monitor if whole or clips.validates else None
+    trainer = _trainer(stage, told, started, monitor)
     if trainer.is_global_zero:
         _write_config(stage)
     trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
@@ -242,19 +255,19 @@ def _started(random: RandomWeights, stage: str) -> Callback:
     from pytorch_lightning.callbacks import LambdaCallback
 
     def refuse(_: Trainer, module: LightningModule) -> None:
-        random.refuse(module, getattr(module, "kept", {}), stage)
+        random.refuse(module, cast("VOSModule", module).kept, stage)
 
     return LambdaCallback(on_fit_start=refuse)
 
 
-def _module(config: FitConfig) -> LightningModule:
+def _module(config: FitConfig) -> VOSModule:
     from vosbench.models import build
 
     variant = {key: value for key, value in config.model.items() if key != "name"}
     return build(config.model["name"], config.size, **variant)
 
 
-def _trainer(stage: _Stage, told: Mapping[str, Any], started: list[Callback], *, validates: bool) -> Trainer:
+def _trainer(stage: _Stage, told: Mapping[str, Any], started: list[Callback], monitor: str | None) -> Trainer:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
@@ -282,8 +295,8 @@ def _trainer(stage: _Stage, told: Mapping[str, Any], started: list[Callback], *,
         TrainingLog(logger, stage.folder),
         TrainedOn(told),
     ]
-    if validates:
-        callbacks.append(BestCheckpoint(checkpoints))
+    if monitor:
+        callbacks.append(BestCheckpoint(checkpoints, monitor))
     try:
         return Trainer(
             **arguments,

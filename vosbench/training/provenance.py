@@ -13,11 +13,12 @@ from vosbench.data.catalogue import entry
 from vosbench.data.datasets.base import edition_of
 from vosbench.data.roots import data_root
 from vosbench.models.pretrained.zoo import part_of, training_of
-from vosbench.models.validated import MONITOR
 from vosbench.training.stage_data import OpenSet, open_sets
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
+
+    from vosbench.models.vos_module import VOSModule
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class TrainedOn(Callback):
 
 
 def trained_on(
-    config: FitConfig, sets: Sequence[DataConfig], before: Path | None, module: LightningModule | None = None
+    config: FitConfig, sets: Sequence[DataConfig], before: Path | None, module: VOSModule
 ) -> dict[str, Any]:
     """Return what a stage and those before it are trained and selected on.
 
@@ -48,14 +49,14 @@ def trained_on(
         config: where data are.
         sets: the data sets of the stage.
         before: the checkpoint it starts from or goes on with.
-        module: the network; without `before` it starts from the weights that its own keys name.
+        module: the network in the stage; without `before` the weights that its own keys name are its start.
 
     Returns:
         ``data``: ``name`` and ``edition``, lists separated by commas, and ``sequences``, the real ones
         of data sets that methods are compared on. ``selection``: of every data set that was validated on
-        ``name``, ``edition``, ``split``, ``monitor`` and, of sets that methods are compared on and of
-        held-out videos, ``sequences``. ``parts``: the weights of other networks that were taken in, see
-        `vosbench.models.pretrained.zoo.part_of`.
+        ``name``, ``edition``, ``split``, ``monitor``, ``val`` if that was ``videos`` and, of sets that
+        methods are compared on and of held-out videos, ``sequences``. ``parts``: the weights
+        of other networks that were taken in, see `vosbench.models.pretrained.zoo.part_of`.
 
     Raises:
         InputError: data are missing.
@@ -72,7 +73,7 @@ def trained_on(
         for video in each.train
     ]
     selection = [
-        _selection(each, edition)
+        _selection(each, edition, module.monitor) | ({} if config.val == "clips" else {"val": config.val})
         for each, edition in zip(opened, editions, strict=True)
         if each.val_split is not None
     ]
@@ -88,29 +89,26 @@ def trained_on(
     }
 
 
-def _selection(opened: OpenSet, edition: str) -> dict[str, Any]:
+def _selection(opened: OpenSet, edition: str, monitor: str) -> dict[str, Any]:
     selection: dict[str, Any] = {
         "name": opened.chosen.name,
         "edition": edition,
         "split": opened.val_split,
-        "monitor": MONITOR,
+        "monitor": monitor,
     }
     if _is_compared_on(opened) or opened.val_split == opened.chosen.split:
         selection["sequences"] = sorted(video.name for video in opened.val)
     return selection
 
 
-def _parts(module: LightningModule | None) -> list[dict[str, Any]]:
+def _parts(module: VOSModule) -> list[dict[str, Any]]:
     """Return what is known of the files that the keys of a network name, and of weights of the package."""
-    if module is None:
-        return []
     given = {
         key: Path(value)
         for key, value in module.hparams.items()
         if str(key).endswith("_weights") and isinstance(value, str) and Path(value).is_file()
     }
-    packaged: Mapping[str, Path] = getattr(module, "packaged_weights", {})
-    starting = {key: path for key, path in packaged.items() if key.endswith("_weights")}
+    starting = {key: path for key, path in module.packaged_weights.items() if key.endswith("_weights")}
     return [part_of(str(key), path) for key, path in {**given, **starting}.items()]
 
 

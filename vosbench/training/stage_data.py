@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 GROUND_TRUTH = "ground_truth"
 EDITIONS = ("official", "mini")
+VALIDATIONS = ("clips", "videos")
 
 
 def stage_data(
     config: FitConfig, stage: StageConfig, sets: Sequence[DataConfig], *, needs_flow: bool
 ) -> ClipDataModule:
-    """Return the batches of a stage.
+    """Return the batches of a stage, without those of a validation on whole videos.
 
     Args:
         config: where data are, how they are loaded.
@@ -53,7 +54,8 @@ def stage_data(
         for each, share in zip(opened, shares, strict=True)
         for source in _sources(stage, each, flows, transform, share)
     ]
-    val = [source for each in opened for source in _val_sources(stage, each, flows)]
+    clips = config.val == "clips"
+    val = [source for each in opened for source in _val_sources(stage, each, flows)] if clips else []
     loading = Loading(
         batch_size=stage.batch_size,
         mixing=stage.mixing,  # type: ignore[arg-type]  # checked by Order

@@ -12,7 +12,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
-from vosbench.models.validated import MONITOR, Validated
+from vosbench.data.protocol_video import ProtocolVideo
+from vosbench.models.validated import Validated
 from vosbench.training.loggers import (
     FolderLog,
     Log,
@@ -51,14 +52,15 @@ def lightning_logger(kind: str, folder: Path, name: str) -> Logger:
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps ``best.ckpt``, of the epoch with the highest validation IoU; one without a value is never best.
+    """Keeps ``best.ckpt``, of the epoch with the highest validation value; one without a value is never best.
 
     Args:
         folder: of the checkpoints.
+        monitor: name of the value, see `vosbench.models.vos_module.VOSModule.monitor`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, filename="best", monitor=MONITOR, mode="max", enable_version_counter=False)
+    def __init__(self, folder: Path, monitor: str) -> None:
+        super().__init__(folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False)
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
         """Return whether a value is the highest so far."""
@@ -111,7 +113,8 @@ class TrainingLog(Callback):
             return
         batches = int(trainer.num_val_batches[dataloader_idx])
         wanted = Counter(number * batches // SCENES for number in range(SCENES))[batch_idx]
-        self._scenes += _scenes(outputs, wanted, f"clip {batch_idx}")
+        name = batch.video.name if isinstance(batch, ProtocolVideo) else f"clip {batch_idx}"
+        self._scenes += _scenes(outputs, wanted, name)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the scenes."""

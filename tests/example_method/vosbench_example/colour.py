@@ -49,9 +49,10 @@ class Colour(VOSModule):
         return mean_over_known(losses, target)
 
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
-        """Log the intersection over union as ``val/iou``, which chooses ``best.ckpt``."""
-        frames = batch["frames"][:, 0]
-        return self.iou.measure(self, frames, self(frames).sigmoid() > self.threshold, batch["masks"][:, 0])
+        """Log J as ``val/J``, which chooses ``best.ckpt``."""
+        frames, target = batch["frames"][:, 0], batch["masks"][:, 0]
+        predicted = self(frames).sigmoid() > self.threshold
+        return self.measure({"frames": frames, "predicted": predicted, "target": target})
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Segment every frame by itself."""

@@ -171,6 +171,11 @@ class FusionSeg(VOSModule):
         self.network.train_stage(name)
 
     @property
+    def segments(self) -> bool:
+        """False while a stream of the joint model is trained."""
+        return bool(self.stage_name == self.hparams["stream"])
+
+    @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage uses and does not train, or their statistics, see `RandomWeights.refuse`."""
         stage = self.stage_name
@@ -241,10 +246,11 @@ class FusionSeg(VOSModule):
         return loss
 
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
-        """Log the intersection over union of the foreground, the mean over frames that have masks."""
+        """Log J of the frames that have masks."""
         probability = self._logits(batch, grid=False).softmax(dim=1)[:, 1]
         frames, target = batch["frames"].flatten(0, 1), _merged(batch["masks"])
-        return self.iou.measure(self, frames, probability > self.threshold, target)
+        predicted = probability > self.threshold
+        return self.measure({"frames": frames, "predicted": predicted, "target": target})
 
     def _logits(self, batch: dict[str, Tensor], *, grid: bool) -> Tensor:
         """Return (B * T, 2, H, W) logits of what the stage trains; of a stream at an eighth, if wanted."""

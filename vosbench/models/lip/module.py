@@ -178,6 +178,11 @@ class LIP(VOSModule):
         self.network.train_stage("coco" if name == "coco" else "vos")
 
     @property
+    def segments(self) -> bool:
+        """False in stage ``coco``, which trains no memory."""
+        return self.stage_name == "vos"
+
+    @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage uses and does not train, see `RandomWeights.refuse`."""
         if self.stage_name == "vos":
@@ -249,7 +254,7 @@ class LIP(VOSModule):
         ]
 
     def validate_clips(self, batch: dict[str, Any]) -> Validated:
-        """Log the intersection over union of all that is detected, of any id, and all that is labelled."""
+        """Log J of all that is detected, of any id, and all that is labelled."""
         rules = self.tracking.rules
         frames, detected, known = [], [], []
         for clip, targets in zip(batch["frames"], batch["targets"], strict=True):
@@ -266,7 +271,7 @@ class LIP(VOSModule):
                 frames.append(frame)
                 detected.append((found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0))
                 known.append(foreground(target))
-        return self.iou.measure(self, frames, detected, known)
+        return self.measure({"frames": frames, "predicted": detected, "target": known})
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Learn the objects of the first mask, then find them frame by frame.

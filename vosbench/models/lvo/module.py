@@ -50,6 +50,8 @@ from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
 WIDTHS = {"full": Widths(), "tiny": TINY}
+CLASS_IOU = "val/class_iou"
+"""Logged mean over the classes of VOC, of which background is one."""
 PRETRAINS = ("voc", "imagenet")
 NORMS = ("frozen", "trained")
 _FILES = ("appearance_weights", "motion_weights", "motion_test")
@@ -186,6 +188,16 @@ class LVO(VOSModule):
         self.network.train_stage(name, frozen_norm=self.frozen_norm)
 
     @property
+    def monitor(self) -> str:
+        """Name of the value that chooses the best checkpoint: of classes in stage ``appearance``, else J."""
+        return CLASS_IOU if self.stage_name == "appearance" else MONITOR
+
+    @property
+    def segments(self) -> bool:
+        """False in stage ``appearance``, which learns the classes of VOC."""
+        return self.stage_name == "memory"
+
+    @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage uses and does not train, or their statistics, see `RandomWeights.refuse`."""
         if self.hparams["appearance"] not in DEEPLABS:
@@ -228,19 +240,16 @@ class LVO(VOSModule):
         return loss
 
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
-        """Log the intersection over union at the size of the masks.
-
-        Of the foreground, the mean over frames; in stage ``appearance`` the mean over classes.
-        """
+        """Log J at the size of the masks; in stage ``appearance`` also the mean IoU of the classes."""
         scores, target = self._scores(batch)
-        probability = enlarge(scores.softmax(dim=1), target.shape[-2:])
+        frames, probability = batch["frames"].flatten(0, 1), enlarge(scores.softmax(dim=1), target.shape[-2:])
         if self.stage_name == "appearance":
-            predicted = probability.argmax(dim=1)
-            self.class_iou.update(predicted, target.long())
-            self.log(MONITOR, self.class_iou, prog_bar=True, on_step=False, on_epoch=True)
-            return {"frames": batch["frames"].flatten(0, 1), "predicted": predicted, "target": target}
+            classes = probability.argmax(dim=1)
+            self.class_iou.update(classes, target.long())
+            self.log(CLASS_IOU, self.class_iou, prog_bar=True, on_step=False, on_epoch=True)
+            return self.measure({"frames": frames, "predicted": classes, "target": target})
         predicted = probability[:, 1] > self.threshold
-        return self.iou.measure(self, batch["frames"].flatten(0, 1), predicted, target)
+        return self.measure({"frames": frames, "predicted": predicted, "target": target})
 
     def _scores(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return (B * T, classes, h, w) scores and (B * T, H, W) uint8 classes, 255 void."""

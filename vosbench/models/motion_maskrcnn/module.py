@@ -165,6 +165,11 @@ class MotionMaskRCNN(VOSModule):
         return super().load_state_dict(*arguments, **keys)
 
     @property
+    def segments(self) -> bool:
+        """False while one of the streams of the joint network is trained."""
+        return self.route == "main"
+
+    @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage uses and does not train, see `RandomWeights.refuse`."""
         return kept_parts(self.options, self.network, self.stage_name)
@@ -211,7 +216,7 @@ class MotionMaskRCNN(VOSModule):
         return total
 
     def validate_clips(self, batch: dict[str, Any]) -> Validated:
-        """Log the intersection over union of all that is detected and all that is labelled."""
+        """Log J of all that is detected and all that is labelled."""
         frames, detected, known = [], [], []
         for frame, picture, target in zip(self._frames(batch), *self._pictures(batch), strict=True):
             if not target["labelled"]:
@@ -220,7 +225,7 @@ class MotionMaskRCNN(VOSModule):
             frames.append(frame)
             detected.append((found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0))
             known.append(foreground(target))
-        return self.iou.measure(self, frames, detected, known)
+        return self.measure({"frames": frames, "predicted": detected, "target": known})
 
     def _frames(self, batch: dict[str, Any]) -> list[Tensor]:
         """Return the frames of which `_pictures` makes pictures."""

@@ -132,11 +132,12 @@ class MPNet(VOSModule):
         return loss
 
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
-        """Log the intersection over union of each frame at the size of its mask."""
+        """Log J of the first frames, at the size of their masks."""
         target = batch["masks"][:, 0]
         logits = self(batch["frames"], _first_field(batch))
         probability = enlarge(logits.sigmoid(), target.shape[-2:])[:, 0]
-        return self.iou.measure(self, batch["frames"][:, 0], probability > self.threshold, target)
+        predicted = probability > self.threshold
+        return self.measure({"frames": batch["frames"][:, 0], "predicted": predicted, "target": target})
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Segment frame by frame; the last frame, which has no successor, keeps the mask before it.

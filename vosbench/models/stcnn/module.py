@@ -217,6 +217,11 @@ class STCNN(VOSModule):
         self.network.train_stage(name, frozen_norm=self.norm == "frozen")
 
     @property
+    def segments(self) -> bool:
+        """False in stage ``temporal``, which learns nothing of masks."""
+        return self.stage_name != "temporal"
+
+    @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage normalises by stored statistics, see `RandomWeights.refuse`."""
         if self.stage_name == "temporal" or self.norm != "frozen":
@@ -372,7 +377,7 @@ class STCNN(VOSModule):
         return [enlarge(each, frames.shape[-2:]) for each in maps]
 
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
-        """Log the intersection over union of the last frames, the mean over those that have masks.
+        """Log J of the last frames that have masks.
 
         Raises:
             InputError: in stage ``temporal``, which learns nothing of masks.
@@ -381,7 +386,8 @@ class STCNN(VOSModule):
             raise InputError("stcnn: stage temporal has nothing to validate, write data.val_split=null")
         logits = self._spatial_logits(batch) if self.stage_name == "spatial" else self(batch["frames"]).logits
         predicted = logits[-1][:, 0].sigmoid() > self.threshold
-        return self.iou.measure(self, batch["frames"][:, -1], predicted, merged(batch["masks"][:, -1]))
+        frames, target = batch["frames"][:, -1], merged(batch["masks"][:, -1])
+        return self.measure({"frames": frames, "predicted": predicted, "target": target})
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Learn each object of the first mask, then find it frame by frame.
