@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from vosbench.ablations.load import load_suite
-from vosbench.ablations.report import SUMMARY, as_json, markdown, published_values, summary
+from vosbench.ablations.published import published_values
+from vosbench.ablations.report import SUMMARY, as_json, markdown, summary
 
 ABLATIONS = Path(__file__).parents[1] / "benchmarks" / "ablations"
 KEPT = sorted((ABLATIONS / "results").glob("*.json"))

@@ -10,12 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vosbench.ablations.cells import CellResult, rule_of
 from vosbench.ablations.load import load_suite
-from vosbench.ablations.report import SUMMARY, as_json, markdown, published_values, summary
+from vosbench.ablations.published import published_values
+from vosbench.ablations.report import SUMMARY, as_json, markdown, summary
 from vosbench.ablations.run import SuiteResult, judge_orderings
 from vosbench.ablations.schema import Suite
 from vosbench.ablations.statistics import seeded_value
-from vosbench.ablations.testing import CellResult, rule_of
 from vosbench.files import write_text
 from vosbench.scoring.protocol import load_protocol
 
@@ -38,7 +39,7 @@ def read(suite: Suite, content: dict[str, Any]) -> SuiteResult:
         folder=RESULTS,
         rows=rows,
         cells=cells,
-        judgements=tuple(judge_orderings(suite, rows, cells)),
+        orderings=tuple(judge_orderings(suite, rows, cells)),
         trainings={},
         failures=tuple(content["failures"]),
         notes=tuple(content["notes"]),

@@ -8,11 +8,12 @@ import pytest
 
 import vosbench.data.mini
 from vosbench.ablations.load import parse_suite
-from vosbench.ablations.motion_frames import chosen_frames
+from vosbench.ablations.motion_frames import select_frames
 from vosbench.ablations.report import markdown
 from vosbench.ablations.run import SuiteOptions, run_suite
 from vosbench.ablations.testing import open_column, plan_jobs, plan_tests
-from vosbench.ablations.training import TrainOutcome, plan_trainings
+from vosbench.ablations.training import TrainOutcome
+from vosbench.ablations.training_plan import plan_trainings
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.mini.pictures import write_picture
 from vosbench.errors import InputError
@@ -122,9 +123,9 @@ def test_a_column_can_count_the_frames_that_move_most(options):
 def test_a_tenth_of_the_frames_is_that_of_all_sequences():
     motion = {"a": [0.1 * k for k in range(30)], "b": [5.0] * 10, "c": [0.0, 9.0, 0.0, 9.0, 0.05] * 2}
     # 5 of 50
-    assert chosen_frames(motion, "most") == {"b": [0], "c": [1, 3, 6, 8]}
-    assert chosen_frames(motion, "least") == {"a": [0], "c": [0, 2, 5, 7]}
-    assert chosen_frames({"a": [0.3, 0.1, 0.2, 0.5, 0.4, 0.6]}, "most") == {"a": [0, 3, 4, 5]}
+    assert select_frames(motion, "most") == {"b": [0], "c": [1, 3, 6, 8]}
+    assert select_frames(motion, "least") == {"a": [0], "c": [0, 2, 5, 7]}
+    assert select_frames({"a": [0.3, 0.1, 0.2, 0.5, 0.4, 0.6]}, "most") == {"a": [0, 3, 4, 5]}
 
 
 # -- halves of the data -------------------------------------------------------------------------------
@@ -146,7 +147,7 @@ def test_each_half_is_tested_with_what_was_learnt_from_the_other(options, tmp_pa
     plan = plan_trainings(suite, "mini", suite.rows["net"].needs, [0, 1], tmp_path / "runs", None)
     outcomes = {key: TrainOutcome(task, "trained") for key, task in plan.tasks.items()}
     opened = open_column(suite.columns["davis16"], None)
-    tests = plan_tests(suite, list(suite.rows.values()), [0, 1], plan, outcomes, {"davis16": opened}, {})
+    tests = plan_tests(suite, list(suite.rows.values()), [0, 1], outcomes, {"davis16": opened}, {})
     jobs = plan_jobs(tests, tmp_path / "out", "cpu", None)
     train = {video.name for video in open_dataset("davis16", opened.root, "train")}
     assert 0 < len(train) < len(jobs)

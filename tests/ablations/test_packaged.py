@@ -8,7 +8,7 @@ import pytest
 from vosbench.ablations import testing as suite_testing
 from vosbench.ablations.load import load_suite
 from vosbench.ablations.run import SuiteOptions, run_suite
-from vosbench.ablations.training import plan_trainings
+from vosbench.ablations.training_plan import plan_trainings
 from vosbench.scoring.protocol import load_protocol
 
 ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"

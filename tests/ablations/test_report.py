@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from vosbench.ablations.cells import CellResult, rule_of
 from vosbench.ablations.load import load_suite, parse_suite
-from vosbench.ablations.report import SUMMARY, markdown, published_values, summary, write_suite
-from vosbench.ablations.run import Judgement, SuiteResult
+from vosbench.ablations.published import published_values
+from vosbench.ablations.report import SUMMARY, markdown, summary, write_suite
+from vosbench.ablations.run import OrderingResult, SuiteResult
 from vosbench.ablations.statistics import seeded_difference, seeded_value
-from vosbench.ablations.testing import CellResult, rule_of
 from vosbench.errors import InputError
 from vosbench.leaderboard.reported import Reported, load_reported
 
@@ -96,7 +97,7 @@ def result(suite, one, four, edition="mini", failures=(), box=((0.2, 0.3, 0.25),
         cells[ordering.second, "davis16"].by_seed,
         rule_of(suite.columns["davis16"]),
     )
-    judged = Judgement(ordering, difference, difference.holds(strict=ordering.strict))
+    judged = OrderingResult(ordering, difference, difference.holds(strict=ordering.strict))
     return SuiteResult(
         suite=suite,
         edition=edition,
@@ -104,7 +105,7 @@ def result(suite, one, four, edition="mini", failures=(), box=((0.2, 0.3, 0.25),
         folder=Path("unused"),
         rows=tuple(suite.rows.values()),
         cells=cells,
-        judgements=(judged,),
+        orderings=(judged,),
         trainings={},
         failures=failures,
         notes=("LDOF is replaced by dis",),
@@ -178,7 +179,7 @@ def test_published_values_must_be_found_once():
 
 
 def test_an_ordering_against_the_published_values_is_a_slip_of_the_pen():
-    with pytest.raises(InputError, match="the paper's values say the opposite of 'one >= four' in davis16"):
+    with pytest.raises(InputError, match="the paper's values are the opposite of 'one >= four' in davis16"):
         published_values(make_suite("one >= four"), REPORTED)
 
 

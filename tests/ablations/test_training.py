@@ -10,7 +10,7 @@ import yaml
 
 from vosbench.ablations.load import load_suite, parse_suite
 from vosbench.ablations.run import SuiteOptions, run_suite
-from vosbench.ablations.training import plan_trainings
+from vosbench.ablations.training_plan import plan_trainings
 from vosbench.errors import InputError
 from vosbench.training import fit as fit_module
 

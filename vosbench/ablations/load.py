@@ -18,8 +18,8 @@ from vosbench.ablations.schema import (
     EditionSettings,
     FlowChoice,
     Ordering,
-    Row,
     Suite,
+    SuiteRow,
     Training,
     training_order,
 )
@@ -68,7 +68,7 @@ def parse_suite(content: Any, source: str) -> Suite:
         columns=_items(top["columns"], f"{source}: columns", Column),
         editions=_items(top["editions"], f"{source}: editions", EditionSettings, named=False),
         trainings=_items(top["trainings"], f"{source}: trainings", Training),
-        rows=_items(top["rows"], f"{source}: rows", Row),
+        rows=_items(top["rows"], f"{source}: rows", SuiteRow),
         orderings=_orderings(top["orderings"], f"{source}: orderings"),
     )
     _check(suite, source)
@@ -127,7 +127,7 @@ def _value(value: Any, where: str, kind: type, key: str) -> Any:
         return {stage: tuple(_list(names, f"{where}.{stage}")) for stage, names in stages.items()}
     if key in _LISTS:
         return tuple(_list(value, where))
-    if (key in _MAPPINGS and kind is not FlowChoice) or (kind is Row and key == "flow"):
+    if (key in _MAPPINGS and kind is not FlowChoice) or (kind is SuiteRow and key == "flow"):
         return _mapping(value, where)
     if key == "limit":
         if not isinstance(value, int) or value < 1:
@@ -234,7 +234,7 @@ def _references_of_training(suite: Suite, training: Training) -> Iterator[_Refer
         yield "training", where, name, suite.trainings
 
 
-def _references_of_row(suite: Suite, row: Row) -> Iterator[_Reference]:
+def _references_of_row(suite: Suite, row: SuiteRow) -> Iterator[_Reference]:
     where = f"rows.{row.name}"
     if row.model is not None:
         yield "model", where, row.model, BASELINES

@@ -56,7 +56,7 @@ def measure_motion(
     }
 
 
-def chosen_frames(motion: Motion, which: str) -> dict[str, list[int]]:
+def select_frames(motion: Motion, which: str) -> dict[str, list[int]]:
     """Return the positions of the evaluated frames, sequence by sequence, that move most or least.
 
     A tenth of all, at least 4; ties in the order of the sequences.

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vosbench.ablations.cells import CellResult
 from vosbench.ablations.pooled import LARGEST
-from vosbench.ablations.run import Judgement, SuiteResult
-from vosbench.ablations.schema import Column, Ordering, Row, Suite
+from vosbench.ablations.published import Published, published_difference
+from vosbench.ablations.run import OrderingResult, SuiteResult
+from vosbench.ablations.schema import Column, Suite
 from vosbench.ablations.statistics import SeededDifference, SeededValue
-from vosbench.ablations.testing import CellResult
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
-from vosbench.leaderboard.reported import Reported, load_reported
 from vosbench.leaderboard.tables import ABSENT, arrow, markdown_table, show
-from vosbench.metrics.specs import value_spec
 from vosbench.scoring.protocol import load_protocol
-
-Published = Mapping[tuple[str, str], float]
-"""(row, column) -> value, a fraction."""
 
 MINI_WARNING = (
     "The mini edition is a test bed of rendered scenes and small networks: its values are not comparable "
@@ -39,32 +34,6 @@ POOLED = (
     "one sequence at a time, of seeds alone where that would take the matching of more than {largest} frames."
 )
 SUMMARY = "orderings.md"
-
-
-def published_values(
-    suite: Suite, reported: Sequence[Reported] | None = None
-) -> dict[tuple[str, str], float]:
-    """Return the paper's value of every cell that has one.
-
-    Args:
-        suite: the table.
-        reported: published numbers; those vosbench ships when None.
-
-    Raises:
-        InputError: a row does not name exactly one published value in a column, or an ordering is not
-            what the paper's values say.
-    """
-    entries = [e for e in (load_reported() if reported is None else reported) if e.source == suite.source]
-    found = {
-        (row.name, column.name): _published(suite, row, column, entries)
-        for row in suite.rows.values()
-        if row.variant is not None
-        for column in suite.columns_of(row)
-        if column.variant is not None
-    }
-    for ordering in suite.orderings:
-        _check_ordering(suite, ordering, found)
-    return found
 
 
 def write_suite(result: SuiteResult, published: Published, results: Path | None = None) -> list[Path]:
@@ -105,7 +74,7 @@ def markdown(result: SuiteResult, published: Published) -> str:
         _values_table(result, published),
         " ".join([HOW, *_how_pooled(suite)]),
     ]
-    if result.judgements:
+    if result.orderings:
         parts += ["## Does the paper's ordering hold here?", _orderings_table(result, published)]
     notes = [f"seeds: {', '.join(map(str, result.seeds))}", *_flow_notes(result), *result.notes]
     parts += ["## Notes", "\n".join(f"* {note}" for note in notes)]
@@ -135,7 +104,7 @@ def as_json(result: SuiteResult, published: Published) -> dict[str, Any]:
             }
             for row in result.rows
         },
-        "orderings": [_judgement_json(suite, judged, published) for judged in result.judgements],
+        "orderings": [_ordering_json(suite, judged, published) for judged in result.orderings],
         "runs": {
             f"{name} seed {seed}": f"{outcome.task.folder.parent.name}/{outcome.task.folder.name}"
             for (name, seed), outcome in result.trainings.items()
@@ -175,45 +144,6 @@ def summary(results: Path) -> str:
     ]
     table = markdown_table(header, body, "llllrrrl")
     return f"# Do the papers' orderings hold here?\n\n{HOW}\n\n{MINI_WARNING}\n\n{table}\n"
-
-
-def _published(suite: Suite, row: Row, column: Column, entries: Sequence[Reported]) -> float:
-    parts = _parts(row.variant or "") | _parts(column.variant or "")
-    split, dataset = column.published_split or column.split, column.published_dataset or column.dataset
-    method = row.method or suite.method
-    found = [
-        entry.value
-        for entry in entries
-        if (entry.method, entry.dataset, entry.split, entry.metric) == (method, dataset, split, column.value)
-        and _parts(entry.variant) == parts
-    ]
-    if len(found) == 1:
-        return found[0]
-    raise InputError(
-        f"{suite.id}: row {row.name}, column {column.name}: {len(found) or 'no'} values of {method} in "
-        f"{suite.source} on {dataset} {split} have the variant '{'; '.join(sorted(parts))}'"
-    )
-
-
-def _parts(variant: str) -> set[str]:
-    return {part.strip() for part in variant.split(";") if part.strip()}
-
-
-def _check_ordering(suite: Suite, ordering: Ordering, published: Published) -> None:
-    difference = _published_difference(suite, ordering, published)
-    if difference is not None and (difference < 0 or (ordering.strict and difference == 0)):
-        raise InputError(
-            f"{suite.id}: the paper's values say the opposite of '{ordering.expect}' in {ordering.column}"
-        )
-
-
-def _published_difference(suite: Suite, ordering: Ordering, published: Published) -> float | None:
-    """First minus second, above 0 when the first is the better one; None without both values."""
-    values = [published.get((name, ordering.column)) for name in (ordering.first, ordering.second)]
-    if values[0] is None or values[1] is None:
-        return None
-    sign = 1 if value_spec(suite.columns[ordering.column].metric).higher_is_better else -1
-    return round(sign * (values[0] - values[1]), 10)
 
 
 def _values_table(result: SuiteResult, published: Published) -> str:
@@ -269,7 +199,7 @@ def _with_interval(metric: str, value: SeededValue | SeededDifference, *, sign: 
 
 def _orderings_table(result: SuiteResult, published: Published) -> str:
     keys = ("expect", "column", "source", "paper", "here", "agree", "holds")
-    contents = [_judgement_json(result.suite, judged, published) for judged in result.judgements]
+    contents = [_ordering_json(result.suite, judged, published) for judged in result.orderings]
     header = ["expected", "column", "source", "paper", "here [95 %]", "seeds that agree", "holds here"]
     return markdown_table(header, [[content[key] for key in keys] for content in contents], "lllrrrl")
 
@@ -305,14 +235,14 @@ def _cell_json(tested: CellResult, published: float | None) -> dict[str, Any]:
     }
 
 
-def _judgement_json(suite: Suite, judged: Judgement, published: Published) -> dict[str, Any]:
+def _ordering_json(suite: Suite, judged: OrderingResult, published: Published) -> dict[str, Any]:
     ordering, difference = judged.ordering, judged.difference
     metric = suite.columns[ordering.column].metric
     content: dict[str, Any] = {
         "expect": ordering.expect,
         "column": ordering.column,
         "source": ordering.source,
-        "paper": show(metric, _published_difference(suite, ordering, published), sign=True),
+        "paper": show(metric, published_difference(suite, ordering, published), sign=True),
         "here": ABSENT,
         "agree": ABSENT,
         "holds": judged.verdict,

@@ -6,18 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vosbench.ablations.schema import Edition, FlowChoice, Ordering, Row, Suite
+from vosbench.ablations.cells import CellResult, read_cells, rule_of
+from vosbench.ablations.schema import Edition, FlowChoice, Ordering, Suite, SuiteRow
 from vosbench.ablations.statistics import BySeed, SeededDifference, Verdict, seeded_difference
-from vosbench.ablations.testing import (
-    CellResult,
-    gather,
-    open_column,
-    plan_jobs,
-    plan_tests,
-    read_flows,
-    rule_of,
-)
-from vosbench.ablations.training import TrainOutcome, plan_trainings, run_trainings
+from vosbench.ablations.testing import open_column, plan_jobs, plan_tests, read_flows
+from vosbench.ablations.training import TrainOutcome, run_trainings
+from vosbench.ablations.training_plan import plan_trainings
 from vosbench.benchmark.comparison import run_jobs
 from vosbench.benchmark.job import Job, Outcome
 from vosbench.data.roots import data_root as find_data_root
@@ -57,7 +51,7 @@ class SuiteOptions:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class OrderingResult:
     """An ordering of the paper, judged here; None and unclear when a row is missing."""
 
     ordering: Ordering
@@ -74,7 +68,7 @@ class SuiteResult:
         folder: where it is written.
         rows: those asked for, without those that the edition cannot have.
         cells: (row, column) -> what was measured.
-        judgements: of the orderings between the rows that were run.
+        orderings: of the orderings between the rows that were run.
         trainings: (training, seed) -> what became of it.
         failures: one line each.
         notes: one line each on what a reader must know.
@@ -84,9 +78,9 @@ class SuiteResult:
     edition: Edition
     seeds: tuple[int, ...]
     folder: Path
-    rows: tuple[Row, ...]
+    rows: tuple[SuiteRow, ...]
     cells: Mapping[tuple[str, str], CellResult]
-    judgements: tuple[Judgement, ...]
+    orderings: tuple[OrderingResult, ...]
     trainings: Mapping[tuple[str, int], TrainOutcome]
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -130,11 +124,11 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
 
     workers = choose_workers(options.workers, max(1, len(plan.tasks)))
     outcomes = run_trainings(plan, workers, dry_run=options.dry_run, progress=trained)
-    tests = [] if options.dry_run else plan_tests(suite, rows, seeds, plan, outcomes, opened, flows)
+    tests = [] if options.dry_run else plan_tests(suite, rows, seeds, outcomes, opened, flows)
     jobs = plan_jobs(tests, folder, options.device, options.cache)
     testing = LocalExecutor(choose_workers(options.workers, max(1, len(jobs))))
     done = run_jobs(jobs, testing, _tell(progress))
-    tested = gather(tests, jobs, done, options.cache)
+    tested = read_cells(tests, jobs, done, options.cache)
     return SuiteResult(
         suite=suite,
         edition=edition,
@@ -142,7 +136,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
         folder=folder,
         rows=rows,
         cells=tested,
-        judgements=() if options.dry_run else tuple(judge_orderings(suite, rows, tested)),
+        orderings=() if options.dry_run else tuple(judge_orderings(suite, rows, tested)),
         trainings=outcomes,
         failures=(*_failed_trainings(outcomes), *_failed_tests(jobs, done)),
         notes=tuple(_notes(suite, rows, edition, seeds, options)),
@@ -150,8 +144,8 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
 
 
 def judge_orderings(
-    suite: Suite, rows: Sequence[Row], tested: Mapping[tuple[str, str], CellResult]
-) -> list[Judgement]:
+    suite: Suite, rows: Sequence[SuiteRow], tested: Mapping[tuple[str, str], CellResult]
+) -> list[OrderingResult]:
     """Judge the orderings of a table between rows that were run.
 
     Args:
@@ -167,7 +161,7 @@ def judge_orderings(
     ]
 
 
-def _choose(suite: Suite, options: SuiteOptions) -> tuple[Edition, tuple[int, ...], tuple[Row, ...]]:
+def _choose(suite: Suite, options: SuiteOptions) -> tuple[Edition, tuple[int, ...], tuple[SuiteRow, ...]]:
     edition = options.edition
     if edition not in suite.editions:
         raise unknown_name(f"edition of {suite.id}", edition, suite.editions)
@@ -192,18 +186,20 @@ def _tell(progress: Progress | None) -> Callable[[int, int, Outcome], None] | No
     return lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}: {last.state}")
 
 
-def _judge_one(suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str], CellResult]) -> Judgement:
+def _judge_one(
+    suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str], CellResult]
+) -> OrderingResult:
     column = suite.columns[ordering.column]
     first, second = (
         _seeds_of(suite, name, tested[name, column.name].by_seed, tested[other, column.name].by_seed)
         for name, other in ((ordering.first, ordering.second), (ordering.second, ordering.first))
     )
     if not first.keys() & second.keys():
-        return Judgement(ordering, None, "unclear")
+        return OrderingResult(ordering, None, "unclear")
     difference = seeded_difference(
         first, second, rule_of(column), lower_is_better=not value_spec(column.metric).higher_is_better
     )
-    return Judgement(ordering, difference, difference.holds(strict=ordering.strict))
+    return OrderingResult(ordering, difference, difference.holds(strict=ordering.strict))
 
 
 def _seeds_of(suite: Suite, row: str, own: BySeed, other: BySeed) -> BySeed:
@@ -240,7 +236,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _notes(
-    suite: Suite, rows: Sequence[Row], edition: Edition, seeds: Sequence[int], options: SuiteOptions
+    suite: Suite, rows: Sequence[SuiteRow], edition: Edition, seeds: Sequence[int], options: SuiteOptions
 ) -> list[str]:
     notes = [f"{row.title}: {row.note}" for row in rows if row.note]
     chosen = suite.editions[edition]
@@ -254,7 +250,7 @@ def _notes(
     return notes
 
 
-def _replaced(suite: Suite, rows: Sequence[Row]) -> list[tuple[str, str]]:
+def _replaced(suite: Suite, rows: Sequence[SuiteRow]) -> list[tuple[str, str]]:
     """Return (title, what stands in for it) of the flows, in training and test, that the edition lacks."""
     used: dict[str, FlowChoice] = {}
     for row in rows:

@@ -160,7 +160,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Row:
+class SuiteRow:
     """One row of the table.
 
     Attributes:
@@ -250,7 +250,7 @@ class Suite:
     columns: Mapping[str, Column]
     editions: Mapping[str, EditionSettings]
     trainings: Mapping[str, Training]
-    rows: Mapping[str, Row]
+    rows: Mapping[str, SuiteRow]
     orderings: tuple[Ordering, ...]
 
     @property
@@ -263,11 +263,11 @@ class Suite:
             else f"{self.paper}, text, section {section}"
         )
 
-    def columns_of(self, row: Row) -> list[Column]:
+    def columns_of(self, row: SuiteRow) -> list[Column]:
         """Return the columns a row is measured in."""
         return [column for name, column in self.columns.items() if not row.columns or name in row.columns]
 
-    def flow_of(self, row: Row, column: Column) -> FlowChoice | None:
+    def flow_of(self, row: SuiteRow, column: Column) -> FlowChoice | None:
         """Return the flow a row is tested with; None for none."""
         name = row.flow.get(column.name, column.flow)
         return None if name is None else self.flows[name]

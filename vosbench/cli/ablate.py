@@ -53,7 +53,8 @@ def ablate(
     if suite is None:
         raise InputError("name a suite, e.g. vosbench ablate mpnet_table1; vosbench ablate --list shows all")
     from vosbench.ablations.load import load_suite
-    from vosbench.ablations.report import markdown, published_values, write_suite
+    from vosbench.ablations.published import published_values
+    from vosbench.ablations.report import markdown, write_suite
     from vosbench.ablations.run import SuiteOptions, run_suite
     from vosbench.data.roots import cache_root
 
