@@ -29,7 +29,7 @@ from ours import CROWDS, Scored, Torchmetrics, results, run_lengths, tight
 from videos import VOID, Case, cases
 
 import vosbench
-from vosbench.scoring.protocol import PROTOCOLS, load_protocol
+from vosbench.scoring.protocol import load_protocol, protocols
 
 HERE = Path(__file__).resolve().parent
 TOLERANCE = 1e-9
@@ -38,7 +38,7 @@ OWN = ("numpy", "scipy", "torch", "torchmetrics", "faster-coco-eval")
 OPTIONAL = {"JF_mean", "delta_obj"}
 """Values that a protocol may leave out."""
 
-CHECKS = (*PROTOCOLS, f"davis16-map50{CROWDS}")
+CHECKS = (*(protocol.id for protocol in protocols()), f"davis16-map50{CROWDS}")
 
 Values = dict[str, float]
 

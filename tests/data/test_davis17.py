@@ -64,7 +64,7 @@ def test_the_unsupervised_edition_has_its_own_masks(root):
     write_sequence(root / "davis17", "judo", 2, range(2), masks="Annotations_unsupervised")
     ids = np.full((4, 6), 7, np.uint8)
     write_ids(root / "davis17/Annotations_unsupervised/480p/pigs/00000.png", ids)
-    video = open_dataset("davis17", root, edition="unsupervised")[0]
+    video = open_dataset("davis17", root, annotations="unsupervised")[0]
     assert video.annotations[0].tolist() == ids.tolist()
     assert open_dataset("davis17", root)[0].annotations[0].max() == 255
 
@@ -74,7 +74,7 @@ def test_a_test_split_of_the_unsupervised_edition_is_that_of_2019_and_has_no_mas
     lists = root / "davis17/ImageSets/2019"
     lists.mkdir()
     (lists / "test-dev.txt").write_text("sofa\n")
-    [video] = open_dataset("davis17", root, "test-dev", edition="unsupervised")
+    [video] = open_dataset("davis17", root, "test-dev", annotations="unsupervised")
     assert (video.name, len(video), dict(video.annotations)) == ("sofa", 2, {})
     assert [each.name for each in open_dataset("davis17", root, "test-dev")] == ["skate"]
 
@@ -85,12 +85,12 @@ def test_missing_masks_of_an_edition(root):
         InputError,
         match=rf"Annotations_unsupervised/480p: no such folder, .*; unpack {re.escape(archive)} there",
     ):
-        open_dataset("davis17", root, edition="unsupervised")
+        open_dataset("davis17", root, annotations="unsupervised")
     (root / "davis17/MINI.json").write_text("{}")
     with pytest.raises(InputError, match="render the miniature again: 'vosbench data mini davis17'"):
-        open_dataset("davis17", root, edition="unsupervised")
-    with pytest.raises(InputError, match="unknown edition of davis17 'interactive'"):
-        open_dataset("davis17", root, edition="interactive")
+        open_dataset("davis17", root, annotations="unsupervised")
+    with pytest.raises(InputError, match="unknown annotations of davis17 'interactive'"):
+        open_dataset("davis17", root, annotations="interactive")
 
 
 def test_full_resolution(root):

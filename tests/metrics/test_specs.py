@@ -15,7 +15,7 @@ from vosbench.metrics.specs import (
     value_spec,
     values_in_order,
 )
-from vosbench.scoring.protocol import PROTOCOLS, load_protocol
+from vosbench.scoring.protocol import protocols
 
 
 def test_tables_list_jf_first_then_region_contour_stability_volumes_counts_iou_and_detections():
@@ -98,7 +98,6 @@ def test_the_torchmetrics_class_gives_the_values_and_has_their_direction(metric)
     assert set(metric.value_names) <= set(measure.compute())
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_protocols_pool_exactly_the_metrics_that_are_pooled(name):
-    protocol = load_protocol(name)
+@pytest.mark.parametrize("protocol", protocols(), ids=lambda protocol: protocol.id)
+def test_protocols_pool_exactly_the_metrics_that_are_pooled(protocol):
     assert all(METRICS[metric].pooled == (protocol.average == "pooled") for metric in protocol.metrics)

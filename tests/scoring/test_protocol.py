@@ -3,16 +3,53 @@ from pathlib import Path
 import pytest
 import yaml
 
+import vosbench
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
 from vosbench.evaluation.store import content_hash
 from vosbench.leaderboard.reported import DATASETS
-from vosbench.scoring.protocol import PROTOCOLS, load_protocol, parse_protocol, protocol_of_table
+from vosbench.scoring.protocol import load_protocol, parse_protocol, protocol_of_table, protocols
+
+FOLDER = Path(vosbench.__file__).parent / "configs" / "protocol"
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_protocol_loads_under_its_own_id(name):
-    assert load_protocol(name).id == name
+def test_protocols_are_the_files_of_their_folder_in_the_order_of_tables():
+    assert {protocol.id for protocol in protocols()} == {path.stem for path in FOLDER.glob("*.yaml")}
+    assert [protocol.id for protocol in protocols()] == [
+        "davis16-unsupervised",
+        "davis16-semi-supervised",
+        "davis16-instances-semi-supervised",
+        "davis16-matlab",
+        "davis16-map50",
+        "davis17-semi-supervised",
+        "davis17-unsupervised",
+        "davis17-proposed",
+        "fbms-official",
+        "fbms-proposed",
+        "fbms-moving",
+        "fbms-binary",
+        "segtrack-iou",
+        "youtube-objects-unsupervised",
+        "youtube-objects-semi-supervised",
+        "ft3d-iou",
+    ]
+
+
+def test_protocols_of_a_data_set_are_those_that_can_score_it():
+    assert [protocol.id for protocol in protocols("segtrack")] == ["segtrack-iou"]
+    assert [protocol.id for protocol in protocols("davis16")] == [
+        "davis16-unsupervised",
+        "davis16-semi-supervised",
+        "davis16-instances-semi-supervised",
+        "davis16-matlab",
+        "davis17-semi-supervised",
+        "davis17-unsupervised",
+    ]
+    assert protocols("coco") == []
+
+
+def test_every_protocol_loads_under_its_own_id():
+    assert all(load_protocol(path.stem).id == path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def test_davis16_drops_the_first_and_the_last_frame_and_merges_all_ids():
@@ -35,12 +72,12 @@ def test_davis17_conventions():
     assert list(unsupervised.evaluated(5)) == [0, 1, 2, 3, 4]
     assert (semi.objects, semi.void) == ("ids", "background")
     assert (unsupervised.objects, unsupervised.void) == ("match", "ignore")
-    assert (dict(semi.options), dict(unsupervised.options)) == ({}, {"edition": "unsupervised"})
+    assert (dict(semi.options), dict(unsupervised.options)) == ({}, {"annotations": "unsupervised"})
 
 
 def test_options_are_those_of_the_data_set_that_a_protocol_is_made_for():
     unsupervised = load_protocol("davis17-unsupervised")
-    assert unsupervised.reader_options("davis17") == {"edition": "unsupervised"}
+    assert unsupervised.reader_options("davis17") == {"annotations": "unsupervised"}
     assert unsupervised.reader_options("davis16") == {}
 
 
@@ -77,7 +114,7 @@ def definition_of(name):
 
 def definition(**changes):
     rules = load_protocol("davis16-unsupervised")
-    return rules.definition() | {"datasets": list(rules.datasets)} | changes
+    return rules.definition() | {"datasets": list(rules.datasets), "order": 1} | changes
 
 
 def test_whom_a_protocol_serves_is_no_rule_and_changes_no_record():
@@ -100,6 +137,11 @@ def test_the_protocol_of_matlab_differs_from_the_usual_one_in_t_alone():
     matlab, usual = definition_of("davis16-matlab"), definition_of("davis16-semi-supervised")
     changed = {key for key in matlab.keys() | usual.keys() if matlab.get(key) != usual.get(key)}
     assert changed == {"id", "title", "source", "stability"}
+
+
+def test_keys_of_records_keep_the_first_name_of_an_option():
+    assert definition_of("davis17-unsupervised")["options"] == {"edition": "unsupervised"}
+    assert content_hash(definition_of("davis17-unsupervised")).startswith("9e236e7d57e0")
 
 
 def test_the_version_is_a_rule_once_it_is_raised():
@@ -136,7 +178,7 @@ def test_records_outlive_a_release_unless_the_version_of_their_protocol_is_raise
 
 
 def test_protocols_whose_values_changed_are_raised():
-    raised = {name for name in PROTOCOLS if load_protocol(name).version > 1}
+    raised = {protocol.id for protocol in protocols() if protocol.version > 1}
     assert raised == {"davis17-unsupervised", "fbms-moving"}
 
 
@@ -144,6 +186,7 @@ def test_protocols_whose_values_changed_are_raised():
     ("content", "message"),
     [
         *((definition(version=wrong), "version is '.*', must be a whole number") for wrong in (0, 1.5, True)),
+        *((definition(order=wrong), "order is '.*', must be a whole number") for wrong in (0, "first")),
         (definition(stability="c"), "x.yaml: stability is 'c', must be one of python, matlab"),
         (definition(compared="no"), "x.yaml: compared is 'no', must be one of True, False"),
         (definition(frames="some"), "x.yaml: frames is 'some', must be one of inner, all"),
@@ -161,10 +204,10 @@ def test_a_wrong_definition_is_refused(content, message):
 
 
 def test_default_protocols_of_the_catalogue_exist():
-    evaluation = [known for known in CATALOGUE.values() if known.kind == "evaluation"]
+    evaluation = {name: known for name, known in CATALOGUE.items() if known.kind == "evaluation"}
     assert evaluation
-    for known in evaluation:
-        assert known.protocol in PROTOCOLS
+    for name, known in evaluation.items():
+        assert load_protocol(known.protocol).datasets[0] == name
 
 
 def test_evaluated_frames_of_every_kind():

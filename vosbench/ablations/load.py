@@ -27,7 +27,7 @@ from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError, unknown_name
 from vosbench.models import METHODS, SIZES
 from vosbench.models.baselines import BASELINES
-from vosbench.scoring.protocol import PROTOCOLS
+from vosbench.scoring.protocol import protocols
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 _RELATION = re.compile(r"(\w+) (>=|>) (\w+)")
@@ -211,7 +211,7 @@ def _references(suite: Suite) -> Iterator[_Reference]:
     for column in suite.columns.values():
         where = f"columns.{column.name}"
         yield "data set", where, column.dataset, CATALOGUE
-        yield "protocol", where, column.protocol, PROTOCOLS
+        yield "protocol", where, column.protocol, [protocol.id for protocol in protocols()]
         if column.flow is not None:
             yield "flow", where, column.flow, suite.flows
     for training in suite.trainings.values():

@@ -44,14 +44,15 @@ def data_list(
     from vosbench.data.catalogue import CATALOGUE, entry
     from vosbench.data.download.sources import SOURCES
     from vosbench.data.roots import data_root as find
-    from vosbench.scoring.protocol import protocols_for
+    from vosbench.scoring.protocol import protocols
 
     root = find(data_root)
     if name is not None:
         for key, value in vars(entry(name)).items():
             sys.stdout.write(f"{key:<10}{value}\n")
         sys.stdout.write(f"{'folder':<10}{root / name}\n")
-        sys.stdout.write(f"{'protocols':<10}{', '.join(protocols_for(name)) or 'none'}\n")
+        ids = ", ".join(protocol.id for protocol in protocols(name))
+        sys.stdout.write(f"{'protocols':<10}{ids or 'none'}\n")
         for source in SOURCES.get(name, ()):
             sys.stdout.write(f"{'archive':<10}{source}\n")
         return

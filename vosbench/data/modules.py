@@ -26,7 +26,7 @@ from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed, build_estimator, parse_flow
 from vosbench.formats.frame_folder import open_folder
 from vosbench.formats.png import read_ids
-from vosbench.scoring.protocol import Protocol, load_protocol, protocols_for
+from vosbench.scoring.protocol import Protocol, load_protocol, protocols
 from vosbench.video import LazyMapping, Video
 
 Prepare = Literal["check", "download", "mini"]
@@ -202,7 +202,7 @@ class CatalogueDataModule(VideoDataModule):
             raise unknown_name("way to prepare data", prepare, _PREPARE)
         chosen = load_protocol(protocol or self._usual_protocol())
         if self.dataset not in chosen.datasets:
-            choices = ", ".join(protocols_for(self.dataset))
+            choices = ", ".join(known.id for known in protocols(self.dataset))
             raise InputError(f"protocol {chosen.id} is not made for {self.dataset}: choose from {choices}")
         super().__init__(chosen, metrics, flow, cache)
         self.root = (
@@ -281,7 +281,7 @@ class CatalogueDataModule(VideoDataModule):
 
     def _usual_protocol(self) -> str:
         usual = entry(self.dataset).protocol
-        return usual or protocols_for(self.dataset)[0]
+        return usual or protocols(self.dataset)[0].id
 
 
 class DAVIS16DataModule(CatalogueDataModule):

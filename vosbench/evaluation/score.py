@@ -22,7 +22,7 @@ from vosbench.evaluation.results.shift import ShiftSearch, recent, shift_words
 from vosbench.evaluation.statistics import Comparison, Interval, compare, interval, interval_notes
 from vosbench.executors.local import choose_workers, grouped_notes, run_tasks
 from vosbench.metrics.specs import value_spec
-from vosbench.scoring.protocol import Protocol, load_protocol, protocols_for
+from vosbench.scoring.protocol import Protocol, load_protocol, protocols
 from vosbench.scoring.sequence import (
     METRIC_VERSION,
     SequenceScore,
@@ -341,7 +341,7 @@ def choose_protocol(dataset: str, name: str | None) -> Protocol:
     if dataset not in protocol.datasets:
         raise InputError(
             f"protocol {name} is made for {', '.join(protocol.datasets)}, not for {dataset}; "
-            f"choose from {', '.join(protocols_for(dataset)) or 'none'}"
+            f"choose from {', '.join(rules.id for rules in protocols(dataset)) or 'none'}"
         )
     return protocol
 

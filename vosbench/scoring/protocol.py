@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, Literal, get_args
 
 import yaml
@@ -19,24 +20,8 @@ from vosbench.metrics.kernels.fbms import FRule, Variant
 from vosbench.metrics.kernels.temporal import Toolkit
 from vosbench.metrics.specs import METRICS
 
-PROTOCOLS = (
-    "davis16-unsupervised",
-    "davis16-semi-supervised",
-    "davis16-instances-semi-supervised",
-    "davis16-matlab",
-    "davis16-map50",
-    "davis17-semi-supervised",
-    "davis17-unsupervised",
-    "davis17-proposed",
-    "fbms-official",
-    "fbms-proposed",
-    "fbms-moving",
-    "fbms-binary",
-    "segtrack-iou",
-    "youtube-objects-unsupervised",
-    "youtube-objects-semi-supervised",
-    "ft3d-iou",
-)
+FOLDER: Traversable = resources.files("vosbench") / "configs" / "protocol"
+"""One YAML per protocol, named after its id."""
 
 Frames = Literal["inner", "all", "annotated", "after_first", "before_last"]
 Objects = Literal["union", "ids", "match", "volumes", "detections"]
@@ -56,6 +41,9 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
 }
 """Key -> what it may be."""
 
+_HASHED_AS = {"annotations": "edition"}
+"""Option of a reader -> its name when records were first made, which stays in their keys."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -64,6 +52,7 @@ class Protocol:
     Attributes:
         id: name written beside every number.
         title: one line for tables.
+        order: place in lists and tables, ascending.
         datasets: names of the data sets it can score; it is made for the first of them.
         frames: which frames count: ``"inner"`` all but the first and the last, ``"all"``,
             ``"annotated"`` those with ground truth, ``"after_first"`` these without the first of
@@ -98,6 +87,7 @@ class Protocol:
 
     id: str
     title: str
+    order: int
     datasets: tuple[str, ...]
     frames: Frames
     objects: Objects
@@ -161,12 +151,13 @@ class Protocol:
 
     def definition(self) -> dict[str, Any]:
         """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
-        others = ("datasets", "split", "task", "compared", "tables")
+        others = ("datasets", "split", "task", "compared", "tables", "order")
         rules = {key: item for key, item in vars(self).items() if key not in others}
         # records of protocols that never changed keep their keys
         for key, usual in (("version", 1), ("stability", "python")):
             if rules[key] == usual:
                 del rules[key]
+        rules["options"] = {_HASHED_AS.get(key, key): item for key, item in self.options.items()}
         return {
             key: list(item) if isinstance(item, tuple) else item
             for key, item in rules.items()
@@ -181,21 +172,25 @@ def load_protocol(name: str) -> Protocol:
     Raises:
         InputError: no such protocol.
     """
-    if name not in PROTOCOLS:
-        raise unknown_name("protocol", name, PROTOCOLS)
-    file = resources.files("vosbench") / "configs" / "protocol" / f"{name}.yaml"
-    return parse_protocol(yaml.safe_load(file.read_text(encoding="utf-8")), source=f"{name}.yaml")
+    file = FOLDER / f"{name}.yaml"
+    if name not in (names := _names()):
+        raise unknown_name("protocol", name, names)
+    return parse_protocol(yaml.safe_load(file.read_text(encoding="utf-8")), source=file.name)
 
 
-def protocols_for(dataset: str) -> list[str]:
-    """Return the ids of the protocols made for a data set."""
-    return [name for name in PROTOCOLS if dataset in load_protocol(name).datasets]
+def protocols(dataset: str | None = None) -> list[Protocol]:
+    """Return the protocols in the order of lists and tables.
+
+    Args:
+        dataset: catalogue name, e.g. ``"davis16"``: the protocols that can score it; all when None.
+    """
+    known = sorted(map(load_protocol, _names()), key=lambda protocol: (protocol.order, protocol.id))
+    return [protocol for protocol in known if dataset is None or dataset in protocol.datasets]
 
 
 def protocols_made_for(dataset: str) -> list[Protocol]:
     """Return the protocols that methods are compared under on a data set, whatever else could score it."""
-    protocols = [load_protocol(name) for name in protocols_for(dataset)]
-    return [each for each in protocols if each.compared and each.datasets[0] == dataset]
+    return [rules for rules in protocols(dataset) if rules.compared and rules.datasets[0] == dataset]
 
 
 def protocol_of_table(paper: str, table: str, dataset: str) -> str:
@@ -206,9 +201,9 @@ def protocol_of_table(paper: str, table: str, dataset: str) -> str:
         table: its number, or ``text_<section>``.
         dataset: our name; a table may report several under rules of their own.
     """
-    following = [each for each in map(load_protocol, PROTOCOLS) if table in each.tables.get(paper, ())]
-    made_for = [each for each in following if dataset in each.datasets]
-    return next((each.id for each in made_for or following), "")
+    following = [rules for rules in protocols() if table in rules.tables.get(paper, ())]
+    made_for = [rules for rules in following if dataset in rules.datasets]
+    return next((rules.id for rules in made_for or following), "")
 
 
 def parse_protocol(content: Any, source: str) -> Protocol:
@@ -238,14 +233,19 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     given = content.get("given", {})
     if given and (not isinstance(given, dict) or sorted(given) != ["dataset", "split"]):
         raise InputError(f"{source}: given is '{given}', must have the keys dataset and split")
-    version = content.get("version", 1)
-    if type(version) is not int or version < 1:
-        raise InputError(f"{source}: version is '{version}', must be a whole number from 1 on")
+    for key in ("order", "version"):
+        number = content.get(key, usual[key])
+        if type(number) is not int or number < 1:
+            raise InputError(f"{source}: {key} is '{number}', must be a whole number from 1 on")
     lists = ("datasets", "metrics", "stability_sequences")
     values: dict[str, Any] = {key: tuple(item) if key in lists else item for key, item in content.items()}
     if "tables" in content:
         values["tables"] = {paper: tuple(map(str, tables)) for paper, tables in content["tables"].items()}
     return Protocol(**values)
+
+
+def _names() -> list[str]:
+    return [item.name.removesuffix(".yaml") for item in FOLDER.iterdir() if item.name.endswith(".yaml")]
 
 
 def _check_metrics(source: str, names: list[Any], average: Average) -> None:

@@ -22,16 +22,16 @@ SHIPPED = {
 """Splits whose lists come with this package, see `vosbench.data.splits`."""
 
 
-class _Edition(NamedTuple):
+class _Annotations(NamedTuple):
     """Where the masks of a task are, and the archive that brings them, followed by the resolution."""
 
     masks: str
     archive: str
 
 
-_EDITIONS = {
-    "semi-supervised": _Edition("Annotations", "DAVIS-2017-trainval"),
-    "unsupervised": _Edition("Annotations_unsupervised", "DAVIS-2017-Unsupervised-trainval"),
+_ANNOTATIONS = {
+    "semi-supervised": _Annotations("Annotations", "DAVIS-2017-trainval"),
+    "unsupervised": _Annotations("Annotations_unsupervised", "DAVIS-2017-Unsupervised-trainval"),
 }
 
 
@@ -40,7 +40,7 @@ class Davis2017(Dataset):
 
     The official layout is ``JPEGImages/480p/SEQ/00000.jpg``, ``Annotations/480p/SEQ/00000.png``
     (indexed PNG, the index is the id) and lists ``ImageSets/2017/SPLIT.txt`` with a sequence per line
-    (Pont-Tuset et al., 2017). The unsupervised edition (Caelles et al., 2019) labels other objects of the
+    (Pont-Tuset et al., 2017). The unsupervised annotations (Caelles et al., 2019) label other objects of the
     same videos, in ``Annotations_unsupervised/480p``; its test splits are those of ``ImageSets/2019``.
 
     Every frame has a mask, or the first one alone (as in test-dev and test-challenge, which may also
@@ -52,10 +52,10 @@ class Davis2017(Dataset):
             ``"moving_val"``, ``"davis16_train"`` and ``"davis16_val"``, whose lists come with this
             package unless the folder has its own; ``"all"`` takes every folder.
         resolution: ``"480p"`` or ``"Full-Resolution"``.
-        edition: ``"semi-supervised"`` or ``"unsupervised"``: which masks.
+        annotations: ``"semi-supervised"`` or ``"unsupervised"``: which masks.
 
     Raises:
-        InputError: no such folder, split, resolution or edition, or a file is missing.
+        InputError: no such folder, split, resolution or annotations, or a file is missing.
     """
 
     def __init__(
@@ -64,31 +64,31 @@ class Davis2017(Dataset):
         split: str = "val",
         *,
         resolution: str = "480p",
-        edition: str = "semi-supervised",
+        annotations: str = "semi-supervised",
     ) -> None:
-        if edition not in _EDITIONS:
-            raise unknown_name(f"edition of {NAME}", edition, _EDITIONS)
+        if annotations not in _ANNOTATIONS:
+            raise unknown_name(f"annotations of {NAME}", annotations, _ANNOTATIONS)
         folder = dataset_folder(root, NAME, "JPEGImages")
         frames = folder / "JPEGImages" / resolution
-        masks = folder / _EDITIONS[edition].masks / resolution
+        masks = folder / _ANNOTATIONS[annotations].masks / resolution
         found = subfolders(frames.parent)
         if resolution not in found:
             raise unknown_name(f"resolution of {folder}", resolution, found or ["480p"])
         if not masks.is_dir() and not split.startswith("test"):
             raise InputError(
-                f"{masks}: no such folder, and no other masks are the {edition} ground truth of DAVIS 2017; "
-                f"{_way_out(root, edition, resolution)}"
+                f"{masks}: no such folder, and no other masks are the {annotations} ground truth of "
+                f"DAVIS 2017; {_way_out(root, annotations, resolution)}"
             )
-        year = "2019" if edition == "unsupervised" and split.startswith("test") else "2017"
+        year = "2019" if annotations == "unsupervised" and split.startswith("test") else "2017"
         names = _sequences(folder / "ImageSets" / year, frames, split)
         videos = [_video(frames / name, masks / name, hidden=split.startswith("test")) for name in names]
         super().__init__(NAME, root, split, videos)
 
 
-def _way_out(root: Path, edition: str, resolution: str) -> str:
+def _way_out(root: Path, annotations: str, resolution: str) -> str:
     if edition_of(root, NAME) == "mini":
         return f"render the miniature again: 'vosbench data mini {NAME}'"
-    archive = f"{_EDITIONS[edition].archive}-{resolution}.zip"
+    archive = f"{_ANNOTATIONS[annotations].archive}-{resolution}.zip"
     return f"unpack {archive} there ('vosbench data list {NAME}' says where it is)"
 
 
