@@ -3,13 +3,14 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 HEIGHT, WIDTH = 32, 48
@@ -97,22 +98,23 @@ def programs_in(folder: Path) -> Iterator[Callable[[str], ModuleType]]:
             del sys.modules[loaded]
 
 
-def square(x, y=10, side=10):
+def square(x: int, y: int = 10, side: int = 10) -> NDArray[np.uint8]:
+    """Return (H, W) ids: 1 within a square, else 0."""
     ids = np.zeros((HEIGHT, WIDTH), np.uint8)
     ids[y : y + side, x : x + side] = 1
     return ids
 
 
-def write_grey(path, values):
+def write_grey(path: Path, values: ArrayLike) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(values, np.uint8)).save(path)
 
 
 @pytest.fixture
-def make_davis():
+def make_davis() -> Callable[..., Path]:
     """Return a function: (root, {sequence: frames}) -> root, a square moving over noise."""
 
-    def make(root: Path, sequences=None, seed=0):
+    def make(root: Path, sequences: Mapping[str, int] | None = None, seed: int = 0) -> Path:
         sequences = sequences or {"blackswan": 6, "dog": 5, "zebra": 5}
         random = np.random.default_rng(seed)
         lines = []
@@ -134,10 +136,10 @@ def make_davis():
 
 
 @pytest.fixture
-def write_results():
+def write_results() -> Callable[..., Path]:
     """Return a function writing the ground truth of a tiny DAVIS as results, shifted by some pixels."""
 
-    def write(folder: Path, root: Path, shift=0, foreground=1):
+    def write(folder: Path, root: Path, shift: int = 0, foreground: int = 1) -> Path:
         for mask in sorted((root / "davis16" / "Annotations" / "480p").rglob("*.png")):
             ids = np.asarray(Image.open(mask)) // 255 * foreground
             write_grey(folder / mask.parent.name / mask.name, np.roll(ids, shift, axis=1))

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-MODULES = ("plain", "trees", "tables", "contestants", "metrics")
+MODULES = ("plain", "trees", "tables", "programs", "metrics")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_every_program_is_given_the_same_evaluated_frames(speed, tree):
     inner = sorted(path.name for path in (tree / "inner/gt/dog").iterdir())
     assert inner == ["00001.png", "00002.png", "00003.png"]
     # 0/1 on either side: the peers tell 255 from 1
-    for pred, target in speed.contestants._pairs(tree, "dog"):
+    for pred, target in speed.programs._pairs(tree, "dog"):
         assert set(np.unique(pred)) == set(np.unique(target)) == {0, 1}
 
 
@@ -79,7 +79,7 @@ def test_the_plain_program_scores_what_vosbench_scores(speed, tree):
     from vosbench.evaluation.score import score
 
     ours = score(tree / "results", "davis16", data_root=tree / "data", metrics=("j", "f"), workers=1)
-    plain = speed.contestants.plain(tree, 1)
+    plain = speed.programs.plain(tree, 1)
     assert plain.keys() == ours.sequences.keys() == {"dog", "zebra"}
     for name, values in plain.items():
         assert values["J"] == pytest.approx(ours.sequences[name].values["J_mean"], abs=1e-12)
@@ -88,8 +88,8 @@ def test_the_plain_program_scores_what_vosbench_scores(speed, tree):
 
 
 def test_a_run_is_timed_and_weighed_in_a_process_of_its_own(speed, tree, tmp_path):
-    contestant = speed.metrics.Contestant("decode", speed.tables.WHOLE, "-", 1, Path(sys.executable))
-    done = speed.metrics.run(contestant, tree, tmp_path / "values.json", 1)
+    timed = speed.metrics.TimedProgram("decode", speed.tables.WHOLE, "-", 1, Path(sys.executable))
+    done = speed.metrics.run(timed, tree, tmp_path / "values.json", 1)
     assert (done.program, done.round, done.kernel) == ("decode", 1, None)
     assert done.cpu_seconds > 0
     assert done.seconds > 0
@@ -97,13 +97,13 @@ def test_a_run_is_timed_and_weighed_in_a_process_of_its_own(speed, tree, tmp_pat
 
 
 def test_a_program_that_fails_stops_the_benchmark_with_its_own_words(speed, tree, tmp_path):
-    contestant = speed.metrics.Contestant("decode", speed.tables.WHOLE, "-", 1, Path(sys.executable))
+    timed = speed.metrics.TimedProgram("decode", speed.tables.WHOLE, "-", 1, Path(sys.executable))
     with pytest.raises(SystemExit, match="No such file"):
-        speed.metrics.run(contestant, tree / "absent", tmp_path / "values.json", 1)
+        speed.metrics.run(timed, tree / "absent", tmp_path / "values.json", 1)
 
 
 def test_rounds_are_interleaved_and_slow_programs_stop_early(speed):
-    everybody = speed.metrics.contestants(Path("a"), Path("b"), 2)
+    everybody = speed.metrics.timed_programs(Path("a"), Path("b"), 2)
     slow = sum(item.slow for item in everybody)
     turns = list(speed.metrics.rounds(everybody, 3))
     assert len(turns) == 3 * len(everybody) - slow

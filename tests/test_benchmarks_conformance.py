@@ -20,7 +20,7 @@ FRAMES = ("segtrack-iou", "ft3d-iou", "youtube-objects-unsupervised", "youtube-o
 @pytest.fixture(scope="module")
 def programs(conformance_program):
     return SimpleNamespace(
-        **{name: conformance_program(name) for name in ("videos", "plain", "ours", "fuzz")}
+        **{name: conformance_program(name) for name in ("videos", "definitions", "ours", "fuzz")}
     )
 
 
@@ -41,8 +41,10 @@ def test_the_plain_definitions_agree_with_every_way_to_score(programs, tmp_path,
 
 
 def test_a_wrong_value_is_found(programs, tmp_path, monkeypatch):
-    right = programs.plain.frame_iou
-    monkeypatch.setattr(programs.plain, "frame_iou", lambda case, labelled: right(case, labelled) + 1e-8)
+    right = programs.definitions.frame_iou
+    monkeypatch.setattr(
+        programs.definitions, "frame_iou", lambda case, labelled: right(case, labelled) + 1e-8
+    )
     report = programs.fuzz.measure("ft3d-iou", 3, 7, NoPeers(), tmp_path)
     assert programs.fuzz.largest([report]) == pytest.approx(1e-8)
 
@@ -70,7 +72,7 @@ def test_of_equally_good_assignments_all_outcomes_are_returned(programs):
             cells = [(c, r) if shape[0] > shape[1] else (r, c) for r, c in enumerate(chosen)]
             total = sum(worth[r][c] for r, c in cells)
             found.setdefault(total, set()).add((sum(Fraction(gain[r][c], 3) for r, c in cells),))
-        assert programs.plain.best(pairs, 1) == found[max(found)]
+        assert programs.definitions.best(pairs, 1) == found[max(found)]
 
 
 @pytest.mark.parametrize("protocol", ["davis17-unsupervised", "davis17-semi-supervised"])

@@ -30,14 +30,14 @@ def test_all_programs_compute_the_same(speed, example, monkeypatch):
 
 
 def test_other_weights_are_noticed(speed, example, monkeypatch):
-    def contestant(program, memory):
-        module = speed_contestant(program, memory)
+    def module_of(program, memory):
+        module = speed_module_of(program, memory)
         if program == "naive":
             torch.nn.init.zeros_(module.hidden[2].weight)
         return module
 
-    speed_contestant = speed.contestant
-    monkeypatch.setattr(speed, "contestant", contestant)
+    speed_module_of = speed.module_of
+    monkeypatch.setattr(speed, "module_of", module_of)
     gaps = speed.differences(*example)
     assert all(found["states"] > 1e-3 for found in gaps.values())
 
@@ -54,7 +54,7 @@ def test_every_task_runs(speed, example):
     memory, x = example
     for name in speed.TASKS:
         shapes = {
-            tuple(speed.task(name, program, speed.contestant(program, memory), x)().shape)
+            tuple(speed.task(name, program, speed.module_of(program, memory), x)().shape)
             for program in speed.PROGRAMS
         }
         assert shapes == {(1, 3, 32 if name == speed.BOTH else 16, 40, 27)}

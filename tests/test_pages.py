@@ -38,7 +38,7 @@ def test_the_reference_has_every_public_class_with_its_members(build, links, tmp
         ("README.md", "index.html"),
         ("vosbench/models/lip/README.md", "vosbench/models/lip/index.html"),
         (".github/CONTRIBUTING.md", "github/CONTRIBUTING.html"),
-        ("benchmarks/conformance/plain.py", "benchmarks/conformance/plain.py.html"),
+        ("benchmarks/conformance/definitions.py", "benchmarks/conformance/definitions.py.html"),
     ],
 )
 def test_a_page_stands_where_its_file_stands(build, source, page):

@@ -19,11 +19,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import definitions
 import numpy as np
-import plain
 from official import versions
 from ours import CROWDS, Scored, Torchmetrics, results, run_lengths, tight
 from videos import VOID, Case, cases
@@ -115,7 +116,7 @@ def compare(ways: Mapping[tuple[str, str], Any], reference: Reference) -> list[R
     for (of_videos, of_all), found in ways.items():
         mine = found.videos()
         chosen = [
-            min(readings, key=lambda reading, own=own: max(_apart(own, reading).values()))
+            min(readings, key=partial(_furthest, own))
             for own, readings in zip(mine, reference.videos, strict=True)
         ]
         pairs = [_apart(own, other) for own, other in zip(mine, chosen, strict=True)]
@@ -124,6 +125,10 @@ def compare(ways: Mapping[tuple[str, str], Any], reference: Reference) -> list[R
         for name, apart in sorted(_apart(found.whole(), reference.whole(chosen)).items()):
             setattr(rows.setdefault(name, Row(name)), of_all, apart)
     return list(rows.values())
+
+
+def _furthest(mine: Values, other: Values) -> float:
+    return max(_apart(mine, other).values())
 
 
 def _apart(mine: Values, other: Values) -> Values:
@@ -159,10 +164,10 @@ def _plain_reference(protocol: str, videos: Sequence[Case], classes: bool) -> Re
 
     def whole(chosen: Sequence[Values]) -> Values:
         if classes:
-            return plain.over_classes(dict(zip(names, chosen, strict=True)))
-        return plain.overall(protocol, chosen)
+            return definitions.over_classes(dict(zip(names, chosen, strict=True)))
+        return definitions.overall(protocol, chosen)
 
-    return Reference("plain definition", [plain.candidates(protocol, case) for case in videos], whole)
+    return Reference("plain definition", [definitions.candidates(protocol, case) for case in videos], whole)
 
 
 def _detection_reference(videos: Sequence[Case], peers: "Peers", folder: Path) -> Reference:

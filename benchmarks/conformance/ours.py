@@ -39,7 +39,7 @@ class Scored:
         truth = {t: case.target[t] for t in case.labelled}
         if self._protocol.objects == "detections":
             (folder / f"{case.name}.json").write_text(json.dumps(results(case)), encoding="utf-8")
-            video = Video(case.name, case.pred, tuple(f"{t:05}" for t in range(len(case.pred))), truth)
+            video = Video(case.name, list(case.pred), tuple(f"{t:05}" for t in range(len(case.pred))), truth)
             return DetectionFolder.open(folder, [case.name], self._protocol).score(video)
         # T has no other reading to compare with
         chosen = [name for name in self._protocol.metrics if name != "t"]

@@ -146,7 +146,7 @@ def _labelled(random: np.random.Generator, length: int, least: int = 1) -> tuple
 
 
 def _count(random: np.random.Generator) -> int:
-    return int(random.choice([random.integers(0, 7), 120], p=[0.98, 0.02]))
+    return int(random.choice([int(random.integers(0, 7)), 120], p=[0.98, 0.02]))
 
 
 def _objects(random: np.random.Generator, size: tuple[int, int, int]) -> tuple[Ids, int]:

@@ -172,9 +172,13 @@ def of_kinds(n: int, trials: int, seed: int = 0) -> Tally:
         levels = np.arange(n) % 5
         tally.add("mean over 5 classes", interval(rows(random.beta(2 + levels, 2)), classes), _of_classes())
 
-        counts = random.poisson(2.0, size=n)
+        counts = rows(random.poisson(2.0, size=n).astype(np.float64))
         positive = (0.0, math.inf)
-        tally.add("sum", interval(rows(counts), Aggregation("sum", ("J",), within=positive)), 2.0 * n)
+        tally.add(
+            "sum",
+            interval(counts, Aggregation("sum", ("J",), within=positive)),
+            2.0 * n,
+        )
 
         jumps = np.exp(random.normal(-1.0, 0.6, size=n))
         rule = Aggregation("mean", ("J",), within=positive)

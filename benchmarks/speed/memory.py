@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from loader import ratios, rounds
 from machine import RESULTS, cores, described, keep, machine
-from memory_programs import DIRECT, NAIVE, OURS, PROGRAMS, Fused, Naive, contestant, library_only
+from memory_programs import DIRECT, NAIVE, OURS, PROGRAMS, Fused, Naive, library_only, module_of
 from tables import _table
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,8 +44,9 @@ def task(name: str, program: str, module: nn.Module, x: Tensor) -> Callable[[], 
     """A function that does the task once and returns the states."""
 
     def states(frames: Tensor) -> Tensor:
-        found = module(frames)
-        return found[0] if isinstance(found, tuple) else found
+        output = module(frames)
+        first: Tensor = output[0] if isinstance(output, tuple) else output
+        return first
 
     def infer() -> Tensor:
         with torch.no_grad():
@@ -61,7 +62,7 @@ def task(name: str, program: str, module: nn.Module, x: Tensor) -> Callable[[], 
         module.zero_grad()
         frames = x.detach().requires_grad_()
         found = states(frames)
-        found.square().mean().backward()
+        found.square().mean().backward()  # type: ignore[no-untyped-call]
         return found
 
     chosen = {INFERENCE: infer, TRAINING: train, BOTH: both}[name]
@@ -80,17 +81,24 @@ def gradients(program: str, module: nn.Module, x: Tensor) -> list[Tensor]:
     frames = x.detach().requires_grad_()
     task(TRAINING, program, module, frames)()
     if isinstance(module, Naive):
-        z, r, c = ((a.weight.grad, b.weight.grad) for a, b in zip(module.inputs, module.hidden, strict=True))
+        z, r, c = zip(*(map(_gradient, part) for part in (module.inputs, module.hidden)), strict=True)
         return [torch.cat(several) for several in zip(r, z, c, strict=True)]
     if isinstance(module, Fused):
-        joined = torch.cat([module.gates.weight.grad, module.candidate.weight.grad])
-        return list(joined.split([joined.shape[1] - module.channels, module.channels], dim=1))
-    return [module.inputs.weight.grad.clone(), module.hidden.weight.grad.clone()]
+        joined = torch.cat([_gradient(module.gates), _gradient(module.candidate)])
+        return list(torch.tensor_split(joined, [joined.shape[1] - module.channels], dim=1))
+    return [_gradient(module.inputs).clone(), _gradient(module.hidden).clone()]
+
+
+def _gradient(layer: nn.Module | Tensor) -> Tensor:
+    assert isinstance(layer, nn.Module)
+    gradient = layer.get_parameter("weight").grad
+    assert gradient is not None
+    return gradient
 
 
 def differences(memory: ConvGRU, x: Tensor) -> dict[str, dict[str, float]]:
     """Program -> largest difference from the naive one, over the naive one's largest value."""
-    modules = {program: contestant(program, memory) for program in PROGRAMS}
+    modules = {program: module_of(program, memory) for program in PROGRAMS}
 
     def values(program: str) -> dict[str, list[Tensor]]:
         return {
@@ -178,7 +186,7 @@ def measure_threads(threads: int, count: int, memory: ConvGRU, x: Tensor) -> tup
     """All rounds with so many threads: runs of the programs, runs of the limits."""
     torch.set_num_threads(threads)
     work = {
-        (name, program): task(name, program, contestant(program, memory), x)
+        (name, program): task(name, program, module_of(program, memory), x)
         for name in TASKS
         for program in PROGRAMS
     }
@@ -204,7 +212,7 @@ def measure_threads(threads: int, count: int, memory: ConvGRU, x: Tensor) -> tup
 def peak(name: str, program: str) -> float:
     """MiB by which this process grows when it does a task once, above the most it had before."""
     memory, x = example()
-    work = task(name, program, contestant(program, memory), x)
+    work = task(name, program, module_of(program, memory), x)
     before = most_memory()
     work()
     return most_memory() - before

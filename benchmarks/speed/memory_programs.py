@@ -20,9 +20,14 @@ def part(weight: Tensor, bias: Tensor | None = None) -> nn.Conv2d:
     layer = nn.Conv2d(columns, rows, kernel, padding=kernel // 2, bias=bias is not None)
     with torch.no_grad():
         layer.weight.copy_(weight)
-        if layer.bias is not None:
+        if layer.bias is not None and bias is not None:
             layer.bias.copy_(bias)
     return layer
+
+
+def _bias(memory: ConvGRU) -> Tensor:
+    assert memory.inputs.bias is not None
+    return memory.inputs.bias
 
 
 class Naive(nn.Module):
@@ -30,9 +35,9 @@ class Naive(nn.Module):
 
     def __init__(self, memory: ConvGRU) -> None:
         super().__init__()
-        inputs, hidden = memory.inputs, memory.hidden
+        inputs, hidden, bias = memory.inputs, memory.hidden, _bias(memory)
         rows = [memory.rows(gate) for gate in ("update", "reset", "candidate")]
-        self.inputs = nn.ModuleList(part(inputs.weight[some], inputs.bias[some]) for some in rows)
+        self.inputs = nn.ModuleList(part(inputs.weight[some], bias[some]) for some in rows)
         self.hidden = nn.ModuleList(part(hidden.weight[some]) for some in rows)
         self.channels = memory.channels
 
@@ -54,9 +59,9 @@ class Fused(nn.Module):
     def __init__(self, memory: ConvGRU) -> None:
         super().__init__()
         weight = torch.cat([memory.inputs.weight, memory.hidden.weight], dim=1)
-        split = 2 * memory.channels
-        self.gates = part(weight[:split], memory.inputs.bias[:split])
-        self.candidate = part(weight[split:], memory.inputs.bias[split:])
+        split, bias = 2 * memory.channels, _bias(memory)
+        self.gates = part(weight[:split], bias[:split])
+        self.candidate = part(weight[split:], bias[split:])
         self.channels = memory.channels
         self.to(memory_format=torch.channels_last)
 
@@ -79,7 +84,7 @@ def library_only() -> Iterator[None]:
         yield
 
 
-def contestant(program: str, memory: ConvGRU) -> nn.Module:
+def module_of(program: str, memory: ConvGRU) -> nn.Module:
     """The module a program runs."""
     if program in (OURS, DIRECT):
         return memory

@@ -34,7 +34,7 @@ SLOW_ROUNDS = 2
 
 
 @dataclass(frozen=True)
-class Contestant:
+class TimedProgram:
     """One program, whole or its kernel alone, and the interpreter it runs in."""
 
     program: str
@@ -52,42 +52,42 @@ class Contestant:
                 *("--metrics", self.measures.lower().replace("+", ","), "--workers", str(self.workers)),
             ]
         name = self.program if self.what == WHOLE else f"{self.program}-kernel"
-        return contestant_command(self.interpreter, name, tree, values, self.workers)
+        return program_command(self.interpreter, name, tree, values, self.workers)
 
 
-def contestant_command(interpreter: Path, name: str, tree: Path, values: Path, workers: int = 1) -> list[str]:
-    script = HERE / "contestants.py"
+def program_command(interpreter: Path, name: str, tree: Path, values: Path, workers: int = 1) -> list[str]:
+    script = HERE / "programs.py"
     return [str(interpreter), str(script), name, str(tree), str(values), "--workers", str(workers)]
 
 
-def contestants(own: Path, peers: Path, cores: int) -> list[Contestant]:
+def timed_programs(own: Path, peers: Path, cores: int) -> list[TimedProgram]:
     """All programs, single process and all cores, then the kernels."""
     found = []
     for workers in sorted({1, cores}):
         found += [
-            Contestant("vosbench", WHOLE, JF, workers, own),
-            Contestant("vos-benchmark", WHOLE, JF, workers, peers),
-            Contestant("vosbench", WHOLE, JFT, workers, own, slow=workers > 1),
-            Contestant("decode", WHOLE, "-", workers, own),
-            Contestant("trackeval", WHOLE, JF, workers, peers, slow=True),
-            Contestant("plain", WHOLE, JF, workers, own, slow=True),
+            TimedProgram("vosbench", WHOLE, JF, workers, own),
+            TimedProgram("vos-benchmark", WHOLE, JF, workers, peers),
+            TimedProgram("vosbench", WHOLE, JFT, workers, own, slow=workers > 1),
+            TimedProgram("decode", WHOLE, "-", workers, own),
+            TimedProgram("trackeval", WHOLE, JF, workers, peers, slow=True),
+            TimedProgram("plain", WHOLE, JF, workers, own, slow=True),
         ]
     return [
         *found,
-        Contestant("vosbench", KERNEL, JFT, 1, own),
-        Contestant("vos-benchmark", KERNEL, JF, 1, peers),
-        Contestant("trackeval", KERNEL, JF, 1, peers),
-        Contestant("plain", KERNEL, JF, 1, own),
+        TimedProgram("vosbench", KERNEL, JFT, 1, own),
+        TimedProgram("vos-benchmark", KERNEL, JF, 1, peers),
+        TimedProgram("trackeval", KERNEL, JF, 1, peers),
+        TimedProgram("plain", KERNEL, JF, 1, own),
     ]
 
 
-def run(contestant: Contestant, tree: Path, values: Path, round_: int) -> Run:
+def run(timed: TimedProgram, tree: Path, values: Path, round_: int) -> Run:
     """Run one program to its end and say what it took and found."""
     values.unlink(missing_ok=True)
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         child = subprocess.Popen(  # noqa: S603 - commands are made above
-            contestant.command(tree, values), env=environment(), stdout=output, stderr=subprocess.STDOUT
+            timed.command(tree, values), env=environment(), stdout=output, stderr=subprocess.STDOUT
         )
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start
@@ -95,17 +95,17 @@ def run(contestant: Contestant, tree: Path, values: Path, round_: int) -> Run:
         if child.returncode:
             output.seek(0)
             said = output.read().decode(errors="replace")
-            raise SystemExit(f"{contestant.program} ended with status {child.returncode}:\n{said}")
+            raise SystemExit(f"{timed.program} ended with status {child.returncode}:\n{said}")
     return Run(
-        program=contestant.program,
-        what=contestant.what,
-        measures=contestant.measures,
-        workers=contestant.workers,
+        program=timed.program,
+        what=timed.what,
+        measures=timed.measures,
+        workers=timed.workers,
         round=round_,
         seconds=seconds,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         peak_mb=usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
-        kernel=json.loads(values.read_text(encoding="utf-8")) if contestant.what == KERNEL else None,
+        kernel=json.loads(values.read_text(encoding="utf-8")) if timed.what == KERNEL else None,
     )
 
 
@@ -136,7 +136,7 @@ def make_peers(folder: Path) -> Path:
     return python
 
 
-def rounds(everybody: Sequence[Contestant], count: int) -> Iterator[tuple[int, Contestant]]:
+def rounds(everybody: Sequence[TimedProgram], count: int) -> Iterator[tuple[int, TimedProgram]]:
     """In every round all that take part, starting with another one each time."""
     for round_ in range(count):
         present = [item for item in everybody if round_ < SLOW_ROUNDS or not item.slow]
@@ -149,7 +149,7 @@ def machine_of(own: Path, peers: Path, work: Path) -> dict[str, Any]:
     found = {}
     for name, interpreter in (("vosbench", own), ("peers", peers)):
         values = work / "versions.json"
-        _call(contestant_command(interpreter, "versions", work, values))
+        _call(program_command(interpreter, "versions", work, values))
         found[name] = json.loads(values.read_text(encoding="utf-8"))
     return machine(os.getloadavg()[0]) | {"versions": found}
 
@@ -185,16 +185,16 @@ def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Prepare, warm up, run all rounds; return everything as it goes into the JSON file."""
     own, peers = Path(sys.executable), make_peers(given.peers or work / "peers")
     _prepare(given, work)
-    everybody = contestants(own, peers, cores())
+    everybody = timed_programs(own, peers, cores())
     described = machine_of(own, peers, work)
     values = work / "values.json"
-    for contestant in everybody:  # compiles modules, fills the file cache; not counted
-        run(contestant, work / "sample", values, 0)
+    for timed in everybody:  # compiles modules, fills the file cache; not counted
+        run(timed, work / "sample", values, 0)
     runs: list[Run] = []
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for round_, contestant in rounds(everybody, given.rounds):
-        tree = work / ("full" if contestant.what == WHOLE else "sample")
-        last = run(contestant, tree, values, round_)
+    for round_, timed in rounds(everybody, given.rounds):
+        tree = work / ("full" if timed.what == WHOLE else "sample")
+        last = run(timed, tree, values, round_)
         runs.append(last)
         if last.what == WHOLE and last.program != "decode":
             found[last.program] = values_of(json.loads(values.read_text(encoding="utf-8")))

@@ -84,7 +84,7 @@ def ellipse(length: int, size: tuple[int, int] = TINY_SIZE) -> Video:
 def seconds(steps: int, video: Video) -> float:
     """CPU seconds of segmenting a video with so many steps of online training."""
     torch.manual_seed(0)
-    method = build("stcnn", "tiny", online_iterations=steps)
+    method: Any = build("stcnn", "tiny", online_iterations=steps)
     start = time.process_time()
     for _ in method.segment(video, video.annotations[0]):
         pass

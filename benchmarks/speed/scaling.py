@@ -33,7 +33,8 @@ from vosbench.executors.clusters import make_executor
 from vosbench.executors.local import Executor, LocalExecutor
 from vosbench.method import Size
 
-METHOD, SIZE = "mpnet", "tiny"
+METHOD = "mpnet"
+SIZE: Size = "tiny"
 TARGET_GAIN = 1.7
 TARGET_COST = 0.03
 
@@ -63,7 +64,6 @@ def run(
 ) -> tuple[CompareResult, float, list[float]]:
     """One comparison: its result, its seconds, and when each sequence was finished."""
     finished: list[float] = []
-    size: Size = SIZE
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
         result = compare(
@@ -72,7 +72,7 @@ def run(
             data_root=root,
             out=Path(out),
             executor=chosen,
-            size=size,
+            size=SIZE,
             settings=settings,
             device="cpu",
             cache=root / "cache",

@@ -26,8 +26,8 @@ from machine import RESULTS, described, keep, machine
 from tables import _table
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.detection import maskrcnn_resnet50_fpn
-from torchvision.models.segmentation import deeplabv3_resnet101
+from torchvision.models.detection import maskrcnn_resnet50_fpn  # type: ignore[import-untyped]
+from torchvision.models.segmentation import deeplabv3_resnet101  # type: ignore[import-untyped]
 
 from vosbench.models import build
 
@@ -56,7 +56,7 @@ def program(name: str, device: str, batches: Sequence[int], size: tuple[int, int
         fusionseg = build(name).eval().to(device)
         return lambda batch: fusionseg(*given[batch])
     if name == "motion_maskrcnn":
-        module = build(name).eval().to(device)
+        module: Any = build(name).eval().to(device)
         return lambda batch: module.network(
             [module.picture(frames[0], flow[0]) for frames, flow in zip(*given[batch], strict=True)], "main"
         )
@@ -117,10 +117,11 @@ def measure(device: str, batches: Sequence[int], count: int) -> dict[str, Any]:
     runs = []
     places = [f"{name} {batch}" for name in PROGRAMS for batch in batches]
     for round_, place in rounds(places, count):
-        name, batch = place.rsplit(" ", 1)
-        spent = seconds(programs[name], int(batch), device)
-        runs.append({"program": place, "round": round_, "seconds": spent, "frames": int(batch)})
-        print(f"round {round_}: {name}, batch {batch}: {int(batch) / spent:.2f} frames/s", flush=True)
+        name, _, size = place.rpartition(" ")
+        frames = int(size)
+        spent = seconds(programs[name], frames, device)
+        runs.append({"program": place, "round": round_, "seconds": spent, "frames": frames})
+        print(f"round {round_}: {name}, batch {frames}: {frames / spent:.2f} frames/s", flush=True)
     return {"runs": runs, "memory_mb": memory, "batches": list(batches), "machine": _where(device, load)}
 
 

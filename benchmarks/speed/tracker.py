@@ -65,7 +65,7 @@ def scene(
 
 def _ellipse(height: int, width: int) -> Masks:
     rows, columns = np.mgrid[-height : height + 1, -width : width + 1]
-    return (rows / height) ** 2 + (columns / width) ** 2 <= 1
+    return np.asarray((rows / height) ** 2 + (columns / width) ** 2 <= 1)
 
 
 def compare_bool(rows: Masks, columns: Masks) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ def compare_product(rows: Masks, columns: Masks) -> NDArray[np.float64]:
     b = columns.reshape(len(columns), -1).astype(np.float32)
     shared = (a @ b.T).astype(np.float64)
     union = a.sum(axis=1)[:, None] + b.sum(axis=1) - shared
-    return shared / np.maximum(union, 1)
+    return np.asarray(shared / np.maximum(union, 1))
 
 
 class Plain:

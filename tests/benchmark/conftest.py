@@ -1,20 +1,29 @@
-"""Shared by the tests of comparisons: a tiny DAVIS 2016, and three baselines run on it."""
+"""A tiny DAVIS 2016 and three baselines compared on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vosbench.benchmark import compare
+from vosbench.benchmark import CompareResult, compare
 
 
 @pytest.fixture
-def root(tmp_path, make_davis):
+def root(tmp_path: Path, make_davis: Callable[..., Path]) -> Path:
     return make_davis(tmp_path / "data")
 
 
 @pytest.fixture
-def run(tmp_path, root):
-    def run(**options):
+def run(tmp_path: Path, root: Path) -> Callable[..., CompareResult]:
+    def run(**options: Any) -> CompareResult:
         models = ("all_foreground", "centre_box", "flow_threshold")
-        defaults = {"models": models, "data_root": root, "out": tmp_path / "out", "workers": 1}
+        defaults: dict[str, Any] = {
+            "models": models,
+            "data_root": root,
+            "out": tmp_path / "out",
+            "workers": 1,
+        }
         return compare(**defaults | {"metrics": ("j", "f")} | options)
 
     return run

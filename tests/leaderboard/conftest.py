@@ -1,3 +1,9 @@
+"""Records, published values and failures of which tests choose the fields that matter."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from vosbench.evaluation.record import Failure, Record, record_path
@@ -16,15 +22,17 @@ PROVENANCE = {
 }
 
 CONDITIONS = Conditions(network="tiny", training=frozenset({"ft3d"}), flow="")
-"""Those of the records here."""
+"""Conditions of the records made here."""
 
 
 @pytest.fixture
-def make_record():
-    """A record with J values; everything else can be overridden."""
+def make_record() -> Callable[..., Record]:
+    """Return a function making a record with J values; every field can be overridden."""
 
-    def make(model="mpnet", sequence="bear", j=(0.5, 0.7), **changes):
-        fields = {
+    def make(
+        model: str = "mpnet", sequence: str = "bear", j: Sequence[float] = (0.5, 0.7), **changes: Any
+    ) -> Record:
+        fields: dict[str, Any] = {
             "model": model,
             "size": "tiny" if model == "mpnet" else "",
             "dataset": "davis16",
@@ -45,11 +53,11 @@ def make_record():
 
 
 @pytest.fixture
-def make_reported():
-    """A published J_mean of MP-Net on DAVIS 2016 val; everything else can be overridden."""
+def make_reported() -> Callable[..., Reported]:
+    """Return a function making a published J_mean of MP-Net on DAVIS val; every field can be overridden."""
 
-    def make(value=0.6, **changes):
-        fields = {
+    def make(value: float = 0.6, **changes: Any) -> Reported:
+        fields: dict[str, Any] = {
             "paper": "Doe et al., Title",
             "table": "table 3",
             "method": "MP-Net",
@@ -69,11 +77,16 @@ def make_reported():
 
 
 @pytest.fixture
-def make_published(make_record):
-    """Published values of twenty sequences, the whole val split, with the same J everywhere."""
+def make_published(make_record: Callable[..., Record]) -> Callable[..., list[Record]]:
+    """Return a function making published records of the twenty sequences of val, all with the same J."""
 
-    def make(model="old", j=0.6, table=None, remarks=None):
-        told = {
+    def make(
+        model: str = "old",
+        j: float = 0.6,
+        table: Mapping[str, Any] | None = None,
+        remarks: Mapping[str, Any] | None = None,
+    ) -> list[Record]:
+        reported = {
             "title": model.upper(),
             "source": "Doe et al.: a table",
             "licence": "none",
@@ -83,7 +96,7 @@ def make_published(make_record):
             "remarks": remarks or {},
         }
         return [
-            make_record(model, f"s{i:02d}", (j, j), values={"J_mean": j}, provenance={"reported": told})
+            make_record(model, f"s{i:02d}", (j, j), values={"J_mean": j}, provenance={"reported": reported})
             for i in range(20)
         ]
 
@@ -91,17 +104,17 @@ def make_published(make_record):
 
 
 @pytest.fixture
-def val_records(make_record):
-    """Twenty sequences of MP-Net, the whole val split, all with J = 0.6."""
+def val_records(make_record: Callable[..., Record]) -> list[Record]:
+    """Records of MP-Net on the twenty sequences of val, all with J = 0.6."""
     return [make_record(sequence=f"s{i:02d}", j=(0.5, 0.7)) for i in range(20)]
 
 
 @pytest.fixture
-def make_failure():
-    """MP-Net failing on a miniature sequence; everything else can be overridden."""
+def make_failure() -> Callable[..., Failure]:
+    """Return a function making a failure of MP-Net on a miniature sequence; every field can be overridden."""
 
-    def make(model="mpnet", sequence="bear", **changes):
-        fields = {
+    def make(model: str = "mpnet", sequence: str = "bear", **changes: Any) -> Failure:
+        fields: dict[str, Any] = {
             "model": model,
             "size": "",
             "dataset": "davis16",
@@ -119,10 +132,10 @@ def make_failure():
 
 
 @pytest.fixture
-def store(tmp_path):
-    """Writes records below a named folder, as a comparison does."""
+def store(tmp_path: Path) -> Callable[[str, Iterable[Record]], Path]:
+    """Return a function writing records below a named folder, as a comparison does."""
 
-    def write(name, records):
+    def write(name: str, records: Iterable[Record]) -> Path:
         root = tmp_path / name
         for record in records:
             label = "davis16-mini" if record.edition == "mini" else "davis16"

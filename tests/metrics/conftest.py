@@ -1,15 +1,19 @@
 """Documented corruptions of a ground truth, as stand-ins for predictions with known scores."""
 
 import zlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import ndimage
+
+Masks = NDArray[np.bool_]
 
 MASK64 = (1 << 64) - 1
 
 
-def splitmix64(seed):
+def splitmix64(seed: int) -> Iterator[int]:
     state = seed
     while True:
         state = (state + 0x9E3779B97F4A7C15) & MASK64
@@ -18,17 +22,17 @@ def splitmix64(seed):
         yield mixed ^ (mixed >> 31)
 
 
-def dilate(mask, radius):
+def dilate(mask: Masks, radius: int) -> Masks:
     if not mask.any():
         return mask
-    return ndimage.distance_transform_edt(~mask) <= radius
+    return np.asarray(ndimage.distance_transform_edt(~mask)) <= radius
 
 
-def erode(mask, radius):
+def erode(mask: Masks, radius: int) -> Masks:
     return ~dilate(~mask, radius)
 
 
-def blobs(shape, key):
+def blobs(shape: tuple[int, int], key: str) -> Masks:
     numbers = splitmix64(zlib.crc32(key.encode()))
     y, x = np.indices(shape)
     out = np.zeros(shape, bool)
@@ -39,7 +43,7 @@ def blobs(shape, key):
     return out
 
 
-def corrupted(masks, name, sequence):
+def corrupted(masks: Masks, name: str, sequence: str) -> Masks:
     """(T, H, W) bool ground truth -> (T, H, W) bool prediction p1..p6."""
     if name == "p1":
         out = np.zeros_like(masks)
@@ -55,5 +59,5 @@ def corrupted(masks, name, sequence):
 
 
 @pytest.fixture
-def corrupt():
+def corrupt() -> Callable[[Masks, str, str], Masks]:
     return corrupted

@@ -3,9 +3,12 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
+
+Cell = tuple[int, int]
 
 
-def whole_matching_cost(first, second):
+def whole_matching_cost(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n1, n2) chi-squared distances, added up bin by bin."""
     cost = np.zeros((len(first), len(second)))
     for a, b in zip(first.T[..., None], second.T, strict=True):
@@ -13,10 +16,11 @@ def whole_matching_cost(first, second):
     return cost / 2
 
 
-def released_path_of(cost):
+def released_path_of(cost: NDArray[np.float64]) -> list[Cell]:
     """Cells from the last to the first, as Dijkstra's algorithm with an indirect four-ary heap finds them."""
     rows, columns = cost.shape
-    reached, came_from = {(0, 0): 0.0}, {}
+    reached: dict[Cell, float] = {(0, 0): 0.0}
+    came_from: dict[Cell, Cell] = {}
     heap = [(0, 0)]
     while heap[0] != (rows - 1, columns - 1):
         i, j = heap[0]
@@ -40,7 +44,7 @@ def released_path_of(cost):
     return path
 
 
-def _pop(heap, reached):
+def _pop(heap: list[Cell], reached: dict[Cell, float]) -> None:
     """Remove the root: the last entry takes its place and sinks."""
     last = heap.pop()
     if not heap:
@@ -51,6 +55,6 @@ def _pop(heap, reached):
         child = min(children, key=reached.__getitem__)
         if not reached[child] < reached[last]:
             return
-        place = 4 * at + 1 + children.index(child)
-        heap[at], heap[place] = heap[place], heap[at]
-        at = place
+        below = 4 * at + 1 + children.index(child)
+        heap[at], heap[below] = heap[below], heap[at]
+        at = below

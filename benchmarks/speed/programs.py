@@ -1,6 +1,6 @@
 """The programs that run against each other, one per process: whole programs and kernels alone.
 
-python contestants.py NAME TREE VALUES [--workers N]
+python programs.py NAME TREE VALUES [--workers N]
 
 Each reads the folders of `trees` and writes what it found to the JSON file VALUES: per sequence J and F, or
 seconds per frame. Every program imports only what it needs; those of the peers run in the peers' own

@@ -126,8 +126,8 @@ def _official(found: Counter[tuple[int | None, int | None]]) -> list[Values]:
 
 
 def _proposed(found: Counter[tuple[int | None, int | None]]) -> list[Values]:
-    clusters = sorted({c for c, _ in found} - {0, None})
-    regions = sorted({g for _, g in found} - {0, None})
+    clusters = sorted({c for c, _ in found if c})
+    regions = sorted({g for _, g in found if g})
     size = {c: sum(n for (p, _), n in found.items() if p == c) for c in clusters}
     true = {g: sum(n for (_, q), n in found.items() if q == g) for g in regions}
 
@@ -137,7 +137,10 @@ def _proposed(found: Counter[tuple[int | None, int | None]]) -> list[Values]:
 
     outcomes = best([[pair(c, g) for g in regions] for c in clusters], 2)
     predicted, wanted = (max(sum(sizes.values()), 1) for sizes in (size, true))
-    return [_named(shared / predicted, shared / wanted) | {"n_objects": float(n)} for shared, n in outcomes]
+    return [
+        _named(float(shared / predicted), float(shared / wanted)) | {"n_objects": float(n)}
+        for shared, n in outcomes
+    ]
 
 
 def _binary(found: Counter[tuple[int | None, int | None]]) -> Values:
