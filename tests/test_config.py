@@ -1,7 +1,7 @@
 import pytest
 
 from vosbench.config import compose_fit, group_options, load_stage
-from vosbench.data.catalogue import CATALOGUE, entry
+from vosbench.data.catalogue import CATALOGUE, dataset_spec
 from vosbench.data.hold_out import HELD_OUT
 from vosbench.errors import InputError
 
@@ -44,7 +44,7 @@ def test_every_packaged_recipe_composes_and_names_data_there_are(recipe):
 def test_no_packaged_data_set_is_validated_on_what_methods_are_compared_on(data):
     """Splits that a protocol names, and FlyingThings3D test, are for the tables."""
     chosen = compose_fit([f"data={data}"]).data
-    compared = entry(chosen.name).kind == "evaluation" or chosen.name == "ft3d"
+    compared = dataset_spec(chosen.name).kind == "evaluation" or chosen.name == "ft3d"
     assert chosen.val_split in ((HELD_OUT, None) if compared else (HELD_OUT, None, "val", "moving_val"))
     if chosen.val_split == HELD_OUT:
         assert 0 < chosen.hold_out < 1

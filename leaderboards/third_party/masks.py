@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from vosbench.data.download.download import download
-from vosbench.data.download.sources import Source
+from vosbench.data.spec import Archive
 
 FOLDER = "davis16_zips"
 
@@ -54,7 +54,7 @@ _ZIPS = (
 """Name, size and SHA-256 of archives of up to four megabytes."""
 
 MASKS = {
-    name: Source(f"{_SITE}/{name}.zip", f"{name}.zip", size, f"sha256:{digest}")
+    name: Archive(f"{_SITE}/{name}.zip", f"{name}.zip", size, f"sha256:{digest}")
     for name, size, digest in _ZIPS
 }
 """Name on the web page -> its masks."""

@@ -253,7 +253,7 @@ def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, mon
         (home / name / "MINI.json").write_text(json.dumps({}))
 
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render)
-    own = replace(CATALOGUE["davis16"], title="of a plug-in")
+    own = replace(CATALOGUE["davis16"], title="of a plug-in", mini=None)
     known = {"davis16": CATALOGUE["davis16"], "own": own, "fbms": CATALOGUE["fbms"]}
     monkeypatch.setattr(matrix_module, "CATALOGUE", known)
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))

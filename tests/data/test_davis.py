@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from vosbench.data import Video, open_dataset
-from vosbench.data.verify.verify import verify
+from vosbench.data.verify import verify
 from vosbench.errors import InputError
 from vosbench.formats.image import write_frame
 from vosbench.formats.png import write_ids

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vosbench.data import open_dataset
+from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.datasets.davis17 import SHIPPED
-from vosbench.data.download.sources import SOURCES
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError
 from vosbench.formats.image import write_frame
@@ -80,7 +80,7 @@ def test_a_test_split_of_the_unsupervised_edition_is_that_of_2019_and_has_no_mas
 
 
 def test_missing_masks_of_an_edition(root):
-    archive = SOURCES["davis17"][1].filename
+    archive = CATALOGUE["davis17"].archives[1].filename
     with pytest.raises(
         InputError,
         match=rf"Annotations_unsupervised/480p: no such folder, .*; unpack {re.escape(archive)} there",

@@ -4,7 +4,7 @@ from PIL import Image
 
 from vosbench.data import open_dataset
 from vosbench.data.mini import write_mini
-from vosbench.data.verify.verify import verify
+from vosbench.data.verify import verify
 from vosbench.errors import InputError
 from vosbench.formats.fbms import Definition, LabelledFrame, write_definition
 from vosbench.formats.image import write_frame

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.datasets.ft3d import FlyingThings3D, moving_label
+from vosbench.data.datasets.ft3d import FlyingThings3D
+from vosbench.data.datasets.ft3d_motion import moving_label
 from vosbench.data.mini import write_mini
 from vosbench.data.mini.ft3d import Ft3dMini
 from vosbench.data.mini.render import View

@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from vosbench.data.datasets.ft3d import FlyingThings3D, moving_instances
+from vosbench.data.datasets.ft3d import FlyingThings3D
+from vosbench.data.datasets.ft3d_motion import moving_instances
 from vosbench.data.mini import write_mini
 from vosbench.formats.pfm import write_pfm
 

@@ -322,7 +322,7 @@ FORMATS = {
     ),
 }
 REACHED_THROUGH_OTHERS = {"png_palette", "png_pixels", "run_length"}
-WITH_TESTS_OF_THEIR_OWN = {"caffemodel", "coco_results", "detectron_pickle"}
+WITH_TESTS_OF_THEIR_OWN = {"file_checks", "caffemodel", "coco_results", "detectron_pickle"}
 SLOW = {"video_file": 15}
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.mini import MINI_NAMES, ensure_mini, sampling, write_mini, writers
+from vosbench.data.catalogue import CATALOGUE
+from vosbench.data.mini import davis16, ensure_mini, sampling, write_mini, writers
 from vosbench.errors import InputError
 from vosbench.formats.camera import read_cameras
 from vosbench.formats.pfm import read_pfm
@@ -189,7 +190,7 @@ def test_more_davis16_sequences_than_names_are_numbered(tmp_path):
     assert {"camera-tracks-walker", "camera-tracks-walker-2"} <= set(names)
 
 
-@pytest.mark.parametrize("name", MINI_NAMES)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path, name):
     one = content(write_mini(name, tmp_path / "one", seed=4, **TINY[name]))
     two = content(write_mini(name, tmp_path / "two", seed=4, workers=2, **TINY[name]))
@@ -251,7 +252,7 @@ def test_an_interrupted_rendering_leaves_nothing_new(tmp_path, monkeypatch):
         (folder / "half").write_text("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writers.Davis16Mini, "write_scene", fail)
+    monkeypatch.setattr(davis16.Davis16Mini, "write_scene", fail)
     with pytest.raises(KeyboardInterrupt):
         write_mini("davis16", tmp_path, seed=1, **TINY["davis16"])
     assert content(tmp_path / "davis16") == before

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vosbench.data import open_dataset
-from vosbench.data.datasets.ft3d import BASELINE, moving_instances
-from vosbench.data.verify.verify import verify
+from vosbench.data.datasets.ft3d_motion import BASELINE, moving_instances
+from vosbench.data.verify import verify
 from vosbench.errors import InputError
 from vosbench.flow.estimators import Precomputed
 from vosbench.formats.camera import read_cameras

@@ -10,17 +10,14 @@ from typing import Any
 
 from vosbench.benchmark.entrants import Entrant, choose_entrants
 from vosbench.benchmark.job import Contestant, Job, Rules
-from vosbench.data.catalogue import CATALOGUE, entry, open_dataset
+from vosbench.data.catalogue import CATALOGUE, compared_protocols, dataset_spec, open_dataset
 from vosbench.data.datasets.base import Dataset, edition_of
 from vosbench.data.roots import mini_root
 from vosbench.errors import InputError
 from vosbench.method import Size
-from vosbench.scoring.protocol import Protocol, protocols_made_for
+from vosbench.scoring.protocol import Protocol
 from vosbench.scoring.sequence import check_detection_library
 from vosbench.video import Video
-
-_MINI_SCENES = {"davis16": 40}
-"""Sequences of a miniature, where those of the default are too few to tell methods from baselines."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[d
         raise InputError("no data set named: give names, or all")
     named = [name for name in dict.fromkeys(asked) if name != "all"]
     for name in named:
-        if entry(name).protocol is None:
+        if dataset_spec(name).protocol is None:
             raise InputError(f"{name} is a training set; methods are compared on evaluation sets")
     if "all" not in asked:
         return dict.fromkeys(named, root), []
@@ -166,9 +163,10 @@ def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[d
 
 def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
     # Rendering needs more than reading: it is imported only where it is used.
-    from vosbench.data.mini import MINI_NAMES, ensure_mini
+    from vosbench.data.mini import ensure_mini
 
-    homes = {name: mini_root(_MINI_SCENES.get(name)) for name in names if name in MINI_NAMES}
+    scenes = {name: CATALOGUE[name].mini_scenes for name in names if CATALOGUE[name].mini is not None}
+    homes = {name: mini_root(count) for name, count in scenes.items()}
     why = f"no evaluation data set found under {root}"
     notes = [f"{name} left out: {why}, and it has no mini edition" for name in names if name not in homes]
     missing = [name for name, home in homes.items() if not (home / name).is_dir()]
@@ -178,7 +176,7 @@ def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[st
         return {}, [note, *notes]
     for name, home in [] if dry_run else list(homes.items()):
         try:
-            ensure_mini(name, home, scenes=_MINI_SCENES.get(name))
+            ensure_mini(name, home, scenes=scenes[name])
         except InputError as error:
             notes.append(f"{name} left out: {error}")
             del homes[name]
@@ -217,7 +215,7 @@ def _open_all(
 def _open(name: str, root: Path, entrants: Sequence[Entrant]) -> tuple[list[View], list[str]]:
     """Open a data set under each of its protocols; only labels of its usual protocol must be there."""
     views, notes = [], []
-    for protocol in protocols_made_for(name):
+    for protocol in compared_protocols(name):
         if protocol.given and not _gives_more(protocol, name, root, entrants):
             continue
         try:
@@ -226,7 +224,7 @@ def _open(name: str, root: Path, entrants: Sequence[Entrant]) -> tuple[list[View
             dataset = open_dataset(name, root, protocol.split, **protocol.reader_options(name))
             _check_given(protocol, dataset)
         except InputError as error:
-            if protocol.id == entry(name).protocol:
+            if protocol.id == dataset_spec(name).protocol:
                 raise
             notes.append(f"{protocol.id} left out: {error}")
             continue

@@ -28,11 +28,14 @@ def data_mini(
     everything: Annotated[bool, typer.Option("--all", help="Render all of them.")] = False,
 ) -> None:
     """Render miniature editions in official layout, with exact ground truth."""
-    from vosbench.data.mini import MINI_NAMES, write_mini
+    from vosbench.data.catalogue import CATALOGUE
+    from vosbench.data.mini import write_mini
     from vosbench.data.roots import data_root as find
 
-    for each in MINI_NAMES if everything or name == "all" else (name,):
-        sys.stdout.write(f"{write_mini(each, find(data_root), seed=seed, scenes=scenes, workers=workers)}\n")
+    every = [spec.name for spec in CATALOGUE.values() if spec.mini is not None]
+    for dataset in every if everything or name == "all" else (name,):
+        folder = write_mini(dataset, find(data_root), seed=seed, scenes=scenes, workers=workers)
+        sys.stdout.write(f"{folder}\n")
 
 
 @app.command("list")
@@ -41,25 +44,23 @@ def data_list(
     data_root: DataRoot = None,
 ) -> None:
     """List the data sets, where they are expected and whether they are there."""
-    from vosbench.data.catalogue import CATALOGUE, entry
-    from vosbench.data.download.sources import SOURCES
+    from vosbench.data.catalogue import CATALOGUE, dataset_spec, scoring_protocols
     from vosbench.data.roots import data_root as find
-    from vosbench.scoring.protocol import protocols
 
     root = find(data_root)
     if name is not None:
-        for key, value in vars(entry(name)).items():
-            sys.stdout.write(f"{key:<10}{value}\n")
+        spec = dataset_spec(name)
+        for key in ("title", "kind", "split", "protocol", "size", "layout", "licence", "citation", "url"):
+            sys.stdout.write(f"{key:<10}{getattr(spec, key)}\n")
         sys.stdout.write(f"{'folder':<10}{root / name}\n")
-        ids = ", ".join(protocol.id for protocol in protocols(name))
-        sys.stdout.write(f"{'protocols':<10}{ids or 'none'}\n")
-        for source in SOURCES.get(name, ()):
-            sys.stdout.write(f"{'archive':<10}{source}\n")
+        sys.stdout.write(f"{'protocols':<10}{', '.join(scoring_protocols(name)) or 'none'}\n")
+        for archive in spec.archives:
+            sys.stdout.write(f"{'archive':<10}{archive}\n")
         return
     table = make_table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
-    for each, known in CATALOGUE.items():
-        found = "yes" if (root / each).is_dir() else "no"
-        table.add_row(each, known.title, known.kind, found, known.size, known.licence)
+    for spec in CATALOGUE.values():
+        present = "yes" if (root / spec.name).is_dir() else "no"
+        table.add_row(spec.name, spec.title, spec.kind, present, spec.size, spec.licence)
     print_table(table)
 
 
@@ -91,11 +92,11 @@ def data_verify(
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; one per core by default.")] = None,
 ) -> None:
     """Decode every file of a data set and name all that is missing or damaged; status 1 when something is."""
-    from vosbench.data.catalogue import entry
+    from vosbench.data.catalogue import dataset_spec
     from vosbench.data.roots import data_root as find
-    from vosbench.data.verify.verify import verify
+    from vosbench.data.verify import verify
 
-    split = split or entry(name).split
+    split = split or dataset_spec(name).split
     with progress_bar(f"verifying {name}") as progress:
         damage = verify(name, find(data_root), split, progress, workers=workers)
     for item in damage:

@@ -9,18 +9,20 @@ from vosbench.faces import lazy
 if TYPE_CHECKING:
     from vosbench.data.catalogue import open_dataset
     from vosbench.data.modules import (
+        CatalogueDataModule,
         DAVIS16DataModule,
         DAVIS17DataModule,
         FBMSDataModule,
         FT3DDataModule,
         SegTrackDataModule,
-        VideoDataModule,
         VideoFolderDataModule,
         YouTubeObjectsDataModule,
     )
+    from vosbench.data.video_datamodule import VideoDataModule
     from vosbench.video import Segmentation, Video
 
 __all__ = [
+    "CatalogueDataModule",
     "DAVIS16DataModule",
     "DAVIS17DataModule",
     "FBMSDataModule",
@@ -37,6 +39,7 @@ __all__ = [
 __getattr__ = lazy(
     "vosbench.data",
     {
+        "CatalogueDataModule": "vosbench.data.modules",
         "DAVIS16DataModule": "vosbench.data.modules",
         "DAVIS17DataModule": "vosbench.data.modules",
         "FBMSDataModule": "vosbench.data.modules",
@@ -44,7 +47,7 @@ __getattr__ = lazy(
         "SegTrackDataModule": "vosbench.data.modules",
         "Segmentation": "vosbench.video",
         "Video": "vosbench.video",
-        "VideoDataModule": "vosbench.data.modules",
+        "VideoDataModule": "vosbench.data.video_datamodule",
         "VideoFolderDataModule": "vosbench.data.modules",
         "YouTubeObjectsDataModule": "vosbench.data.modules",
         "open_dataset": "vosbench.data.catalogue",

@@ -2,166 +2,40 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-import pytorch_lightning as pl
-from torch import distributed
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader
 
-from vosbench.data.catalogue import entry, open_dataset
-from vosbench.data.datasets.base import Dataset as VideoDataset
+from vosbench.data.catalogue import dataset_spec, open_dataset, scoring_protocols
+from vosbench.data.datasets.base import Dataset
 from vosbench.data.hold_out import held_out
 from vosbench.data.loading.clips import ClipSettings
 from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
-from vosbench.data.protocol_video import ProtocolVideo
 from vosbench.data.roots import data_root, mini_root
 from vosbench.data.transforms.clip_transforms import Augmentation
+from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError, unknown_name
-from vosbench.flow.cache import attach_flow
-from vosbench.flow.estimators import FlowEstimator, Precomputed, build_estimator, parse_flow
 from vosbench.formats.frame_folder import open_folder
 from vosbench.formats.png import read_ids
-from vosbench.scoring.protocol import Protocol, load_protocol, protocols
+from vosbench.scoring.protocol import load_protocol
 from vosbench.video import LazyMapping, Video
 
 Prepare = Literal["check", "download", "mini"]
 _PREPARE: tuple[Prepare, ...] = ("check", "download", "mini")
 
 
-class VideoDataModule(pl.LightningDataModule, ABC):
-    """Videos under a protocol; on several devices every video is tested, or predicted, exactly once.
-
-    `test_dataloader`, `val_dataloader` and `predict_dataloader` give a `ProtocolVideo` a step, frames being
-    read when they are looked at. Flow is computed when it is read, so methods that need none cost none.
-    With more devices than videos, a device without a video gets None once: Lightning would leave the device
-    out of the evaluation, and the others would wait for its values.
-
-    Args:
-        protocol: the rules of the test.
-        metrics: of the protocol; all when None.
-        flow: estimator, e.g. ``"dis"`` or ``"raft:WEIGHTS"``, or a folder of flow files.
-        cache: folder that keeps computed flow; None computes every field again.
-
-    Raises:
-        InputError: the protocol scores detections, gives masks of another data set, or has no such metric.
-    """
-
-    def __init__(
-        self,
-        protocol: Protocol,
-        metrics: Sequence[str] | None = None,
-        flow: str = "dis",
-        cache: Path | None = None,
-    ) -> None:
-        super().__init__()
-        if protocol.objects == "detections":
-            raise InputError(f"protocol {protocol.id} scores detections, which vosbench compare does")
-        if protocol.given:
-            raise InputError(
-                f"protocol {protocol.id} gives masks of another data set, which vosbench compare does"
-            )
-        self.protocol = protocol
-        self.metrics = protocol.choose_metrics(None if metrics is None else tuple(metrics))
-        self._flow = flow
-        self._cache = cache
-
-    @cached_property
-    def estimator(self) -> FlowEstimator | Precomputed:
-        """The estimator of optical flow."""
-        name, settings = parse_flow(self._flow)
-        return build_estimator(name, **settings)
-
-    @abstractmethod
-    def test_videos(self) -> Sequence[Video]:
-        """Return the videos of the test, annotated as the protocol wants it."""
-
-    def val_videos(self) -> Sequence[Video]:
-        """Return the videos of the validation; those of the test by default."""
-        return self.test_videos()
-
-    def test_dataloader(self) -> DataLoader[ProtocolVideo | None]:
-        """Return every video of the test once, on whichever device."""
-        return self._whole(self.test_videos())
-
-    def val_dataloader(self) -> DataLoader[ProtocolVideo | None] | list[Any]:
-        """Return every video of the validation once; an empty list when there is none."""
-        videos = self.val_videos()
-        return self._whole(videos) if len(videos) else []
-
-    def predict_dataloader(self) -> DataLoader[ProtocolVideo | None]:
-        """Return the videos of the test."""
-        return self.test_dataloader()
-
-    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
-        """Leave whole videos where they are: methods move what they need, frame by frame."""
-        if isinstance(batch, ProtocolVideo):
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
-    def _whole(self, videos: Sequence[Video]) -> DataLoader[ProtocolVideo | None]:
-        return DataLoader(
-            _ProtocolVideos(videos, self), batch_size=None, sampler=_EveryVideoOnce(len(videos))
-        )
-
-    def under_protocol(self, video: Video) -> ProtocolVideo:
-        """Return a video with its flow, under the protocol."""
-        seen = attach_flow(video, self.estimator, self._cache) if len(video) > 1 else video
-        return ProtocolVideo(seen, self.protocol, self.metrics)
-
-
-_NO_VIDEO = -1
-
-
-class _ProtocolVideos(Dataset[ProtocolVideo | None]):
-    """Whole videos, one a step; None at index `_NO_VIDEO`."""
-
-    def __init__(self, videos: Sequence[Video], module: VideoDataModule) -> None:
-        self._videos = videos
-        self._module = module
-
-    def __len__(self) -> int:
-        return len(self._videos)
-
-    def __getitem__(self, index: int) -> ProtocolVideo | None:
-        if index == _NO_VIDEO:
-            return None
-        return self._module.under_protocol(self._videos[index])
-
-
-class _EveryVideoOnce(DistributedSampler[int]):
-    """Indices of the videos of this device; Lightning leaves the sampler in place.
-
-    Unlike its base, no video comes twice when their number is no multiple of that of the devices.
-    """
-
-    def __init__(self, count: int) -> None:
-        together = distributed.is_available() and distributed.is_initialized()
-        rank, world = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
-        idle = [_NO_VIDEO] if rank >= count > 0 else []
-        self._mine = [*range(rank, count, world), *idle]
-
-    def __len__(self) -> int:
-        return len(self._mine)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._mine)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Keep the order, whatever the epoch."""
-
-
 class CatalogueDataModule(VideoDataModule):
-    """Data set of the catalogue: clips of its training split, whole videos of its evaluation split.
+    """Any data set of the catalogue: clips of its training split, whole videos of its evaluation split.
 
     Args:
         root: folder that holds data sets, the files being in ``root / name``; None: ``$VOSBENCH_DATA``, else
             ``./data``, or the cache for miniatures.
         protocol: id; the usual one of the data set when None.
+        dataset: name in the catalogue; needed where no subclass names it.
         split: of the test; that of the protocol when None.
         train_split: of the training; the usual one when None.
         hold_out: videos of the training split to validate on, a share or names, see `held_out`; None: none.
@@ -174,18 +48,18 @@ class CatalogueDataModule(VideoDataModule):
         metrics, flow, cache: see `VideoDataModule`.
 
     Raises:
-        InputError: an unknown protocol or one not made for the data set, or a value outside its choices.
+        InputError: an unknown data set or protocol, one without protocols, a protocol that is
+            not made for the data set, or a value outside its choices.
     """
 
-    dataset: ClassVar[str]
-    train: ClassVar[str | None] = "train"
-    test: ClassVar[str | None] = None
+    dataset: str = ""
 
     def __init__(
         self,
         root: str | Path | None = None,
         protocol: str | None = None,
         *,
+        dataset: str = "",
         split: str | None = None,
         train_split: str | None = None,
         hold_out: float | Sequence[str] | None = None,
@@ -200,18 +74,23 @@ class CatalogueDataModule(VideoDataModule):
     ) -> None:
         if prepare not in _PREPARE:
             raise unknown_name("way to prepare data", prepare, _PREPARE)
-        chosen = load_protocol(protocol or self._usual_protocol())
-        if self.dataset not in chosen.datasets:
-            choices = ", ".join(known.id for known in protocols(self.dataset))
-            raise InputError(f"protocol {chosen.id} is not made for {self.dataset}: choose from {choices}")
-        super().__init__(chosen, metrics, flow, cache)
+        self.dataset = dataset or self.dataset
+        spec, choices = dataset_spec(self.dataset), scoring_protocols(self.dataset)
+        if not choices:
+            raise InputError(f"{self.dataset} has no protocol: methods are only trained on it")
+        selected = load_protocol(protocol or spec.protocol or choices[0])
+        if selected.id not in choices:
+            raise InputError(
+                f"protocol {selected.id} is not made for {self.dataset}: choose from {', '.join(choices)}"
+            )
+        super().__init__(selected, metrics, flow, cache)
         self.root = (
             mini_root(scenes)
             if prepare == "mini" and root is None
             else data_root(None if root is None else Path(root))
         )
-        self.split = split or chosen.split or self.test or entry(self.dataset).split
-        self.train_split = train_split or self.train
+        self.split = split or selected.split or spec.test_split or spec.split
+        self.train_split = train_split or spec.train_split
         self._hold_out = hold_out
         self._prepare: Prepare = prepare
         self._scenes = scenes
@@ -245,7 +124,7 @@ class CatalogueDataModule(VideoDataModule):
         _ = self._training if self._fitting else self._testing
 
     @cached_property
-    def _testing(self) -> VideoDataset:
+    def _testing(self) -> Dataset:
         return open_dataset(self.dataset, self.root, self.split, **self.protocol.reader_options(self.dataset))
 
     def test_videos(self) -> Sequence[Video]:
@@ -279,10 +158,6 @@ class CatalogueDataModule(VideoDataModule):
         """Return, while training, the videos held out of the training split, otherwise those of the test."""
         return self._training[1] if self._fitting else self._testing
 
-    def _usual_protocol(self) -> str:
-        usual = entry(self.dataset).protocol
-        return usual or protocols(self.dataset)[0].id
-
 
 class DAVIS16DataModule(CatalogueDataModule):
     """DAVIS 2016 (Perazzi et al., CVPR 2016)."""
@@ -306,21 +181,18 @@ class SegTrackDataModule(CatalogueDataModule):
     """SegTrack-v2 (Li et al., ICCV 2013), a test set."""
 
     dataset = "segtrack"
-    train = None
 
 
 class YouTubeObjectsDataModule(CatalogueDataModule):
     """YouTube-Objects (Prest et al., CVPR 2012; Jain and Grauman, ECCV 2014), a test set."""
 
     dataset = "youtube_objects"
-    train = None
 
 
 class FT3DDataModule(CatalogueDataModule):
     """FlyingThings3D (Mayer et al., CVPR 2016)."""
 
     dataset = "ft3d"
-    test = "test"
 
 
 class VideoFolderDataModule(VideoDataModule):

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import vosbench
 from vosbench.data.catalogue import CATALOGUE, open_dataset
-from vosbench.data.download.sources import SOURCES
 from vosbench.data.roots import cache_root
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.environment.packages import Package, package_problems, packages_and_extras, python_needed
@@ -251,9 +250,8 @@ def _glance(name: str, root: Path) -> FoundData:
     mini = (root / name / "MINI.json").is_file()
     label = f"{name}-mini" if mini else name
     if kind == "training":
-        parts = dict.fromkeys(
-            str(Path(source.unpack_into) / source.inner) for source in SOURCES.get(name, ()) if source.inner
-        )
+        archives = CATALOGUE[name].archives
+        parts = dict.fromkeys(str(Path(item.unpack_into) / item.inner) for item in archives if item.inner)
         missing = [part for part in parts if not mini and not (root / name / part).exists()]
         detail = f"missing: {', '.join(missing)}" if missing else "folder found, not opened"
         return FoundData(name, label, kind, not missing, detail)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vosbench import __version__
-from vosbench.data.catalogue import entry, open_dataset
+from vosbench.data.catalogue import dataset_spec, open_dataset, scoring_protocols
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
@@ -22,7 +22,7 @@ from vosbench.evaluation.results.shift import ShiftSearch, recent, shift_words
 from vosbench.evaluation.statistics import Comparison, Interval, compare, interval, interval_notes
 from vosbench.executors.local import choose_workers, grouped_notes, run_tasks
 from vosbench.metrics.specs import value_spec
-from vosbench.scoring.protocol import Protocol, load_protocol, protocols
+from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import (
     METRIC_VERSION,
     SequenceScore,
@@ -334,14 +334,14 @@ def choose_protocol(dataset: str, name: str | None) -> Protocol:
     Raises:
         InputError: no such protocol, one made for other data sets, or none is named for a training set.
     """
-    name = name or entry(dataset).protocol
+    name = name or dataset_spec(dataset).protocol
     if name is None:
         raise InputError(f"{dataset} is a training set without a protocol; name one to score on it")
     protocol = load_protocol(name)
-    if dataset not in protocol.datasets:
+    if name not in scoring_protocols(dataset):
         raise InputError(
             f"protocol {name} is made for {', '.join(protocol.datasets)}, not for {dataset}; "
-            f"choose from {', '.join(rules.id for rules in protocols(dataset)) or 'none'}"
+            f"choose from {', '.join(scoring_protocols(dataset)) or 'none'}"
         )
     return protocol
 

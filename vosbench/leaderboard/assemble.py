@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from vosbench.benchmark.leakage import leaks
-from vosbench.data.verify.verify import SEQUENCES
+from vosbench.data.catalogue import published_counts
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure, Record
 from vosbench.evaluation.score import intervals_of
@@ -130,8 +130,9 @@ def _board(key: _Key, cells: _Cells, context: Context) -> Board:
     ]
     label = f"{dataset}-mini" if mini else dataset
     sequences = tuple(sorted(cells.sequences))
-    official = None if mini else SEQUENCES.get((dataset, split))
-    expected = context.split_sizes.get((label, split)) or official or len(sequences)
+    official = None if mini else published_counts(dataset, split)
+    complete = len(sequences) if official is None else official.sequences
+    expected = context.split_sizes.get((label, split)) or complete
     rows += [_reported_row(*each, protocol, expected) for each in _by_method(cells.published).items()]
     measured = {name for row in rows for name in row.values}
     board = Board(

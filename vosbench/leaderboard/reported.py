@@ -22,17 +22,12 @@ from typing import Any
 
 import yaml
 
+from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
 from vosbench.leaderboard.conditions import Conditions
 from vosbench.scoring.protocol import load_protocol, protocol_of_table
 
-DATASETS = {
-    "DAVIS16": "davis16",
-    "DAVIS17": "davis17",
-    "FBMS59": "fbms",
-    "FT3D": "ft3d",
-    "SegTrack-v2": "segtrack",
-    "YouTube-Objects": "youtube_objects",
+DATASETS = {name: spec.name for spec in CATALOGUE.values() for name in spec.published} | {
     # other labels or samples of a set: nothing here is measured on them, the papers' names stay
     "FBMS59-3Dmotion-labels": "FBMS59-3Dmotion-labels",
     "ImageNet-VID": "ImageNet-VID",
@@ -40,11 +35,9 @@ DATASETS = {
 """The papers' name of a data set -> ours."""
 
 SPLITS = {
-    ("davis16", "all50"): "trainval",
-    ("segtrack", "all14"): "all",
-    ("youtube_objects", "all126"): "all",
-    # the paper kept 23 sequences, the released list has 22
-    ("davis17", "moving_val (23 of 30)"): "moving_val",
+    (spec.name, published): split
+    for spec in CATALOGUE.values()
+    for published, split in spec.published_splits.items()
 }
 """The papers' name of a split, where ours is another."""
 

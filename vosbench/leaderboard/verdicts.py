@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from vosbench.benchmark.leakage import Leak
-from vosbench.data.verify.verify import SEQUENCES
+from vosbench.data.catalogue import published_counts
 from vosbench.errors import InputError
 from vosbench.leaderboard.conditions import Conditions, differing
 from vosbench.leaderboard.reported import Reported, packaged, read_yaml
@@ -216,9 +216,10 @@ def _obstacle(measured: Measured, published: Reported) -> str:
         )
     if measured.split != published.split:
         return f"published on {published.split}, measured on {measured.split}"
-    covered = SEQUENCES.get((measured.dataset, measured.split))
-    if measured.sequences != covered:
-        return f"{measured.sequences} of {covered} sequences measured"
+    counts = published_counts(measured.dataset, measured.split)
+    complete = None if counts is None else counts.sequences
+    if measured.sequences != complete:
+        return f"{measured.sequences} of {complete} sequences measured"
     return ""
 
 

@@ -15,8 +15,8 @@ from torch import nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.modules import VideoDataModule
 from vosbench.data.protocol_video import ProtocolVideo
+from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError, unknown_name
 from vosbench.given import first_labelled
 from vosbench.method import Inspection, Task

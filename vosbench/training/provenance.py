@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytorch_lightning.callbacks import Callback
 
 from vosbench.config import DataConfig, FitConfig
-from vosbench.data.catalogue import entry
+from vosbench.data.catalogue import dataset_spec
 from vosbench.data.datasets.base import edition_of
 from vosbench.data.roots import data_root
 from vosbench.models.pretrained.zoo import part_of, training_of
@@ -131,4 +131,4 @@ def _edition(config: FitConfig, chosen: DataConfig) -> str:
 
 
 def _is_compared_on(opened: OpenSet) -> bool:
-    return entry(opened.chosen.name).kind == "evaluation"
+    return dataset_spec(opened.chosen.name).kind == "evaluation"

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
-from vosbench.data.catalogue import entry
+from vosbench.data.catalogue import compared_protocols, dataset_spec
 from vosbench.data.loading.datamodule import ClipDataModule
-from vosbench.data.modules import VideoDataModule
 from vosbench.data.roots import cache_root
+from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError
 from vosbench.method import Task
 from vosbench.models.vos_module import VOSModule
-from vosbench.scoring.protocol import Protocol, load_protocol, protocols_made_for
+from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.training.stage_data import GROUND_TRUTH, OpenSet, open_sets, open_split
 from vosbench.video import Video
 
@@ -105,9 +105,9 @@ def _protocol(config: FitConfig, datasets: Sequence[str], task: Task) -> Protoco
 
 
 def _usual_protocol(dataset: str, task: Task) -> str:
-    default = entry(dataset).protocol
+    default = dataset_spec(dataset).protocol
     made = [default] if default else []
-    made += [each.id for each in protocols_made_for(dataset)]
+    made += [each.id for each in compared_protocols(dataset)]
     for name in made:
         if load_protocol(name).task == task:
             return name

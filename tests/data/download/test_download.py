@@ -9,7 +9,7 @@ import pytest
 
 from vosbench.data.download import download as module
 from vosbench.data.download.download import Retries, download
-from vosbench.data.download.sources import Source
+from vosbench.data.spec import Archive
 from vosbench.errors import InputError
 
 CONTENT = bytes(range(256)) * 4000
@@ -78,7 +78,7 @@ class Web:
 
     def source(self, **changes):
         values = {"size": len(CONTENT), "checksum": f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"} | changes
-        return Source(f"http://127.0.0.1:{self.port}/davis.zip", "davis.zip", **values)
+        return Archive(f"http://127.0.0.1:{self.port}/davis.zip", "davis.zip", **values)
 
     def close(self):
         self.server.shutdown()
@@ -310,4 +310,4 @@ def test_offline(web, tmp_path):
 
 def test_other_schemes_are_refused(tmp_path):
     with pytest.raises(InputError, match="not an http or https address"):
-        download(Source("file:///etc/passwd", "passwd"), tmp_path)
+        download(Archive("file:///etc/passwd", "passwd"), tmp_path)

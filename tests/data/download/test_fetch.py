@@ -1,15 +1,16 @@
 import http.server
 import threading
 import zipfile
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from vosbench.data.download import fetch as module
+from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.download.download import Retries
 from vosbench.data.download.fetch import fetch
 from vosbench.data.download.locks import claimed
-from vosbench.data.download.sources import SOURCES, Source
+from vosbench.data.spec import Archive
 from vosbench.errors import InputError
 
 
@@ -40,8 +41,8 @@ def davis(tmp_path, make_davis, site, monkeypatch):
     with zipfile.ZipFile(tmp_path / "site/davis.zip", "w") as archive:
         for path in sorted((made / "davis16").rglob("*.*")):
             archive.write(path, "DAVIS" / path.relative_to(made / "davis16"))
-    source = Source(site("davis.zip"), "davis.zip", inner="JPEGImages")
-    monkeypatch.setitem(SOURCES, "davis16", (source,))
+    archive = Archive(site("davis.zip"), "davis.zip", inner="JPEGImages")
+    monkeypatch.setitem(CATALOGUE, "davis16", replace(CATALOGUE["davis16"], archives=(archive,)))
     return tmp_path / "root"
 
 
@@ -104,14 +105,16 @@ def manual(site, tmp_path, monkeypatch):
     for name in ("masks", "frames"):
         with zipfile.ZipFile(tmp_path / f"site/{name}.zip", "w") as archive:
             archive.writestr(f"{name}/0.txt", name)
-    sources = (
-        Source(
+    archives = (
+        Archive(
             "http://example.org/register", "masks.zip", manual="given out after registration", inner="masks"
         ),
-        Source(site("frames.zip"), "frames.zip", unpack_into="v1", inner="frames"),
+        Archive(site("frames.zip"), "frames.zip", unpack_into="v1", inner="frames"),
     )
-    monkeypatch.setitem(SOURCES, "ytvos", sources)
-    monkeypatch.setattr(module, "CATALOGUE", {})
+    spec = replace(CATALOGUE["ytvos"], archives=archives, reader="any_reader:opened")
+    monkeypatch.setitem(CATALOGUE, "ytvos", spec)
+    (tmp_path / "any_reader.py").write_text("def opened(root, split): ...")
+    monkeypatch.syspath_prepend(tmp_path)
     return tmp_path / "root"
 
 
@@ -142,7 +145,8 @@ def test_a_manual_part_that_a_person_unpacked_is_taken(manual):
 
 def test_offline_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setitem(SOURCES, "davis16", (Source("http://127.0.0.1:9/davis.zip", "davis.zip"),))
+    archive = Archive("http://127.0.0.1:9/davis.zip", "davis.zip")
+    monkeypatch.setitem(CATALOGUE, "davis16", replace(CATALOGUE["davis16"], archives=(archive,)))
     with pytest.raises(
         InputError, match=r"no connection to 127\.0\.0\.1:9: .*put it at .*\.downloads/davis16/davis"
     ):
@@ -150,7 +154,7 @@ def test_offline_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_unknown_data_set(tmp_path):
-    with pytest.raises(InputError, match="unknown data set to download 'davs16': did you mean davis16"):
+    with pytest.raises(InputError, match="unknown data set 'davs16': did you mean davis16"):
         fetch("davs16", tmp_path)
 
 

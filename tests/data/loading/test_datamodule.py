@@ -9,13 +9,14 @@ import pytorch_lightning as pl
 import torch
 
 from vosbench.data import open_dataset
+from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.loading.clips import ClipDataset, ClipSettings
 from vosbench.data.loading.datamodule import (
     ClipDataModule,
     Loading,
     Source,
 )
-from vosbench.data.mini import MINI_NAMES, ensure_mini
+from vosbench.data.mini import ensure_mini
 from vosbench.data.transforms.augmentation import ClipTransform
 from vosbench.errors import InputError
 from vosbench.flow.estimators import DIS
@@ -291,7 +292,7 @@ _STAGES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", _STAGES)
-@pytest.mark.parametrize("name", MINI_NAMES)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_a_whole_epoch_of_each_miniature(name, stage, tmp_path_factory):
     root = tmp_path_factory.getbasetemp() / "minis"
     ensure_mini(name, root)

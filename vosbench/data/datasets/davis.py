@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,9 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import masked_video, no_list, subfolders
+from vosbench.data.datasets.inventory import Inventory, read_list, stems
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.file_checks import mask_size
 from vosbench.formats.image import read_frame
 from vosbench.formats.png import read_header, read_ids
 from vosbench.video import IdMap, Video
@@ -127,3 +129,38 @@ def _foreground(path: Path) -> IdMap:
 def _video(name: str, pairs: list[_Pair]) -> Video:
     masks = {index: pair.mask for index, pair in enumerate(pairs)}
     return masked_video(name, [pair.frame for pair in pairs], masks, read=_foreground)
+
+
+def expected_files(root: Path, split: str) -> Inventory:
+    """List the files of a split at 480p."""
+    folder = dataset_folder(root, NAME, "JPEGImages")
+    frames, masks = folder / "JPEGImages/480p", folder / "Annotations/480p"
+    path = folder / "ImageSets/480p" / f"{split}.txt"
+    if split == "all":
+        inventory = Inventory(frames)
+        pairs = [
+            (frames / name / f"{stem}.jpg", masks / name / f"{stem}.png")
+            for name in sorted({*subfolders(frames), *subfolders(masks)})
+            for stem in sorted(stems(frames / name, ".jpg") | stems(masks / name, ".png"))
+        ]
+    else:
+        inventory = Inventory(path)
+        pairs = list(_expected_pairs(folder, path, inventory))
+    sequences: dict[str, list[str]] = {}
+    for frame, mask in pairs:
+        inventory.add(frame.parent.name, frame)
+        inventory.add(frame.parent.name, mask, read=mask_size)
+        sequences.setdefault(frame.parent.name, []).append(frame.stem)
+    for name, listed in sequences.items():
+        inventory.add_gaps(frames / name, listed, ".jpg", first=0)
+    inventory.sequences, inventory.frames = len(sequences), len(pairs)
+    return inventory
+
+
+def _expected_pairs(folder: Path, path: Path, inventory: Inventory) -> Iterator[tuple[Path, Path]]:
+    for number, line in enumerate(read_list(path, NAME).splitlines(), start=1):
+        fields = line.split()
+        if len(fields) == 2:
+            yield folder / fields[0].lstrip("/"), folder / fields[1].lstrip("/")
+        elif fields:
+            inventory.add_damage(path, f"line {number} is no frame and its mask: '{line.strip()[:60]}'")

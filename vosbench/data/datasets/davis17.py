@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from vosbench.data.datasets.base import Dataset, dataset_folder, edition_of
 from vosbench.data.datasets.folders import images, masked_video, masks_of, no_list, subfolders
+from vosbench.data.datasets.inventory import Inventory, read_list, stems
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.file_checks import ids_size
 from vosbench.video import Video
 
 NAME = "davis17"
@@ -136,3 +138,42 @@ def _labelled(paths: list[Path], masks: Path, *, hidden: bool) -> dict[int, Path
                 f"({masks / path.stem}.png); copy the data set again"
             )
     return labelled
+
+
+def expected_files(root: Path, split: str) -> Inventory:
+    """List the files of a split at 480p, with the masks of both tasks."""
+    folder = dataset_folder(root, NAME, "JPEGImages")
+    frames = folder / "JPEGImages/480p"
+    path = folder / "ImageSets/2017" / f"{split}.txt"
+    if path.is_file() or (split not in SHIPPED and split != "all"):
+        names = tuple(read_list(path, NAME).split())
+    else:
+        names = tuple(subfolders(frames)) if split == "all" else shipped_split(SHIPPED[split])
+    inventory = Inventory(path if path.is_file() else frames)
+    homes, unsupervised = [folder / "Annotations/480p"], folder / "Annotations_unsupervised/480p"
+    if unsupervised.is_dir():
+        homes.append(unsupervised)
+    elif split in ("train", "val"):
+        archive = f"{_ANNOTATIONS['unsupervised'].archive}-480p.zip"
+        inventory.add_damage(unsupervised, f"missing: the ground truth of davis17-unsupervised, in {archive}")
+    for name in inventory.folder_names(names):
+        _expected_sequence(
+            inventory, frames / name, [home / name for home in homes], hidden=split.startswith("test")
+        )
+    inventory.sequences = len(names)
+    return inventory
+
+
+def _expected_sequence(inventory: Inventory, frames: Path, homes: list[Path], *, hidden: bool) -> None:
+    of_home = {home: stems(home, ".png") for home in homes}
+    names = sorted(stems(frames, ".jpg", ".jpeg").union(*of_home.values()))
+    if not frames.is_dir() or not names:
+        inventory.add_damage(frames, "missing: the split lists this sequence")
+        return
+    for stem in names:
+        inventory.add(frames.name, frames / f"{stem}.jpg")
+        for home, masks in of_home.items():
+            if stem in masks or not (hidden or masks == {names[0]}):
+                inventory.add(frames.name, home / f"{stem}.png", read=ids_size)
+    inventory.add_gaps(frames, names, ".jpg", first=0)
+    inventory.frames += len(names)

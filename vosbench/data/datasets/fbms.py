@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size, frame_index, images, last_number, subfolders
+from vosbench.data.datasets.inventory import Inventory
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.fbms import Definition, read_definition, read_labels, read_regions
+from vosbench.formats.file_checks import labels_size, map_size
 from vosbench.formats.image import read_frame
 from vosbench.video import VOID, IdMap, LazyMapping, LazySequence, Video
 
@@ -117,7 +119,7 @@ def _official(folder: Path, probabilities: bool) -> Video:
     return _video(folder.name, frames, LazyMapping(annotation, labelled))
 
 
-def _label_maps(truth: Path) -> list[Path]:
+def _label_maps(truth: Path, images: Callable[[Path, tuple[str, ...]], list[Path]] = images) -> list[Path]:
     """Return the label maps of a folder without definition; beside PPM, PGM hold probabilities."""
     return images(truth, (".png",) if images(truth, (".ppm",)) else (".png", ".pgm"))
 
@@ -240,3 +242,47 @@ class _Labels:
         return {value: number for number, value in enumerate(objects, start=1)} | (
             {VOID: VOID} if void else {}
         )
+
+
+def expected_files(root: Path, split: str) -> Inventory:
+    """List the files of a split and, where they are there, the moving-only labels."""
+    if split not in _FOLDERS:
+        raise unknown_name(f"split of {NAME}", split, _FOLDERS)
+    wanted = _FOLDERS[split]
+    folder = _any_case(root / NAME, wanted) or dataset_folder(root, NAME, wanted) / wanted
+    names = subfolders(folder)
+    inventory = Inventory(folder, sequences=len(names))
+    for name in names:
+        _expected_sequence(inventory, folder / name)
+        moving = inventory.list_images(root / NAME / MOVING / wanted / name / "GroundTruth", (".png", ".pgm"))
+        inventory.add(name, *moving, read=labels_size)
+    return inventory
+
+
+def _expected_sequence(inventory: Inventory, folder: Path) -> None:
+    frames = inventory.list_images(folder, _FRAMES)
+    truth = folder / "GroundTruth"
+    inventory.add(folder.name, *frames)
+    inventory.frames += len(frames)
+    definitions = sorted(truth.glob("*[Dd]ef.dat")) if truth.is_dir() else []
+    if not frames:
+        inventory.add_damage(folder, "missing: a sequence without frames")
+    if not definitions:
+        maps = _label_maps(truth, inventory.list_images)
+        if not maps:
+            path = truth / f"{folder.name}Def.dat"
+            inventory.add_damage(path, "missing: the definition of the ground truth")
+        inventory.add(folder.name, *maps, read=labels_size)
+        return
+    try:
+        definition = read_definition(definitions[0])
+    except InputError as error:
+        inventory.add_damage(definitions[0], str(error).removeprefix(str(definitions[0])).lstrip(":, "))
+        return
+    if len(frames) < definition.frames:
+        inventory.add_damage(folder, f"missing: {len(frames)} frames instead of {definition.frames}")
+    for item in definition.labelled:
+        inventory.add(folder.name, truth / item.map, read=map_size)
+        weights = (truth / item.map).with_suffix(".pgm")
+        if weights.name != item.map and weights.is_file():
+            inventory.add(folder.name, weights, read=map_size)

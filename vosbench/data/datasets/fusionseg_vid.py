@@ -8,7 +8,9 @@ from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
 from vosbench.data.datasets.ilsvrc_vid import NAME as FRAMES
 from vosbench.data.datasets.ilsvrc_vid import snippets
+from vosbench.data.datasets.inventory import Inventory
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.file_checks import ids_size
 from vosbench.video import LazySequence, Video
 
 NAME = "fusionseg_vid"
@@ -80,3 +82,23 @@ def _video(pictures: Path, masks: Path) -> Video:
         raise InputError(f"{pictures}: video without frames; unpack ImageNet-VID again")
     labelled = masks_of(paths, masks, f"run vosbench data prepare {NAME}")
     return masked_video(pictures.name, paths, labelled)
+
+
+def expected_files(root: Path, split: str) -> Inventory:
+    """List all frames of the videos with masks, and the masks that ``frames.txt`` lists."""
+    folder, masks = root / NAME, root / NAME / ANNOTATIONS
+    dataset = FusionSegVid(root, split)
+    names = subfolders(masks)
+    frame_folders = _homes(root, names)
+    inventory = Inventory(masks, sequences=len(dataset))
+    for name in names:
+        frames = inventory.list_images(frame_folders[name], _FRAME_SUFFIXES)
+        inventory.add(name, *frames)
+        inventory.add(name, *inventory.list_images(masks / name, (".png",)), read=ids_size)
+        inventory.frames += len(frames)
+    kept = folder / "frames.txt"
+    listed = kept.read_text(encoding="utf-8", errors="replace").split() if kept.is_file() else []
+    for path in (masks / f"{frame}.png" for frame in listed):
+        if not path.is_file():
+            inventory.add_damage(path, "missing: frames.txt lists it")
+    return inventory

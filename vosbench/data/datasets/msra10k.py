@@ -8,6 +8,7 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.datasets.folders import check_size, find_dataset, images
+from vosbench.data.datasets.inventory import Inventory, stems
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.image import read_frame
 from vosbench.formats.mask import read_mask
@@ -100,3 +101,36 @@ def _still(frame: Path, mask: Path) -> Video:
         frame_names=(frame.stem,),
         annotations=LazyMapping(annotation, [0]),
     )
+
+
+def expected_msra10k(root: Path, split: str) -> Inventory:
+    """List the files of MSRA10K."""
+    return _expected_stills(root, split, NAME, "MSRA10K_Imgs_GT/Imgs", "MSRA10K_Imgs_GT/Imgs")
+
+
+def expected_duts(root: Path, split: str) -> Inventory:
+    """List the files of DUTS-TR."""
+    return _expected_stills(root, split, DUTS, "DUTS-TR/DUTS-TR-Image", "DUTS-TR/DUTS-TR-Mask")
+
+
+def _expected_stills(root: Path, split: str, name: str, pictures: str, masks: str) -> Inventory:
+    """List pictures with masks of the same names, in two folders or in one.
+
+    Args:
+        root: the data root.
+        split: ``"train"``.
+        name: data set.
+        pictures: folder of the pictures, the part before the first slash may be missing.
+        masks: folder of the masks, likewise.
+    """
+    _only_train(name, split)
+    outer, _, inner = pictures.partition("/")
+    folder = find_dataset(root, name, (outer, inner))
+    if (folder / pictures).is_dir():
+        folder = folder / outer
+    home, truth = folder / inner, folder / masks.partition("/")[2]
+    names = sorted(stems(home, ".jpg", ".jpeg") | stems(truth, ".png"))
+    inventory = Inventory(home, sequences=len(names), frames=len(names))
+    for name in names:
+        inventory.add(name, home / f"{name}.jpg", truth / f"{name}.png")
+    return inventory

@@ -9,6 +9,7 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size, frame_index, images, last_number, subfolders
+from vosbench.data.datasets.inventory import Inventory
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.image import read_frame
 from vosbench.formats.mask import read_mask
@@ -132,3 +133,38 @@ def _masks(folder: Path, frames: list[Path]) -> list[Path]:
                 f"{len(frames)} frames; copy the data set again"
             )
     return [of_stem[frame.stem] for frame in frames]
+
+
+def expected_files(root: Path, split: str) -> Inventory:
+    """List the frames and the masks of every object."""
+    if split != "all":
+        raise unknown_name(f"split of {NAME}", split, ["all"])
+    folder = dataset_folder(root, NAME, "JPEGImages")
+    lists = folder / "ImageSets/all.txt"
+    names = subfolders(folder / "JPEGImages")
+    if lists.is_file():
+        names = [name for word in lists.read_text(errors="replace").split() if (name := word.lstrip("*"))]
+    inventory = Inventory(lists if lists.is_file() else folder / "JPEGImages", sequences=len(names))
+    for name in inventory.folder_names(names):
+        _expected_sequence(inventory, folder, name)
+    return inventory
+
+
+def _expected_sequence(inventory: Inventory, folder: Path, name: str) -> None:
+    frames, truth = folder / "JPEGImages" / name, folder / "GroundTruth" / name
+    listed = folder / "ImageSets" / f"{name}.txt"
+    paths = {path.stem: path for path in inventory.list_images(frames)}
+    suffix = next((path.suffix for path in paths.values()), ".png")
+    mask_folders = [truth / item for item in subfolders(truth)] or [truth]
+    masks = [{path.stem: path for path in inventory.list_images(home)} for home in mask_folders]
+    if listed.is_file():
+        stems = [Path(word).name for word in listed.read_text(errors="replace").split()[1:]]
+    else:
+        stems = sorted(set(paths).union(*masks), key=lambda stem: (last_number(stem) or 0, stem))
+    if not stems:
+        inventory.add_damage(frames, "missing: a sequence without frames")
+    for stem in stems:
+        inventory.add(name, paths.get(stem, frames / f"{stem}{suffix}"))
+        for folder_, present in zip(mask_folders, masks, strict=True):
+            inventory.add(name, present.get(stem, folder_ / f"{stem}.png"))
+    inventory.frames += len(stems)

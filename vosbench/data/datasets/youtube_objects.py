@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.datasets.folders import by_number, find_dataset, images, subfolders
+from vosbench.data.datasets.folders import by_number, find_dataset, images, last_number, subfolders
+from vosbench.data.datasets.inventory import Inventory
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.image import image_size, read_frame
 from vosbench.formats.mask import read_mask
@@ -161,3 +162,44 @@ def _frames(home: Path) -> dict[int, Path]:
     """Number -> frame, in order; pictures called frame0001 hide others."""
     found = images(home)
     return by_number([path for path in found if path.stem.startswith("frame")] or found)
+
+
+def expected_files(root: Path, split: str) -> Inventory:
+    """List the masks and all frames of their shots."""
+    if split != "all":
+        raise unknown_name(f"split of {NAME}", split, ["all"])
+    folder = find_dataset(root, NAME, (*_MASKS, _SIMPLE[1]))
+    masks = next((folder / name for name in _MASKS if (folder / name).is_dir()), None)
+    inventory = Inventory(masks or folder / "Annotations")
+    if masks is None:
+        for name in subfolders(folder / "Annotations"):
+            _expect_shot(inventory, name, [folder / "JPEGImages" / name], folder / "Annotations" / name)
+        return inventory
+    for labels in sorted(masks.glob("*/data/*/shots/*/labels")):
+        place = labels.parent.relative_to(masks)
+        homes = [folder / "v1" / place, folder / place, labels.parent / "images"]
+        _expect_shot(inventory, f"{place.parts[0]}_{place.parts[2]}_{place.parts[4]}", homes, labels)
+    return inventory
+
+
+def _expect_shot(inventory: Inventory, name: str, homes: list[Path], labels: Path) -> None:
+    inventory.sequences += 1
+    masks = inventory.list_images(labels)
+    frames: list[Path] = next((found for home in homes if (found := inventory.list_images(home))), [])
+    frames = [path for path in frames if path.stem.startswith("frame")] or frames
+    inventory.add(f"{name} masks", *masks)
+    inventory.add(f"{name} frames", *frames)
+    inventory.frames += len(frames)
+    if not masks:
+        inventory.add_damage(labels, "missing: a shot without masks")
+    if not frames:
+        inventory.add_damage(homes[0], "missing: the frames of the masks")
+        return
+    numbers = {last_number(path.stem) for path in frames}
+    for mask in masks:
+        number = last_number(mask.stem)
+        if number not in numbers:
+            inventory.add_damage(
+                frames[0].parent / f"frame{number or 0:04d}{frames[0].suffix}",
+                f"missing: frame of {mask.name}",
+            )

@@ -7,8 +7,10 @@ from typing import Any
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
+from vosbench.data.datasets.inventory import Inventory, stems
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError, unknown_name
+from vosbench.formats.file_checks import ids_size
 from vosbench.formats.json_file import read_json
 from vosbench.video import Video
 
@@ -123,3 +125,29 @@ def _video(frames: Path, masks: Path, categories: dict[int, str]) -> Video:
     if not labelled:
         raise InputError(f"{masks}: no masks; unpack the annotations of YouTube-VOS again")
     return masked_video(frames.name, paths, labelled, categories)
+
+
+def expected_files(root: Path, split: str) -> Inventory:
+    """List the labelled frames of YouTube-VOS."""
+    home = dataset_folder(root, NAME, "train") / "train"
+    if split != "train" and split not in SHIPPED:
+        raise unknown_name(f"split of {NAME}", split, ["train", *SHIPPED])
+    own = home.parent / "ImageSets" / f"{split}.txt"
+    if split == "train":
+        source = home / "meta.json"
+        names = tuple(sorted(read_categories(source)))
+    elif own.is_file():
+        source, names = own, tuple(own.read_text(encoding="utf-8", errors="replace").split())
+    else:
+        source, names = home, shipped_split(SHIPPED[split])
+    inventory = Inventory(source, sequences=len(names))
+    for name in inventory.folder_names(names):
+        frames, masks = home / "JPEGImages" / name, home / "Annotations" / name
+        labelled = stems(masks, ".png")
+        present = sorted(labelled | stems(frames, ".jpg", ".jpeg"))
+        if not labelled:
+            inventory.add_damage(masks, "missing: a video without masks")
+        inventory.add(name, *(frames / f"{stem}.jpg" for stem in present))
+        inventory.add(name, *(masks / f"{stem}.png" for stem in labelled), read=ids_size)
+        inventory.frames += len(present)
+    return inventory

@@ -18,7 +18,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from vosbench.data.download.sources import Source
+from vosbench.data.spec import Archive
 from vosbench.errors import InputError
 from vosbench.files import write_text
 
@@ -77,7 +77,7 @@ class _FaultError(Exception):
 
 
 def download(
-    source: Source, folder: Path, progress: Progress | None = None, retries: Retries | None = None
+    archive: Archive, folder: Path, progress: Progress | None = None, retries: Retries | None = None
 ) -> Path:
     """Fetch a file into a folder, go on where an earlier call stopped, and check it.
 
@@ -87,40 +87,40 @@ def download(
     right is left alone; one that is there and wrong is renamed to ``FILE.wrong``.
 
     Args:
-        source: the file; must not be manual.
+        archive: the file; must not be manual.
         folder: made when missing.
         progress: told about every piece.
         retries: of broken connections and busy servers.
 
     Returns:
-        ``folder / source.filename``.
+        ``folder / archive.filename``.
 
     Raises:
         InputError: no connection, the server refuses, the disk is full, or the file is wrong.
     """
-    if urlsplit(source.url).scheme not in ("http", "https"):
-        raise InputError(f"{source.url}: not an http or https address")
+    if urlsplit(archive.url).scheme not in ("http", "https"):
+        raise InputError(f"{archive.url}: not an http or https address")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({_words(error)})") from None
-    target = folder / source.filename
+    target = folder / archive.filename
     if target.is_file():
-        if not problem_of(target, source):
+        if not problem_of(target, archive):
             return target
-        target.rename(folder / f"{source.filename}.wrong")
-    _Download(source, target, progress, retries or Retries()).run()
+        target.rename(folder / f"{archive.filename}.wrong")
+    _Download(archive, target, progress, retries or Retries()).run()
     return target
 
 
-def problem_of(path: Path, source: Source) -> str:
+def problem_of(path: Path, archive: Archive) -> str:
     """Return what is wrong with a complete file, ``""`` when its size and checksum are right or not known."""
     size = path.stat().st_size
-    if source.size is not None and size != source.size:
-        return f"{size} bytes instead of {source.size}"
-    if source.checksum is None:
+    if archive.size is not None and size != archive.size:
+        return f"{size} bytes instead of {archive.size}"
+    if archive.checksum is None:
         return ""
-    algorithm, _, wanted = source.checksum.partition(":")
+    algorithm, _, wanted = archive.checksum.partition(":")
     import pooch
 
     found = pooch.file_hash(str(path), alg=algorithm)
@@ -130,14 +130,14 @@ def problem_of(path: Path, source: Source) -> str:
 class _Download:
     """One call of `download`, from the first connection to the last."""
 
-    def __init__(self, source: Source, target: Path, progress: Progress | None, retries: Retries) -> None:
-        self.source = source
+    def __init__(self, archive: Archive, target: Path, progress: Progress | None, retries: Retries) -> None:
+        self.archive = archive
         self.target = target
         self.part = target.with_name(f"{target.name}.part")
         self.note = target.with_name(f"{target.name}.part.json")
         self.progress = progress
         self.retries = retries
-        self.host = urlsplit(source.url).netloc
+        self.host = urlsplit(archive.url).netloc
 
     def run(self) -> None:
         furthest, failures = self.have(), 0
@@ -155,7 +155,7 @@ class _Download:
 
     def gave_up(self, fault: _FaultError) -> str:
         kept = f"; {_megabytes(self.have())} are kept, call again to go on" if self.have() else ""
-        return f"{self.source.url}: {fault}{kept}"
+        return f"{self.archive.url}: {fault}{kept}"
 
     def have(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
@@ -181,8 +181,8 @@ class _Download:
             stored = _State(**json.loads(self.note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        unnoticed = not stored.known and self.source.checksum is None
-        return None if unnoticed or stored.url != self.source.url else stored
+        unnoticed = not stored.known and self.archive.checksum is None
+        return None if unnoticed or stored.url != self.archive.url else stored
 
     def connect(self, before: _State | None, start: int) -> Any:
         headers = {"User-Agent": "vosbench", "Accept-Encoding": "identity"}
@@ -192,7 +192,7 @@ class _Download:
             strong = before.etag if before.etag and not before.etag.startswith("W/") else None
             if strong or before.modified:
                 headers["If-Range"] = strong or before.modified or ""
-        request = Request(self.source.url, headers=headers)  # noqa: S310 the scheme was checked
+        request = Request(self.archive.url, headers=headers)  # noqa: S310 the scheme was checked
         return urlopen(request, timeout=_TIMEOUT)  # noqa: S310
 
     def receive(self, response: _Response, before: _State | None, start: int) -> None:
@@ -222,7 +222,7 @@ class _Download:
             found = _RANGE.match(headers.get("Content-Range", ""))
             offset = int(found[1] or -1) if found else -1
             size = _number(found[2]) if found else None
-        return offset, _State(self.source.url, headers.get("ETag"), headers.get("Last-Modified"), size)
+        return offset, _State(self.archive.url, headers.get("ETag"), headers.get("Last-Modified"), size)
 
     def copy(self, response: _Response, file: IO[bytes], done: int, total: int | None) -> None:
         while chunk := response.read(_CHUNK):
@@ -233,28 +233,28 @@ class _Download:
             self.check_end(done)
             file.write(chunk)
             if self.progress is not None:
-                self.progress(done, total, self.source.filename)
+                self.progress(done, total, self.archive.filename)
         if total is not None and done < total:
             raise _FaultError(f"the connection to {self.host} broke at {done} of {total} bytes")
 
     def check_size(self, state: _State) -> None:
-        if None not in (state.size, self.source.size) and state.size != self.source.size:
+        if None not in (state.size, self.archive.size) and state.size != self.archive.size:
             raise InputError(
-                f"{self.source.url}: {state.size} bytes instead of {self.source.size}; the file was replaced "
-                "since its size was noted, so fetch it by hand and compare it with the web page"
+                f"{self.archive.url}: {state.size} bytes instead of {self.archive.size}; the file was "
+                "replaced since its size was noted, so fetch it by hand and compare it with the web page"
             )
 
     def check_end(self, done: int) -> None:
         """Stop a server that states no length and sends without end."""
-        if self.source.size is not None and done > self.source.size:
+        if self.archive.size is not None and done > self.archive.size:
             self.forget()
             raise InputError(
-                f"{self.source.url}: sends more than its {self.source.size} bytes; fetch it by hand and put "
-                f"it at {self.target}"
+                f"{self.archive.url}: sends more than its {self.archive.size} bytes; fetch it by hand and "
+                f"put it at {self.target}"
             )
 
     def check_space(self, start: int, size: int | None) -> None:
-        needed = (size if size is not None else self.source.size or 0) - start
+        needed = (size if size is not None else self.archive.size or 0) - start
         free = shutil.disk_usage(self.target.parent).free
         if needed > free:
             raise InputError(
@@ -275,11 +275,11 @@ class _Download:
             raise _FaultError(f"the server {self.host} answers {status}; try later")
         if error.code in (404, 410):
             raise InputError(
-                f"{self.source.url}: no such file ({status}); the address may have changed, so look at the "
+                f"{self.archive.url}: no such file ({status}); the address may have changed, so look at the "
                 f"web page of the data set and put the file at {self.target}"
             )
         raise InputError(
-            f"{self.source.url}: the server refuses ({status}); fetch it by hand and put it at {self.target}"
+            f"{self.archive.url}: the server refuses ({status}); fetch it by hand and put it at {self.target}"
         )
 
     def explained(self, error: Exception) -> Exception:
@@ -296,7 +296,7 @@ class _Download:
         if offline:
             return InputError(
                 f"no connection to {self.host}: {_words(reason)}; check the network and the proxy settings, "
-                f"or fetch {self.source.url} elsewhere and put it at {self.target}"
+                f"or fetch {self.archive.url} elsewhere and put it at {self.target}"
             )
         if isinstance(reason, PermissionError | FileNotFoundError | IsADirectoryError):
             return InputError(f"{self.target}: cannot be written ({_words(reason)})")
@@ -304,16 +304,16 @@ class _Download:
 
     def web_page(self) -> InputError:
         return InputError(
-            f"{self.source.url}: a web page came instead of {self.target.name}; a proxy or a login stands "
+            f"{self.archive.url}: a web page came instead of {self.target.name}; a proxy or a login stands "
             f"between, so fetch it with a browser and put it at {self.target}"
         )
 
     def finish(self) -> None:
-        problem = problem_of(self.part, self.source)
+        problem = problem_of(self.part, self.archive)
         if problem:
             self.forget()
             raise InputError(
-                f"{self.source.url}: {problem}; the file was removed, call again, and if it is wrong again "
+                f"{self.archive.url}: {problem}; the file was removed, call again, and if it is wrong again "
                 "the file on the server was replaced or something on the way alters it"
             )
         self.part.replace(self.target)

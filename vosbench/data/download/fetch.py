@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vosbench.data.catalogue import CATALOGUE, open_dataset
+from vosbench.data.catalogue import dataset_spec, open_dataset
+from vosbench.data.datasets.base import edition_of
 from vosbench.data.download.archives import is_unpacked, unpack
 from vosbench.data.download.download import Progress, Retries, download
 from vosbench.data.download.locks import claimed
-from vosbench.data.download.sources import Source, sources_of
+from vosbench.data.spec import Archive
 from vosbench.errors import InputError
 
 DOWNLOADS = ".downloads"
 """Folder of the data root that holds archives until their data set has been opened."""
-
-_MADE = {"fusionseg_vid": "ilsvrc_vid"}
-"""Data sets that are made on this machine -> what they are made from."""
 
 
 def fetch(
@@ -47,54 +45,55 @@ def fetch(
             connection, no space, a wrong or damaged file, another process at it, or the reader refuses the
             result.
     """
-    if name in _MADE:
+    spec = dataset_spec(name)
+    if spec.made_from is not None:
         raise InputError(
-            f"{name}: not published; download {_MADE[name]} and run 'vosbench data prepare {name}'"
+            f"{name}: not published; download {spec.made_from} and run 'vosbench data prepare {name}'"
         )
-    sources = sources_of(name)
-    folder, archives = root / name, root / DOWNLOADS / name
-    if (folder / "MINI.json").is_file():
+    if not spec.archives:
+        raise InputError(f"{name}: no archives are known; get it from {spec.url}")
+    folder, downloads = root / name, root / DOWNLOADS / name
+    if edition_of(root, name) == "mini":
         raise InputError(f"{folder}: holds the miniature edition; remove it or give another data root")
-    for source in sources:
-        if source.manual is not None and not _done(source, folder):
-            _ask(name, source, folder, archives)
+    for archive in spec.archives:
+        if archive.manual is not None and not _done(archive, folder):
+            _ask(name, archive, folder, downloads)
     with claimed(root, name):
-        for source in sources:
-            if not _done(source, folder):
-                _bring(source, folder, archives, progress, retries)
-        if name in CATALOGUE:
-            open_dataset(name, root)
+        for archive in spec.archives:
+            if not _done(archive, folder):
+                _bring(archive, folder, downloads, progress, retries)
+        open_dataset(name, root)
         if not keep_archives:
-            for source in sources:
-                (archives / source.filename).unlink(missing_ok=True)
+            for archive in spec.archives:
+                (downloads / archive.filename).unlink(missing_ok=True)
     return folder
 
 
-def _done(source: Source, folder: Path) -> bool:
-    home = folder / source.unpack_into
-    if source.manual is not None and source.inner is not None and (home / source.inner).exists():
+def _done(archive: Archive, folder: Path) -> bool:
+    home = folder / archive.unpack_into
+    if archive.manual is not None and archive.inner is not None and (home / archive.inner).exists():
         return True
-    return is_unpacked(source.filename, home, source.checksum)
+    return is_unpacked(archive.filename, home, archive.checksum)
 
 
-def _ask(name: str, source: Source, folder: Path, archives: Path) -> None:
-    """Raise the error that tells a person what to do, unless the archive has been put in its place."""
-    place = archives / source.filename
-    if place.is_file():
+def _ask(name: str, archive: Archive, folder: Path, downloads: Path) -> None:
+    """Raise the error that tells a person what to do, unless the archive has been put in its path."""
+    path = downloads / archive.filename
+    if path.is_file():
         return
-    inner = folder / source.unpack_into / (source.inner or "")
+    inner = folder / archive.unpack_into / (archive.inner or "")
     raise InputError(
-        f"{name}: {source.manual}; get {source.filename} from {source.url} and either put it at {place} and "
-        f"call this again, or unpack it so that there is {inner}"
+        f"{name}: {archive.manual}; get {archive.filename} from {archive.url} and either put it at {path} "
+        f"and call this again, or unpack it so that there is {inner}"
     )
 
 
 def _bring(
-    source: Source, folder: Path, archives: Path, progress: Progress | None, retries: Retries | None
+    archive: Archive, folder: Path, downloads: Path, progress: Progress | None, retries: Retries | None
 ) -> None:
-    home = folder / source.unpack_into
-    if source.manual is None:
-        path = download(source, archives, progress, retries)
+    home = folder / archive.unpack_into
+    if archive.manual is None:
+        path = download(archive, downloads, progress, retries)
     else:
-        path = archives / source.filename
-    unpack(path, home, inner=source.inner, checksum=source.checksum, progress=progress)
+        path = downloads / archive.filename
+    unpack(path, home, inner=archive.inner, checksum=archive.checksum, progress=progress)

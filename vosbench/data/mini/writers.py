@@ -11,18 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from vosbench.data.catalogue import CATALOGUE, load_object
 from vosbench.data.download.locks import claimed
-from vosbench.data.mini.coco import CocoMini
-from vosbench.data.mini.davis16 import Davis16Mini
-from vosbench.data.mini.davis17 import Davis17Mini
-from vosbench.data.mini.fbms import FbmsMini
-from vosbench.data.mini.ft3d import Ft3dMini
-from vosbench.data.mini.imagenet_vid import FusionSegVidMini, IlsvrcVidMini
-from vosbench.data.mini.saliency import DutsMini, Msra10kMini
-from vosbench.data.mini.segtrack import SegTrackMini
-from vosbench.data.mini.voc2012 import Voc2012Mini
-from vosbench.data.mini.youtube_objects import YouTubeObjectsMini
-from vosbench.data.mini.ytvos import YouTubeVosMini
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import whole_folder, write_text
 
@@ -48,25 +38,6 @@ class MiniSettings(Protocol):
         """Write what concerns all of them, such as lists."""
 
 
-_SETTINGS: dict[str, Callable[..., MiniSettings]] = {
-    "ft3d": Ft3dMini,
-    "davis16": Davis16Mini,
-    "davis17": Davis17Mini,
-    "fbms": FbmsMini,
-    "segtrack": SegTrackMini,
-    "youtube_objects": YouTubeObjectsMini,
-    "coco": CocoMini,
-    "voc2012": Voc2012Mini,
-    "msra10k": Msra10kMini,
-    "duts": DutsMini,
-    "ilsvrc_vid": IlsvrcVidMini,
-    "fusionseg_vid": FusionSegVidMini,
-    "ytvos": YouTubeVosMini,
-}
-MINI_NAMES = tuple(_SETTINGS)
-"""Data sets that have a miniature edition."""
-
-
 def write_mini(
     name: str,
     root: Path,
@@ -84,7 +55,7 @@ def write_mini(
     depend on the settings only, not on `workers`.
 
     Args:
-        name: one of `MINI_NAMES`.
+        name: data set with a miniature edition.
         root: the data root.
         seed: of all random choices.
         scenes: number of scenes (ft3d: in TRAIN) or sequences (per split).
@@ -123,7 +94,7 @@ def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> 
     """Render a miniature edition unless the same one is already there or being made by another process.
 
     Args:
-        name: one of `MINI_NAMES`.
+        name: data set with a miniature edition.
         root: the data root.
         workers: processes.
         settings: as for `write_mini`.
@@ -152,9 +123,10 @@ def _is_there(name: str, settings: MiniSettings, folder: Path) -> bool:
 
 
 def _settings(name: str, **given: Any) -> MiniSettings:
-    if name not in _SETTINGS:
-        raise unknown_name("miniature data set", name, MINI_NAMES)
-    kind = _SETTINGS[name]
+    paths = {spec.name: spec.mini for spec in CATALOGUE.values() if spec.mini is not None}
+    if name not in paths:
+        raise unknown_name("miniature data set", name, paths)
+    kind: Callable[..., MiniSettings] = load_object(paths[name])
     chosen = {key: value for key, value in given.items() if value is not None}
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in chosen:

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vosbench.data.verify.file_checks import ids_size, labels_size, map_size, picture_size, read_bytes
 from vosbench.errors import InputError
+from vosbench.formats.file_checks import ids_size, labels_size, map_size, picture_size, read_bytes
 from vosbench.formats.pfm import write_pfm
 from vosbench.formats.pnm import write_pnm
 

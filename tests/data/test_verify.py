@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.data.download.sources import SOURCES
-from vosbench.data.mini import MINI_NAMES, write_mini
-from vosbench.data.verify.verify import Damage, verify
+from vosbench.data.mini import write_mini
+from vosbench.data.verify import Damage, verify
 from vosbench.errors import InputError
 from vosbench.formats.image import write_frame
 from vosbench.formats.pfm import read_pfm, write_pfm
@@ -59,7 +58,7 @@ def files(folder, pattern):
     return paths
 
 
-@pytest.mark.parametrize("name", MINI_NAMES)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_whole_miniatures_have_no_damage(minis, name):
     told = []
     assert verify(name, minis(name), progress=lambda *what: told.append(what), workers=2) == []
@@ -138,7 +137,7 @@ def test_davis17_without_the_masks_of_the_unsupervised_edition_is_not_whole(copy
     shutil.rmtree(folder / "Annotations_unsupervised")
     [(path, problem)] = found(folder).items()
     assert path == "Annotations_unsupervised/480p"
-    assert problem.endswith(f"in {SOURCES['davis17'][1].filename}")
+    assert problem.endswith(f"in {CATALOGUE['davis17'].archives[1].filename}")
     # splits of the semi-supervised edition alone do not need them
     assert found(folder, "moving_val") == {}
 

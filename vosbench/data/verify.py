@@ -12,10 +12,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from vosbench.data.catalogue import entry, open_dataset
+from vosbench.data.catalogue import dataset_spec, load_object, open_dataset, published_counts
 from vosbench.data.datasets.base import Dataset, edition_of
-from vosbench.data.verify.inventory import Check, Damage, Inventory, Size
-from vosbench.data.verify.listings import LISTINGS
+from vosbench.data.datasets.inventory import Check, Damage, Inventory, Size
 from vosbench.errors import InputError
 from vosbench.video import Video
 
@@ -23,36 +22,6 @@ __all__ = ["Damage", "verify"]
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what was looked at)."""
-
-SEQUENCES = {
-    ("davis16", "train"): 30,
-    ("davis16", "val"): 20,
-    ("davis16", "trainval"): 50,
-    ("davis17", "train"): 60,
-    ("davis17", "val"): 30,
-    ("duts", "train"): 10553,
-    ("fbms", "test"): 30,
-    ("fbms", "train"): 29,
-    ("ilsvrc_vid", "train"): 3862,
-    ("ilsvrc_vid", "val"): 555,
-    ("msra10k", "train"): 10000,
-    ("segtrack", "all"): 14,
-    ("voc2012", "sbd"): 11355,
-    ("voc2012", "train"): 1464,
-    ("voc2012", "train_aug"): 10582,
-    ("voc2012", "val"): 1449,
-    ("youtube_objects", "all"): 126,
-    ("ytvos", "train"): 3471,
-}
-"""Sequences (or images) of a complete (data set, split), as published."""
-
-FRAMES = {
-    ("davis16", "train"): 2079,
-    ("davis16", "val"): 1376,
-    ("davis16", "trainval"): 3455,
-    ("davis17", "val"): 1999,
-}
-"""Frames of a complete (data set, split), as published."""
 
 _BATCH = 2048
 
@@ -100,7 +69,7 @@ def verify(
     Raises:
         InputError: unknown name or split, or there is no such folder.
     """
-    split = split or entry(name).split
+    split = split or dataset_spec(name).split
     inventory = _inventory(name, root, split)
     if isinstance(inventory, Damage):
         return [inventory]
@@ -112,31 +81,23 @@ def verify(
         damage = _too_few(name, root, split, Inventory(root / name, sequences=len(inventory)))
     found = _run(tasks, progress, workers or os.cpu_count() or 1)
     damage += found.damage + _odd_sizes(found.sizes)
-    if name == "fusionseg_vid":
-        damage += _lost_masks(root / name)
     if not damage and isinstance(inventory, Inventory):
         damage += _refused(name, root, split)
     return sorted(set(damage))
 
 
 def _inventory(name: str, root: Path, split: str) -> Inventory | Dataset | Damage:
-    """What should be there; the opened data set when it has no listing of its own."""
+    """Return the expected files; the opened data set when it has no list of them."""
+    files = dataset_spec(name).files
     try:
-        return LISTINGS[name](root, split) if name in LISTINGS else open_dataset(name, root, split)
+        if files is None:
+            return open_dataset(name, root, split)
+        inventory: Inventory = load_object(files)(root, split)
+        return inventory
     except InputError as error:
         if not (root / name).is_dir() or str(error).startswith("unknown "):
             raise
         return _damage(error, root / name)
-
-
-def _lost_masks(folder: Path) -> list[Damage]:
-    """Masks that `vosbench.models.fusionseg.pseudo_labels` has listed."""
-    try:
-        kept = (folder / "frames.txt").read_text(encoding="utf-8", errors="replace").split()
-    except OSError:
-        return []
-    masks = (folder / "Annotations" / f"{name}.png" for name in kept)
-    return [Damage(path, "missing: frames.txt lists it") for path in masks if not path.is_file()]
 
 
 def _refused(name: str, root: Path, split: str) -> list[Damage]:
@@ -160,13 +121,15 @@ def _damage(error: InputError, folder: Path) -> Damage:
 def _too_few(name: str, root: Path, split: str, inventory: Inventory) -> list[Damage]:
     if edition_of(root, name) == "mini":
         return []
-    counts = (
-        ("sequences", inventory.sequences, SEQUENCES.get((name, split))),
-        ("frames", inventory.frames, FRAMES.get((name, split))),
-    )
-    for what, count, published in counts:
-        if published is not None and count < published:
-            return [Damage(inventory.source, f"{count} {what} instead of {published}")]
+    published = published_counts(name, split)
+    if published is None:
+        return []
+    for what, count, complete in (
+        ("sequences", inventory.sequences, published.sequences),
+        ("frames", inventory.frames, published.frames),
+    ):
+        if complete is not None and count < complete:
+            return [Damage(inventory.source, f"{count} {what} instead of {complete}")]
     return []
 
 

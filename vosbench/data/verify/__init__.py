@@ -1,1 +1,0 @@
-"""Checks of a data set on disk against what its authors publish."""
