@@ -76,7 +76,7 @@ def test_every_program_is_given_the_same_evaluated_frames(speed, tree):
 
 
 def test_the_plain_program_scores_what_vosbench_scores(speed, tree):
-    from vosbench.evaluation.score import score
+    from vosbench.evaluation import score
 
     ours = score(tree / "results", "davis16", data_root=tree / "data", metrics=("j", "f"), workers=1)
     plain = speed.programs.plain(tree, 1)

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from vosbench.benchmark import compare
+from vosbench.evaluation import compare_scores, score
 from vosbench.evaluation.record import Record
-from vosbench.evaluation.score import compare_scores, score
 from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.page import html
 from vosbench.leaderboard.latex import latex

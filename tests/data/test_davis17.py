@@ -59,7 +59,7 @@ def test_test_dev_has_the_first_mask_only(root):
     assert video.annotations[0].shape == (4, 6)
 
 
-def test_the_unsupervised_edition_has_its_own_masks(root):
+def test_unsupervised_annotations_are_masks_of_their_own(root):
     write_sequence(root / "davis17", "pigs", 3, range(3), masks="Annotations_unsupervised")
     write_sequence(root / "davis17", "judo", 2, range(2), masks="Annotations_unsupervised")
     ids = np.full((4, 6), 7, np.uint8)
@@ -69,7 +69,7 @@ def test_the_unsupervised_edition_has_its_own_masks(root):
     assert open_dataset("davis17", root)[0].annotations[0].max() == 255
 
 
-def test_a_test_split_of_the_unsupervised_edition_is_that_of_2019_and_has_no_masks_at_all(root):
+def test_a_test_split_of_unsupervised_annotations_is_that_of_2019_and_has_no_masks_at_all(root):
     write_sequence(root / "davis17", "sofa", 2, [])
     lists = root / "davis17/ImageSets/2019"
     lists.mkdir()
@@ -79,7 +79,7 @@ def test_a_test_split_of_the_unsupervised_edition_is_that_of_2019_and_has_no_mas
     assert [each.name for each in open_dataset("davis17", root, "test-dev")] == ["skate"]
 
 
-def test_missing_masks_of_an_edition(root):
+def test_missing_masks_of_some_annotations(root):
     archive = CATALOGUE["davis17"].archives[1].filename
     with pytest.raises(
         InputError,

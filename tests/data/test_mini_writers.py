@@ -161,15 +161,15 @@ def test_objects_have_consecutive_ids_and_stand_out_from_static_things(tmp_path)
         assert 0.02 < (video.annotations[0] > 0).mean() < 0.6
 
 
-def test_the_unsupervised_edition_of_davis17_labels_other_objects(tmp_path):
+def test_unsupervised_annotations_of_davis17_label_other_objects(tmp_path):
     write_mini("davis17", tmp_path, scenes=3, frames=4, size=(72, 128))
     for split in ("val", "train"):
-        editions = (
-            open_dataset("davis17", tmp_path, split, edition=name)
+        both = (
+            open_dataset("davis17", tmp_path, split, annotations=name)
             for name in ("semi-supervised", "unsupervised")
         )
         more = []
-        for semi, salient in zip(*editions, strict=True):
+        for semi, salient in zip(*both, strict=True):
             objects, highest = (
                 int(ids[ids != VOID].max()) for ids in (semi.annotations[0], salient.annotations[0])
             )

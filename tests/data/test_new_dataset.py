@@ -19,7 +19,7 @@ from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.spec import Archive, DatasetSpec, SplitCounts
 from vosbench.data.verify import verify
 from vosbench.errors import InputError
-from vosbench.evaluation.score import score
+from vosbench.evaluation import score
 
 MODULE = """
 from dataclasses import dataclass

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from vosbench.errors import InputError
+from vosbench.evaluation import score
 from vosbench.evaluation.doctor.diagnose import Finding, diagnose
-from vosbench.evaluation.score import score
 from vosbench.formats.png import davis_palette, write_ids
 
 SEQUENCES = {"blackswan": 8, "dog": 7, "zebra": 7}

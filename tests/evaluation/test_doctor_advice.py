@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from vosbench.errors import InputError
+from vosbench.evaluation import score
 from vosbench.evaluation.doctor.diagnose import diagnose
-from vosbench.evaluation.score import score
 from vosbench.formats.png import davis_palette, write_ids
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 7

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vosbench.data.download.download import problem_of
-from vosbench.evaluation.score import score
+from vosbench.evaluation import score
 from vosbench.leaderboard.published import load_published
 from vosbench.metrics.kernels.statistics import sequence_statistics
 from vosbench.metrics.kernels.temporal import T_SCALE

@@ -14,7 +14,7 @@ import vosbench
 from vosbench.data import open_dataset
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
-from vosbench.evaluation.score import Score, compare_scores, score
+from vosbench.evaluation import Score, compare_scores, score
 from vosbench.formats.png import write_ids
 from vosbench.metrics.functional import contour_accuracy, region_similarity
 from vosbench.scoring.protocol import load_protocol
@@ -182,15 +182,15 @@ def test_other_protocols_can_be_asked_for(root, results):
 
 @pytest.fixture(scope="module")
 def davis17(tmp_path_factory):
-    """Miniature DAVIS 2017, whose two editions label different objects."""
+    """Miniature DAVIS 2017, whose two sets of annotations label different objects."""
     root = tmp_path_factory.mktemp("davis17")
     write_mini("davis17", root, scenes=1, frames=4, size=(36, 64))
     return root
 
 
-def write_edition(folder, root, edition):
-    """Write the ground truth of an edition as results, void as background."""
-    for video in open_dataset("davis17", root, edition=edition):
+def write_annotations(folder, root, annotations):
+    """Write the ground truth of an annotations as results, void as background."""
+    for video in open_dataset("davis17", root, annotations=annotations):
         for index, name in enumerate(video.frame_names):
             ids = video.annotations[index]
             write_ids(folder / video.name / f"{name}.png", np.where(ids == 255, 0, ids).astype(np.uint8))
@@ -199,27 +199,27 @@ def write_edition(folder, root, edition):
 
 def test_each_task_of_davis17_has_its_own_ground_truth(tmp_path, davis17):
     found = {
-        (protocol, edition): score(
-            write_edition(tmp_path / edition, davis17, edition),
+        (protocol, annotations): score(
+            write_annotations(tmp_path / annotations, davis17, annotations),
             "davis17",
             protocol=f"davis17-{protocol}",
             data_root=davis17,
             workers=1,
         ).overall["JF_mean"]
-        for protocol, edition in (
+        for protocol, annotations in (
             ("unsupervised", "unsupervised"),
             ("unsupervised", "semi-supervised"),
             ("semi-supervised", "semi-supervised"),
         )
     }
     assert found["unsupervised", "unsupervised"] == 1.0
-    # three objects, one of them in no mask of the other edition
+    # three objects, one of them in no mask of the other annotations
     assert found["unsupervised", "semi-supervised"] == pytest.approx(2 / 3)
     assert found["semi-supervised", "semi-supervised"] == 1.0
 
 
-def test_no_other_masks_are_scored_where_those_of_the_unsupervised_edition_are_missing(tmp_path, davis17):
-    results = write_edition(tmp_path / "results", davis17, "unsupervised")
+def test_no_other_masks_are_scored_where_those_of_the_unsupervised_annotations_are_missing(tmp_path, davis17):
+    results = write_annotations(tmp_path / "results", davis17, "unsupervised")
     shutil.copytree(davis17, tmp_path / "data")
     shutil.rmtree(tmp_path / "data/davis17/Annotations_unsupervised")
     (tmp_path / "data/davis17/MINI.json").unlink()
@@ -229,7 +229,7 @@ def test_no_other_masks_are_scored_where_those_of_the_unsupervised_edition_are_m
         score(results, "davis17", protocol="davis17-unsupervised", data_root=tmp_path / "data", workers=1)
 
 
-def test_davis16_has_one_edition_whatever_the_protocol(root, results):
+def test_davis16_has_one_set_of_masks_whatever_the_protocol(root, results):
     found = score(results, "davis16", protocol="davis17-unsupervised", data_root=root, workers=1)
     assert found.overall["JF_mean"] == 1.0
 
@@ -310,7 +310,7 @@ def test_stm_scores_what_its_masks_are_known_to_score(real_data):
 LONG = """
 import sys
 from pathlib import Path
-from vosbench.evaluation.score import score
+from vosbench.evaluation import score
 root = Path(sys.argv[1])
 found = score(root / "masks", "davis16", data_root=root, metrics=("j", "f"), workers=1)
 assert "torch" not in sys.modules

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.evaluation.score import score
+from vosbench.evaluation import score
 from vosbench.metrics.kernels.temporal import PairValues
 from vosbench.scoring.protocol import load_protocol
 

@@ -14,7 +14,7 @@ from pytorch_lightning import Trainer
 from vosbench.benchmark import compare
 from vosbench.data import DAVIS16DataModule, SegTrackDataModule, VideoFolderDataModule
 from vosbench.errors import InputError
-from vosbench.evaluation.score import score
+from vosbench.evaluation import score
 from vosbench.formats.png import read_ids
 from vosbench.inference.mask_writer import MaskWriter
 from vosbench.inference.predict import predict

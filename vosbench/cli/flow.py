@@ -37,7 +37,7 @@ def flow_compute(
     from vosbench.data.catalogue import open_dataset
     from vosbench.data.roots import cache_root
     from vosbench.data.roots import data_root as find
-    from vosbench.evaluation.score import choose_sequences
+    from vosbench.evaluation.selection import choose_sequences
     from vosbench.flow.compute import compute
     from vosbench.flow.estimators import Precomputed, build_estimator, parse_flow
 

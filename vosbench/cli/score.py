@@ -36,8 +36,8 @@ def score(
     sequences: Sequences = None,
 ) -> None:
     """Score a folder of result masks, or compare two."""
-    from vosbench.evaluation.score import compare_scores
-    from vosbench.evaluation.score import score as run
+    from vosbench.evaluation import compare_scores
+    from vosbench.evaluation import score as run
 
     if len(results) > 2:
         raise InputError(f"{len(results)} result folders: give one to score, or two to compare")

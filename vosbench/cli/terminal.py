@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vosbench.benchmark import CompareResult
     from vosbench.evaluation.doctor.diagnose import Finding
-    from vosbench.evaluation.score import Score, ScorePair
+    from vosbench.evaluation.scores import Score, ScorePair
 
 Report = Callable[[int, int | None, str], None]
 """Called with the number of finished items, of all items (None: not known), and the name of the last one."""
@@ -24,7 +24,7 @@ Report = Callable[[int, int | None, str], None]
 def print_scores(shown: Score | ScorePair, folders: Sequence[Path]) -> None:
     """Print what one result folder scored, or how two compare."""
     # whoever has a score has imported this
-    from vosbench.evaluation.score import ScorePair
+    from vosbench.evaluation.scores import ScorePair
 
     if isinstance(shown, ScorePair):
         _print_pair(shown, folders)
@@ -58,25 +58,23 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 def _print_score(score: Score) -> None:
     """Print the values of every sequence, of the data set, and their 95 % intervals."""
-    table = make_table(_score_title(score), ["sequence", *score.overall], numbers=True)
-    for name, item in score.sequences.items():
-        table.add_row(name, *(_number(item.values.get(metric)) for metric in score.overall))
+    header, rows = score.table()
+    table = make_table(_score_title(score), header, numbers=True)
+    for name, values in rows[: len(score.sequences)]:
+        table.add_row(name, *map(_number, values))
     table.add_section()
-    table.add_row("overall", *(_number(value) for value in score.overall.values()), style="bold")
-    for title, end in (("95 % from", "low"), ("95 % to", "high")):
-        ends = {name: getattr(each, end) for name, each in score.intervals.items()}
-        table.add_row(title, *(_number(ends.get(name)) for name in score.overall), style="dim")
+    for (name, values), style in zip(rows[len(score.sequences) :], ("bold", "dim", "dim"), strict=True):
+        table.add_row(name, *map(_number, values), style=style)
     print_table(table)
     print_notes(score.notes)
 
 
 def _print_pair(pair: ScorePair, folders: Sequence[Path]) -> None:
     """Print the data-set values of two result folders and how sure their difference is."""
-    columns = ["metric", "A", "B", "A - B", "95 % from", "95 % to", "P(A is better)"]
-    table = make_table(_score_title(pair.first), columns, numbers=True)
-    for metric, each in pair.comparisons.items():
-        values = (each.first, each.second, each.difference, each.interval.low, each.interval.high)
-        table.add_row(metric, *(_number(value) for value in values), _number(each.win_probability))
+    header, rows = pair.table()
+    table = make_table(_score_title(pair.first), header, numbers=True)
+    for metric, values in rows:
+        table.add_row(metric, *map(_number, values))
     print_table(table)
     print_notes(pair.notes)
     for letter, folder, score in zip("AB", folders, (pair.first, pair.second), strict=True):
@@ -87,7 +85,7 @@ def _print_pair(pair: ScorePair, folders: Sequence[Path]) -> None:
 def print_score_notes(shown: Score | ScorePair) -> None:
     """Write the notes of one or two scores to stderr."""
     # whoever has a score has imported this
-    from vosbench.evaluation.score import ScorePair
+    from vosbench.evaluation.scores import ScorePair
 
     print_notes(shown.notes)
     if not isinstance(shown, ScorePair):

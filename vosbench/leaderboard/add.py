@@ -14,7 +14,9 @@ from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.evaluation.record import Record, record_path
 from vosbench.evaluation.results.reader import Missing, ResultFolder
-from vosbench.evaluation.score import Progress, Score, choose_protocol, score
+from vosbench.evaluation.score_results import Progress, score
+from vosbench.evaluation.scores import Score
+from vosbench.evaluation.selection import choose_protocol
 from vosbench.evaluation.store import VideoHashes, content_hash, environment, hash_videos, now
 from vosbench.leaderboard.bibtex import parse_bibtex
 from vosbench.leaderboard.published import SAME_MASKS, disagreements, load_published

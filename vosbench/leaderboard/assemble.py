@@ -11,7 +11,7 @@ from vosbench.benchmark.leakage import leaks
 from vosbench.data.catalogue import published_counts
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure, Record
-from vosbench.evaluation.score import intervals_of
+from vosbench.evaluation.scores import intervals_of
 from vosbench.leaderboard.board import Board, BoardRow, data_set_values, scores_of
 from vosbench.leaderboard.comparisons import Context, with_published
 from vosbench.leaderboard.published import REPORTED

@@ -17,7 +17,7 @@ from vosbench.formats.png import write_ids
 class Davis17Mini(NamedScenes):
     """Settings of the miniature DAVIS 2017; see `NamedScenes`.
 
-    Its unsupervised edition labels other objects than the semi-supervised one, as the official data set
+    Its unsupervised annotations label other objects than the semi-supervised ones, as the official data set
     does: see `Clip.salient_ids`.
     """
 

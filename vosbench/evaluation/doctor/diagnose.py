@@ -39,7 +39,7 @@ from vosbench.evaluation.results.places import find_root, found_names, instead_o
 from vosbench.evaluation.results.reader import ResultFolder, frame_loader, frame_size
 from vosbench.evaluation.results.shift import recent
 from vosbench.evaluation.results.values import merges
-from vosbench.evaluation.score import choose_protocol, choose_sequences
+from vosbench.evaluation.selection import choose_protocol, choose_sequences
 from vosbench.formats.png import ColourError
 from vosbench.metrics.kernels.overlap import object_count
 from vosbench.video import Video
