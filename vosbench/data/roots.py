@@ -1,19 +1,21 @@
-"""Where data sets and caches live on this machine."""
+"""Folders of data sets and caches on this machine."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_dir
+
 
 def data_root(option: Path | None = None) -> Path:
     """Return the folder that holds the data sets.
 
     Args:
-        option: what the user chose on the command line, if anything.
+        option: value of the command line; None without one.
 
     Returns:
-        `option`, else ``$VOSBENCH_DATA``, else ``./data``; whether it exists is not checked here.
+        `option`, else ``$VOSBENCH_DATA``, else ``./data``; the folder may not exist.
     """
     if option is not None:
         return option
@@ -25,16 +27,11 @@ def cache_root() -> Path:
 
     ``$VOSBENCH_CACHE``, else ``vosbench`` in the user's cache folder of this platform.
     """
-    chosen = os.environ.get("VOSBENCH_CACHE")
-    if chosen:
-        return Path(chosen)
-    import pooch
-
-    return Path(pooch.os_cache("vosbench"))
+    return Path(os.environ.get("VOSBENCH_CACHE") or user_cache_dir("vosbench"))
 
 
 def mini_root(scenes: int | None = None) -> Path:
-    """Return the data root of mini editions that are rendered without being asked for.
+    """Return the data root of miniatures that a comparison renders where there is no data set.
 
     Args:
         scenes: scenes or sequences per split; None for the default. Every number has a folder of its own,

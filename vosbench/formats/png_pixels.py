@@ -1,4 +1,7 @@
-"""The pixels of grey and indexed PNG, which nearly every mask is, faster than a general reader.
+"""Pixels of grey and indexed PNG, which nearly every mask is, decoded faster than by a general reader.
+
+Masks that vosbench writes take a ninth of Pillow's time, ground truth of DAVIS two thirds of it
+(``benchmarks/speed/png.py``, and Pillow alone with ``--plain``).
 
 A mask is long runs of one value. Inflating it in one piece with zlib-ng copies runs in blocks, where a
 general reader takes the stream row by row; and undoing the filters of a row costs little where only the
