@@ -19,7 +19,7 @@ from vosbench.inference.inspection import (
     parse_request,
 )
 from vosbench.inference.overlay import overlay
-from vosbench.inference.predict import predict
+from vosbench.inference.prediction import predict
 from vosbench.models.baselines import AllForeground
 from vosbench.video import Segmentation, Video
 

@@ -8,7 +8,7 @@ from vosbench.errors import InputError
 from vosbench.formats.image import read_frame, write_frame
 from vosbench.formats.png import davis_palette, read_ids, read_palette, write_ids
 from vosbench.formats.video_file import VideoFile, write_video
-from vosbench.inference.predict import predict
+from vosbench.inference.prediction import predict
 from vosbench.models.baselines import AllForeground, CentreBox, FlowThreshold
 from vosbench.video import Segmentation
 

@@ -17,7 +17,7 @@ from vosbench.errors import InputError
 from vosbench.evaluation import score
 from vosbench.formats.png import read_ids
 from vosbench.inference.mask_writer import MaskWriter
-from vosbench.inference.predict import predict
+from vosbench.inference.prediction import predict
 from vosbench.models import load
 
 

@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 __all__ = ["CompareResult", "compare"]
 
-__getattr__ = lazy("vosbench.benchmark", dict.fromkeys(__all__, "vosbench.benchmark.comparison"))
+__getattr__, __dir__ = lazy("vosbench.benchmark", dict.fromkeys(__all__, "vosbench.benchmark.comparison"))

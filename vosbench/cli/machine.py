@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from vosbench.cli.terminal import make_table, print_notes, print_table
 
 if TYPE_CHECKING:
-    from vosbench.environment.machine import FoundData, Machine, Root, Runnable
+    from vosbench.environment.machine import Machine, Runnable
     from vosbench.environment.packages import Package
+    from vosbench.environment.storage import FoundData, Root
 
 _WIDEST = 32
 """Characters of a column of words, so that a table fits into a narrow terminal."""

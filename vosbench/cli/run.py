@@ -56,7 +56,7 @@ def predict(
     from vosbench.data.roots import cache_root
     from vosbench.flow.estimators import build_estimator, parse_flow
     from vosbench.inference.inspection import parse_request
-    from vosbench.inference.predict import predict as run
+    from vosbench.inference.prediction import predict as run
     from vosbench.models.pretrained.zoo import load_method, move_to, parse_settings
 
     request = parse_request(inspect, channels, inspect_out, out)

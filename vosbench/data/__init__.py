@@ -36,7 +36,7 @@ __all__ = [
     "open_dataset",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     "vosbench.data",
     {
         "CatalogueDataModule": "vosbench.data.modules",

@@ -24,6 +24,6 @@ __all__ = [
     "TemporalStability",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     "vosbench.metrics", {name: module for module, name in (each.implementation for each in METRICS.values())}
 )

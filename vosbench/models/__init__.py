@@ -101,7 +101,7 @@ __all__ = [
     "other_methods",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     "vosbench.models",
     {
         "OverlapTracker": "vosbench.models.postprocessing.tracker",

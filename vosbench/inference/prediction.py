@@ -1,30 +1,26 @@
-"""Running a method on videos and writing what it found."""
+"""Prediction: a method segments videos, its masks, overlays and panels are written."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vosbench.data.catalogue import CATALOGUE, open_dataset
-from vosbench.data.datasets.base import Dataset
-from vosbench.data.roots import data_root as resolve_data_root
-from vosbench.errors import InputError, unknown_name
+from vosbench.data.catalogue import CATALOGUE
+from vosbench.errors import InputError
 from vosbench.files import whole_folder
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
-from vosbench.formats.frame_folder import open_folder
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.formats.png_palette import HIGHEST_ID
-from vosbench.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
-from vosbench.formats.video_file import open_video
 from vosbench.given import Given, first_labelled, segment
 from vosbench.inference.inspection import InspectionRequest, Panels, check_request, inspecting
-from vosbench.inference.overlay import is_video, write_overlay
+from vosbench.inference.overlay import write_overlay
+from vosbench.inference.targets import check_targets, open_source, plan_targets
 from vosbench.method import Method
 from vosbench.video import VOID, IdMap, Video
 
@@ -33,8 +29,8 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What was written for one sequence.
+class PredictedVideo:
+    """Files written for one sequence.
 
     Attributes:
         sequence: its name.
@@ -64,7 +60,7 @@ def predict(
     estimator: FlowEstimator | Precomputed | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> list[Prediction]:
+) -> list[PredictedVideo]:
     """Segment a data set, a folder of frames or a video file.
 
     Masks are indexed PNG in DAVIS colours, ``out/SEQUENCE/FRAME.png``. A sequence folder appears when
@@ -73,7 +69,7 @@ def predict(
     Args:
         source: a data set name, a folder of images or a video file; ``./NAME`` means a
             folder that is called like a data set.
-        method: what segments.
+        method: segments the videos.
         out: folder for the results.
         data_root: where data sets are; see `vosbench.data.roots.data_root`.
         split: of a data set; its default split when None.
@@ -84,22 +80,22 @@ def predict(
         inspect: also draw maps from the inside of the method.
         estimator: flow for a method that needs it; given, it replaces ground-truth flow. DIS when None.
         cache: the cache root for flow; None keeps nothing.
-        progress: told about every frame.
+        progress: called after every frame.
 
     Returns:
         One item per sequence, in order.
 
     Raises:
         InputError: the source is missing, empty or broken, the mask is missing, not wanted or of another
-            size, the method has no such map to inspect, or the results would overwrite something that
-            is no result, or each other.
+            size, the method has no such map to inspect, or the results would overwrite files that
+            are no results, or each other.
     """
     videos = open_source(source, data_root=data_root, split=split)
     _check_mask(source, method, first_mask)
     if inspect is not None:
         check_request(method, inspect)
-    targets = _targets(out, overlay, inspect, videos)
-    _check_targets(targets, source, videos)
+    targets = plan_targets(out, overlay, inspect, videos)
+    check_targets(targets, source, videos)
     done = []
     for video, target in zip(videos, targets, strict=True):
         start = time.perf_counter()
@@ -110,35 +106,11 @@ def predict(
         else:
             _inspect_into(target.masks, target.panels, with_flow, method, given, progress, inspect)
         seconds = time.perf_counter() - start
-        done.append(Prediction(video.name, target.masks, len(video), seconds, target.panels))
+        done.append(PredictedVideo(video.name, target.masks, len(video), seconds, target.panels))
         if target.overlay is not None:
             with _writable(target.overlay):
                 write_overlay(target.overlay, video, target.masks)
     return done
-
-
-def open_source(
-    source: str | Path, *, data_root: Path | None = None, split: str | None = None
-) -> Sequence[Video]:
-    """Open what `predict` takes: a data set name, a folder of images or a video file.
-
-    Raises:
-        InputError: it is none of these, or cannot be opened.
-    """
-    if isinstance(source, str) and source in CATALOGUE:
-        return open_dataset(source, resolve_data_root(data_root), split)
-    if split is not None:
-        raise InputError(
-            f"{source}: a split belongs to a data set; leave it out for a folder or a video file"
-        )
-    path = Path(source)
-    if path.is_dir():
-        return [open_folder(path)]
-    if path.is_file():
-        return [open_video(path)]
-    if path.name == str(source) and path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise InputError(f"no such file or folder, and {unknown_name('data set', str(source), CATALOGUE)}")
-    raise InputError(f"{source}: no such file or folder")
 
 
 def _check_mask(source: str | Path, method: Method, first_mask: Path | None) -> None:
@@ -241,61 +213,3 @@ def _writable(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{target}: results cannot be written there ({error.strerror or error})") from None
-
-
-@dataclass(frozen=True)
-class _Targets:
-    """Where one sequence goes: folders, or for the overlay a video file."""
-
-    masks: Path
-    overlay: Path | None
-    panels: Path | None
-
-
-def _targets(
-    out: Path, overlay: Path | None, inspect: InspectionRequest | None, videos: Sequence[Video]
-) -> list[_Targets]:
-    file = overlay if overlay is not None and is_video(overlay) else None
-    if file is not None and len(videos) > 1:
-        raise InputError(f"{file}: one video file cannot show {len(videos)} sequences; give a folder")
-    return [
-        _Targets(
-            masks=out / video.name,
-            overlay=None if overlay is None else file or overlay / video.name,
-            panels=None if inspect is None else inspect.folder / video.name,
-        )
-        for video in videos
-    ]
-
-
-def _check_targets(targets: Sequence[_Targets], source: str | Path, videos: Sequence[Video]) -> None:
-    places: set[Path] = set()
-    for target in targets:
-        for place, suffix in ((target.masks, ".png"), (target.overlay, ".jpg"), (target.panels, ".png")):
-            if place is None:
-                continue
-            _check_target(place, suffix, source, videos)
-            if place.resolve() in places:
-                raise _colliding(place)
-            places.add(place.resolve())
-    for place in sorted(places):
-        if places.intersection(place.parents):
-            raise _colliding(place)
-
-
-def _colliding(place: Path) -> InputError:
-    return InputError(f"{place}: masks, overlays and panels would replace each other; choose another folder")
-
-
-def _check_target(target: Path, suffix: str, source: str | Path, videos: Sequence[Video]) -> None:
-    """Refuse to replace anything that does not look like a result, above all the input itself."""
-    place = target.resolve()
-    given = videos.root / videos.name if isinstance(videos, Dataset) else Path(source)
-    if place == given.resolve() or (isinstance(videos, Dataset) and given.resolve() in place.parents):
-        raise InputError(f"{target}: results would replace the input; choose another output folder")
-    if not target.exists() or (target.is_file() and target.suffix.lower() in VIDEO_SUFFIXES):
-        return
-    if not target.is_dir() or any(path.suffix != suffix or path.is_dir() for path in target.iterdir()):
-        raise InputError(
-            f"{target}: holds other things than {suffix} results and would be replaced; choose another folder"
-        )
