@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from vosbench.benchmark import compare
     from vosbench.data import open_dataset
     from vosbench.errors import InputError
-    from vosbench.evaluation.score import score
+    from vosbench.evaluation import protocols, score
     from vosbench.inference import predict
     from vosbench.models import build, load
-    from vosbench.scoring.protocol import protocols
     from vosbench.training.fit import fit
 
 __version__ = "0.1.0"
@@ -69,8 +68,8 @@ __getattr__, __dir__ = lazy(
         "load": "vosbench.models",
         "open_dataset": "vosbench.data",
         "predict": "vosbench.inference",
-        "protocols": "vosbench.scoring.protocol",
-        "score": "vosbench.evaluation.score",
+        "protocols": "vosbench.evaluation",
+        "score": "vosbench.evaluation",
         **{name: f"vosbench.{name}" for name in _SUBPACKAGES},
     },
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Score", "ScorePair", "compare_scores", "protocols", "score"]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     "vosbench.evaluation",
     {
         "Score": "vosbench.evaluation.scores",
