@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -224,7 +225,7 @@ def test_no_other_masks_are_scored_where_those_of_the_unsupervised_annotations_a
     shutil.rmtree(tmp_path / "data/davis17/Annotations_unsupervised")
     (tmp_path / "data/davis17/MINI.json").unlink()
     with pytest.raises(
-        InputError, match=r"Annotations_unsupervised/480p: no such folder.*; unpack DAVIS-2017-Unsup"
+        InputError, match=r"Annotations_unsupervised[\\/]480p: no such folder.*; unpack DAVIS-2017-Unsup"
     ):
         score(results, "davis17", protocol="davis17-unsupervised", data_root=tmp_path / "data", workers=1)
 
@@ -269,7 +270,7 @@ def test_a_training_set_has_no_protocol_to_score_under(root, results):
 
 
 def test_missing_data_names_the_folder(tmp_path, results):
-    with pytest.raises(InputError, match=str(tmp_path / "nowhere" / "davis16")):
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "nowhere" / "davis16"))):
         score(results, "davis16", data_root=tmp_path / "nowhere")
 
 
