@@ -11,7 +11,8 @@ from PIL import Image
 
 from vosbench.errors import InputError
 from vosbench.evaluation import score
-from vosbench.evaluation.doctor.diagnose import Finding, diagnose
+from vosbench.evaluation.doctor.diagnose import diagnose
+from vosbench.evaluation.doctor.findings import Finding
 from vosbench.formats.png import davis_palette, write_ids
 
 SEQUENCES = {"blackswan": 8, "dog": 7, "zebra": 7}
@@ -93,9 +94,14 @@ def test_progress_is_told_per_sequence(results, root):
     assert calls == [(1, 3, "blackswan"), (2, 3, "dog"), (3, 3, "zebra")]
 
 
-def test_findings_are_sorted_and_comparable():
-    a, b = Finding("a", 2, "p", "f", "error"), Finding("b", 1, "p", "f", "error")
-    assert sorted([b, a]) == [a, b]
+def test_findings_are_sorted_by_sequence_and_number_of_frames(results, root):
+    for sequence, frames in (("zebra", (1,)), ("dog", (2, 3))):
+        for frame in frames:
+            (results / sequence / f"{frame:05}.png").unlink()
+    for frame in range(20, 24):
+        shutil.copy(results / "dog/00000.png", results / f"dog/{frame:05}.png")
+    found = [(finding.sequence, finding.count, finding.problem) for finding in look(results, root)]
+    assert found == [("dog", 2, "missing frames"), ("dog", 4, "extra frames"), ("zebra", 1, "missing frames")]
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -264,7 +270,7 @@ def test_another_split(tmp_path, results, root):
     shutil.rmtree(results / "blackswan")
     [found] = look(results, root)
     assert found == Finding(
-        "", 1, "no sequence of split val, but 1 of split train", "vosbench score ... --split train", "error"
+        1, "no sequence of split val, but 1 of split train", "vosbench score ... --split train"
     )
     assert look(results, root, split="train") == []
 

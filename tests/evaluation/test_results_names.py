@@ -2,13 +2,13 @@
 
 import pytest
 
-from vosbench.evaluation.results.frame_names import difference
+from vosbench.evaluation.results.frame_names import naming_difference
 
 FRAMES = [f"{t:05}" for t in range(5)]
 
 
 def found(names, frames=FRAMES, needed=None):
-    return difference(frames, names, frames if needed is None else needed)
+    return naming_difference(frames, names, frames if needed is None else needed)
 
 
 @pytest.mark.parametrize(

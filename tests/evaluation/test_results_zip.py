@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from vosbench.errors import InputError
-from vosbench.evaluation.results import files as result_files
+from vosbench.evaluation.results import trees as result_trees
 from vosbench.evaluation.results.reader import ResultFolder
 from vosbench.scoring.protocol import load_protocol
 from vosbench.video import LazySequence, Video
@@ -201,7 +201,7 @@ def test_an_unknown_compression(tmp_path):
 
 
 def test_a_file_of_absurd_size_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(result_files, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(result_trees, "MOST_BYTES", 2**20)
     path = pack(tmp_path / "results.zip", frames() | {"dog/00001.png": bytes(3 * 2**20)})
     with pytest.raises(InputError, match=r"00001\.png: 3 MB for one frame, more than the 1"):
         corners(opened(path))
@@ -229,8 +229,8 @@ def test_a_forked_process_reads_without_moving_its_parents_place_in_the_archive(
     # longer than what a reader fetches ahead
     padding = {"dog/notes.txt": np.random.default_rng(0).bytes(200_000)}
     path = pack(tmp_path / "results.zip", frames() | padding)
-    tree = result_files.open_tree(path)
-    place = result_files._archive(path).file.fp.fileno()
+    tree = result_trees.open_tree(path)
+    place = result_trees._archive(path).file.fp.fileno()
     before = os.lseek(place, 0, os.SEEK_CUR)
     with multiprocessing.get_context("fork").Pool(1) as pool:
         (data,) = pool.map(partial(read_member, tree), ["dog/00001.png"])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from vosbench.errors import InputError
-from vosbench.evaluation.results.files import open_tree
-from vosbench.evaluation.results.places import find_root
+from vosbench.evaluation.results.layout import find_root
+from vosbench.evaluation.results.trees import open_tree
 from vosbench.formats.image import read_frame, write_frame
 from vosbench.formats.png import read_ids
 from vosbench.inference.inspection import (

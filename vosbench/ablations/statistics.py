@@ -18,8 +18,8 @@ from vosbench.ablations.pooled import Pooled
 from vosbench.evaluation.statistics import (
     FEWEST,
     TIE,
-    Estimate,
     Interval,
+    JackknifeEstimate,
     difference_within,
     has_value,
     leave_one_out,
@@ -60,7 +60,7 @@ class SeededDifference:
         mean: over seeds.
         by_seed: of each seed.
         interval: of the mean.
-        share: how sure it is that the first is ahead, see `vosbench.evaluation.statistics.Comparison`.
+        share: how sure it is that the first is ahead, see `vosbench.evaluation.statistics.PairedComparison`.
         left_out: sequences that lack a value in one of the rows with one of the seeds.
     """
 
@@ -156,7 +156,7 @@ def _estimate(
     rows: Sequence[Rows],
     rule: Aggregation | Pooled,
     others: Sequence[Rows] | None = None,
-) -> Estimate:
+) -> JackknifeEstimate:
     """Return the mean over seeds with the error of both seeds and sequences.
 
     Args:
@@ -173,7 +173,7 @@ def _estimate(
     known = [(error, freedom) for error, freedom in parts if error is not None]
     unknown = not known or any(math.isnan(each) for each, _ in known)
     error = math.nan if unknown else math.hypot(*(each for each, _ in known))
-    return Estimate(value, error, _freedom(error, known), within)
+    return JackknifeEstimate(value, error, _freedom(error, known), within)
 
 
 def _error_of_seeds(values: Sequence[float]) -> float | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vosbench.benchmark import CompareResult
-    from vosbench.evaluation.doctor.diagnose import Finding
+    from vosbench.evaluation.doctor.findings import Finding
     from vosbench.evaluation.scores import Score, ScorePair
 
 Report = Callable[[int, int | None, str], None]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vosbench.errors import InputError
-from vosbench.evaluation.results.files import Tree, open_tree
-from vosbench.evaluation.results.places import absent_names, found_names
+from vosbench.evaluation.results.layout import found_names, missing_names
+from vosbench.evaluation.results.trees import Tree, open_tree
 from vosbench.formats.coco_results import detections_by_frame
 from vosbench.metrics.kernels.detection import DetectionPool
 from vosbench.scoring.protocol import Protocol
@@ -49,7 +49,7 @@ class DetectionFolder:
         if absent:
             raise InputError(
                 f"{path}: no detections for {len(absent)} of {len(sequences)} sequences: "
-                f"{absent_names(absent, found_names(tree, '', detections=True))}; "
+                f"{missing_names(absent, found_names(tree, '', detections=True))}; "
                 f"protocol {protocol.id} expects {tree.where(absent[0])}.json and so on, lists of detections "
                 "in the format of COCO results"
             )

@@ -13,7 +13,7 @@ from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError
 from vosbench.evaluation.detections import DetectionFolder
 from vosbench.evaluation.results.files import few
-from vosbench.evaluation.results.places import found_names, other_names_note
+from vosbench.evaluation.results.layout import found_names, other_names_note
 from vosbench.evaluation.results.reader import Missing, ResultFolder, SequenceMasks
 from vosbench.evaluation.results.shift import ShiftSearch, recent, shift_words
 from vosbench.evaluation.scores import Score, intervals_of

@@ -10,7 +10,7 @@ from typing import Any
 from vosbench import __version__
 from vosbench.errors import InputError
 from vosbench.evaluation.results.reader import Missing
-from vosbench.evaluation.statistics import Comparison, Interval, compare, interval, interval_notes
+from vosbench.evaluation.statistics import Interval, PairedComparison, compare, interval, interval_notes
 from vosbench.metrics.specs import value_spec
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import (
@@ -102,7 +102,7 @@ class ScorePair:
 
     first: Score
     second: Score
-    comparisons: Mapping[str, Comparison]
+    comparisons: Mapping[str, PairedComparison]
 
     @property
     def notes(self) -> tuple[str, ...]:

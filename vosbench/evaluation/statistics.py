@@ -57,7 +57,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Two result folders on the sequences on which both have a value.
 
     Attributes:
@@ -119,7 +119,7 @@ def standard_error(left_out: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class JackknifeEstimate:
     """A value with its standard error, on the way to an interval.
 
     Attributes:
@@ -186,8 +186,8 @@ def interval(rows: Rows, rule: Aggregation, *, level: float = LEVEL) -> Interval
     """Return the interval of a data-set value, judged by the spread between its sequences.
 
     Sequences are what could have been others, never frames: the frames of one video are far from
-    independent. Student's t with the jackknife's standard error, see `Estimate.interval`. Of 95 % intervals
-    of J about 93 in 100 hold the true value with 3 to 10 sequences, about 94 with 20
+    independent. Student's t with the jackknife's standard error, see `JackknifeEstimate.interval`. Of 95 %
+    intervals of J about 93 in 100 hold the true value with 3 to 10 sequences, about 94 with 20
     (`benchmarks/intervals/results/coverage.md`).
 
     Args:
@@ -201,7 +201,7 @@ def interval(rows: Rows, rule: Aggregation, *, level: float = LEVEL) -> Interval
     _check(level)
     valued = {name: row for name, row in rows.items() if has_value(row, rule)}
     error = standard_error(leave_one_out(valued, rule)) if len(valued) >= FEWEST else math.nan
-    estimate = Estimate(aggregate(valued, rule), error, max(len(valued) - 1, 1), rule.within)
+    estimate = JackknifeEstimate(aggregate(valued, rule), error, max(len(valued) - 1, 1), rule.within)
     return estimate.interval(len(valued), level)
 
 
@@ -212,7 +212,7 @@ def compare(
     *,
     lower_is_better: bool = False,
     level: float = LEVEL,
-) -> Comparison:
+) -> PairedComparison:
     """Compare two result folders in pairs: on the sequences on which both have a value.
 
     Hard sequences are hard for both, so the difference is known far better than either value. A sequence
@@ -237,14 +237,14 @@ def compare(
     pair = [{name: rows[name] for name in names} for rows in (first, second)]
     values = [aggregate(rows, rule) for rows in pair]
     errors = [leave_one_out(rows, rule) for rows in pair]
-    found = Estimate(
+    found = JackknifeEstimate(
         values[0] - values[1],
         standard_error(errors[0] - errors[1]) if len(names) >= FEWEST else math.nan,
         max(len(names) - 1, 1),
         difference_within(rule.within),
     )
     above = found.probability_above_zero()
-    return Comparison(
+    return PairedComparison(
         first=values[0],
         second=values[1],
         difference=found.value,

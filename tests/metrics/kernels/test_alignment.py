@@ -1,4 +1,4 @@
-"""Cheapest paths through a matrix, from rough costs of all cells and exact ones of few."""
+"""CheapestPaths paths through a matrix, from rough costs of all cells and exact ones of few."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from tests.metrics.kernels.released import released_path_of
 from vosbench.metrics.kernels import path_totals
-from vosbench.metrics.kernels.alignment import ROUGH_ERROR, Costs, batch_size, cheapest_paths, released_path
+from vosbench.metrics.kernels.alignment import (
+    ROUGH_ERROR,
+    AlignmentCosts,
+    batch_size,
+    cheapest_paths,
+    released_path,
+)
 from vosbench.metrics.kernels.path_totals import Workspace, units_of_one
 
 
@@ -15,7 +21,7 @@ def costs_of(cost, seed=0):
     """The costs of a matrix, the rough ones as wrong as they may be."""
     error = np.random.default_rng(seed).uniform(-ROUGH_ERROR, ROUGH_ERROR, cost.shape)
     rough = np.rint((cost + error) * units_of_one(cost.shape)).clip(0).astype(np.uint32)
-    return Costs(rough, lambda cells: cost[cells[:, 0], cells[:, 1]])
+    return AlignmentCosts(rough, lambda cells: cost[cells[:, 0], cells[:, 1]])
 
 
 def places(path, cost, first=(0, 0)):

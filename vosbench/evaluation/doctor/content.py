@@ -1,4 +1,4 @@
-"""How the masks of a sequence agree with the ground truth, and with what it would be after a mistake."""
+"""Agreement of masks with the ground truth, as they are and as they would be after usual mistakes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.evaluation.doctor.values import Symptom
+from vosbench.evaluation.doctor.findings import Finding
 from vosbench.evaluation.results.shift import Mask, ShiftSearch, foreground, overlap, shift_words
 from vosbench.scoring.protocol import Protocol
 from vosbench.video import VOID, IdMap
 
 INVERTED, SHIFTED = "inverted", "shifted"
-"""How the words for mistakes begin that a method may make on its own in single sequences."""
+"""First words of problems that a method may have on its own in single sequences."""
 
 RARE = 0.05
 """Empty or full masks in fewer frames than this share are left to the method."""
@@ -27,7 +27,7 @@ _MERGED_GAIN, _MERGED_AT_LEAST = 0.2, 0.5
 
 @dataclass
 class _Series:
-    """Values of the frames that were compared."""
+    """Overlaps and counts of the frames compared."""
 
     overlap: list[float] = field(default_factory=list)
     upright: list[float] = field(default_factory=list)
@@ -82,59 +82,59 @@ class Agreement:
             self._tables.append(_table(ids, target, self._most))
             self._used |= set(np.flatnonzero(np.bincount(ids.ravel(), minlength=2)).tolist()) - {0}
 
-    def symptoms(self) -> list[Symptom]:
-        """Judge all frames together."""
+    def findings(self) -> list[Finding]:
+        """Return the mistakes that all frames together show."""
         if not self._series.frames:
             return []
         found = [self._identical(), self._empty(), self._full()]
         if not any(found):
             found = [self._inverted(), self._shifted(), self._swapped(), self._merged()]
-        return [symptom for symptom in found if symptom is not None]
+        return [finding for finding in found if finding is not None]
 
     def _same(self, ids: IdMap, mask: Mask, target: IdMap, truth: Mask) -> bool:
         if not self._ids_told_apart:
             return np.array_equal(mask, truth)
         return bool(((ids == target) | (target == VOID)).all())
 
-    def _identical(self) -> Symptom | None:
+    def _identical(self) -> Finding | None:
         series = self._series
         if series.objects < min(2, series.frames) or not series.objects or series.identical < series.frames:
             return None
-        return Symptom(
+        return Finding(
             series.frames,
             "every evaluated mask is identical to the ground truth",
             "these are the annotations: give the folder of the method's own masks",
         )
 
-    def _empty(self) -> Symptom | None:
+    def _empty(self) -> Finding | None:
         series = self._series
         if series.empty <= RARE * series.frames:
             return None
         if series.empty == series.objects:
-            return Symptom(
+            return Finding(
                 series.empty,
                 "every mask is empty",
                 "check the level the masks were cut at; of soft masks, write the levels and give --threshold",
             )
-        return Symptom(
+        return Finding(
             series.empty,
             "empty masks where the ground truth has an object",
             "nothing to do if the method means it; otherwise write these frames again",
             "warning",
         )
 
-    def _full(self) -> Symptom | None:
+    def _full(self) -> Finding | None:
         series = self._series
         if series.full <= RARE * series.frames:
             return None
-        return Symptom(
+        return Finding(
             series.full,
             "masks cover the whole frame",
             "check the level the masks were cut at; of soft masks, write the levels and give --threshold",
             "error" if series.full == series.frames else "warning",
         )
 
-    def _inverted(self) -> Symptom | None:
+    def _inverted(self) -> Finding | None:
         series = self._series
         if not series.inverted:
             return None
@@ -142,23 +142,23 @@ class Agreement:
         steady = float((inverted > upright).mean()) >= _MOST_FRAMES
         if not steady or upright.mean() > _UPRIGHT_AT_MOST or (inverted - upright).mean() < _INVERTED_GAIN:
             return None
-        return Symptom(
+        return Finding(
             len(inverted),
             f"{INVERTED}: the complement of the masks agrees far better with the ground truth",
             "write 1 - mask (255 - mask for 0/255)",
         )
 
-    def _shifted(self) -> Symptom | None:
+    def _shifted(self) -> Finding | None:
         step = self._shift.step()
         if step is None:
             return None
-        return Symptom(
+        return Finding(
             self._shift.frames,
             f"{SHIFTED} by one frame: {shift_words(step)}",
             f"name each mask after the frame it shows: add {step:+d} to the numbers of the files",
         )
 
-    def _swapped(self) -> Symptom | None:
+    def _swapped(self) -> Finding | None:
         if not self._tables or self._protocol.objects != "ids":
             return None
         # Loaded only here: its import takes longer than a short sequence
@@ -173,20 +173,20 @@ class Agreement:
             return None
         moved = sorted((c + 1, r + 1) for r, c in zip(rows, columns, strict=True) if r != c)
         pairs = [f"{wrong} -> {right}" for wrong, right in moved]
-        return Symptom(
+        return Finding(
             len(self._tables),
             "ids swapped between objects: another numbering scores far higher",
             f"renumber the objects as in the first ground-truth frame: {', '.join(pairs)}",
         )
 
-    def _merged(self) -> Symptom | None:
+    def _merged(self) -> Finding | None:
         if not self._tables or self._used != {1}:
             return None
         union = float(np.mean(self._series.overlap))
         if union < _MERGED_AT_LEAST or union < float(np.mean(self._tables, axis=0)[0, 0]) + _MERGED_GAIN:
             return None
         ids = self._protocol.objects == "ids"
-        return Symptom(
+        return Finding(
             len(self._tables),
             "one merged mask where several objects are told apart (made for DAVIS 2016?)",
             "write one id per object, or score the merged masks with vosbench score ... --dataset davis16",

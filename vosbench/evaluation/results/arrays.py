@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
-from vosbench.evaluation.results.files import ReadErrors, Tree
+from vosbench.evaluation.results.trees import ReadErrors, Tree
 from vosbench.formats.png import decode_mask, png_header
 from vosbench.formats.png_palette import Reading
 from vosbench.formats.pnm import decode_pnm

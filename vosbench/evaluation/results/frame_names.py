@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
-class Difference(NamedTuple):
+class NamingDifference(NamedTuple):
     """One rule that leads from frame names to the names found.
 
     Attributes:
@@ -30,9 +30,9 @@ class _Numbered(NamedTuple):
     after: str
 
 
-def difference(
+def naming_difference(
     frame_names: Collection[str], found: Collection[str], needed: Iterable[str]
-) -> Difference | None:
+) -> NamingDifference | None:
     """Explain why frames seem to be missing although files are there under other names.
 
     Args:
@@ -58,7 +58,7 @@ def difference(
     )
 
 
-def _affix(missing: list[str], surplus: list[str], known: set[str]) -> Difference | None:
+def _affix(missing: list[str], surplus: list[str], known: set[str]) -> NamingDifference | None:
     """Find ``before + frame name + after``."""
     example = surplus[0]
     for name in missing:
@@ -70,11 +70,11 @@ def _affix(missing: list[str], surplus: list[str], known: set[str]) -> Differenc
         renamed = {item.removeprefix(before).removesuffix(after) for item in surplus}
         if renamed <= known and set(missing) <= renamed:
             text = f"named '{example}' where the frame is '{name}'"
-            return Difference("affix", text)
+            return NamingDifference("affix", text)
     return None
 
 
-def _padding(missing: list[str], surplus: list[str], known: set[str]) -> Difference | None:
+def _padding(missing: list[str], surplus: list[str], known: set[str]) -> NamingDifference | None:
     """Find the same numbers, written in another way."""
     numbers = {item.number: name for name in known if (item := _split(name)) is not None}
     if len(numbers) < len(known):
@@ -85,10 +85,10 @@ def _padding(missing: list[str], surplus: list[str], known: set[str]) -> Differe
     if len(renamed) < len(surplus) or None in frames or not set(missing) <= frames:
         return None
     example = surplus[0]
-    return Difference("padding", f"numbered in another way: '{example}' for frame '{renamed[example]}'")
+    return NamingDifference("padding", f"numbered in another way: '{example}' for frame '{renamed[example]}'")
 
 
-def _offset(found: set[str], known: set[str], wanted: set[str]) -> Difference | None:
+def _offset(found: set[str], known: set[str], wanted: set[str]) -> NamingDifference | None:
     """Find a constant, and maybe other words around the number, that takes every file to a frame."""
     files, frames, needed = _numbers(found), _numbers(known), _numbers(wanted)
     if not files or not frames or not needed:
@@ -98,7 +98,7 @@ def _offset(found: set[str], known: set[str], wanted: set[str]) -> Difference | 
         if offset and shifted <= frames and len(needed & shifted) > len(needed & files):
             first, last = min(found), max(found)
             text = f"numbered {offset:+d}: '{first}' to '{last}' for '{min(known)}' to '{max(known)}'"
-            return Difference("offset", text, offset)
+            return NamingDifference("offset", text, offset)
     return None
 
 

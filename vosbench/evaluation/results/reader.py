@@ -8,48 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from vosbench.errors import InputError
-from vosbench.evaluation.results.arrays import ArrayFile, ColourIds, Size, Values, read_netpbm, read_png
-from vosbench.evaluation.results.files import (
-    ReadErrors,
-    SequenceFiles,
-    Tree,
-    few,
-    has_sequence,
-    open_tree,
-    sequence_files,
+from vosbench.evaluation.results.arrays import ArrayFile, Size, Values
+from vosbench.evaluation.results.files import SequenceFiles, few, has_sequence, sequence_files
+from vosbench.evaluation.results.frame_loader import frame_loader
+from vosbench.evaluation.results.frame_names import naming_difference
+from vosbench.evaluation.results.layout import find_root, found_names, instead_of_masks, missing_names
+from vosbench.evaluation.results.missing_frames import (
+    MissingFrames,
+    evaluated_names,
+    missing_frames,
+    needed_names,
 )
-from vosbench.evaluation.results.frame_names import difference
-from vosbench.evaluation.results.places import absent_names, find_root, found_names, instead_of_masks
 from vosbench.evaluation.results.tracks import draw_tracks
+from vosbench.evaluation.results.trees import ReadErrors, Tree, open_tree
 from vosbench.evaluation.results.values import check_threshold, check_unit, interpret, merges
 from vosbench.scoring.protocol import Protocol
 from vosbench.video import IdMap, LazySequence, Video
 
 Missing = Literal["error", "empty"]
-
-SPARSE = ("annotated", "after_first")
-"""Frame rules of data sets that label few frames: results may leave out the others."""
-
-
-class Absent(NamedTuple):
-    """Frames of a sequence that have no mask although they are asked for.
-
-    Attributes:
-        names: of all of them.
-        ends: those that are not evaluated, by their place: ``"first"``, ``"last"``.
-        is_harmless: whether no number depends on any, and no file is named after anything but a frame.
-        words: what to say of harmless ones; the same for every sequence.
-    """
-
-    names: tuple[str, ...]
-    ends: tuple[str, ...]
-    is_harmless: bool
-    words: str
 
 
 class SequenceMasks:
@@ -143,7 +124,7 @@ class ResultFolder:
         if absent:
             raise InputError(
                 f"{tree.where(root)}: no results for {len(absent)} of {len(sequences)} sequences: "
-                f"{absent_names(absent, found_names(tree, root))}; add them, or name the sequences to score"
+                f"{missing_names(absent, found_names(tree, root))}; add them, or name the sequences to score"
             )
         notes = () if not root else (f"masks found in {tree.where(root)}",)
         return cls(tree, root, protocol, missing, threshold, notes)
@@ -169,9 +150,9 @@ class ResultFolder:
             stack = ArrayFile(self.tree, files.whole)
             stack.check_stack(len(video), size)
             return self._masks(video, stack.frame, [stack.where] * len(video), (), set())
-        absent = self._checked_names(files, video)
+        missing = self._checked_names(files, video)
         evaluated = self.evaluated(video)
-        used = [files.frames[name] for name in self._names(video, evaluated) if name in files.frames]
+        used = [files.frames[name] for name in evaluated_names(video, self.protocol) if name in files.frames]
         seen: set[str] = set()
         load, labels = frame_loader(self.tree, files, used, size, self.protocol, self.threshold, seen.add)
         where = [self.tree.where(files.frames.get(name, name)) for name in video.frame_names]
@@ -184,12 +165,12 @@ class ResultFolder:
                 raise InputError(f"{self.path}: sequence {video.name} has no mask for frame {name}")
             return np.zeros(size, np.uint8)
 
-        notes = self._notes(video, files, absent)
+        notes = self._notes(video, files, missing)
         if labels:
             masks = self._labels(video, values, notes, seen)
         else:
             masks = self._masks(video, values, where, notes, seen)
-        masks.unproven = bool(absent.ends)
+        masks.unproven = bool(missing.ends)
         return masks
 
     def _masks(
@@ -249,133 +230,43 @@ class ResultFolder:
         """Return the indices of the frames that count."""
         return self.protocol.evaluated(len(video), video.annotations)
 
-    def needed(self, video: Video) -> list[str]:
-        """Return the names of the frames that are asked for.
-
-        Where every frame has ground truth these are all: a first or last one that is not evaluated may
-        be missing, but names that are shifted by one show in it.
-        """
-        if self.protocol.frames in SPARSE:
-            return self._names(video, self.evaluated(video))
-        return list(video.frame_names)
-
-    @staticmethod
-    def _names(video: Video, indices: Sequence[int]) -> list[str]:
-        return [video.frame_names[index] for index in indices]
-
-    def absent(self, files: SequenceFiles, video: Video) -> Absent:
-        """Return which frames have no mask, and whether that matters."""
-        names = tuple(name for name in self.needed(video) if name not in files.frames)
-        counted = set(self._names(video, self.evaluated(video)))
-        places = {video.frame_names[-1]: "last", video.frame_names[0]: "first"}
-        ends = tuple(places[name] for name in names if name not in counted)
-        known = set(video.frame_names)
-        harmless = (
-            bool(names) and len(ends) == len(names) and bool(files.frames) and files.frames.keys() <= known
-        )
-        words = f"no mask of the {' and the '.join(ends)} frame, which {self.protocol.id} does not evaluate"
-        return Absent(names, ends, harmless, words)
-
-    def _checked_names(self, files: SequenceFiles, video: Video) -> Absent:
-        other = difference(video.frame_names, files.frames, self.needed(video))
+    def _checked_names(self, files: SequenceFiles, video: Video) -> MissingFrames:
+        other = naming_difference(video.frame_names, files.frames, needed_names(video, self.protocol))
         if other is not None:
             raise InputError(
                 f"{self.tree.where(files.folder)}: masks are {other.text}; rename them after their frames"
             )
-        absent = self.absent(files, video)
-        if not files.frames or (absent.names and not absent.is_harmless and self.missing == "error"):
-            raise InputError(self._missing_message(video, files, absent.names))
-        return absent
+        missing = missing_frames(files, video, self.protocol)
+        if not files.frames or (missing.names and not missing.is_harmless and self.missing == "error"):
+            raise InputError(self._missing_message(video, files, missing.names))
+        return missing
 
-    def _missing_message(self, video: Video, files: SequenceFiles, absent: Sequence[str]) -> str:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+    def _missing_message(self, video: Video, files: SequenceFiles, missing: Sequence[str]) -> str:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         if not files.frames:
             hint = instead_of_masks(self.tree, files.folder, merged=merges(self.protocol))
             return (
-                f"{self.tree.where(files.folder)}: no PNG mask in it, expected {absent[0]}.png{more}; "
+                f"{self.tree.where(files.folder)}: no PNG mask in it, expected {missing[0]}.png{more}; "
                 f"{hint.problem}; {hint.fix}"
             )
-        file = f"{absent[0]}{files.suffix}"
-        counted = self._names(video, self.evaluated(video))
-        harmless = (
-            ""
-            if set(counted) & set(absent)
-            else f" (not evaluated by {self.protocol.id}, so nothing changes)"
-        )
+        file = f"{missing[0]}{files.suffix}"
+        counts = set(evaluated_names(video, self.protocol)) & set(missing)
+        harmless = "" if counts else f" (not evaluated by {self.protocol.id}, so nothing changes)"
         return (
-            f"{self.path}: sequence {video.name} lacks frame {absent[0]} ({file}){more}; "
+            f"{self.path}: sequence {video.name} lacks frame {missing[0]} ({file}){more}; "
             f"add it, or count missing frames as empty with missing=empty{harmless}"
         )
 
-    def _notes(self, video: Video, files: SequenceFiles, absent: Absent) -> list[str]:
+    def _notes(self, video: Video, files: SequenceFiles, missing: MissingFrames) -> list[str]:
         notes = []
-        if absent.names and self.missing == "empty":
-            notes.append(f"{len(absent.names)} missing frames counted as empty ({few(absent.names)})")
-        elif absent.names:
-            notes.append(absent.words)
+        if missing.names and self.missing == "empty":
+            notes.append(f"{len(missing.names)} missing frames counted as empty ({few(missing.names)})")
+        elif missing.names:
+            notes.append(missing.note)
         extra = sorted(set(files.frames) - set(video.frame_names))
         if extra:
             notes.append(f"{len(extra)} extra frames ignored ({few(extra)})")
         return notes
-
-
-def frame_loader(
-    tree: Tree,
-    files: SequenceFiles,
-    used: Sequence[str],
-    size: Size | None,
-    protocol: Protocol,
-    threshold: float | None,
-    remark: Callable[[str], None],
-) -> tuple[Callable[[str], Values], bool]:
-    """Return a function: file of a frame -> its values, and whether these are labels that need no reading.
-
-    Args:
-        tree: where the files lie.
-        files: the files of the sequence, one per frame.
-        used: those that will be read: colours are numbered over all of them.
-        size: height and width they must have; any when None.
-        protocol: decides whether grey levels of PGM are labels (FBMS) or are read as those of PNG.
-        threshold: as `ResultFolder` has it.
-        remark: called with what is to be said of a file that is read.
-
-    Raises:
-        InputError: colours where ids or levels are needed.
-    """
-    if files.suffix == ".png":
-        return _png_loader(tree, size, protocol, remark), False
-    if files.suffix in (".npy", ".npz"):
-        return lambda file: ArrayFile(tree, file).whole(size), False
-    if files.suffix == ".pgm" and (threshold is not None or protocol.objects != "volumes"):
-        return lambda file: read_netpbm(tree, file, size).astype(np.uint8), False
-    if threshold is not None or protocol.objects not in ("volumes", "union"):
-        needed = "grey levels" if threshold is not None else "object ids"
-        raise InputError(
-            f"{tree.where(files.folder)}: PPM files have colours where {needed} are needed; write indexed PNG"
-        )
-    colours: list[ColourIds] = []
-
-    def label_ids(file: str) -> Values:
-        # All colours before the first id: which id a colour gets must not depend on the frame asked for
-        if not colours:
-            # The official measure takes the background for a region like the others
-            background = protocol.variant != "official"
-            colours.append(ColourIds(tree, used, size, background=background))
-        return colours[0].ids(read_netpbm(tree, file, size))
-
-    return label_ids, True
-
-
-def _png_loader(
-    tree: Tree, size: Size | None, protocol: Protocol, remark: Callable[[str], None]
-) -> Callable[[str], Values]:
-    def load(file: str) -> Values:
-        read = read_png(tree, file, size, told_apart=not merges(protocol))
-        if read.remark is not None:
-            remark(read.remark)
-        return read.values
-
-    return load
 
 
 def one_foreground(ids: IdMap, protocol: Protocol) -> IdMap:

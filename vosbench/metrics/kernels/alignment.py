@@ -36,7 +36,7 @@ _MOST_PATHS = 64
 _AT_ONCE = 1 << 13  # totals in one operation that make it worth while
 
 
-class Costs(NamedTuple):
+class AlignmentCosts(NamedTuple):
     """What a search knows.
 
     Attributes:
@@ -48,7 +48,7 @@ class Costs(NamedTuple):
     exact: Callable[[Cells], NDArray[np.float64]]
 
 
-class Path(NamedTuple):
+class AlignmentPath(NamedTuple):
     """A path from the last cell to the first.
 
     Attributes:
@@ -60,15 +60,15 @@ class Path(NamedTuple):
     costs: NDArray[np.float64]
 
 
-class Cheapest(NamedTuple):
-    """Cheapest paths: of exactly the same cost, in float64 sums from the first cell.
+class CheapestPaths(NamedTuple):
+    """CheapestPaths paths: of exactly the same cost, in float64 sums from the first cell.
 
     Attributes:
         paths: at least one.
         complete: whether there are no others.
     """
 
-    paths: list[Path]
+    paths: list[AlignmentPath]
     complete: bool
 
 
@@ -92,7 +92,9 @@ def batch_size(shape: tuple[int, int]) -> int:
     return max(1, min(enough, BATCH // ((shape[0] + 1) * (sum(shape) + 1))))
 
 
-def cheapest_paths(costs: Sequence[Costs], firsts: Sequence[Cell], workspace: Workspace) -> list[Cheapest]:
+def cheapest_paths(
+    costs: Sequence[AlignmentCosts], firsts: Sequence[Cell], workspace: Workspace
+) -> list[CheapestPaths]:
     """Find the cheapest paths from a cell of a torus to the one diagonally before it.
 
     Args:
@@ -113,20 +115,24 @@ def cheapest_paths(costs: Sequence[Costs], firsts: Sequence[Cell], workspace: Wo
     return [_decide(*item) for item in zip(found, costs, batch.grids, strict=True)]
 
 
-def _decide(found: _Candidates, costs: Costs, grid: Grid) -> Cheapest:
+def _decide(found: _Candidates, costs: AlignmentCosts, grid: Grid) -> CheapestPaths:
     """Let exact costs decide between candidates."""
     numbers = [*reversed(found.route), *sorted(found.detours)]
     cells = grid.cells(numbers)
     exact = costs.exact(cells)
     if _is_unrivalled(found, numbers, exact, grid):
         length = len(found.route)
-        return Cheapest([Path(cells[:length][::-1], exact[:length][::-1])], complete=True)
+        return CheapestPaths([AlignmentPath(cells[:length][::-1], exact[:length][::-1])], complete=True)
     cost = dict(zip(numbers, exact.tolist(), strict=True))
     paths, complete = _list_paths(cost, grid)
-    return Cheapest([Path(grid.cells(path), np.array([cost[n] for n in path])) for path in paths], complete)
+    return CheapestPaths(
+        [AlignmentPath(grid.cells(path), np.array([cost[n] for n in path])) for path in paths], complete
+    )
 
 
-def released_path(costs: Costs, first: Cell, known: Cheapest, workspace: Workspace) -> Path:
+def released_path(
+    costs: AlignmentCosts, first: Cell, known: CheapestPaths, workspace: Workspace
+) -> AlignmentPath:
     """Of several cheapest paths, find the one that the released code takes.
 
     It takes what Dijkstra's algorithm finds first, so its heap decides: see `heap_order.first_ways`.
@@ -160,13 +166,15 @@ def released_path(costs: Costs, first: Cell, known: Cheapest, workspace: Workspa
         back.append(back[-1] - steps[ways[back[-1]]])
     rows_back, columns_back = np.divmod(back, width)
     cells = (np.stack([rows_back, columns_back - 1], axis=1) + first) % np.array(shape)
-    return Path(
+    return AlignmentPath(
         np.concatenate([path.cells[:shared], cells]),
         np.concatenate([path.costs[:shared], costs.exact(cells)]),
     )
 
 
-def _costs_within(limit: float, costs: Costs, first: Cell, workspace: Workspace) -> NDArray[np.float64]:
+def _costs_within(
+    limit: float, costs: AlignmentCosts, first: Cell, workspace: Workspace
+) -> NDArray[np.float64]:
     """Exact costs of the cells whose total may be within a limit; infinite elsewhere.
 
     Cells are in the order of rows as seen from the first, with one more column on the left.
@@ -317,7 +325,7 @@ def _is_unrivalled(found: _Candidates, numbers: list[int], costs: NDArray[np.flo
 
 
 def _list_paths(cost: dict[int, float], grid: Grid) -> tuple[list[list[int]], bool]:
-    """Cheapest paths among some cells, and whether there are no others."""
+    """CheapestPaths paths among some cells, and whether there are no others."""
     steps = grid.steps
     total = {grid.start: 0.0}
     ways: dict[int, list[int]] = {}

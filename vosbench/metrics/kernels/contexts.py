@@ -57,7 +57,7 @@ def shape_contexts(points: Points, *, matlab: bool = False) -> Histograms:
     exact = points[:, ::-1] if matlab else points
     if matlab:
         points, rounded = _without_rounding(exact)
-    pairs = _Pairs(points)
+    pairs = _PointPairs(points)
     edges = _squared_edges(pairs.mean_distance())
     number = np.arange(n) * (_RINGS * _SECTORS)
     numbers = _turned(number)
@@ -161,7 +161,7 @@ def _matlab_sectors(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[n
     return sectors
 
 
-class _Pairs:
+class _PointPairs:
     """Every pair of points of a closed curve once: row k pairs each point with the k-th after it.
 
     Attributes:

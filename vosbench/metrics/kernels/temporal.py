@@ -10,7 +10,13 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.metrics.kernels.alignment import Costs, Path, batch_size, cheapest_paths, released_path
+from vosbench.metrics.kernels.alignment import (
+    AlignmentCosts,
+    AlignmentPath,
+    batch_size,
+    cheapest_paths,
+    released_path,
+)
 from vosbench.metrics.kernels.contexts import Histograms, matching_cost, rough_costs, shape_contexts
 from vosbench.metrics.kernels.contours import Contour, Curve, most_vertices, simplify, trace
 from vosbench.metrics.kernels.path_totals import Cell, Workspace
@@ -80,7 +86,7 @@ class PairValues:
         self._traced: list[list[Contour] | None] = []
         self._described = -1
         self._contexts: Histograms | None = None
-        self._pending: list[_Pair] = []
+        self._pending: list[_ContourPair] = []
         self._shape = (0, 0)
         self._workspace = Workspace()
 
@@ -119,10 +125,10 @@ class PairValues:
             if contours is None:
                 self._values[place] = 0.0  # every point corresponds to itself
             else:
-                self._compare(_Pair(place, before, self._contexts))
+                self._compare(_ContourPair(place, before, self._contexts))
         self._traced = []
 
-    def _compare(self, pair: _Pair) -> None:
+    def _compare(self, pair: _ContourPair) -> None:
         """Have a pair wait for others of its kind."""
         n1, n2 = len(pair.first), len(pair.second)
         shape = max(self._shape[0], n1), max(self._shape[1], n2)
@@ -141,7 +147,7 @@ class PairValues:
         self._pending, self._shape = [], (0, 0)
 
 
-class _Pair(NamedTuple):
+class _ContourPair(NamedTuple):
     """Two curves to compare.
 
     Attributes:
@@ -227,10 +233,11 @@ def upsample(polygon: Curve, dtype: type[np.floating[Any]] = np.float32) -> Curv
     return np.concatenate([points.swapaxes(0, 1)[used], corners[-1:]]).astype(np.float64)
 
 
-def _pair_values(pairs: list[_Pair], workspace: Workspace) -> list[float]:
+def _pair_values(pairs: list[_ContourPair], workspace: Workspace) -> list[float]:
     """Mean cost of the one-to-one correspondence between the two curves of each pair."""
     costs = [
-        Costs(rough_costs(first, second), partial(matching_cost, first, second)) for _, first, second in pairs
+        AlignmentCosts(rough_costs(first, second), partial(matching_cost, first, second))
+        for _, first, second in pairs
     ]
     # the curves start anywhere: align once, then again from the surest correspondence
     surest = _of_paths(costs, [(0, 0)] * len(costs), _surest, workspace)
@@ -242,9 +249,9 @@ def _pair_values(pairs: list[_Pair], workspace: Workspace) -> list[float]:
 
 
 def _of_paths(
-    costs: list[Costs],
+    costs: list[AlignmentCosts],
     firsts: list[Cell],
-    measure: Callable[[Path], tuple[float, ...]],
+    measure: Callable[[AlignmentPath], tuple[float, ...]],
     workspace: Workspace,
 ) -> list[tuple[float, ...]]:
     """Return what the released path through each matrix measures.
@@ -260,13 +267,13 @@ def _of_paths(
     return measures
 
 
-def _surest(path: Path) -> tuple[float, ...]:
+def _surest(path: AlignmentPath) -> tuple[float, ...]:
     """Row and column of the first cell of least cost; the one that is free does not count."""
     row, column = path.cells[path.costs[:-1].argmin()].tolist()
     return row, column
 
 
-def _mean_of_bijection(path: Path) -> tuple[float, ...]:
+def _mean_of_bijection(path: AlignmentPath) -> tuple[float, ...]:
     """Keep the cheapest cell of every row, of these the cheapest of every column; average their cost.
 
     Of equal costs the first in the path stays for a row, the smallest row for a column.

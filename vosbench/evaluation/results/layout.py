@@ -13,11 +13,11 @@ from vosbench.errors import InputError
 from vosbench.evaluation.results.files import (
     FRAME_SUFFIXES,
     SEQUENCE_SUFFIXES,
-    Tree,
     few,
     has_sequence,
     inside,
 )
+from vosbench.evaluation.results.trees import Tree
 
 NESTING = 2
 """How many folders may lie between the folder given and the sequence folders."""
@@ -131,9 +131,9 @@ def other_names_note(found: Collection[str], known: Collection[str], split: str)
     return f"not scored, as no sequence of {split}: {described}"
 
 
-def absent_names(absent: Collection[str], found: Collection[str]) -> str:
+def missing_names(missing: Collection[str], found: Collection[str]) -> str:
     """List names that are missing, each with those found that are nearly it."""
-    return few([name + _similar(name, found) for name in absent])
+    return few([name + _similar(name, found) for name in missing])
 
 
 def _instead_of_sequences(tree: Tree, sequences: Collection[str]) -> str:
