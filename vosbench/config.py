@@ -176,7 +176,7 @@ class DataConfig:
 
 @dataclass
 class FitConfig:
-    """Everything `vosbench.training.fit.fit` reads; ``configs/fit.yaml`` says what each key means."""
+    """Everything `vosbench.training.fit` reads; ``configs/fit.yaml`` says what each key means."""
 
     model: dict[str, Any]
     recipe: dict[str, StageConfig]

@@ -33,7 +33,7 @@ from vosbench.formats.png import write_ids
 from vosbench.models.pretrained.zoo import WEIGHTS, export, load_method, training_of
 from vosbench.models.validated import foreground_similarity
 from vosbench.tensor_files import sha256
-from vosbench.training.fit import fit
+from vosbench.training import fit
 from vosbench.video import Video
 
 FIT = (

@@ -27,7 +27,7 @@ from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
 from vosbench.models.pretrained.zoo import WEIGHTS, export, training_of
-from vosbench.training.fit import fit
+from vosbench.training import fit
 
 SHOWN = "WORK"
 """Stands for the folder of worlds and runs in commands that are kept."""

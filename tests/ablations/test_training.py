@@ -12,7 +12,7 @@ from vosbench.ablations.load import load_suite, parse_suite
 from vosbench.ablations.run import SuiteOptions, run_suite
 from vosbench.ablations.training_plan import plan_trainings
 from vosbench.errors import InputError
-from vosbench.training import fit as fit_module
+from vosbench.training import run as training_run
 
 SUITE = """
 id: small
@@ -261,7 +261,7 @@ class Trainer:
 @pytest.fixture
 def trainer(monkeypatch):
     trainer = Trainer()
-    monkeypatch.setattr(fit_module, "fit", trainer)
+    monkeypatch.setattr(training_run, "fit", trainer)
     return trainer
 
 
@@ -358,7 +358,7 @@ def test_a_row_that_fails_stops_only_what_needs_it(suite, options, trainer, monk
             raise MemoryError("no room\nleft")
         return trainer(overrides)
 
-    monkeypatch.setattr(fit_module, "fit", fails_for_seed_1)
+    monkeypatch.setattr(training_run, "fit", fails_for_seed_1)
     result = run_suite(suite, options(rows=["angle", "tuned", "box"]))
     assert result.exit_status == 1
     assert result.failures == (

@@ -7,7 +7,7 @@ import pytest
 
 from vosbench import cli
 from vosbench.errors import InputError
-from vosbench.training import fit as fit_module
+from vosbench.training import run as training_run
 
 ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"
 TABLE = ABLATIONS / "mpnet_table1.yaml"
@@ -49,7 +49,7 @@ def test_the_table_is_printed_and_kept_and_a_failure_ends_with_1(run, tmp_path, 
         raise InputError("no room left")
 
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render)
-    monkeypatch.setattr(fit_module, "fit", fails)
+    monkeypatch.setattr(training_run, "fit", fails)
     text = TABLE.read_text()
     start = text.index("  ft3d:\n    {dataset: ft3d")
     only_davis = text[:start] + text[text.index("  davis16:\n    dataset: davis16") :]

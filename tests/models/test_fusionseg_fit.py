@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vosbench.models.pretrained.zoo import load_method, read_state
-from vosbench.training.fit import fit
+from vosbench.training import fit
 
 
 @pytest.mark.slow

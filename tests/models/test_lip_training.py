@@ -12,7 +12,7 @@ from vosbench.models import build
 from vosbench.models.lip.network import LIPNet
 from vosbench.models.lip.training import Roster
 from vosbench.models.pretrained.zoo import load_method, read_state
-from vosbench.training.fit import fit
+from vosbench.training import fit
 
 LAST = "network.heads.roi_heads.box_predictor.cls_score.weight"
 

@@ -18,7 +18,7 @@ from vosbench.data.transforms.augmentation import ClipTransform
 from vosbench.models import build
 from vosbench.models.lvo.module import LVO
 from vosbench.models.pretrained.zoo import load_method, read_state
-from vosbench.training.fit import fit
+from vosbench.training import fit
 from vosbench.video import Video
 
 FRAMES, STOP, SIZE = 8, 4, (72, 128)

@@ -7,7 +7,7 @@ import torch
 from vosbench.data import open_dataset
 from vosbench.data.mini import write_mini
 from vosbench.models.pretrained.zoo import load_method, read_state
-from vosbench.training.fit import fit
+from vosbench.training import fit
 
 pytestmark = pytest.mark.slow
 

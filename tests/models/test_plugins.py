@@ -84,7 +84,7 @@ def test_it_is_compared_and_enters_the_table(example, tmp_path, make_davis):
 
 
 def test_a_network_of_another_package_is_trained_and_used(example, tmp_path, monkeypatch):
-    from vosbench.training.fit import fit
+    from vosbench.training import fit
 
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     overrides = ["model=colour", "data=mini", "size=tiny", "workers=0", f"runs={tmp_path}/runs"]

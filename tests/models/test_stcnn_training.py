@@ -18,7 +18,7 @@ from vosbench.models.pretrained.zoo import load_method, read_state
 from vosbench.models.stcnn import module as place
 from vosbench.models.stcnn.losses import Balance
 from vosbench.models.stcnn.training import merged, split_clip
-from vosbench.training.fit import fit
+from vosbench.training import fit
 
 SIZE = (40, 56)
 

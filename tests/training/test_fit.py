@@ -12,7 +12,8 @@ from PIL import Image
 
 from vosbench.errors import InputError
 from vosbench.models.pretrained.zoo import load_method
-from vosbench.training.fit import fit, what_to_test
+from vosbench.training import fit
+from vosbench.training.run_folder import what_to_test
 
 
 def write_davis(root, split, sequence, frames=4, size=(64, 96)):

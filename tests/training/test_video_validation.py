@@ -12,7 +12,8 @@ from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.pretrained.zoo import load_method
-from vosbench.training.fit import fit, what_to_test
+from vosbench.training import fit
+from vosbench.training.run_folder import what_to_test
 from vosbench.training.stage_data import stage_data
 from vosbench.training.video_validation import with_whole_videos
 

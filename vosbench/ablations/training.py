@@ -74,7 +74,7 @@ def train(task: TrainTask) -> TrainOutcome:
     started = time.monotonic()
     try:
         with _quiet():
-            fit.fit(list(task.overrides))
+            fit(list(task.overrides))
         if not task.checkpoint.is_file():
             raise InputError(f"no checkpoint {task.checkpoint} after training")
     except InputError as error:

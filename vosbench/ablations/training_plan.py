@@ -30,7 +30,7 @@ class TrainTask:
         training, seed: which.
         key: hash over everything that its weights depend on but the seed.
         folder: the run folder.
-        overrides: arguments of `vosbench.training.fit.fit`.
+        overrides: arguments of `vosbench.training.fit`.
         checkpoint: the weights it ends with.
     """
 

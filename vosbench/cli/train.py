@@ -22,10 +22,10 @@ def fit(
     without validation, as in the papers: data.val_split=null. Test last.ckpt: best.ckpt is chosen by the
     validation.
     """
-    from vosbench.training.fit import fit as run
-    from vosbench.training.fit import what_to_test
+    from vosbench import training
+    from vosbench.training.run_folder import what_to_test
 
-    folder = run(overrides)
+    folder = training.fit(overrides)
     # Further devices have processes of their own, started with this same command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
         sys.stdout.write(f"{folder}\n")

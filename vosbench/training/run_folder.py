@@ -1,0 +1,86 @@
+"""Run folders: their numbers, the checkpoint a run resumes from, the checkpoint to test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vosbench.config import FitConfig
+from vosbench.errors import InputError
+
+RUN_VARIABLE = "VOSBENCH_RUN"
+"""Run folder of the processes that Lightning starts for further devices."""
+
+_SHOWN = 10
+"""Names of videos that fit into a line."""
+
+
+def what_to_test(run: Path) -> list[str]:
+    """Return lines on the checkpoints of the last stage of a run: the one to test, the choice of the other.
+
+    Args:
+        run: from `vosbench.training.fit`.
+    """
+    last = max(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    lines = [f"to test: {last}"]
+    if (best := last.with_name("best.ckpt")).is_file():
+        from vosbench.models.pretrained.zoo import training_of
+
+        selections = training_of(best).get("selection", ())
+        chosen_on = ", ".join(_described(each) for each in selections)
+        monitor = selections[-1]["monitor"]
+        lines.append(
+            f"{best.name} beside it is the epoch with the highest {monitor}; validated on {chosen_on}"
+        )
+    return lines
+
+
+def _described(selection: Mapping[str, Any]) -> str:
+    names = selection.get("sequences", ())
+    shown = (
+        f" ({', '.join(names)})" if 0 < len(names) <= _SHOWN else f" ({len(names)} videos)" if names else ""
+    )
+    return f"{selection['name']} {selection['split']}{shown}"
+
+
+def run_folder(config: FitConfig) -> Path:
+    """Return the folder of a new run: the named one, or the next number."""
+    if RUN_VARIABLE in os.environ:
+        return Path(os.environ[RUN_VARIABLE])
+    if config.run is not None:
+        return Path(config.run)
+    folder = _runs_folder(config)
+    numbers = [int(path.name) for path in _runs(folder)]
+    return folder / f"{max(numbers, default=-1) + 1:03d}"
+
+
+def _runs(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_dir() and path.name.isdigit())
+
+
+def resumed_checkpoint(config: FitConfig) -> Path | None:
+    """Return the checkpoint that ``resume`` names; None without.
+
+    Raises:
+        InputError: no such checkpoint, or not one in a run folder.
+    """
+    if config.resume is None:
+        return None
+    if config.resume != "auto":
+        path = Path(config.resume)
+        if not path.is_file():
+            raise InputError(f"resume: no file {path}")
+        if path.parent.name != "checkpoints" or path.parents[1].name not in config.recipe:
+            raise InputError(f"resume: {path} is not in a run folder (RUN/STAGE/checkpoints/last.ckpt)")
+        return path
+    for run in reversed(_runs(_runs_folder(config))):
+        written = list(run.glob("*/checkpoints/last.ckpt"))
+        if written:
+            return max(written, key=lambda path: path.stat().st_mtime)
+    raise InputError(f"resume=auto: no run with a checkpoint under {_runs_folder(config)}")
+
+
+def _runs_folder(config: FitConfig) -> Path:
+    return Path(config.runs) / f"{config.model['name']}-{config.size}"
