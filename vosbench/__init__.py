@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vosbench.evaluation import protocols, score
     from vosbench.inference import predict
     from vosbench.models import build, load
-    from vosbench.training.fit import fit
+    from vosbench.training import fit
 
 __version__ = "0.1.0"
 
@@ -64,7 +64,7 @@ __getattr__, __dir__ = lazy(
         "InputError": "vosbench.errors",
         "build": "vosbench.models",
         "compare": "vosbench.benchmark",
-        "fit": "vosbench.training.fit",
+        "fit": "vosbench.training.run",
         "load": "vosbench.models",
         "open_dataset": "vosbench.data",
         "predict": "vosbench.inference",
