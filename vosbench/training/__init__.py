@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 __all__ = ["fit"]
 
-__getattr__ = lazy("vosbench.training", {"fit": "vosbench.training.run"})
+__getattr__, __dir__ = lazy("vosbench.training", {"fit": "vosbench.training.run"})
