@@ -13,7 +13,7 @@ from vosbench.errors import InputError
 from vosbench.video import IdMap, Segmentation, Video
 
 Task = Literal["unsupervised", "semi-supervised"]
-Size = Literal["full", "tiny"]
+Size = Literal["full", "lite", "tiny"]
 
 ShowMap = Callable[[int, str, NDArray[np.float32]], None]
 """Called with the index of a frame, a title such as ``"reset 3"``, and a map, (h, w) float32 in 0..1."""

@@ -11,17 +11,17 @@ from vosbench.models import build
 from vosbench.models.fusionseg import inputs
 from vosbench.models.fusionseg.backbones import LiteStream, MpnetStream
 from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
+from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.lvo.streams import motion_code
 from vosbench.models.pretrained.zoo import load_method
 from vosbench.video import Video
 
-BOTH = {"backbone": "efficientnet_lite0", "motion_network": "mpnet"}
 STAGES = ("appearance", "motion", "joint")
 
 
-def tiny(**variant):
+def lite(**variant):
     torch.manual_seed(0)
-    return build("fusionseg", "tiny", **(BOTH | variant))
+    return build("fusionseg", "lite", **variant)
 
 
 def video(frames=3, height=90, width=130, seed=0):
@@ -55,14 +55,15 @@ def same(first, second):
     "variant",
     [
         *({"stream": name} for name in STAGES),
-        {"backbone": "resnet"},
-        {"motion_network": "resnet"},
+        {"motion_network": "efficientnet_lite0"},
+        {"stream": "motion", "motion_network": "efficientnet_lite0"},
+        {"dice": 0},
         {"norm": "trained", "fusion": "released", "pad": True},
     ],
     ids=str,
 )
 def test_every_switch_trains_and_segments(variant):
-    model = tiny(**variant).train()
+    model = lite(**variant).train()
     model.training_step(clips(), 0).backward()
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
     masks = model.segment(video()).stack()
@@ -81,7 +82,7 @@ def test_mpnet_says_in_two_logits_what_it_says_in_one():
 
 def test_the_motion_stream_judges_as_the_mpnet_of_the_package():
     source = video()
-    model = tiny(stream="motion", longest_side=None)
+    model = lite(stream="motion", longest_side=None)
     model.configure_stage("motion")
     mpnet, _ = load_method("mpnet", "tiny")
     found, expected = model.eval().probability(source, 0), mpnet.probability(source, 0)
@@ -93,18 +94,18 @@ def test_the_motion_stream_judges_as_the_mpnet_of_the_package():
 def test_motion_weights_are_a_checkpoint_of_mpnet_those_of_the_package_or_of_fusionseg(tmp_path):
     torch.manual_seed(5)
     mpnet = build("mpnet", "tiny")
-    given = tiny(motion_weights=checkpoint(tmp_path / "mpnet.ckpt", mpnet), appearance_weights="random")
+    given = lite(motion_weights=checkpoint(tmp_path / "mpnet.ckpt", mpnet), appearance_weights="random")
     given.configure_stage("joint")
     assert same(given.network.motion.network.state_dict(), mpnet.network.state_dict())
-    again = tiny(motion_weights=checkpoint(tmp_path / "joint.ckpt", given), appearance_weights="random")
+    again = lite(motion_weights=checkpoint(tmp_path / "joint.ckpt", given), appearance_weights="random")
     again.configure_stage("joint")
     assert same(again.network.motion.state_dict(), given.network.motion.state_dict())
-    packaged = tiny()
+    packaged = lite()
     packaged.configure_stage("joint")
     assert same(
         packaged.network.motion.network.state_dict(), load_method("mpnet", "tiny")[0].network.state_dict()
     )
-    untouched = tiny(motion_weights="random")
+    untouched = lite(motion_weights="random")
     before = {key: value.clone() for key, value in untouched.network.motion.state_dict().items()}
     untouched.configure_stage("joint")
     assert same(untouched.network.motion.state_dict(), before)
@@ -121,13 +122,13 @@ def test_motion_weights_are_a_checkpoint_of_mpnet_those_of_the_package_or_of_fus
         ),
         (lambda: build("mpnet", "full"), "size full, not tiny"),
         (
-            lambda: tiny(motion_network="resnet"),
+            lambda: lite(motion_network="efficientnet_lite0"),
             "not weights of such a motion stream.*another motion_network",
         ),
     ],
 )
 def test_motion_weights_of_something_else(tmp_path, other, message):
-    model = tiny(motion_weights=checkpoint(tmp_path / "other.ckpt", other()))
+    model = lite(motion_weights=checkpoint(tmp_path / "other.ckpt", other()))
     with pytest.raises(InputError, match=rf"other\.ckpt.*{message}"):
         model.configure_stage("joint")
 
@@ -135,12 +136,14 @@ def test_motion_weights_of_something_else(tmp_path, other, message):
 def test_imagenet_weights_are_what_the_appearance_stream_is_trained_from(tmp_path, monkeypatch):
     torch.manual_seed(7)
     published = EfficientNetLite0()
+    kept = {key: value for key, value in published.state_dict().items() if not key.startswith("blocks.15.")}
     torch.save(as_in_the_package(published), tmp_path / "lite0.pth")
     monkeypatch.setattr(inputs, "imagenet_weights", lambda: tmp_path / "lite0.pth")
-    model = tiny()
+    model = lite()
     model.configure_stage("appearance")
-    assert same(model.network.appearance.body.state_dict(), published.state_dict())
-    for other in (tiny(appearance_weights="random"), tiny()):
+    assert same(kept, model.network.appearance.body.state_dict())
+    assert len(kept) == len(model.network.appearance.body.state_dict())
+    for other in (lite(appearance_weights="random"), lite()):
         before = {key: value.clone() for key, value in other.network.appearance.state_dict().items()}
         other.configure_stage("appearance" if other.hparams["appearance_weights"] else "joint")
         assert same(other.network.appearance.state_dict(), before)
@@ -167,35 +170,48 @@ def test_a_checkpoint_needs_no_extra_and_gives_each_stream(tmp_path, monkeypatch
         raise InputError("not installed")
 
     monkeypatch.setattr(inputs, "imagenet_weights", missing)
-    joint = tiny(appearance_weights="random")
+    joint = lite(appearance_weights="random")
     path = tmp_path / "joint.ckpt"
     checkpoint(path, joint)
     for stream in ("appearance", "motion"):
         alone, described = load_method("fusionseg", None, path, {"stream": stream})
         assert set(alone.network.streams) == {stream}
         assert same(alone.network.state_dict(), joint.network.state_dict())
-        assert described["variant"]["backbone"] == "efficientnet_lite0"
+        assert described["size"] == "lite"
     with pytest.raises(InputError, match="not installed"):
-        tiny().configure_stage("appearance")
+        lite().configure_stage("appearance")
 
 
-def test_logits_have_the_size_of_any_picture_and_do_not_depend_on_what_is_added():
+def test_logits_of_the_lite_stream_have_the_size_of_any_picture():
     stream = LiteStream().eval()
-    picture = torch.randn(1, 3, 81, 113)
     with torch.no_grad():
-        assert stream(picture[..., :70, :99]).shape == (1, 2, 70, 99)
-        by_hand = torch.zeros_like(picture)
-        by_hand[..., :70, :99] = picture[..., :70, :99]
-        assert_rounded(stream(picture[..., :70, :99]), stream(by_hand)[..., :70, :99])
+        assert stream(torch.randn(1, 3, 70, 99)).shape == (1, 2, 70, 99)
+
+
+def test_the_loss_of_a_lite_stream_is_cross_entropy_and_dice_of_all_pixels():
+    model = lite().eval()
+    model.configure_stage("appearance")
+    batch = clips()
+    batch["masks"][..., 64:] = 255
+    with torch.no_grad():
+        frames = normalise(batch["frames"][:, 0], "torchvision")
+        logits = model.network.appearance(frames)
+        loss = model.training_step(batch, 0)
+    target = batch["masks"][:, 0].long()
+    known, moving = target != 255, (target == 1).float()
+    probability = logits.softmax(dim=1)[:, 1] * known
+    shared = (probability * moving).sum(dim=(1, 2))
+    dice = (2 * shared + 1) / (probability.sum(dim=(1, 2)) + moving.sum(dim=(1, 2)) + 1)
+    expected = nn.functional.cross_entropy(logits, target, ignore_index=255) + (1 - dice).mean()
+    assert_rounded(loss, expected)
 
 
 def test_what_came_with_weights_keeps_its_statistics_and_what_did_not_learns_faster():
-    model = tiny(motion_network="resnet")
+    model = lite()
     model.configure_stage("appearance", None)
     norms = [m for m in model.train().network.appearance.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms
     assert not any(norm.training or norm.weight.requires_grad for norm in norms)
-    tiny_resnet = [m for m in model.network.motion.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert all(norm.weight is not None and type(norm) is nn.BatchNorm2d for norm in tiny_resnet)
     rate = model.stage.optimizer.lr
     groups = model.configure_optimizers()["optimizer"].param_groups
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
@@ -211,17 +227,26 @@ def test_what_came_with_weights_keeps_its_statistics_and_what_did_not_learns_fas
 def test_logits_of_mpnet_are_padded_not_its_flow():
     """Padded flow would stand still, and MP-Net would see that border."""
     source = video()
-    plain, padded = (tiny(stream="motion", pad=pad).eval().probability(source, 0) for pad in (False, True))
+    plain, padded = (lite(stream="motion", pad=pad).eval().probability(source, 0) for pad in (False, True))
     assert np.array_equal(plain, padded)
 
 
-@pytest.mark.parametrize("variant", [{"convention": "caffe"}, {"size": "full"}], ids=str)
-def test_the_backbone_has_one_size_and_one_convention(variant):
-    with pytest.raises(InputError, match="backbone=efficientnet_lite0 is for size=tiny and convention=torch"):
-        build("fusionseg", variant.pop("size", "tiny"), backbone="efficientnet_lite0", **variant)
+@pytest.mark.parametrize(
+    ("size", "variant", "message"),
+    [
+        ("lite", {"convention": "caffe"}, "size=lite has convention=torchvision"),
+        ("lite", {"backbone": "resnet"}, "size=lite has no backbone=resnet"),
+        ("lite", {"motion_network": "resnet"}, "size=lite has no motion_network=resnet"),
+        ("tiny", {"backbone": "efficientnet_lite0"}, "size=tiny has no backbone=efficientnet_lite0"),
+        ("full", {"motion_network": "efficientnet_lite0"}, "size=full has no motion_network=efficientnet"),
+    ],
+)
+def test_networks_go_with_a_size(size, variant, message):
+    with pytest.raises(InputError, match=message):
+        build("fusionseg", size, **variant)
 
 
 @pytest.mark.parametrize("key", ["backbone", "motion_network"])
 def test_other_networks_are_named(key):
     with pytest.raises(InputError, match=f"fusionseg {key} 'vgg'"):
-        tiny(**{key: "vgg"})
+        lite(**{key: "vgg"})

@@ -11,7 +11,7 @@ from vosbench.method import Inspectable, Inspection, Method
 from vosbench.models import build
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.lvo import module as lvo
-from vosbench.models.lvo.network import APPEARANCES
+from vosbench.models.lvo.network import APPEARANCES, LITE
 from vosbench.models.lvo.streams import field_of_every_frame, motion_code
 from vosbench.models.postprocessing.windows import plan_windows
 from vosbench.video import LazySequence, Video
@@ -60,7 +60,7 @@ def test_it_is_a_method_that_can_be_inspected():
 @pytest.mark.parametrize(
     "variant",
     [
-        *({"appearance": name} for name in APPEARANCES),
+        *({"appearance": name} for name in APPEARANCES if name != LITE),
         *({"memory": name} for name in ("convlstm", "convrnn", "none")),
         {"motion": "none"},
         {"bidirectional": False},

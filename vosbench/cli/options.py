@@ -16,7 +16,8 @@ DataRoot = Annotated[
 Workers = Annotated[int | None, typer.Option(help="Processes; one per core by default.")]
 Split = Annotated[str | None, typer.Option(help="Part of the data set; its usual one by default.")]
 SizeName = Annotated[
-    Literal["full", "tiny"] | None, typer.Option(help="Network size; the largest with weights by default.")
+    Literal["full", "lite", "tiny"] | None,
+    typer.Option(help="Network size; the largest with weights by default."),
 ]
 Flow = Annotated[
     str | None,

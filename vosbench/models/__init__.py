@@ -28,7 +28,7 @@ METHODS: dict[str, str] = {
 }
 """Network name -> ``"module:class"`` of its LightningModule."""
 
-SIZES = ("full", "tiny")
+SIZES = ("full", "lite", "tiny")
 
 
 def build(name: str, size: str = "full", **variant: Any) -> VOSModule:
@@ -36,7 +36,8 @@ def build(name: str, size: str = "full", **variant: Any) -> VOSModule:
 
     Args:
         name: one of `METHODS`, or a network of another package (`vosbench.plugins`).
-        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        size: ``"full"`` as published; ``"lite"`` on EfficientNet-Lite0, which not every method has;
+            ``"tiny"`` the same topology for tests and rendered scenes.
         variant: the ablation switches of the method; its README lists them.
 
     Raises:

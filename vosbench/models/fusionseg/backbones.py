@@ -1,4 +1,4 @@
-"""Other networks in the place of FusionSeg's streams: EfficientNet-Lite0 for appearance, MP-Net for motion.
+"""Other networks in the place of FusionSeg's streams: EfficientNet-Lite0, and MP-Net for motion.
 
 Not in the paper ([ours]); both fit a CPU, and both bring weights: ImageNet's, and those of a motion network.
 """
@@ -14,23 +14,20 @@ from torch.nn import functional as F
 
 from vosbench.method import Size
 from vosbench.models.layers.deeplab import RATES
-from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
+from vosbench.models.layers.lite_pyramid import SPARE, LitePyramid, adapt, fitted, lite_body
 from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.lvo.streams import motion_code
-from vosbench.models.mpnet.module import CHANNELS, TEST_SHORT_SIDE, WIDTH
+from vosbench.models.mpnet.module import CHANNELS, SIZE_INSIDE, TEST_SHORT_SIDE, WIDTH
 from vosbench.models.mpnet.network import MotionPatternNet
 from vosbench.models.pixelwise import enlarge
 
 Backbone = Literal["resnet", "efficientnet_lite0"]
 BACKBONES: tuple[Backbone, ...] = ("resnet", "efficientnet_lite0")
-MotionNetwork = Literal["resnet", "mpnet"]
-MOTION_NETWORKS: tuple[MotionNetwork, ...] = ("resnet", "mpnet")
+MotionNetwork = Literal["resnet", "efficientnet_lite0", "mpnet"]
+MOTION_NETWORKS: tuple[MotionNetwork, ...] = ("resnet", "efficientnet_lite0", "mpnet")
 
 CLASSES = 2
 """Background and object."""
-
-_SHARP, _DEEP = 2, 6
-"""Maps of an `EfficientNetLite0` that the head sees: at an eighth, and the deepest."""
 
 
 def dilated_classifiers(inputs: int) -> nn.ModuleList:
@@ -56,74 +53,56 @@ def summed(classifiers: nn.ModuleList, x: Tensor) -> Tensor:
 
 
 class LiteHead(nn.Module):
-    """What is added to the body of `LiteStream`: a map at an eighth of two of the body's, and classifiers."""
+    """Part of `LiteStream` that is added to its body: the pyramid, and the classifiers of a stream."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.sharp = nn.Conv2d(EfficientNetLite0.channels[_SHARP], width, kernel_size=1)
-        self.deep = nn.Conv2d(EfficientNetLite0.channels[_DEEP], width, kernel_size=1)
-        self.joined = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.classifiers = dilated_classifiers(width)
+        self.pyramid = LitePyramid()
+        self.classifiers = dilated_classifiers(self.pyramid.channels)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Return scores, (N, 2, h, w) at an eighth, of the maps of an `EfficientNetLite0`."""
-        sharp = self.sharp(maps[_SHARP])
-        deep = F.interpolate(self.deep(maps[_DEEP]), sharp.shape[-2:], mode="bilinear", align_corners=True)
-        return summed(self.classifiers, F.relu(self.joined(F.relu(sharp + deep))))
+        """Return scores, (N, 2, h, w) at a quarter, of the maps of an `EfficientNetLite0`."""
+        return summed(self.classifiers, self.pyramid(maps))
 
 
 class LiteStream(nn.Module):
-    """Object or not, per pixel: EfficientNet-Lite0 and the classifiers of `Stream` on an eighth.
+    """Object or not, per pixel: EfficientNet-Lite0 with a pyramid, and the classifiers of `Stream`."""
 
-    The body ends at a sixteenth, dilated from there; its map at an eighth is added, for sharp edges.
-    """
-
-    spare: ClassVar[tuple[str, ...]] = EfficientNetLite0.spare
+    spare: ClassVar[tuple[str, ...]] = SPARE
     fresh: ClassVar[tuple[str, ...]] = ("head.",)
 
-    def __init__(self, width: int = 128) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.body = EfficientNetLite0(stride=16)
-        self.head = LiteHead(width)
+        self.body = lite_body()
+        self.head = LiteHead()
 
     def scores(self, x: Tensor) -> Tensor:
-        """Return what the loss of training is taken of: all logits, unlike those of `Stream`."""
+        """Return the logits that the loss of training is taken of: all of them, unlike those of `Stream`."""
         logits: Tensor = self(x)
         return logits
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits of background and object, (N, 2, H, W), of normalised (N, 3, H, W).
-
-        The mean colour is added at the bottom and at the right until both sides are 1 more than a multiple
-        of 16: only there do the corners of all maps stand for the corners of the picture.
-        """
-        height, width = x.shape[-2:]
-        x = F.pad(x, (0, -(width - 1) % 16, 0, -(height - 1) % 16))
-        scores = self.head(self.body(x))
-        logits = F.interpolate(scores, x.shape[-2:], mode="bilinear", align_corners=True)
-        return logits[..., :height, :width]
+        """Return logits of background and object, (N, 2, H, W), of normalised (N, 3, H, W)."""
+        scores = self.head(self.body(fitted(x)))
+        return F.interpolate(scores, x.shape[-2:], mode="bilinear", align_corners=True)
 
     @staticmethod
     def adapt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return weights under the names used here: those of the package go to ``body.``."""
-        own = ("body.", "head.")
-        named = EfficientNetLite0.adapt(state).items()
-        return {
-            key if key.startswith((*own, *LiteStream.spare)) else f"body.{key}": value for key, value in named
-        }
+        return adapt(state, ("body.", "head."))
 
 
 class MpnetStream(nn.Module):
     """Moving on its own or not, per pixel: MP-Net, which is given flow, not a picture of it.
 
     Args:
-        size: of MP-Net; its flow is resized to the size that it is tested at.
+        size: of FusionSeg; the flow is resized to the size that its MP-Net is tested at.
     """
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.network = MotionPatternNet(CHANNELS["angle_field"], WIDTH[size])
-        self.short_side = TEST_SHORT_SIDE[size]
+        self.network = MotionPatternNet(CHANNELS["angle_field"], WIDTH[SIZE_INSIDE[size]])
+        self.short_side = TEST_SHORT_SIDE[SIZE_INSIDE[size]]
 
     def scores(self, flow: Tensor) -> Tensor:
         """Return logits of still and moving, (N, 2, h, w) at half of what MP-Net is given.

@@ -19,7 +19,7 @@ from vosbench.models.fusionseg.network import AnyStream, StreamName
 from vosbench.models.layers.efficientnet_lite import imagenet_weights
 from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.pretrained import RANDOM, load_pretrained
-from vosbench.models.mpnet.module import MPNet
+from vosbench.models.mpnet.module import SIZE_INSIDE, MPNet
 from vosbench.models.pretrained.zoo import load_method, read_state
 from vosbench.tensor_files import is_file, read_tensors
 from vosbench.video import FlowField, Video
@@ -169,7 +169,7 @@ def _method(weights: str | None) -> str | None:
 
 def _load_mpnet(stream: MpnetStream, weights: str | None, size: Size) -> None:
     """Copy an MP-Net, a file's or that of the zoo, which must see and decide as `MpnetStream` does."""
-    loaded, described = load_method("mpnet", size, None if weights is None else Path(weights))
+    loaded, described = load_method("mpnet", SIZE_INSIDE[size], None if weights is None else Path(weights))
     for key, value in {"input": "angle_field", "angle": "unsigned", "decoder_units": 4}.items():
         found = described["variant"].get(key, value)
         if found != value:

@@ -45,8 +45,9 @@ from vosbench.models.fusionseg.network import (
 from vosbench.models.fusionseg.switches import WIDTHS, check_switches
 from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.layers.pretrained import RANDOM
+from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.optimizers import ParameterGroup
-from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
+from vosbench.models.pixelwise import dice_loss, enlarge, mean_over_known, shrink_masks
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
@@ -61,29 +62,32 @@ class FusionSeg(VOSModule):
     """FusionSeg: what looks like an object, what moves like one, and a small network that decides.
 
     Args:
-        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        size: ``"full"`` as published; ``"lite"`` with EfficientNet-Lite0 and MP-Net in place of ResNets;
+            ``"tiny"`` the same topology for a CPU.
         stream: ``joint``, ``appearance`` (A of the paper) or ``motion`` (M). A single stream can be had of
             a joint checkpoint, too.
         fusion: of the joint model, ``paper`` or ``released``.
         fusion_start: of the paper's fusion before training, ``random`` or ``identity``; None: random,
-            identity when tiny. The released one starts at random.
+            identity when not full. The released one starts at random.
         appearance_weights: what training starts from: a name of torchvision's, a file, weights of
             fusionseg, or ``random``; None is random, too, but ImageNet for ``efficientnet_lite0``.
         motion_weights: the same for the motion stream; for ``mpnet`` also weights of mpnet, of which None
             takes those that come with the package.
-        backbone: of the appearance stream, ``resnet`` as published, or ``efficientnet_lite0``, which is tiny
-            and starts from ImageNet (extra ``backbones``).
-        motion_network: ``resnet`` as published, which sees a picture of the flow, or ``mpnet``, the network
-            of that method, which sees its angle field.
+        backbone: of the appearance stream, ``resnet`` as published, or ``efficientnet_lite0``, which is lite
+            and starts from ImageNet (extra ``backbones``); None: that of the size.
+        motion_network: ``resnet`` as published or, when lite, ``efficientnet_lite0``, which see a picture of
+            the flow; or ``mpnet``, the network of that method, which sees its angle field. None: resnet,
+            mpnet when lite.
         norm: batch normalisation of both streams, ``frozen`` or ``trained``; None: frozen, trained in a tiny
             ResNet.
+        dice: weight of the soft Dice loss beside the cross-entropy of a stream; None: 0, 1 when lite.
         convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as the
             released ones do.
         head_lr: factor on the learning rate of the classifiers; None: 10, 1 in a tiny ResNet.
         fusion_lr: factor on that of the fusion.
         fusion_bias_lr: factor on that of its biases.
         longest_side: larger frames are made smaller for inference, pixels; None for any size.
-        pad: add black at the right and at the bottom, to 289 x 513 at least; None: true, false when tiny.
+        pad: add black at the right and at the bottom, to 289 x 513 at least; None: true when full.
         last_flow: flow of the last frame where the video comes without the one to the frame before: the
             field before it, ``negated`` or ``repeated``.
         threshold: probability above which a pixel is foreground.
@@ -113,9 +117,10 @@ class FusionSeg(VOSModule):
         fusion_start: str | None = None,
         appearance_weights: str | None = None,
         motion_weights: str | None = None,
-        backbone: Backbone = "resnet",
-        motion_network: MotionNetwork = "resnet",
+        backbone: Backbone | None = None,
+        motion_network: MotionNetwork | None = None,
         norm: str | None = None,
+        dice: float | None = None,
         convention: Convention = "torchvision",
         head_lr: float | None = None,
         fusion_lr: float = 10.0,
@@ -130,15 +135,17 @@ class FusionSeg(VOSModule):
         check_switches(self.hparams)
         self.convention: Convention = convention
         self.longest_side = longest_side
-        self.pad = size != "tiny" if pad is None else pad
+        self.pad = size == "full" if pad is None else pad
+        self.dice = float(size == "lite") if dice is None else dice
         self.last_flow: LastFlow = last_flow
         self.threshold = threshold
         self.needs_flow = stream != "appearance"
-        self.sees_flow = motion_network == "mpnet"
+        motion = motion_network or ("mpnet" if size == "lite" else "resnet")
+        self.sees_flow = motion == "mpnet"
         others: dict[StreamName, Callable[[], AnyStream]] = {}
-        if backbone == "efficientnet_lite0":
-            others["appearance"] = LiteStream
-        if motion_network == "mpnet":
+        if size == "lite":
+            others = dict.fromkeys(STREAMS, LiteStream)
+        if self.sees_flow:
             others["motion"] = partial(MpnetStream, size)
         frozen = norm == "frozen" if norm is not None else size != "tiny"
         by_itself: tuple[StreamName, ...] = tuple(others) if norm is None else ()
@@ -146,7 +153,7 @@ class FusionSeg(VOSModule):
         self.network = FusionSegNet(
             stream, fusion, WIDTHS[size], convention, frozen_norm=self.frozen_norm, others=others
         )
-        start = fusion_start or ("identity" if size == "tiny" else "random")
+        start = fusion_start or ("random" if size == "full" else "identity")
         if start == "identity" and isinstance(self.network.fusion, PaperFusion):
             self.network.fusion.start_as_identity()
         self.stage_name = stream
@@ -157,7 +164,7 @@ class FusionSeg(VOSModule):
     def packaged_weights(self) -> dict[str, Path]:
         """Keys whose value stands for weights of the package, and the file of these."""
         taken = self.sees_flow and "motion" in self.network.streams and self.hparams["motion_weights"] is None
-        return {"motion_weights": packaged("mpnet", self.hparams["size"])} if taken else {}
+        return {"motion_weights": packaged("mpnet", SIZE_INSIDE[self.hparams["size"]])} if taken else {}
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
         """Load what the streams start from; train one of them, or the fusion beside both."""
@@ -236,12 +243,15 @@ class FusionSeg(VOSModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the mean cross-entropy over frames and pixels, void ones left out.
 
-        Over an eighth of the pixels for a stream, all of them for the fusion.
+        Over an eighth of the pixels for a ResNet, all of them for EfficientNet-Lite0 and for the fusion;
+        `dice` adds the soft Dice loss of a stream.
         """
         logits = self._logits(batch, grid=True)
         target = shrink_masks(_merged(batch["masks"]), logits.shape[-2:])
         losses = F.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
         loss = mean_over_known(losses, target)
+        if self.dice and self.stage_name != "joint":
+            loss = loss + self.dice * dice_loss(logits.softmax(dim=1)[:, 1], target)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
         return loss
 

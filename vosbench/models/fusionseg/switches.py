@@ -13,7 +13,8 @@ from vosbench.models.layers.preprocessing import CONVENTIONS
 from vosbench.models.layers.pretrained import refuse_torchvision
 from vosbench.models.switches import require, require_count, require_share
 
-WIDTHS = {"full": Widths(), "tiny": TINY}
+WIDTHS = {"full": Widths(), "lite": TINY, "tiny": TINY}
+"""Of a ResNet; size lite has none."""
 
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "size": tuple(WIDTHS),
@@ -21,15 +22,17 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "fusion": FUSIONS,
     "convention": CONVENTIONS,
     "last_flow": LAST_FLOWS,
-    "backbone": BACKBONES,
-    "motion_network": MOTION_NETWORKS,
 }
 _OPTIONAL: Mapping[str, tuple[Any, ...]] = {
+    "backbone": BACKBONES,
+    "motion_network": MOTION_NETWORKS,
     "norm": ("frozen", "trained"),
     "fusion_start": ("random", "identity"),
     "pad": (False, True),
 }
-_FACTORS = ("head_lr", "fusion_lr", "fusion_bias_lr")
+_FACTORS = ("head_lr", "fusion_lr", "fusion_bias_lr", "dice")
+_BY_SIZE = ("head_lr", "dice")
+"""Factors that are None where the size decides."""
 
 
 def check_switches(switches: Mapping[str, Any]) -> None:
@@ -49,18 +52,21 @@ def check_switches(switches: Mapping[str, Any]) -> None:
         require_count("fusionseg", "longest_side", switches["longest_side"], 32, "pixels")
     for key in _FACTORS:
         factor = switches[key]
-        if not (key == "head_lr" and factor is None) and not (
-            isinstance(factor, int | float) and factor >= 0
-        ):
+        if not (key in _BY_SIZE and factor is None) and not (isinstance(factor, int | float) and factor >= 0):
             raise InputError(f"fusionseg: {key} is {factor!r}, it must be a number from 0 on")
     if switches["fusion_start"] == "identity" and switches["fusion"] != "paper":
         raise InputError(f"fusionseg: fusion={switches['fusion']} has no identity, leave fusion_start out")
     if switches["convention"] == "caffe":
         files = {key: switches[key] for key in ("appearance_weights", "motion_weights")}
         refuse_torchvision("fusionseg", files, "convention=torchvision")
-    backbone, size, convention = (switches[key] for key in ("backbone", "size", "convention"))
-    if backbone != "resnet" and (size, convention) != ("tiny", "torchvision"):
-        raise InputError(
-            f"fusionseg: backbone={backbone} is for size=tiny and convention=torchvision, "
-            f"here they are {size} and {convention}"
-        )
+    _check_networks(switches)
+
+
+def _check_networks(switches: Mapping[str, Any]) -> None:
+    lite = switches["size"] == "lite"
+    wrong = "resnet" if lite else "efficientnet_lite0"
+    for key in ("backbone", "motion_network"):
+        if switches[key] == wrong:
+            raise InputError(f"fusionseg: size={switches['size']} has no {key}={wrong}, leave {key} out")
+    if lite and switches["convention"] != "torchvision":
+        raise InputError("fusionseg: size=lite has convention=torchvision, leave convention out")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -70,6 +71,7 @@ class EfficientNetLite0(nn.Module):
     Args:
         stride: of the deepest map, 8, 16 or 32 as published. Groups that would go beyond are dilated
             instead, their first block as the group before, as torchvision has it.
+        groups: how many of the seven groups there are, from the first on.
     """
 
     spare: ClassVar[tuple[str, ...]] = ("_conv_head.", "_bn1.", "_fc.")
@@ -78,14 +80,16 @@ class EfficientNetLite0(nn.Module):
     channels: ClassVar[tuple[int, ...]] = tuple(group.channels for group in _GROUPS)
     """Of the maps that `forward` returns."""
 
-    def __init__(self, stride: Literal[8, 16, 32] = 32) -> None:
+    def __init__(self, stride: Literal[8, 16, 32] = 32, groups: int = len(_GROUPS)) -> None:
         super().__init__()
         if stride not in (8, 16, 32):
             raise ValueError(f"stride must be 8, 16 or 32, got {stride!r}")
+        if not 1 <= groups <= len(_GROUPS):
+            raise ValueError(f"groups must be from 1 to {len(_GROUPS)}, got {groups!r}")
         self.stem = _layer(3, _STEM, kernel=3, stride=2)
-        self.blocks = nn.ModuleList(_blocks(stride))
-        ends = torch.tensor([group.blocks for group in _GROUPS]).cumsum(0) - 1
+        ends = torch.tensor([group.blocks for group in _GROUPS[:groups]]).cumsum(0) - 1
         self._ends = set(ends.tolist())
+        self.blocks = nn.ModuleList(islice(_blocks(stride), int(ends[-1]) + 1))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the last map of every group.
@@ -94,8 +98,8 @@ class EfficientNetLite0(nn.Module):
             x: (N, 3, H, W).
 
         Returns:
-            Seven maps (N, `channels[i]`, h, w), at 1/2, 1/4, 1/8, 1/16, 1/16, 1/32 and 1/32 of H and W,
-            never less than ``1 / stride``.
+            A map (N, `channels[i]`, h, w) of each of the seven groups, at 1/2, 1/4, 1/8, 1/16, 1/16, 1/32 and
+            1/32 of H and W, never less than ``1 / stride``; fewer with fewer groups.
         """
         x = self.stem(_padded(x, 3))
         maps = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
@@ -14,15 +15,20 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from vosbench.config import StageConfig
+from vosbench.data.roots import cache_root
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle
 from vosbench.method import Size, Task
 from vosbench.models.layers.deeplab import CLASSES
 from vosbench.models.layers.preprocessing import Convention, normalise
 from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
+from vosbench.models.lvo.feature_cache import FeatureCache
+from vosbench.models.lvo.lite import enlarged, on_fine_grid, to_fine_grid
 from vosbench.models.lvo.network import (
     APPEARANCES,
     DEEPLABS,
+    LITE,
+    LITE_WIDTHS,
     MEMORY_NAMES,
     MOTIONS,
     STAGES,
@@ -30,6 +36,7 @@ from vosbench.models.lvo.network import (
     USED,
     LVONet,
     Widths,
+    on_grid,
 )
 from vosbench.models.lvo.streams import (
     ZOO,
@@ -38,7 +45,7 @@ from vosbench.models.lvo.streams import (
     load_motion,
     motion_code,
 )
-from vosbench.models.mpnet.module import TEST_SHORT_SIDE
+from vosbench.models.mpnet.module import SIZE_INSIDE, TEST_SHORT_SIDE
 from vosbench.models.mpnet.network import SMALLEST_SIDE
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
@@ -49,26 +56,31 @@ from vosbench.models.validated import MONITOR, Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
-WIDTHS = {"full": Widths(), "tiny": TINY}
+WIDTHS = {"full": Widths(), "lite": LITE_WIDTHS, "tiny": TINY}
 CLASS_IOU = "val/class_iou"
 """Logged mean over the classes of VOC, of which background is one."""
 PRETRAINS = ("voc", "imagenet")
 NORMS = ("frozen", "trained")
 _FILES = ("appearance_weights", "motion_weights", "motion_test")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
+_LONGER = 4
+"""A window of more than so many times the frames that the memory was trained on is warned of."""
 
 
 class LVO(VOSModule):
     """Learning video object segmentation: an appearance and a motion stream, and a memory of what moved.
 
     Args:
-        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        size: ``"full"`` as published; ``"lite"`` with the appearance stream of FusionSeg lite;
+            ``"tiny"`` the same topology for a CPU.
         appearance: ``deeplab_v2``, ``deeplab_v1_fc6``, ``deeplab_v1_fc7``, ``deeplab_v1_conv5``, ``cnn2``,
-            ``rgb`` or ``none``.
+            ``rgb`` or ``none``; when lite ``efficientnet_lite0`` in place of the DeepLabs. None: that of
+            the size, ``deeplab_v2`` or ``efficientnet_lite0``.
         appearance_pretrain: ``voc``: stage ``appearance`` fine-tunes the DeepLab on PASCAL VOC;
             ``imagenet``: it keeps its classification weights.
         appearance_weights: what training starts from: a name of torchvision's, a file (also a checkpoint
-            of stage ``appearance``), or ``random``; None: those of the checkpoint it goes on from.
+            of stage ``appearance`` or, when lite, of FusionSeg lite), ``zoo`` (when lite, the FusionSeg that
+            comes with the package), or ``random``; None: those of the checkpoint it goes on from.
         appearance_norm: batch normalisation while the DeepLab is fine-tuned, ``frozen`` or ``trained``;
             None: frozen, trained when tiny.
         convention: ``torchvision``, pixels and strides as its weights expect them, or ``caffe``, as those
@@ -87,6 +99,11 @@ class LVO(VOSModule):
             settings, see `vosbench.models.postprocessing.crf.CrfSettings`.
         window: frames of a window of a long video.
         step: frames from one window to the next.
+        cache_features: compute the maps of the frozen streams once per frame and keep them under the cache
+            folder while the memory is trained.
+        map_crop: share of either side of the maps that a training clip keeps, cut at random.
+        shortest_clip: fewest frames of a training clip, which is cut to a random length; None: whole clips.
+        trained_frames: most frames of the clips that the memory was trained on; set by training.
 
     Raises:
         InputError: a value outside its choices, or neither of the two streams.
@@ -106,7 +123,7 @@ class LVO(VOSModule):
     def __init__(
         self,
         size: Size = "full",
-        appearance: str = "deeplab_v2",
+        appearance: str | None = None,
         appearance_pretrain: str = "voc",
         appearance_weights: str | None = None,
         appearance_norm: str | None = None,
@@ -122,10 +139,18 @@ class LVO(VOSModule):
         crf: bool | Mapping[str, Any] = False,
         window: int = WINDOW,
         step: int = STEP,
+        cache_features: bool = False,
+        map_crop: float = 1.0,
+        shortest_clip: int | None = None,
+        trained_frames: int | None = None,
     ) -> None:
         super().__init__()
+        lite = size == "lite"
+        appearance = appearance or (LITE if lite else "deeplab_v2")
         require("lvo", "size", size, tuple(WIDTHS))
         require("lvo", "appearance", appearance, APPEARANCES)
+        if appearance in ((*DEEPLABS,) if lite else (LITE,)):
+            raise InputError(f"lvo: size={size} has no appearance={appearance}, leave appearance out")
         require("lvo", "appearance_pretrain", appearance_pretrain, PRETRAINS)
         require("lvo", "convention", convention, get_args(Convention))
         require("lvo", "motion", motion, MOTIONS)
@@ -134,20 +159,28 @@ class LVO(VOSModule):
         require("lvo", "bidirectional", bidirectional, (False, True))
         if appearance_norm is not None:
             require("lvo", "appearance_norm", appearance_norm, NORMS)
-        if appearance_weights is not None and appearance not in DEEPLABS:
+        if appearance_weights is not None and appearance not in USED:
             raise InputError(f"lvo: appearance={appearance} has no weights to load, leave appearance_weights")
         if appearance == motion == "none":
             raise InputError("lvo: appearance and motion are both none, the memory would see nothing")
         if convention == "caffe":
             refuse_torchvision("lvo", {"appearance_weights": appearance_weights}, "convention=torchvision")
-        short_side = TEST_SHORT_SIDE[size] if motion_short_side is None else motion_short_side
+        short_side = TEST_SHORT_SIDE[SIZE_INSIDE[size]] if motion_short_side is None else motion_short_side
         require_share("lvo", "threshold", threshold)
         require_count("lvo", "motion_short_side", short_side, SMALLEST_SIDE, "pixels")
         require_count("lvo", "window", window)
         require_count("lvo", "step", step)
         if step > window:
             raise InputError(f"lvo: step is {step}, at most the window of {window}, or frames are left out")
+        require("lvo", "cache_features", cache_features, (False, True))
+        require_share("lvo", "map_crop", map_crop)
+        if shortest_clip is not None:
+            require_count("lvo", "shortest_clip", shortest_clip)
+        if not lite and (map_crop != 1 or shortest_clip is not None):
+            raise InputError(f"lvo: size={size} has no map_crop and no shortest_clip, leave them out")
         self.save_hyperparameters()
+        self.hparams["appearance"] = appearance
+        self.lite = lite
         self.angle: Angle = angle
         self.convention: Convention = convention
         self.threshold = threshold
@@ -161,12 +194,16 @@ class LVO(VOSModule):
         self.class_iou = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
         self.stage_name = "memory"
         self.frozen_norm = True
+        self._cached: dict[str, FeatureCache] = {}
 
     @property
     def packaged_weights(self) -> dict[str, Path]:
         """Keys whose value stands for weights of the package, and the file of these."""
-        keys = ("motion_weights", "motion_test") if self.network.motion is not None else ()
-        return {key: packaged("mpnet", self.hparams["size"]) for key in keys if self.hparams[key] == ZOO}
+        size: Size = self.hparams["size"]
+        files = {"appearance_weights": packaged("fusionseg", size)} if self.lite else {}
+        if self.network.motion is not None:
+            files |= dict.fromkeys(("motion_weights", "motion_test"), packaged("mpnet", SIZE_INSIDE[size]))
+        return {key: file for key, file in files.items() if self.hparams[key] == ZOO}
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
         """Load the streams' weights; train the DeepLab on VOC, or the memory beside frozen streams."""
@@ -179,6 +216,9 @@ class LVO(VOSModule):
                 f"{keys['appearance_pretrain']} nothing is fine-tuned on VOC, write stage=memory"
             )
         self.needs_flow = keys["motion"] != "none" and name == "memory"
+        if name == "memory":
+            keys["trained_frames"] = max(settings.clip.length, keys["trained_frames"] or 0)
+            self._cached = {}
         if self.network.appearance is not None and keys["appearance_weights"] is not None:
             load_appearance(self.network.appearance, keys["appearance_weights"])
         if self.network.motion is not None:
@@ -200,13 +240,14 @@ class LVO(VOSModule):
     @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage uses and does not train, or their statistics, see `RandomWeights.refuse`."""
-        if self.hparams["appearance"] not in DEEPLABS:
+        if self.hparams["appearance"] not in USED:
             return {}
         key = "model.appearance_weights"
         if self.stage_name == "memory":
             if self.hparams["appearance_weights"] == RANDOM:
                 return {}
-            fill = f"write {key}=CHECKPOINT of stage appearance, init=CHECKPOINT or {key}=random"
+            of = "of fusionseg, size lite" if self.lite else "of stage appearance"
+            fill = f"write {key}=CHECKPOINT {of}, init=CHECKPOINT or {key}=random"
             return {f"network.appearance.{part}.": fill for part in USED[self.hparams["appearance"]]}
         fill = f"write {key}=ResNet101_Weights.IMAGENET1K_V2 or model.appearance_norm=trained"
         return {"network.appearance.body.": fill} if self.frozen_norm else {}
@@ -219,21 +260,15 @@ class LVO(VOSModule):
             flow: (B, T, 2, H, W) pixels to the next frame, or (B, T-1, 2, H, W): the last frame then
                 keeps the field before it; None without motion stream.
         """
-        code = None
-        if self.network.motion is not None and flow is not None:
-            fields = field_of_every_frame(flow, frames.shape[1])
-            flat = motion_code(fields.flatten(0, 1), self.motion_short_side, self.angle)
-            code = flat.reshape(*fields.shape[:2], *flat.shape[1:])
-        logits: Tensor = self.network(normalise(frames, self.convention), code)
-        return logits
+        return self.network.remember(self._streams(frames, flow))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the mean cross-entropy over frames and the eighth grid, void pixels left out.
 
-        Of two classes, background and foreground; in stage ``appearance`` of those of VOC.
+        When lite, over a grid twice as fine as the maps. Of two classes, background and foreground; in stage
+        ``appearance`` of those of VOC.
         """
-        scores, target = self._scores(batch)
-        target = shrink_masks(target, scores.shape[-2:])
+        scores, target = self._training_scores(batch)
         losses = F.cross_entropy(scores, target.long(), ignore_index=VOID, reduction="none")
         loss = mean_over_known(losses, target)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
@@ -242,7 +277,8 @@ class LVO(VOSModule):
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log J at the size of the masks; in stage ``appearance`` also the mean IoU of the classes."""
         scores, target = self._scores(batch)
-        frames, probability = batch["frames"].flatten(0, 1), enlarge(scores.softmax(dim=1), target.shape[-2:])
+        frames = batch["frames"].flatten(0, 1)
+        probability = self._enlarged(scores.softmax(dim=1), target.shape[-2:])
         if self.stage_name == "appearance":
             classes = probability.argmax(dim=1)
             self.class_iou.update(classes, target.long())
@@ -256,8 +292,62 @@ class LVO(VOSModule):
         target = batch["masks"].flatten(0, 1)
         if self.stage_name == "appearance":
             return self.network.scores(normalise(batch["frames"].flatten(0, 1), self.convention)), target
-        logits = self(batch["frames"], batch.get("flow"))
-        return logits.flatten(0, 1), torch.where(target == VOID, target, (target > 0).to(target.dtype))
+        x = self._streams(batch["frames"], batch.get("flow"))
+        logits = self.network.remember(x)
+        return logits.flatten(0, 1), _merged(target)
+
+    def _training_scores(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return scores (N, classes, h, w) and the classes that they are compared with, (N, h, w) uint8."""
+        if self.stage_name == "appearance" or not self.lite:
+            scores, target = self._scores(batch)
+            return scores, shrink_masks(target, scores.shape[-2:])
+        x = self._streams(batch["frames"], batch.get("flow"))
+        size = tuple(x.shape[-2:])
+        target = on_fine_grid(_merged(batch["masks"].flatten(0, 1)), (size[0], size[1]))
+        x, target = self._cut(x, target.reshape(*x.shape[:2], *target.shape[1:]))
+        return to_fine_grid(self.network.remember(x).flatten(0, 1)), target.flatten(0, 1)
+
+    def _cut(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return some frames and a part of maps (B, T, C, h, w) and of masks (B, T, 2 h - 1, 2 w - 1)."""
+        frames = x.shape[1]
+        kept = int(torch.randint(min(self.hparams["shortest_clip"] or frames, frames), frames + 1, ()))
+        first = int(torch.randint(frames - kept + 1, ()))
+        x, target = x[:, first : first + kept], target[:, first : first + kept]
+        for axis in (-2, -1):
+            side = x.shape[axis]
+            length = max(1, round(side * self.hparams["map_crop"]))
+            start = int(torch.randint(side - length + 1, ()))
+            x = x.narrow(axis, start, length)
+            target = target.narrow(axis, 2 * start, 2 * length - 1)
+        return x, target
+
+    def _streams(self, frames: Tensor, flow: Tensor | None) -> Tensor:
+        """Return what the memory sees, (B, T, C, h, w); the arguments are those of `forward`."""
+        size = self.network.grid(*frames.shape[-2:])
+        appearance = motion = None
+        if self.network.appearance is not None:
+            appearance = self._maps("appearance", frames.flatten(0, 1), self._appearance_map)
+        if self.network.motion is not None and flow is not None:
+            fields = field_of_every_frame(flow, frames.shape[1]).flatten(0, 1)
+            motion = self._maps("motion", fields, lambda field: on_grid(self._motion_map(field), size))
+        x = self.network.joined(appearance, motion)
+        return x.reshape(*frames.shape[:2], *x.shape[1:])
+
+    def _appearance_map(self, frames: Tensor) -> Tensor:
+        return self.network.appearance_map(normalise(frames, self.convention))
+
+    def _motion_map(self, fields: Tensor) -> Tensor:
+        return self.network.motion_probability(motion_code(fields, self.motion_short_side, self.angle))
+
+    def _maps(self, stream: str, inputs: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return maps of a stream, (N, C, h, w), of the cache where it is frozen and features are cached."""
+        if not self.hparams["cache_features"] or stream in self.network.trained:
+            return compute(inputs)
+        if stream not in self._cached:
+            keys = ("motion_short_side", "angle", "convention")
+            settings = {"stream": stream} | {key: getattr(self, key) for key in keys}
+            self._cached[stream] = FeatureCache(cache_root(), getattr(self.network, stream), settings)
+        return self._cached[stream].maps(inputs, compute)
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Segment in windows; in each the memory looks at all frames, in the overlaps they are averaged.
@@ -278,7 +368,21 @@ class LVO(VOSModule):
             raise InputError(f"video {video.name} has one frame: lvo with motion=mpnet needs a successor")
         if self.crf is not None:
             require_crf()
+        self._warn_of_long_windows(len(video))
         return Segmentation(self._masks(video, self._window_runner()), len(video))
+
+    def _warn_of_long_windows(self, frames: int) -> None:
+        trained, seen = self.hparams["trained_frames"], min(self.window, frames)
+        if trained is not None and seen > _LONGER * trained:
+            logging.getLogger(__name__).warning(
+                "lvo: its memory was trained on clips of at most %d frames and looks at %d at once: "
+                "set window and step to smaller numbers",
+                trained,
+                seen,
+            )
+
+    def _enlarged(self, values: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+        return enlarged(values, size) if self.lite else enlarge(values, size)
 
     def _masks(self, video: Video, run: _Run) -> Iterator[IdMap]:
         self.eval()
@@ -286,7 +390,7 @@ class LVO(VOSModule):
         features = self._features(video)
         maps = stream_windows(features, len(video), run, window=self.window, step=self.step)
         for index, grid in enumerate(maps):
-            probability = enlarge(torch.from_numpy(grid)[None, None], size)[0, 0].numpy()
+            probability = self._enlarged(torch.from_numpy(grid)[None, None], size)[0, 0].numpy()
             if self.crf is not None:
                 probability = refine(video.frames[index], probability, self.crf)
             yield (probability > self.threshold).astype(np.uint8)
@@ -303,8 +407,7 @@ class LVO(VOSModule):
     @torch.inference_mode()
     def _motion(self, field: NDArray[np.float32]) -> Tensor:
         """(2, H, W) pixels -> (1, 1, h, w) probability."""
-        flow = torch.from_numpy(np.array(field, dtype=np.float32))[None].to(self.device)
-        return self.network.motion_probability(motion_code(flow, self.motion_short_side, self.angle))
+        return self._motion_map(torch.from_numpy(np.array(field, dtype=np.float32))[None].to(self.device))
 
     @torch.inference_mode()
     def _seen(self, frame: NDArray[np.uint8], motion: Tensor | None) -> Tensor:
@@ -345,6 +448,11 @@ class LVO(VOSModule):
     def _show(self, index: int, name: str, title: str, values: Tensor) -> None:
         if self.inspection is not None and name in self.inspection.maps:
             self.inspection.show(index, title, values.float().cpu().numpy())
+
+
+def _merged(masks: Tensor) -> Tensor:
+    """Return 0, 1 and 255 of ids: any object is foreground, void stays void."""
+    return torch.where(masks == VOID, masks, (masks > 0).to(masks.dtype))
 
 
 class _Seen(NamedTuple):

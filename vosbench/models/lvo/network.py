@@ -14,8 +14,10 @@ from vosbench.models.layers.deeplab import DeepLabV2, Feature, LargeFOV, grid
 from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.recurrent import MEMORIES, ConvMemory, Watch, both_directions
+from vosbench.models.lvo.lite import LiteAppearance, ToLiteGrid, lite_grid
 from vosbench.models.mpnet.network import MotionPatternNet
 
+LITE = "efficientnet_lite0"
 APPEARANCES = (
     "deeplab_v2",
     "deeplab_v1_fc6",
@@ -24,6 +26,7 @@ APPEARANCES = (
     "cnn2",
     "rgb",
     "none",
+    LITE,
 )
 DEEPLABS = APPEARANCES[:4]
 USED = {
@@ -31,8 +34,9 @@ USED = {
     "deeplab_v1_fc6": ("features", "fc6"),
     "deeplab_v1_fc7": ("features", "fc6", "fc7"),
     "deeplab_v1_conv5": ("features",),
+    LITE: ("body", "pyramid"),
 }
-"""DeepLab -> its parts that the memory sees something of."""
+"""Frozen appearance network -> its parts that the memory sees something of."""
 
 MOTIONS = ("mpnet", "none")
 MEMORY_NAMES = ("convgru", "convlstm", "convrnn", "none")
@@ -50,6 +54,7 @@ class Widths:
         blocks: residual blocks of DeepLab-v2's four groups.
         reduction: of the two 1x1 convolutions; the first is ours, the paper gives the second.
         memory: state.
+        lite: whether frames are seen small and maps are those of `vosbench.models.lvo.lite`.
     """
 
     motion: int = 64
@@ -57,10 +62,13 @@ class Widths:
     blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
     reduction: tuple[int, int] = (256, 128)
     memory: int = 64
+    lite: bool = False
 
 
 TINY = Widths(motion=16, appearance=8, blocks=(1, 1, 2, 1), reduction=(64, 32), memory=16)
 """[ours] The same topology for a CPU; the 7x7 kernels stay."""
+LITE_WIDTHS = Widths(motion=16, reduction=(64, 32), memory=24, lite=True)
+"""[ours] For real video on a CPU."""
 
 
 class LVONet(nn.Module):
@@ -91,6 +99,7 @@ class LVONet(nn.Module):
         super().__init__()
         widths = widths or Widths()
         self.appearance, self.reduction, channels = _appearance(appearance, widths, convention)
+        self.grid = lite_grid if widths.lite else grid
         self.motion = MotionPatternNet(2, widths.motion) if motion == "mpnet" else None
         channels += self.motion is not None
         self.in_channels = channels
@@ -154,6 +163,34 @@ class LVONet(nn.Module):
             probability: Tensor = self.motion(code).sigmoid()
         return probability
 
+    def appearance_map(self, frames: Tensor) -> Tensor:
+        """Return the appearance stream's map, (N, C, h, w), (h, w) = `grid(H, W)`.
+
+        Args:
+            frames: (N, 3, H, W) normalised pixels.
+        """
+        if self.appearance is None:
+            raise ValueError("this network has no appearance stream")
+        with self._gradient_of("appearance"):
+            result: Tensor = self.appearance(frames)
+        return result
+
+    def joined(self, appearance: Tensor | None, motion: Tensor | None) -> Tensor:
+        """Return what the memory sees: the appearance map reduced, and motion.
+
+        Args:
+            appearance: (N, C, h, w), of `appearance_map`.
+            motion: (N, 1, h, w) probabilities.
+        """
+        parts = []
+        if appearance is not None:
+            parts.append(appearance if self.reduction is None else self.reduction(appearance))
+        if self.motion is not None:
+            if motion is None:
+                raise ValueError("this network needs motion")
+            parts.append(motion if appearance is None else motion.to(appearance.dtype))
+        return torch.cat(parts, dim=1)
+
     def features(self, frames: Tensor, motion: Tensor | None = None) -> Tensor:
         """Return what the memory sees of each frame.
 
@@ -164,19 +201,9 @@ class LVONet(nn.Module):
         Returns:
             (N, C, h, w), (h, w) = `grid(H, W)`.
         """
-        size = grid(*frames.shape[-2:])
-        parts = []
-        if self.appearance is not None:
-            with self._gradient_of("appearance"):
-                shown = self.appearance(frames)
-            parts.append(shown if self.reduction is None else self.reduction(shown))
-        if self.motion is not None:
-            if motion is None:
-                raise ValueError("this network needs motion")
-            # corner-aligned, as the appearance map is
-            motion = F.interpolate(motion, size, mode="bilinear", align_corners=True)
-            parts.append(motion.to(frames.dtype))
-        return torch.cat(parts, dim=1)
+        if motion is not None:
+            motion = on_grid(motion, self.grid(*frames.shape[-2:])).to(frames.dtype)
+        return self.joined(None if self.appearance is None else self.appearance_map(frames), motion)
 
     def remember(self, x: Tensor, watch: Watch | None = None) -> Tensor:
         """Return logits of the memory over many frames; its state is zero before the first it looks at.
@@ -256,6 +283,11 @@ class SixConvolutions(nn.Module):
         return result
 
 
+def on_grid(motion: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps (N, C, h, w) corner-aligned, as the appearance map is."""
+    return F.interpolate(motion, size, mode="bilinear", align_corners=True)
+
+
 class _ToGrid(nn.Module):
     """Frames made as small as the grid."""
 
@@ -269,14 +301,17 @@ def _appearance(
     """Return stream, reduction head and the channels that the memory gets of them."""
     if name == "none":
         return None, None, 0
+    to_grid = ToLiteGrid() if widths.lite else _ToGrid()
     if name == "rgb":
-        return _ToGrid(), None, 3
+        return to_grid, None, 3
     out = widths.reduction[1]
     if name == "cnn2":
         convolutions = nn.Conv2d(3, widths.memory, 3, padding=1), nn.Conv2d(widths.memory, out, 3, padding=1)
-        return nn.Sequential(_ToGrid(), convolutions[0], nn.Tanh(), convolutions[1], nn.Tanh()), None, out
-    stream: DeepLabV2 | LargeFOV
-    if name == "deeplab_v2":
+        return nn.Sequential(to_grid, convolutions[0], nn.Tanh(), convolutions[1], nn.Tanh()), None, out
+    stream: DeepLabV2 | LargeFOV | LiteAppearance
+    if name == LITE:
+        stream = LiteAppearance()
+    elif name == "deeplab_v2":
         stream = DeepLabV2(widths.appearance, widths.blocks, convention)
     else:
         stream = LargeFOV(cast(Feature, name.removeprefix("deeplab_v1_")), widths.appearance)

@@ -12,6 +12,8 @@ from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field
 from vosbench.method import Size
 from vosbench.models.layers.pretrained import RANDOM, load_pretrained
+from vosbench.models.lvo.lite import LiteAppearance
+from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.mpnet.network import MotionPatternNet
 from vosbench.models.pretrained.zoo import packaged, read_state
 from vosbench.tensor_files import is_file, read_tensors
@@ -47,11 +49,15 @@ def load_appearance(network: nn.Module, weights: str) -> None:
 
     Args:
         network: what they are for.
-        weights: a checkpoint of LVO, or what `load_pretrained` takes.
+        weights: a checkpoint of LVO, or what `load_pretrained` takes; for `LiteAppearance` a checkpoint of
+            FusionSeg or LVO, size lite, or ``"zoo"``, the FusionSeg that comes with the package.
 
     Raises:
         InputError: there are no such weights, or they are of something else.
     """
+    if isinstance(network, LiteAppearance):
+        _load_lite_appearance(network, weights)
+        return
     own = {}
     if is_file(weights):
         tensors = read_tensors(Path(weights)).items()
@@ -65,13 +71,30 @@ def load_appearance(network: nn.Module, weights: str) -> None:
         raise InputError(f"{weights}: its lvo has another appearance network or size") from None
 
 
+def _load_lite_appearance(network: LiteAppearance, weights: str) -> None:
+    if weights == RANDOM:
+        return
+    path = packaged("fusionseg", "lite") if weights == ZOO else Path(weights)
+    if weights == ZOO and not path.is_file():
+        raise InputError(
+            "lvo: no fusionseg of size lite comes with the package: train one (vosbench fit model=fusionseg "
+            "size=lite recipe=fusionseg_lite) and write model.appearance_weights=CHECKPOINT"
+        )
+    state = read_state(path)[0].items()
+    own = {key.removeprefix(_APPEARANCE): value for key, value in state if key.startswith(_APPEARANCE)}
+    try:
+        network.load_stream(own)
+    except RuntimeError:
+        raise InputError(f"{path}: not weights of fusionseg or lvo of size lite") from None
+
+
 def load_motion(network: MotionPatternNet, weights: str, size: Size, angle: Angle) -> None:
     """Load the weights of an MP-Net.
 
     Args:
         network: what they are for.
         weights: ``"zoo"``, those that come with the package; ``"random"``, none; or a checkpoint.
-        size: of the network.
+        size: of LVO.
         angle: encoding the weights must have been trained with.
 
     Raises:
@@ -79,6 +102,7 @@ def load_motion(network: MotionPatternNet, weights: str, size: Size, angle: Angl
     """
     if weights == RANDOM:
         return
+    size = SIZE_INSIDE[size]
     path = packaged("mpnet", size) if weights == ZOO else Path(weights)
     if weights == ZOO and not path.is_file():
         raise InputError(

@@ -27,6 +27,8 @@ from vosbench.video import IdMap, Segmentation, Video
 CHANNELS = {"rgb": 3, "rgb_pair": 6, "flow": 2, "angle_field": 2, "rgb_angle": 5}
 WIDTH = {"full": 64, "tiny": 16}
 TEST_SHORT_SIDE = {"full": 232, "tiny": 144}
+SIZE_INSIDE: Mapping[Size, Size] = {"full": "full", "lite": "tiny", "tiny": "tiny"}
+"""Size of a method -> size of the MP-Net that is its motion stream."""
 # mean and standard deviation of ImageNet, the usual normalisation of 8-bit RGB
 RGB_MEAN = (0.485, 0.456, 0.406)
 RGB_STD = (0.229, 0.224, 0.225)
