@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from vosbench.benchmark import compare
-from vosbench.benchmark import run_job as trial
+from vosbench.benchmark import compare, run_job
 from vosbench.cli import main
+from vosbench.evaluation import record_template
 from vosbench.leaderboard import assemble
 from vosbench.models.pretrained import zoo
+from vosbench.scoring import evaluate
 from vosbench.tensor_files import sha256
 
 
@@ -93,18 +94,18 @@ def other_weights(baseline, monkeypatch, tmp_path):
     weights.with_suffix(".json").write_text(json.dumps(provenance | {"sha256": sha256(weights)}))
     monkeypatch.setattr(zoo, "WEIGHTS", weights.parent)
     # a process loads a method once
-    trial._load.cache_clear()
+    run_job._load.cache_clear()
     yield provenance["sha256"], sha256(weights)
-    trial._load.cache_clear()
+    run_job._load.cache_clear()
 
 
 def test_another_metric_turns_the_check_red_and_says_so(vosbench, measured, baseline, monkeypatch):
-    def lower(*arguments, score=trial.score_sequence, **options):
+    def lower(*arguments, score=evaluate.score_sequence, **options):
         found = score(*arguments, **options)
         return replace(found, values=dict(found.values) | {"F_mean": 0.9 * found.values["F_mean"]})
 
-    monkeypatch.setattr(trial, "score_sequence", lower)
-    for module in (trial, assemble):
+    monkeypatch.setattr(evaluate, "score_sequence", lower)
+    for module in (record_template, assemble):
         monkeypatch.setattr(module, "METRIC_VERSION", 2)
     status, printed = check(vosbench, measured("changed"), baseline)
     assert status == 1

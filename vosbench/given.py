@@ -1,9 +1,10 @@
-"""What a semi-supervised method is given, and segmenting a video from there on."""
+"""First mask of a semi-supervised method, and segmentation of a video from there on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import chain, repeat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from vosbench.video import IdMap, Segmentation, Video
 
 @dataclass(frozen=True)
 class Given:
-    """The mask that a method starts from.
+    """Mask that a semi-supervised method starts from.
 
     Attributes:
         frame: index of its frame.
@@ -40,19 +41,36 @@ def first_labelled(video: Video) -> Given:
 
 
 def segment(method: Method, video: Video, given: Given | None) -> Segmentation:
-    """Segment every frame of a video; those before the given one show nothing.
+    """Segment every frame of a video; frames before the given one are background.
+
+    The method sees no ground truth but the mask it is given.
 
     Args:
-        method: what segments.
-        video: T frames, with flow when the method needs it.
-        given: where a semi-supervised method starts; None for the others.
+        method: ready to segment.
+        video: T frames, with flow when the method needs flow.
+        given: first mask of a semi-supervised method; None for the others.
 
     Returns:
         T id maps at the size of the frames.
+
+    Raises:
+        InputError: when iterated, an id map that is not (H, W) uint8.
     """
-    if given is None:
-        return method.segment(video)
-    if given.frame == 0:
-        return method.segment(video, given.ids)
-    later = method.segment(video.since(given.frame), given.ids)
-    return Segmentation(chain(repeat(np.zeros_like(given.ids), given.frame), later), len(video))
+    start = given.frame if given else 0
+    rest = video.since(start) if start else video
+    flow = rest.flow if method.needs_flow else None
+    seen = replace(rest, annotations={}, boxes={}, categories={}, flow=flow)
+    maps = method.segment(seen) if given is None else method.segment(seen, given.ids)
+    return Segmentation(_checked(maps, video, start), len(video))
+
+
+def _checked(maps: Segmentation, video: Video, start: int) -> Iterator[IdMap]:
+    """Yield `start` empty id maps, then those of the method."""
+    size = video.frames[0].shape[:2]
+    yield from repeat(np.zeros(size, np.uint8), start)
+    for index, ids in enumerate(maps, start):
+        if ids.shape != size or ids.dtype != np.uint8:
+            raise InputError(
+                f"{video.name}, frame {index}: the method returned {ids.dtype} {ids.shape}, not uint8 {size}"
+            )
+        yield ids

@@ -1,8 +1,8 @@
-"""What every method promises, trained network or trivial baseline."""
+"""Contracts of methods, trained networks and trivial baselines: segmentation, detection, inspection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -86,4 +86,58 @@ class Method(Protocol):
         Returns:
             T id maps at the size of the frames.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Objects that a method detected in a frame.
+
+    Attributes:
+        boxes: (N, 4) float32: x0, y0, x1, y1 in pixels.
+        scores: (N,) float32.
+        masks: (N, H, W) bool.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, height: int, width: int) -> Detections:
+        """Return the detections of a frame without objects."""
+        boxes, scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        return cls(boxes, scores, np.zeros((0, height, width), np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def union(self, threshold: float) -> IdMap:
+        """Return (H, W) uint8: 1 where a mask is whose score is above `threshold`, 0 elsewhere."""
+        seen: NDArray[np.bool_] = np.any(self.masks[self.scores > threshold], axis=0)
+        return seen.astype(np.uint8)
+
+    def best(self) -> NDArray[np.float32]:
+        """Return the highest score of the masks at each pixel, (H, W) float32, 0 where there is none."""
+        result = np.zeros(self.masks.shape[1:], np.float32)
+        for mask, score in zip(self.masks, self.scores, strict=True):
+            np.maximum(result, score, out=result, where=mask)
+        return result
+
+
+class DetectedFrame(Protocol):
+    """Detections of a frame, as a `Detector` yields them."""
+
+    @property
+    def moving(self) -> Detections:
+        """Moving objects."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Method that detects objects with scores, frame by frame."""
+
+    def detect(self, video: Video) -> Iterator[DetectedFrame]:
+        """Yield the detections of every frame."""
         ...

@@ -19,8 +19,8 @@ from vosbench.data.mini.pictures import write_picture
 from vosbench.errors import InputError
 from vosbench.evaluation.detections import DetectionFolder
 from vosbench.formats.png import write_ids
+from vosbench.method import Detections
 from vosbench.models.baselines import BASELINES, CentreBox
-from vosbench.models.postprocessing.detections import Detections
 from vosbench.scoring.protocol import load_protocol
 from vosbench.scoring.sequence import overall
 

@@ -414,15 +414,17 @@ def test_a_row_can_be_left_out_of_an_edition(options, trainer):
 
 
 def test_exact_flow_is_that_of_the_data_set_and_estimated_flow_replaces_it(tmp_path):
-    from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, Rules
+    from vosbench.benchmark.job import Job, ProtocolRun
+    from vosbench.benchmark.method_spec import MethodSpec
     from vosbench.benchmark.run_job import run_job
     from vosbench.data.mini import write_mini
+    from vosbench.flow.timed import GROUND_TRUTH
     from vosbench.scoring.protocol import load_protocol
 
     write_mini("ft3d", tmp_path, scenes=1, test_scenes=1, frames=3, size=(48, 64), views=("left",))
 
     protocol = replace(load_protocol("ft3d-iou"), options={"views": ["left"]})
-    rules = Rules(protocol, ("iou",), "test", 0, (Contestant("flow_threshold", "threshold"),))
+    runs = (ProtocolRun(protocol, ("iou",), "test", (MethodSpec("flow_threshold", "threshold"),)),)
 
     def run(flow):
         job = Job(
@@ -430,7 +432,7 @@ def test_exact_flow_is_that_of_the_data_set_and_estimated_flow_replaces_it(tmp_p
             root=tmp_path,
             edition="mini",
             sequence="A/0000/left",
-            rules=(rules,),
+            runs=runs,
             device="cpu",
             flow=flow,
             flow_settings={},

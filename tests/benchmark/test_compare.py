@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.benchmark import compare
-from vosbench.benchmark import plan as matrix_module
-from vosbench.benchmark import run_job as trial_module
-from vosbench.benchmark.job import Contestant, Job, Rules
+from vosbench.benchmark import compare, plan
+from vosbench.benchmark.job import Job, ProtocolRun
+from vosbench.benchmark.method_spec import MethodSpec
+from vosbench.benchmark.run_job import run_job
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
@@ -126,9 +126,9 @@ def test_switches_change_the_methods_that_have_them_and_their_records(run):
         run(models=["mpnet"], settings={"decoder_units": 1})
 
 
-def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path, root):
+def test_methods_of_one_class_have_records_and_masks_of_their_own(tmp_path, root):
     models = tuple(
-        Contestant("mpnet", label, settings={"threshold": threshold, "test_short_side": 32})
+        MethodSpec("mpnet", label, settings={"threshold": threshold, "test_short_side": 32})
         for label, threshold in (("careful", 0.99), ("careless", 0.01))
     )
     job = Job(
@@ -136,7 +136,7 @@ def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path,
         root=root,
         edition="official",
         sequence="blackswan",
-        rules=(Rules(load_protocol(RULES), ("j",), "val", 0, models),),
+        runs=(ProtocolRun(load_protocol(RULES), ("j",), "val", models),),
         device="cpu",
         flow="dis",
         flow_settings={},
@@ -145,12 +145,12 @@ def test_contestants_of_one_method_have_records_and_masks_of_their_own(tmp_path,
         command="",
         dry_run=False,
     )
-    found = trial_module.run_job(job)
+    found = run_job(job)
     assert [(item.model, item.state) for item in found] == [("careful", "computed"), ("careless", "computed")]
     for label in ("careful", "careless"):
         assert record_path(tmp_path / "out/records", "davis16", RULES, label, "blackswan").is_file()
         assert (tmp_path / "out/masks/davis16" / label / "blackswan/00000.png").is_file()
-    assert [item.state for item in trial_module.run_job(job)] == ["kept", "kept"]
+    assert [item.state for item in run_job(job)] == ["kept", "kept"]
 
 
 def test_records_of_own_weights_tell_how_they_were_trained(tmp_path, run):
@@ -231,7 +231,7 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
         return home / name
 
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render, raising=False)
-    monkeypatch.setattr(matrix_module, "CATALOGUE", {"davis16": CATALOGUE["davis16"]})
+    monkeypatch.setattr(plan, "CATALOGUE", {"davis16": CATALOGUE["davis16"]})
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     planned = run(data_root=tmp_path / "nowhere", dry_run=True)
     assert "would render the mini edition of davis16" in planned.notes[0]
@@ -255,7 +255,7 @@ def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, mon
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render)
     own = replace(CATALOGUE["davis16"], title="of a plug-in", mini=None)
     known = {"davis16": CATALOGUE["davis16"], "own": own, "fbms": CATALOGUE["fbms"]}
-    monkeypatch.setattr(matrix_module, "CATALOGUE", known)
+    monkeypatch.setattr(plan, "CATALOGUE", known)
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     nowhere = tmp_path / "nowhere"
     told = f"own left out: no evaluation data set found under {nowhere}, and it has no mini edition"
@@ -264,7 +264,7 @@ def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, mon
     assert result.counts == {"computed": 3}
     assert told in result.notes
     assert "fbms left out: fbms: no space left" in result.notes
-    monkeypatch.setattr(matrix_module, "CATALOGUE", {"own": own})
+    monkeypatch.setattr(plan, "CATALOGUE", {"own": own})
     with pytest.raises(InputError, match=r"own left out: .*no mini edition"):
         run(data_root=nowhere)
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from vosbench.benchmark import job as job_module
-from vosbench.benchmark import run_job as trial_module
+from vosbench.benchmark import method_spec, run_job
 from vosbench.evaluation.record import record_path
 from vosbench.evaluation.store import read_failures
 from vosbench.video import Segmentation
@@ -42,17 +41,17 @@ class WrongSize(FailsOnDog):
 
 @pytest.fixture
 def fake_model(monkeypatch):
-    real = job_module.load_method
+    real = method_spec.load_method
 
     def use(fake, weights="none"):
         def load(name, size=None):
             return (fake(), {"weights": weights}) if name == "mpnet" else real(name, size)
 
-        monkeypatch.setattr(job_module, "load_method", load)
-        trial_module._load.cache_clear()
+        monkeypatch.setattr(method_spec, "load_method", load)
+        run_job._load.cache_clear()
 
     yield use
-    trial_module._load.cache_clear()
+    run_job._load.cache_clear()
 
 
 def test_a_model_failing_on_one_sequence_stops_nothing_else(run, fake_model):

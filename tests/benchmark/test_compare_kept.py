@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.benchmark import plan as matrix_module
-from vosbench.benchmark import run_job as trial_module
-from vosbench.benchmark import sequence as scene_module
+from vosbench.benchmark import plan
+from vosbench.evaluation import record_template
+from vosbench.flow import timed
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.leaderboard.build import write_report
+from vosbench.scoring import evaluate
 from vosbench.scoring.predictions import ids_hash
 from vosbench.scoring.protocol import protocols_made_for
 
@@ -33,7 +34,7 @@ def values(result):
 def test_a_second_run_computes_nothing(tmp_path, run, monkeypatch):
     first = run()
     before = tree(tmp_path / "out")
-    monkeypatch.setattr(trial_module, "score_sequence", None)
+    monkeypatch.setattr(evaluate, "score_sequence", None)
     second = run()
     assert second.counts == {"kept": 9}
     assert tree(tmp_path / "out") == before
@@ -103,13 +104,13 @@ def test_a_killed_comparison_continues_where_it_was(tmp_path, root, run):
 
 def test_flow_is_computed_once_and_kept_when_asked(tmp_path, run, monkeypatch):
     calls = []
-    real = scene_module.TimedEstimator.__call__
+    real = timed.TimedEstimator.__call__
 
     def count(self, first, second):
         calls.append(1)
         return real(self, first, second)
 
-    monkeypatch.setattr(scene_module.TimedEstimator, "__call__", count)
+    monkeypatch.setattr(timed.TimedEstimator, "__call__", count)
     run(models=["flow_threshold"], cache=tmp_path / "cache")
     assert len(calls) == 5 + 4 + 4
     run(models=["flow_threshold"], cache=tmp_path / "cache", out=tmp_path / "other")
@@ -175,7 +176,7 @@ def test_the_same_masks_in_other_files_are_kept(run):
 def test_another_version_of_the_metrics_scores_the_masks_again(tmp_path, run, monkeypatch):
     first = run(models=["centre_box"])
     segmented = tree(tmp_path / "out/masks")
-    monkeypatch.setattr(trial_module, "METRIC_VERSION", 1000)
+    monkeypatch.setattr(record_template, "METRIC_VERSION", 1000)
     again = run(models=["centre_box"])
     assert again.counts == {"rescored": 3}
     assert tree(tmp_path / "out/masks") == segmented
@@ -192,7 +193,7 @@ def test_another_version_of_the_protocol_scores_the_masks_again(tmp_path, run, m
     first = run(models=["centre_box"])
     segmented = tree(tmp_path / "out/masks")
     raised = [replace(rules, version=rules.version + 1) for rules in protocols_made_for("davis16")]
-    monkeypatch.setattr(matrix_module, "protocols_made_for", lambda dataset: raised)
+    monkeypatch.setattr(plan, "protocols_made_for", lambda dataset: raised)
     again = run(models=["centre_box"])
     assert again.counts == {"rescored": 3}
     assert tree(tmp_path / "out/masks") == segmented

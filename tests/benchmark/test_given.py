@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vosbench.benchmark import job as job_module
-from vosbench.benchmark import run_job as trial_module
+from vosbench.benchmark import method_spec, run_job
 from vosbench.data import open_dataset
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.video import Segmentation
@@ -26,10 +25,10 @@ class Repeats:
 
 @pytest.fixture(autouse=True)
 def repeats(monkeypatch):
-    monkeypatch.setattr(job_module, "load_method", lambda name, size=None: (Repeats(), {"weights": "none"}))
-    trial_module._load.cache_clear()
+    monkeypatch.setattr(method_spec, "load_method", lambda name, size=None: (Repeats(), {"weights": "none"}))
+    run_job._load.cache_clear()
     yield
-    trial_module._load.cache_clear()
+    run_job._load.cache_clear()
 
 
 def halves(mask):

@@ -1,41 +1,45 @@
-"""Which methods meet which sequences under which protocols."""
+"""Plan of a comparison: methods, sequences, protocols."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vosbench.benchmark.job import Contestant
-from vosbench.benchmark.plan import Entrant, Matrix, View
+from vosbench.benchmark.job import ProtocolRun
+from vosbench.benchmark.method_spec import MethodSpec
+from vosbench.benchmark.plan import Plan
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.datasets.base import Dataset
 from vosbench.scoring.protocol import load_protocol, protocols, protocols_made_for
 from vosbench.video import Video
 
+GIVEN = MethodSpec("given", "given", task="semi-supervised")
+BLIND = MethodSpec("blind", "blind", task="unsupervised")
+FINDER = MethodSpec("finder", "finder", task="unsupervised", detects=True)
 
-def entrant(name, task="unsupervised", detects=False):
-    return Entrant(Contestant(name, name), task, detects)
 
-
-def view(protocol, names, split="val"):
+def split_of(protocol, names, methods, split="val"):
     videos = [Video(name, [np.zeros((2, 2, 3), np.uint8)], ("0",)) for name in names]
     rules = load_protocol(protocol)
-    return View(Dataset(rules.datasets[0], Path("data"), split, videos), rules, rules.metrics)
+    fitting = tuple(spec for spec in methods if spec.fits(rules))
+    run = ProtocolRun(rules, rules.metrics, split, fitting)
+    return run, Dataset(rules.datasets[0], Path("data"), split, videos)
 
 
-DAVIS17 = (
-    view("davis17-semi-supervised", "ab"),
-    view("davis17-unsupervised", "ab"),
-    view("davis17-proposed", "bc", split="moving_val"),
-    view("davis16-map50", "a", split="davis16_val"),
-)
+def davis17(*methods):
+    splits = (
+        split_of("davis17-semi-supervised", "ab", methods),
+        split_of("davis17-unsupervised", "ab", methods),
+        split_of("davis17-proposed", "bc", methods, split="moving_val"),
+        split_of("davis16-map50", "a", methods, split="davis16_val"),
+    )
+    return Plan(methods, {"davis17": splits})
 
 
-def cells(matrix, limit=None):
+def cells(plan, limit=None):
     common = {"device": "cpu", "flow": "dis", "flow_settings": {}, "cache": None, "out": Path("out")}
-    jobs = matrix.jobs(limit, command="", dry_run=False, **common)
-    return [(job.sequence, *cell) for job in jobs for cell in job.cells]
+    jobs = plan.jobs(limit, command="", dry_run=False, **common)
+    return [(job.sequence, spec.label, run.protocol.id) for job in jobs for spec, run in job.cells]
 
 
 def test_every_evaluation_set_is_compared_under_what_was_made_for_it():
@@ -70,11 +74,8 @@ def test_the_task_of_a_protocol_is_in_its_name_and_not_in_its_rules(protocol):
 
 
 def test_a_method_meets_the_protocols_of_its_task():
-    matrix = Matrix(
-        (entrant("given", "semi-supervised"), entrant("blind"), entrant("finder", detects=True)),
-        {"davis17": DAVIS17},
-    )
-    assert cells(matrix) == [
+    plan = davis17(GIVEN, BLIND, FINDER)
+    assert cells(plan) == [
         ("a", "given", "davis17-semi-supervised"),
         ("a", "blind", "davis17-unsupervised"),
         ("a", "finder", "davis17-unsupervised"),
@@ -88,19 +89,19 @@ def test_a_method_meets_the_protocols_of_its_task():
         ("c", "blind", "davis17-proposed"),
         ("c", "finder", "davis17-proposed"),
     ]
-    assert [cell[0] for cell in cells(matrix, limit=1)] == ["a"] * 4
+    assert [cell[0] for cell in cells(plan, limit=1)] == ["a"] * 4
 
 
 def test_lengths_are_those_of_splits_and_videos_those_of_all():
-    matrix = Matrix((), {"davis17": DAVIS17})
-    assert matrix.lengths == {
+    plan = davis17()
+    assert plan.lengths == {
         ("davis17", "val"): 2,
         ("davis17", "moving_val"): 2,
         ("davis17", "davis16_val"): 1,
     }
-    assert [video.name for video in matrix.videos["davis17"]] == ["a", "b", "c"]
+    assert [video.name for video in plan.videos["davis17"]] == ["a", "b", "c"]
 
 
 def test_a_sequence_that_nothing_fits_is_no_job():
-    only = {"davis17": (replace(DAVIS17[0]),)}
-    assert cells(Matrix((entrant("blind"),), only)) == []
+    only = {"davis17": (split_of("davis17-semi-supervised", "ab", [BLIND]),)}
+    assert cells(Plan((BLIND,), only)) == []

@@ -7,8 +7,8 @@ from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.loading.clips import ClipSettings
 from vosbench.data.loading.datamodule import Loading
 from vosbench.data.mini import write_mini
-from vosbench.data.protocol_video import ProtocolVideo
 from vosbench.errors import InputError
+from vosbench.scoring.evaluate import ProtocolVideo
 
 MODULES = {
     "DAVIS16DataModule": "davis16-unsupervised",

@@ -14,12 +14,11 @@ from vosbench.data.loading.clips import ClipDataset, ClipSettings
 from vosbench.data.loading.collate import detection_collate, detection_targets
 from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
 from vosbench.errors import InputError
-from vosbench.method import Inspection, Method
+from vosbench.method import Detections, Inspection, Method
 from vosbench.models import build
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.motion_maskrcnn.found import FrameDetections
 from vosbench.models.motion_maskrcnn.training import warmup_factor
-from vosbench.models.postprocessing.detections import Detections
 from vosbench.models.pretrained.zoo import export, load_method
 from vosbench.video import Video
 

@@ -17,7 +17,7 @@ def ids():
 def made(tmp_path, ids):
     made = PredictionStore(tmp_path / "masks" / "dog", NAMES)
     made.save_ids(ids)
-    made.finish(PredictionNote("inputs", ids_hash(NAMES, ids), {"segment": 0.5}, {"device": "cpu"}))
+    made.save_note(PredictionNote("inputs", ids_hash(NAMES, ids), {"segment": 0.5}, {"device": "cpu"}))
     return made
 
 
@@ -27,9 +27,9 @@ def test_masks_on_disk_have_the_hash_of_the_ids(made, ids):
 
 
 def test_what_was_made_from_the_same_inputs_is_known_again(made):
-    origin = made.origin("inputs", made.content())
-    assert origin.seconds_per_frame == {"segment": 0.5}
-    assert made.origin("other inputs", made.content()) is None
+    note = made.note("inputs", made.content())
+    assert note.seconds_per_frame == {"segment": 0.5}
+    assert made.note("other inputs", made.content()) is None
 
 
 @pytest.mark.parametrize("change", ["mask", "missing", "note", "folder"])
@@ -39,10 +39,10 @@ def test_what_was_changed_is_noticed(made, ids, change):
     elif change == "missing":
         (made.path / "00001.png").unlink()
     elif change == "note":
-        made.note.write_text("{")
+        made.path.with_name(".dog.origin.json").write_text("{")
     else:
         made.path.rename(made.path.with_name("elsewhere"))
-    assert made.origin("inputs", made.content()) is None
+    assert made.note("inputs", made.content()) is None
 
 
 def test_any_change_of_masks_changes_their_hash(ids):

@@ -68,7 +68,7 @@ def read_cells(
         InputError: written detections cannot be read, or flow cannot be computed.
     """
     records: dict[tuple[str, str], dict[str, tuple[Job, Record]]] = {}
-    job_of_outcome = [job for job in jobs for _ in job.models]
+    job_of_outcome = [job for job in jobs for _ in job.methods]
     for job, outcome in zip(job_of_outcome, outcomes, strict=True):
         if outcome.record is not None:
             of_method = records.setdefault((job.out.name, outcome.model), {})
@@ -134,6 +134,5 @@ def _rows(test: SuiteTest, records: _Records, frames: Frames | None) -> dict[str
 def _detections(test: SuiteTest, job: Job, record: Record, name: str) -> DetectionRow:
     """Score the file again: records do not hold what is pooled."""
     folder = masks_path(job.out, test.dataset.label, record.model, name).parent
-    return DetectionRow(
-        DetectionFolder.open(folder, [name], test.protocol).score(test.dataset[job.rules[0].index])
-    )
+    video = next(video for video in test.dataset if video.name == name)
+    return DetectionRow(DetectionFolder.open(folder, [name], test.protocol).score(video))

@@ -218,8 +218,8 @@ def _failed_trainings(outcomes: Mapping[tuple[str, int], TrainOutcome]) -> list[
 
 
 def _failed_tests(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[str]:
-    """Return one line per contestant, column and reason: what fails usually fails on every sequence."""
-    places = (job.out.name for job in jobs for _ in job.models)
+    """Return one line per method, column and reason: what fails usually fails on every sequence."""
+    places = (job.out.name for job in jobs for _ in job.methods)
     sequences: dict[tuple[str, str, str], list[str]] = {}
     for place, outcome in zip(places, outcomes, strict=True):
         if outcome.state == "failed":

@@ -12,12 +12,14 @@ from typing import Any
 
 from vosbench.ablations.schema import Column, Edition, Suite, SuiteRow
 from vosbench.ablations.training import TrainOutcome
-from vosbench.benchmark.job import GROUND_TRUTH, Contestant, Job, Rules
+from vosbench.benchmark.job import Job, ProtocolRun
+from vosbench.benchmark.method_spec import MethodSpec
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import mini_root
 from vosbench.errors import InputError
 from vosbench.flow.estimators import build_estimator, parse_flow
+from vosbench.flow.timed import GROUND_TRUTH
 from vosbench.metrics.specs import metric_of
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import class_of
@@ -47,8 +49,8 @@ class SuiteTest:
     dataset: Dataset
     protocol: Protocol
     flow: str
-    methods: Mapping[int, Contestant]
-    folds: Mapping[str, Mapping[int, Contestant]]
+    methods: Mapping[int, MethodSpec]
+    folds: Mapping[str, Mapping[int, MethodSpec]]
     folder_name: str
     metrics: tuple[str, ...]
 
@@ -71,7 +73,7 @@ class SuiteTest:
             root=self.dataset.root,
             edition=self.dataset.edition,
             sequence="",
-            rules=(),
+            runs=(),
             device=device,
             flow=name,
             flow_settings=settings,
@@ -85,9 +87,9 @@ class SuiteTest:
         jobs = []
         for index in range(self.length):
             sequence = self.dataset[index].name
-            models = tuple(self.folds.get(sequence, self.methods).values())
-            rules = Rules(self.protocol, metrics, self.dataset.split, index, models)
-            jobs += [replace(common, sequence=sequence, rules=(rules,))] if models else []
+            methods = tuple(self.folds.get(sequence, self.methods).values())
+            run = ProtocolRun(self.protocol, metrics, self.dataset.split, methods)
+            jobs += [replace(common, sequence=sequence, runs=(run,))] if methods else []
         return jobs
 
 
@@ -201,7 +203,7 @@ def _metric(column: Column) -> str:
 
 def _folds(
     suite: Suite, row: SuiteRow, dataset: Dataset, seeds: Sequence[int], trainings: Trainings
-) -> dict[str, dict[int, Contestant]]:
+) -> dict[str, dict[int, MethodSpec]]:
     return {
         video.name: methods
         for split, training in row.folds.items()
@@ -212,11 +214,11 @@ def _folds(
 
 def _methods(
     suite: Suite, row: SuiteRow, name: str | None, seeds: Sequence[int], trainings: Trainings
-) -> dict[int, Contestant]:
+) -> dict[int, MethodSpec]:
     """Return one method per seed whose trainings succeeded; a row that learns nothing has one."""
     if name is None:
         assert row.model is not None
-        return {seeds[0]: Contestant(row.model, row.name)}
+        return {seeds[0]: MethodSpec(row.model, row.name)}
     methods = {}
     for seed in seeds:
         if any(trainings[needed, seed].state == "failed" for needed in row.needs):
@@ -224,7 +226,7 @@ def _methods(
         replaced = {
             switch: str(trainings[each, seed].task.checkpoint) for switch, each in row.weights.items()
         }
-        methods[seed] = Contestant(
+        methods[seed] = MethodSpec(
             suite.trainings[name].model,
             f"{row.name}-seed{seed}",
             checkpoint=trainings[name, seed].task.checkpoint,

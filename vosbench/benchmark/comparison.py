@@ -1,9 +1,7 @@
-"""Running methods on data sets: plan the jobs, run what has no record yet, gather the records."""
+"""Comparison of methods on data sets: plan, jobs, records."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +10,12 @@ from typing import Any
 
 from vosbench.benchmark.job import Job, Outcome, fail
 from vosbench.benchmark.leakage import leaks
-from vosbench.benchmark.plan import Matrix, make_matrix
+from vosbench.benchmark.plan import Plan, make_plan
 from vosbench.benchmark.run_job import run_job
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Record
+from vosbench.evaluation.record_template import command_line
 from vosbench.executors.local import Executor, LocalExecutor, choose_workers
 from vosbench.flow.estimators import build_estimator
 from vosbench.method import Size
@@ -33,12 +32,12 @@ _LOST = (
 
 @dataclass(frozen=True)
 class CompareResult:
-    """What a comparison found.
+    """Outcomes of a comparison.
 
     Attributes:
         out: folder of records, failures and masks; a dry run leaves it untouched.
         outcomes: one per data set, sequence, model and protocol, in that order.
-        videos: data set label -> its sequences, those of all splits that were run.
+        videos: data set label -> its sequences, of all splits that were run.
         lengths: data set label and split -> number of sequences.
         notes: one line each on what was left out or replaced.
     """
@@ -51,7 +50,7 @@ class CompareResult:
 
     @property
     def records(self) -> list[Record]:
-        """All records, made now or kept."""
+        """Records of this comparison and those kept of earlier ones."""
         return [outcome.record for outcome in self.outcomes if outcome.record is not None]
 
     @property
@@ -107,7 +106,7 @@ def compare(
 
     Args:
         models: ``"all"``, every method that has weights or needs none, or ``[LABEL=]NAME[:CHECKPOINT]``;
-            see `vosbench.benchmark.entrants`.
+            see `vosbench.benchmark.method_spec`.
         datasets: evaluation sets; ``"all"`` takes those found, else their miniature editions.
         data_root: folder that holds the data sets; see `vosbench.data.roots`.
         out: records go to ``<out>/records``, failures to ``<out>/failures``, masks to
@@ -130,10 +129,10 @@ def compare(
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}: give 1 or more sequences")
-    # mistakes are told before anything is loaded
+    # wrong options are refused before anything is loaded
     choose_workers(workers, 1)
     build_estimator(flow, **(flow_settings or {}))
-    matrix = make_matrix(
+    plan = make_plan(
         models,
         datasets,
         find_data_root(data_root),
@@ -143,7 +142,7 @@ def compare(
         device=device,
         dry_run=dry_run,
     )
-    jobs = matrix.jobs(
+    jobs = plan.jobs(
         limit,
         device=device,
         flow=flow,
@@ -151,30 +150,20 @@ def compare(
         cache=cache,
         # workers of another machine have another working directory
         out=Path(out).resolve(),
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command_line(),
         dry_run=dry_run,
     )
-    running = executor or LocalExecutor(1 if dry_run else choose_workers(workers, len(jobs)))
-    outcomes = run_jobs(jobs, running, progress, order=_longest_first(jobs, matrix))
-    result = CompareResult(Path(out), tuple(outcomes), matrix.videos, matrix.lengths)
-    known = map(str, leaks(result.records, trainings()))
-    notes = (*matrix.notes, *_coverage_notes(result.coverage), *known)
-    return replace(result, notes=notes)
+    executor = executor or LocalExecutor(1 if dry_run else choose_workers(workers, len(jobs)))
+    outcomes = run_jobs(jobs, executor, progress, order=_longest_first(jobs, plan))
+    result = CompareResult(Path(out), tuple(outcomes), plan.videos, plan.lengths)
+    leak_lines = map(str, leaks(result.records, trainings()))
+    return replace(result, notes=(*plan.notes, *_coverage_notes(result.coverage), *leak_lines))
 
 
-def _longest_first(jobs: Sequence[Job], matrix: Matrix) -> list[int]:
+def _longest_first(jobs: Sequence[Job], plan: Plan) -> list[int]:
     """Return the order to start jobs in, so that no process is left with a long sequence at the end."""
-    lengths = {(label, video.name): len(video) for label, videos in matrix.videos.items() for video in videos}
+    lengths = {(label, video.name): len(video) for label, videos in plan.videos.items() for video in videos}
     return sorted(range(len(jobs)), key=lambda i: -lengths[jobs[i].label, jobs[i].sequence])
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A job or, when its process was killed, one model of it that gets another chance."""
-
-    position: int
-    job: Job
-    again: bool = False
 
 
 def run_jobs(
@@ -182,46 +171,37 @@ def run_jobs(
 ) -> list[Outcome]:
     """Run jobs and return their outcomes in the order of the jobs.
 
-    The models of a job whose process is killed are tried again one by one; one that is killed then has
-    failed.
+    The methods of a job whose process is killed are tried again one by one; a method whose process is
+    killed again has failed.
 
     Args:
-        jobs: what to run.
+        jobs: to run.
         executor: where.
         progress: called for every outcome when it is there.
         order: the positions of the jobs in the order to start them; that of `jobs` when None.
     """
     total = sum(len(job.cells) for job in jobs)
-    done: dict[tuple[int, str, str], Outcome] = {}
+    outcomes: dict[Path, Outcome] = {}
 
-    def finished(result: tuple[int, list[Outcome]]) -> None:
-        position, outcomes = result
-        for outcome in outcomes:
-            done[position, outcome.model, outcome.protocol] = outcome
+    def finished(results: list[Outcome]) -> None:
+        for result in results:
+            outcomes[result.path] = result
             if progress is not None:
-                progress(len(done), total, outcome)
+                progress(len(outcomes), total, result)
 
-    def lost(task: _Task) -> list[_Task]:
-        if not task.again:
-            return [_Task(task.position, task.job.only(model), again=True) for model in task.job.models]
-        job = task.job
-        finished(
-            (task.position, [fail(job, m, rules, _LOST) for m in job.models for rules in job.rules_of(m)])
-        )
+    def lost(job: Job) -> list[Job]:
+        if not job.retried:
+            return [job.only(spec) for spec in job.methods]
+        finished([fail(job, spec, run, _LOST) for spec, run in job.cells])
         return []
 
-    tasks = [_Task(position, jobs[position]) for position in order or range(len(jobs))]
-    executor.run(_run_task, tasks, finished, lost)
-    return [done[position, *cell] for position, job in enumerate(jobs) for cell in job.cells]
-
-
-def _run_task(task: _Task) -> tuple[int, list[Outcome]]:
-    return task.position, run_job(task.job)
+    executor.run(run_job, [jobs[position] for position in order or range(len(jobs))], finished, lost)
+    return [outcomes[job.path("records", spec, run)] for job in jobs for spec, run in job.cells]
 
 
 def _coverage_notes(coverage: Mapping[str, tuple[int, int]]) -> list[str]:
     return [
-        f"partial: {covered} of {all_of_them} sequences of {label}"
-        for label, (covered, all_of_them) in coverage.items()
-        if covered < all_of_them
+        f"partial: {covered} of {existing} sequences of {label}"
+        for label, (covered, existing) in coverage.items()
+        if covered < existing
     ]

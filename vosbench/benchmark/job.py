@@ -1,92 +1,64 @@
-"""One job of a comparison: what is to be run on one sequence, and what became of it."""
+"""Job of a comparison: methods to run on one sequence, and the outcome of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from vosbench.benchmark.method_spec import MethodSpec
 from vosbench.data.datasets.base import Edition
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure, Record, record_path
 from vosbench.evaluation.store import now
-from vosbench.method import Method, Size
-from vosbench.models.pretrained.zoo import load_method
+from vosbench.scoring.predictions import masks_path
 from vosbench.scoring.protocol import Protocol
 
 State = Literal["computed", "rescored", "kept", "planned", "failed"]
 
-GROUND_TRUTH = "ground_truth"
-"""Flow of a job that the data set brings along, as FlyingThings3D does."""
-
 
 @dataclass(frozen=True)
-class Contestant:
-    """A method as it enters a comparison.
-
-    Attributes:
-        method: name of the method.
-        label: what records, masks and tables call it.
-        size: network size, the largest with weights when None.
-        checkpoint: weights to use instead of the zoo's.
-        settings: switches changed for inference, see `vosbench.models.pretrained.zoo.load_method`.
-    """
-
-    method: str
-    label: str
-    size: Size | None = None
-    checkpoint: Path | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
-
-    def load(self) -> tuple[Method, dict[str, Any]]:
-        """Return the method and the provenance of its weights, see `pretrained.zoo.load_method`."""
-        if self.checkpoint is None and not self.settings:
-            return load_method(self.method, self.size)
-        return load_method(self.method, self.size, self.checkpoint, self.settings)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a sequence is scored under, and who is.
+class ProtocolRun:
+    """A protocol on a split of a data set, and the methods that are scored under it.
 
     Attributes:
         protocol: the rules; its options are those of the reader of the data set.
-        metrics: letters out of ``j f t``.
-        split, index: where the sequence is.
-        models: the methods that are scored.
+        metrics: names of the metrics to compute.
+        split: of the data set.
+        methods: that the protocol is made for.
     """
 
     protocol: Protocol
     metrics: tuple[str, ...]
     split: str
-    index: int
-    models: tuple[Contestant, ...]
+    methods: tuple[MethodSpec, ...]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One sequence and the models to run on it; plain data, so that it can be sent to a process.
+    """One sequence and the methods to run on it; plain data, so that it can be sent to a process.
 
     Attributes:
-        dataset, root, edition: the data set and where it is.
+        dataset, root, edition: the data set and its folder.
         sequence: its name.
-        rules: one or several; each model segments once and is scored under all that name it.
+        runs: one or several; a method segments once and is scored under all that name it.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
-        flow, flow_settings: the flow estimator and the arguments of its class, or `GROUND_TRUTH`.
-        cache: where flow is kept; only for the duration of the job when None.
+        flow, flow_settings: the flow estimator and the arguments of its class, or
+            `vosbench.flow.timed.GROUND_TRUTH`.
+        cache: folder of computed flow; None keeps flow for the duration of the job.
         out: folder of records, failures and masks.
-        command: what the user ran.
-        dry_run: only say what would be computed.
-        call: jobs of equal text find the data set as the first of them in their process did; ``""``
-            looks for its files again.
+        command: that the user ran.
+        dry_run: only find out what would be computed.
+        call: jobs of equal text in one process open the data set once; ``""`` opens it again.
+        retried: whether the process of an earlier attempt was killed.
     """
 
     dataset: str
     root: Path
     edition: Edition
     sequence: str
-    rules: tuple[Rules, ...]
+    runs: tuple[ProtocolRun, ...]
     device: str
     flow: str
     flow_settings: Mapping[str, Any]
@@ -95,6 +67,7 @@ class Job:
     command: str
     dry_run: bool
     call: str = ""
+    retried: bool = False
 
     @property
     def label(self) -> str:
@@ -102,41 +75,53 @@ class Job:
         return self.dataset if self.edition == "official" else f"{self.dataset}-{self.edition}"
 
     @property
-    def models(self) -> tuple[Contestant, ...]:
+    def methods(self) -> tuple[MethodSpec, ...]:
         """The methods, each once."""
-        return tuple({model.label: model for rules in self.rules for model in rules.models}.values())
+        return tuple({spec.label: spec for run in self.runs for spec in run.methods}.values())
 
     @property
-    def cells(self) -> list[tuple[str, str]]:
-        """Label of the model and id of the protocol of every outcome, in their order."""
-        return [(model.label, rules.protocol.id) for model in self.models for rules in self.rules_of(model)]
+    def cells(self) -> list[tuple[MethodSpec, ProtocolRun]]:
+        """Method and protocol of every outcome, in their order."""
+        return [(spec, run) for spec in self.methods for run in self.runs if spec in run.methods]
 
-    def rules_of(self, model: Contestant) -> list[Rules]:
-        """Return what a model is scored under."""
-        return [rules for rules in self.rules if model in rules.models]
+    @property
+    def predictions(self) -> dict[tuple[MethodSpec, Path], list[ProtocolRun]]:
+        """Method and file or folder of its prediction -> the runs that score this prediction."""
+        predictions: dict[tuple[MethodSpec, Path], list[ProtocolRun]] = {}
+        for spec, run in self.cells:
+            predictions.setdefault((spec, self._prediction_path(spec, run.protocol)), []).append(run)
+        return predictions
 
-    def only(self, model: Contestant) -> Job:
-        """Return the part of this job that is about one model."""
-        return replace(self, rules=tuple(replace(each, models=(model,)) for each in self.rules_of(model)))
+    def only(self, spec: MethodSpec) -> Job:
+        """Return the part of this job that is about one method, as another attempt."""
+        runs = tuple(replace(run, methods=(spec,)) for run in self.runs if spec in run.methods)
+        return replace(self, runs=runs, retried=True)
 
-    def path(self, kind: Literal["records", "failures"], model: Contestant, protocol: str) -> Path:
-        """Return where the record or the failure of a model is."""
-        return record_path(self.out / kind, self.label, protocol, model.label, self.sequence)
+    def path(self, kind: Literal["records", "failures"], spec: MethodSpec, run: ProtocolRun) -> Path:
+        """Return the file of the record or the failure of a method."""
+        return record_path(self.out / kind, self.label, run.protocol.id, spec.label, self.sequence)
+
+    def _prediction_path(self, spec: MethodSpec, protocol: Protocol) -> Path:
+        # other first masks give another segmentation
+        given = f"-given-{protocol.given['dataset']}" if protocol.given else ""
+        masks = masks_path(self.out, f"{self.label}{given}", spec.label, self.sequence)
+        return masks.with_name(f"{masks.name}.json") if protocol.objects == "detections" else masks
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one model on one sequence under one protocol.
+    """Result of one method on one sequence under one protocol.
 
     Attributes:
         dataset: label of the data set's edition, e.g. ``"davis16-mini"``.
-        sequence, model, protocol: which one; the model by its label.
-        state: ``"kept"`` when an equal record was there; ``"rescored"`` when only the masks of an
-            earlier run were; ``"planned"`` in a dry run.
-        record: the record, when there is one.
-        message: why it failed.
+        sequence, model, protocol: names; the model by its label.
+        state: ``"kept"`` for an equal record of an earlier run; ``"rescored"`` for the prediction of an
+            earlier run, scored again; ``"planned"`` in a dry run.
+        record: the record, where there is one.
+        message: why the method failed.
         frames, pixels, needs_flow: in a dry run length of the sequence, height times width of its
-            frames, and whether the method needs flow: what it would take depends on them.
+            frames, and whether the method needs flow, for the estimate of time.
+        path: file of the record.
     """
 
     dataset: str
@@ -149,30 +134,36 @@ class Outcome:
     frames: int = 0
     pixels: int = 0
     needs_flow: bool = False
+    path: Path = Path()
 
 
-def fail(job: Job, model: Contestant, rules: Rules, message: str) -> Outcome:
-    """Leave a marked hole where a record would be; a dry run leaves nothing."""
-    protocol = rules.protocol.id
+def outcome(job: Job, spec: MethodSpec, run: ProtocolRun, state: State, **result: Any) -> Outcome:
+    """Return the outcome of a method under a protocol, with the other fields of `Outcome`."""
+    path = job.path("records", spec, run)
+    return Outcome(job.label, job.sequence, spec.label, run.protocol.id, state, path=path, **result)
+
+
+def fail(job: Job, spec: MethodSpec, run: ProtocolRun, message: str) -> Outcome:
+    """Write a failure in place of a record; a dry run writes nothing."""
     if not job.dry_run:
-        # A record of other settings must not stay in the table; masks stay and can be scored again.
-        job.path("records", model, protocol).unlink(missing_ok=True)
+        # a record of other settings must not stay in the table; masks stay and can be scored again
+        job.path("records", spec, run).unlink(missing_ok=True)
         Failure(
-            model=model.label,
-            size=model.size or "",
+            model=spec.label,
+            size=spec.size or "",
             dataset=job.dataset,
             edition=job.edition,
-            split=rules.split,
+            split=run.split,
             sequence=job.sequence,
-            protocol=protocol,
+            protocol=run.protocol.id,
             error=message,
             command=job.command,
             time=now(),
-        ).write(job.path("failures", model, protocol))
-    return Outcome(job.label, job.sequence, model.label, protocol, "failed", message=message)
+        ).write(job.path("failures", spec, run))
+    return outcome(job, spec, run, "failed", message=message)
 
 
-def say(error: Exception) -> str:
-    """Return an error as one line; what no user caused is named."""
+def error_line(error: Exception) -> str:
+    """Return an error as one line; an error that no user caused with its type."""
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

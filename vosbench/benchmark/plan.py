@@ -1,4 +1,4 @@
-"""What a comparison consists of: which methods meet which sequences, under which protocols."""
+"""Plan of a comparison: which methods run on which sequences, under which protocols."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.entrants import Entrant, choose_entrants
-from vosbench.benchmark.job import Contestant, Job, Rules
+from vosbench.benchmark.job import Job, ProtocolRun
+from vosbench.benchmark.method_spec import MethodSpec, choose_methods
 from vosbench.data.catalogue import CATALOGUE, compared_protocols, dataset_spec, open_dataset
-from vosbench.data.datasets.base import Dataset, edition_of
+from vosbench.data.datasets.base import Dataset
+from vosbench.data.given_mask import gives_other_masks
 from vosbench.data.roots import mini_root
 from vosbench.errors import InputError
 from vosbench.method import Size
@@ -19,86 +20,70 @@ from vosbench.scoring.protocol import Protocol
 from vosbench.scoring.sequence import check_detection_library
 from vosbench.video import Video
 
-
-@dataclass(frozen=True)
-class View:
-    """A split of a data set under one protocol.
-
-    Attributes:
-        dataset: the split, annotated as the protocol wants it.
-        protocol: the rules.
-        metrics: what is computed.
-    """
-
-    dataset: Dataset
-    protocol: Protocol
-    metrics: tuple[str, ...]
+Splits = tuple[tuple[ProtocolRun, Dataset], ...]
+"""Protocols of a data set, and the split that each scores, annotated as the protocol wants it."""
 
 
 @dataclass(frozen=True)
-class Matrix:
+class Plan:
     """Everything that a comparison computes.
 
     Attributes:
-        entrants: the methods.
-        views: data set label -> its protocols.
+        methods: the methods.
+        splits: data set label -> its protocols and their splits.
         notes: one line each on what was left out or replaced.
     """
 
-    entrants: tuple[Entrant, ...]
-    views: Mapping[str, tuple[View, ...]]
+    methods: tuple[MethodSpec, ...]
+    splits: Mapping[str, Splits]
     notes: tuple[str, ...] = field(default=())
 
     @property
     def videos(self) -> dict[str, list[Video]]:
         """Data set label -> the sequences of all its splits, each once."""
-        return {label: list(_by_name(views).values()) for label, views in self.views.items()}
+        return {label: list(_by_name(splits).values()) for label, splits in self.splits.items()}
 
     @property
     def lengths(self) -> dict[tuple[str, str], int]:
         """Data set label and split -> number of sequences."""
         return {
-            (label, view.dataset.split): len(view.dataset)
-            for label, views in self.views.items()
-            for view in views
+            (label, run.split): len(dataset)
+            for label, splits in self.splits.items()
+            for run, dataset in splits
         }
 
     def jobs(self, limit: int | None, **common: Any) -> list[Job]:
-        """Return one job per sequence that any method fits, of every data set the first `limit`.
+        """Return one job per sequence with a protocol that fits a method.
 
         Args:
-            limit: number of sequences; all when None.
+            limit: number of sequences of each data set; all when None.
             common: the other fields of `Job`.
         """
         call = uuid.uuid4().hex
         jobs = []
-        for views in self.views.values():
-            fitting = [(view, self._fitting(view)) for view in views]
-            positions = [{video.name: i for i, video in enumerate(view.dataset)} for view in views]
-            for name in list(_by_name(views))[:limit]:
-                rules = tuple(
-                    Rules(view.protocol, view.metrics, view.dataset.split, where[name], models)
-                    for (view, models), where in zip(fitting, positions, strict=True)
-                    if models and name in where
+        for splits in self.splits.values():
+            names = [{video.name for video in dataset} for _, dataset in splits]
+            dataset = splits[0][1]
+            for name in list(_by_name(splits))[:limit]:
+                runs = tuple(
+                    run
+                    for (run, _), known in zip(splits, names, strict=True)
+                    if run.methods and name in known
                 )
-                home = views[0].dataset
                 job = Job(
-                    dataset=home.name,
-                    root=home.root,
-                    edition=home.edition,
+                    dataset=dataset.name,
+                    root=dataset.root,
+                    edition=dataset.edition,
                     sequence=name,
-                    rules=rules,
+                    runs=runs,
                     call=call,
                     **common,
                 )
-                jobs += [job] if rules else []
+                jobs += [job] if runs else []
         return jobs
 
-    def _fitting(self, view: View) -> tuple[Contestant, ...]:
-        return tuple(each.contestant for each in self.entrants if each.fits(view.protocol))
 
-
-def make_matrix(
+def make_plan(
     models: Sequence[str],
     datasets: Sequence[str],
     root: Path,
@@ -108,56 +93,56 @@ def make_matrix(
     settings: Mapping[str, Any],
     device: str,
     dry_run: bool,
-) -> Matrix:
-    """Choose methods and data sets; a method and a data set meet under the protocols that fit both.
+) -> Plan:
+    """Choose methods and data sets; a method runs on a data set under the protocols that fit both.
 
     Args:
-        models: who takes part, see `vosbench.benchmark.entrants.choose_entrants`.
+        models: names of methods, see `vosbench.benchmark.method_spec.choose_methods`.
         datasets: evaluation sets; ``"all"`` takes those found under `root`, else their miniatures, and
             leaves out what cannot be opened or rendered.
         root: folder that holds the data sets.
         metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
-        settings: switches to change for inference, see `choose_entrants`.
+        settings: switches to change for inference, see `choose_methods`.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         dry_run: render no miniature.
 
     Raises:
         InputError: unknown names, a data set that is not there, or no method fits any protocol.
     """
-    entrants, model_notes = choose_entrants(models, size, settings, device)
-    homes, data_notes = _choose_datasets(datasets, root, dry_run)
-    views, view_notes = _open_all(homes, entrants, needed=set(datasets))
-    views, metric_notes = _with_metrics(views, metrics)
-    matrix = Matrix(entrants, views)
-    fit_notes = _unfitting(matrix)
-    if views and not any(matrix._fitting(view) for each in views.values() for view in each):
-        raise InputError(f"nothing to compare: {'; '.join(fit_notes)}")
-    return replace(matrix, notes=(*model_notes, *data_notes, *view_notes, *metric_notes, *fit_notes))
+    methods, method_notes = choose_methods(models, size, settings, device)
+    roots, data_notes = _choose_datasets(datasets, root, dry_run)
+    splits, split_notes = _open_all(roots, methods, required=set(datasets))
+    splits, metric_notes = _with_metrics(splits, metrics)
+    unfit_notes = _unfit_notes(methods, splits)
+    if splits and not any(run.methods for runs in splits.values() for run, _ in runs):
+        raise InputError(f"nothing to compare: {'; '.join(unfit_notes)}")
+    notes = (*method_notes, *data_notes, *split_notes, *metric_notes, *unfit_notes)
+    return Plan(methods, splits, notes)
 
 
-def _by_name(views: Sequence[View]) -> dict[str, Video]:
-    found: dict[str, Video] = {}
-    for view in views:
-        for video in view.dataset:
-            found.setdefault(video.name, video)
-    return found
+def _by_name(splits: Splits) -> dict[str, Video]:
+    videos: dict[str, Video] = {}
+    for _, dataset in splits:
+        for video in dataset:
+            videos.setdefault(video.name, video)
+    return videos
 
 
-def _choose_datasets(asked: Sequence[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
-    """Return data set -> the data root where it is."""
-    if not asked:
+def _choose_datasets(names: Sequence[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
+    """Return data set -> its data root, and a line on each that is left out or replaced."""
+    if not names:
         raise InputError("no data set named: give names, or all")
-    named = [name for name in dict.fromkeys(asked) if name != "all"]
+    named = [name for name in dict.fromkeys(names) if name != "all"]
     for name in named:
         if dataset_spec(name).protocol is None:
             raise InputError(f"{name} is a training set; methods are compared on evaluation sets")
-    if "all" not in asked:
+    if "all" not in names:
         return dict.fromkeys(named, root), []
     evaluation = [name for name, known in CATALOGUE.items() if known.kind == "evaluation"]
-    found = [name for name in evaluation if name in named or (root / name).is_dir()]
-    if found:
-        return dict.fromkeys(found, root), []
+    present = [name for name in evaluation if name in named or (root / name).is_dir()]
+    if present:
+        return dict.fromkeys(present, root), []
     return _mini_editions(evaluation, root, dry_run)
 
 
@@ -166,25 +151,25 @@ def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[st
     from vosbench.data.mini import ensure_mini
 
     scenes = {name: CATALOGUE[name].mini_scenes for name in names if CATALOGUE[name].mini is not None}
-    homes = {name: mini_root(count) for name, count in scenes.items()}
+    roots = {name: mini_root(count) for name, count in scenes.items()}
     why = f"no evaluation data set found under {root}"
-    notes = [f"{name} left out: {why}, and it has no mini edition" for name in names if name not in homes]
-    missing = [name for name, home in homes.items() if not (home / name).is_dir()]
+    notes = [f"{name} left out: {why}, and it has no mini edition" for name in names if name not in roots]
+    missing = [name for name, folder in roots.items() if not (folder / name).is_dir()]
     if dry_run and missing:
-        where = _listed(homes[name] for name in missing)
+        where = _listed(roots[name] for name in missing)
         note = f"{why}: a real run would render the mini edition of {', '.join(missing)} into {where}"
         return {}, [note, *notes]
-    for name, home in [] if dry_run else list(homes.items()):
+    for name, folder in [] if dry_run else list(roots.items()):
         try:
-            ensure_mini(name, home, scenes=scenes[name])
+            ensure_mini(name, folder, scenes=scenes[name])
         except InputError as error:
             notes.append(f"{name} left out: {error}")
-            del homes[name]
-    if not homes:
+            del roots[name]
+    if not roots:
         raise InputError("; ".join(notes))
-    where = _listed(homes.values())
-    note = f"{why}: using the mini edition of {', '.join(homes)} in {where}, a test bed and no benchmark"
-    return homes, [note, *notes]
+    where = _listed(roots.values())
+    note = f"{why}: using the mini edition of {', '.join(roots)} in {where}, a test bed and no benchmark"
+    return roots, [note, *notes]
 
 
 def _listed(folders: Iterable[Path]) -> str:
@@ -192,49 +177,47 @@ def _listed(folders: Iterable[Path]) -> str:
 
 
 def _open_all(
-    homes: Mapping[str, Path], entrants: Sequence[Entrant], needed: set[str]
-) -> tuple[dict[str, tuple[View, ...]], list[str]]:
-    """Open data sets; one that cannot be opened is left out unless it is needed or the last."""
-    views: dict[str, tuple[View, ...]] = {}
+    roots: Mapping[str, Path], methods: Sequence[MethodSpec], required: set[str]
+) -> tuple[dict[str, Splits], list[str]]:
+    """Open data sets; one that cannot be opened is left out unless it is required or the last."""
+    splits: dict[str, Splits] = {}
     notes: list[str] = []
-    for name, home in homes.items():
+    for name, root in roots.items():
         try:
-            opened, left_out = _open(name, home, entrants)
+            opened, left_out = _open(name, root, methods)
         except InputError as error:
-            if name in needed:
+            if name in required:
                 raise
             notes.append(f"{name} left out: {error}")
             continue
-        views[opened[0].dataset.label] = tuple(opened)
+        splits[opened[0][1].label] = opened
         notes += left_out
-    if homes and not views:
+    if roots and not splits:
         raise InputError("; ".join(notes))
-    return views, notes
+    return splits, notes
 
 
-def _open(name: str, root: Path, entrants: Sequence[Entrant]) -> tuple[list[View], list[str]]:
+def _open(name: str, root: Path, methods: Sequence[MethodSpec]) -> tuple[Splits, list[str]]:
     """Open a data set under each of its protocols; only labels of its usual protocol must be there."""
-    views, notes = [], []
+    splits, notes = [], []
     for protocol in compared_protocols(name):
-        if protocol.given and not _gives_more(protocol, name, root, entrants):
+        fitting = tuple(spec for spec in methods if spec.fits(protocol))
+        if protocol.given and not fitting:
             continue
         try:
             if protocol.objects == "detections":
                 check_detection_library()
             dataset = open_dataset(name, root, protocol.split, **protocol.reader_options(name))
+            if protocol.given and not gives_other_masks(protocol, dataset):
+                continue
             _check_given(protocol, dataset)
         except InputError as error:
             if protocol.id == dataset_spec(name).protocol:
                 raise
             notes.append(f"{protocol.id} left out: {error}")
             continue
-        views.append(View(dataset, protocol, protocol.metrics))
-    return views, notes
-
-
-def _gives_more(protocol: Protocol, name: str, root: Path, entrants: Sequence[Entrant]) -> bool:
-    """Return whether anybody is given other masks: sequences of a miniature have one object each."""
-    return edition_of(root, name) == "official" and any(each.fits(protocol) for each in entrants)
+        splits.append((ProtocolRun(protocol, protocol.metrics, dataset.split, fitting), dataset))
+    return tuple(splits), notes
 
 
 def _check_given(protocol: Protocol, dataset: Dataset) -> None:
@@ -250,42 +233,46 @@ def _check_given(protocol: Protocol, dataset: Dataset) -> None:
 
 
 def _with_metrics(
-    views: Mapping[str, tuple[View, ...]], metrics: Sequence[str] | None
-) -> tuple[dict[str, tuple[View, ...]], list[str]]:
-    """Leave out the protocols without any of the metrics, and say so of data sets; all cannot be left out."""
-    if metrics is None or not views:
-        return dict(views), []
-    everything = [view.protocol for each in views.values() for view in each]
+    splits: Mapping[str, Splits], metrics: Sequence[str] | None
+) -> tuple[dict[str, Splits], list[str]]:
+    """Leave out protocols without any of the metrics, with a note on data sets; not all can be left out."""
+    if metrics is None or not splits:
+        return dict(splits), []
+    protocols = [run.protocol for runs in splits.values() for run, _ in runs]
     for name in metrics:
-        if not any(name in protocol.metrics for protocol in everything):
+        if not any(name in protocol.metrics for protocol in protocols):
             # the message of the first protocol names what there is
-            everything[0].choose_metrics((name,))
-    chosen: dict[str, tuple[View, ...]] = {}
+            protocols[0].choose_metrics((name,))
+    selected: dict[str, Splits] = {}
     notes = []
-    for label, each in views.items():
-        kept = [view for view in each if set(metrics) & set(view.protocol.metrics)]
-        if not kept:
+    for label, runs in splits.items():
+        kept = tuple(
+            (replace(run, metrics=_selected(run.protocol, metrics)), dataset)
+            for run, dataset in runs
+            if set(metrics) & set(run.protocol.metrics)
+        )
+        if kept:
+            selected[label] = kept
+        else:
             notes.append(f"{label} left out: none of its protocols has the metrics {', '.join(metrics)}")
-            continue
-        chosen[label] = tuple(replace(view, metrics=_chosen(view.protocol, metrics)) for view in kept)
-    if not chosen:
+    if not selected:
         raise InputError("no metric chosen: name some, or leave the option out for all")
-    return chosen, notes
+    return selected, notes
 
 
-def _chosen(protocol: Protocol, metrics: Sequence[str]) -> tuple[str, ...]:
+def _selected(protocol: Protocol, metrics: Sequence[str]) -> tuple[str, ...]:
     return protocol.choose_metrics(tuple(name for name in metrics if name in protocol.metrics))
 
 
-def _unfitting(matrix: Matrix) -> list[str]:
-    """Say which methods no protocol of a data set is made for."""
+def _unfit_notes(methods: Sequence[MethodSpec], splits: Mapping[str, Splits]) -> list[str]:
+    """Return a line on every method that no protocol of a data set is made for."""
     notes = []
-    for label, views in matrix.views.items():
-        for each in matrix.entrants:
-            if not any(each.fits(view.protocol) for view in views):
-                ids = ", ".join(view.protocol.id for view in views)
+    for label, runs in splits.items():
+        for spec in methods:
+            if not any(spec in run.methods for run, _ in runs):
+                ids = ", ".join(run.protocol.id for run, _ in runs)
                 notes.append(
-                    f"{each.contestant.label} left out on {label}: it is {each.task}, and no protocol there "
+                    f"{spec.label} left out on {label}: it is {spec.task}, and no protocol there "
                     f"({ids}) is for such methods"
                 )
     return notes

@@ -1,283 +1,166 @@
-"""Running a job: every model segments the sequence once and is scored under its protocols."""
+"""Execution of a job: every method predicts the sequence once and is scored under its protocols."""
 
 from __future__ import annotations
 
 import math
-import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
-from vosbench.benchmark.job import Contestant, Job, Outcome, Rules, State, fail, say
-from vosbench.benchmark.sequence import Scene, given_mask, open_scene
+from vosbench.benchmark.job import Job, Outcome, ProtocolRun, State, error_line, fail, outcome
+from vosbench.benchmark.method_spec import MethodSpec
+from vosbench.benchmark.sequence import given_in, open_videos
 from vosbench.environment.load import LoadMeter
-from vosbench.evaluation.detecting import detect, detections_path, score_detections
-from vosbench.evaluation.record import Record
-from vosbench.evaluation.store import content_hash, current_record, environment, now
-from vosbench.given import Given
+from vosbench.evaluation.record_template import RecordTemplate, prediction_provenance
+from vosbench.evaluation.store import VideoHashes, current_record, hash_videos
 from vosbench.method import Method
-from vosbench.models.evaluate import segmented
-from vosbench.models.pretrained.zoo import move_to
-from vosbench.scoring.predictions import PredictionNote, PredictionStore, ids_hash, masks_path
-from vosbench.scoring.sequence import METRIC_VERSION, SequenceScore, score_sequence, without_nan
+from vosbench.scoring.evaluate import Evaluation, ProtocolVideo, evaluate_sequence
+from vosbench.scoring.predictions import PredictionStore
 
 _LOADED = 16
-"""Methods a process keeps; a suite of full-size networks would not fit into memory as a whole."""
+"""Methods that a process keeps; a suite of full-size networks would not fit into memory as a whole."""
 
+Cell = tuple[MethodSpec, ProtocolRun]
 
-@dataclass(frozen=True)
-class _Trial:
-    """A method on the sequence of a job.
+Outcomes = dict[tuple[str, str], Outcome]
+"""Label of the method and protocol id -> outcome."""
 
-    `training` is how weights of one's own were trained, as far as it is told; `given` is where a
-    semi-supervised method starts; `seen` is a hash of everything the method is given.
-    """
-
-    job: Job
-    scene: Scene
-    model: Contestant
-    method: Method
-    weights: dict[str, Any]
-    training: Mapping[str, Any]
-    flow: dict[str, Any] | None
-    given: Given | None
-    seen: str
-
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        height, width = self.scene.video.frames[0].shape[:2]
-        return height, width
-
-    def outcome(self, rules: Rules, state: State, record: Record | None = None) -> Outcome:
-        place = (self.job.label, self.job.sequence, self.model.label, rules.protocol.id)
-        if state != "planned":
-            return Outcome(*place, state, record)
-        frames, pixels = len(self.scene.video), math.prod(self.frame_size)
-        return Outcome(*place, state, frames=frames, pixels=pixels, needs_flow=self.method.needs_flow)
+Templates = list[tuple[ProtocolRun, RecordTemplate]]
 
 
 def run_job(job: Job) -> list[Outcome]:
-    """Run every model of a job that has no equal record yet; one failing does not stop the others."""
+    """Evaluate every method of a job that has no equal record yet; one failing does not stop the others.
+
+    Returns:
+        The outcomes, in the order of `Job.cells`.
+    """
+    outcomes: Outcomes = {}
+    with _isolated(job, job.cells, outcomes):
+        videos = open_videos(job)
+        hashes = dict(zip(videos, hash_videos([item.video for item in videos.values()]), strict=True))
+        for (spec, path), runs in job.predictions.items():
+            with _isolated(job, [(spec, run) for run in runs], outcomes):
+                method, templates = _prepare(job, spec, runs, videos, hashes)
+                first = templates[0][1]
+                store = PredictionStore(path, first.item.video.frame_names)
+                content = store.content()
+                note, inputs = store.note(first.inputs, content), first.inputs
+                due = _due(job, spec, templates, content, outcomes)
+                if job.dry_run or not due:
+                    _report_planned(job, spec, due, method, outcomes)
+                    continue
+                # a prediction that is made again is scored under every protocol
+                due = due if note else templates
+                for run, _ in due:
+                    # a record of other settings must not stay in the table if the method fails now
+                    job.path("records", spec, run).unlink(missing_ok=True)
+                    outcomes.pop((spec.label, run.protocol.id), None)
+                evaluation = evaluate_sequence(
+                    method,
+                    [template.item for _, template in due],
+                    store,
+                    note=note,
+                    inputs=inputs,
+                    provenance=partial(prediction_provenance, method, LoadMeter()),
+                )
+                _write_records(job, spec, due, evaluation, outcomes)
+    return [outcomes[spec.label, run.protocol.id] for spec, run in job.cells]
+
+
+@contextmanager
+def _isolated(job: Job, cells: Iterable[Cell], outcomes: Outcomes) -> Iterator[None]:
+    """Turn whatever a method or damaged data raise into failures of the cells without an outcome."""
     try:
-        with open_scene(job) as scene:
-            return [outcome for model in job.models for outcome in _run_isolated(job, scene, model)]
-    except Exception as error:  # a damaged frame must not stop the other sequences
-        return [fail(job, model, rules, say(error)) for model in job.models for rules in job.rules_of(model)]
-
-
-def _run_isolated(job: Job, scene: Scene, model: Contestant) -> list[Outcome]:
-    kinds: dict[Path, list[Rules]] = {}
-    for rules in job.rules_of(model):
-        # what starts from other masks is another segmentation
-        given = rules.protocol.given
-        label = f"{job.label}-given-{given['dataset']}" if given else job.label
-        masks = masks_path(job.out, label, model.label, job.sequence)
-        path = detections_path(masks) if rules.protocol.objects == "detections" else masks
-        kinds.setdefault(path, []).append(rules)
-    found = []
-    for path, together in kinds.items():
-        try:
-            trial = _trial(job, scene, model, together[0])
-            found += _run(trial, PredictionStore(path, scene.video.frame_names), together)
-        except Exception as error:  # whatever a model raises is its own result; the others go on
-            found += [fail(job, model, rules, say(error)) for rules in together]
-    order = [protocol for label, protocol in job.cells if label == model.label]
-    return sorted(found, key=lambda outcome: order.index(outcome.protocol))
-
-
-def _trial(job: Job, scene: Scene, model: Contestant, rules: Rules) -> _Trial:
-    method, weights, training = _load(model, job.device)
-    flow = scene.describe_flow() if method.needs_flow else None
-    inputs: dict[str, Any] = {"model": model.method, "weights": weights, "flow": flow}
-    inputs["frames"] = next(iter(scene.hashes.values())).frames
-    given = given_mask(job, scene, rules) if method.task == "semi-supervised" else None
-    if given is not None:
-        inputs["first_mask"] = ids_hash([job.sequence], [given.ids])
-        # left out where it is 0, as in the notes beside masks that are there
-        inputs |= {"first_frame": given.frame} if given.frame else {}
-    return _Trial(job, scene, model, method, weights, training, flow, given, content_hash(inputs))
+        yield
+    except Exception as error:
+        for spec, run in cells:
+            if (spec.label, run.protocol.id) not in outcomes:
+                outcomes[spec.label, run.protocol.id] = fail(job, spec, run, error_line(error))
 
 
 @lru_cache(_LOADED)
-def _load(model: Contestant, device: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
-    method, weights = model.load()
-    training = weights.pop("training", {})
-    # How the zoo was trained is told once, beside its weights; their hash leads there.
-    return move_to(method, device), weights, training if model.checkpoint else {}
+def _load(spec: MethodSpec, device: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
+    return spec.load(device)
 
 
-def _run(trial: _Trial, made: PredictionStore, together: Sequence[Rules]) -> list[Outcome]:
-    """Make what is not there, and score it under the rules that have no current record of it."""
-    content = made.content()
-    found: dict[str, Outcome] = {}
-    for rules in together:
-        path = trial.job.path("records", trial.model, rules.protocol.id)
-        record = current_record(path, _key(trial, rules), content)
-        if record is not None:
-            _forget_failure(trial, rules)
-            found[rules.protocol.id] = trial.outcome(rules, "kept", record)
-    due = [rules for rules in together if rules.protocol.id not in found]
-    if trial.job.dry_run or not due:
-        return [*found.values(), *(trial.outcome(rules, "planned") for rules in due)]
-    for rules in due:
-        # A record of other settings must not stay in the table if this model now fails.
-        trial.job.path("records", trial.model, rules.protocol.id).unlink(missing_ok=True)
-    state: State = "rescored"
-    origin = made.origin(trial.seen, content)
-    if origin is None:
-        state = "computed"
-        origin = _make(trial, made)
-        due = due if origin.content == content else list(together)
-    for rules in due:
-        found[rules.protocol.id] = _score_isolated(trial, made, origin, rules, state)
-    return list(found.values())
+def _prepare(
+    job: Job,
+    spec: MethodSpec,
+    runs: list[ProtocolRun],
+    videos: Mapping[str, ProtocolVideo],
+    hashes: Mapping[str, VideoHashes],
+) -> tuple[Method, Templates]:
+    """Return the method, and the record of every run without its scores."""
+    method, weights, training = _load(spec, job.device)
+    first = videos[runs[0].protocol.id]
+    given = given_in(job, runs[0], first.video)
+    flow = first.flow.describe() if method.needs_flow and first.flow else None
+    return method, [
+        (
+            run,
+            RecordTemplate(
+                item=replace(videos[run.protocol.id], given=given),
+                hashes=hashes[run.protocol.id],
+                model=spec.label,
+                method=spec.name,
+                weights=weights,
+                training=training,
+                flow=flow,
+                dataset=job.dataset,
+                edition=job.edition,
+                split=run.split,
+                command=job.command,
+            ),
+        )
+        for run in runs
+    ]
 
 
-def _make(trial: _Trial, made: PredictionStore) -> PredictionNote:
-    """Run the method and keep what it predicts."""
-    meter = LoadMeter()
-    seconds = trial.scene.compute_flow() if trial.method.needs_flow else {}
-    started = time.perf_counter()
-    video = trial.scene.video
-    if made.path.suffix == ".json":
-        # a method never sees the ground truth
-        blind = replace(video, annotations={}, flow=video.flow if trial.method.needs_flow else None)
-        detect(trial.model.method, trial.method, blind, made.path)
-        content = made.content()
-    else:
-        content = made.save_ids(segmented(trial.method, video, trial.given))
-    seconds["segment"] = (time.perf_counter() - started) / len(video)
-    load = meter.read()
-    assert content is not None
-    provenance = {
-        "time": now(),
-        **_device(trial.method),
-        **environment(),
-        "peak_memory": _peak_memory(),
-        "load": load,
-    }
-    origin = PredictionNote(trial.seen, content, seconds, provenance)
-    made.finish(origin)
-    return origin
+def _due(
+    job: Job, spec: MethodSpec, templates: Templates, content: str | None, outcomes: Outcomes
+) -> Templates:
+    """Return the runs without a current record of the prediction; the others keep theirs."""
+    due = []
+    for run, template in templates:
+        record = current_record(job.path("records", spec, run), template.key, content)
+        if record is None:
+            due.append((run, template))
+            continue
+        _remove_failure(job, spec, run)
+        outcomes[spec.label, run.protocol.id] = outcome(job, spec, run, "kept", record=record)
+    return due
 
 
-def _score_isolated(
-    trial: _Trial, made: PredictionStore, origin: PredictionNote, rules: Rules, state: State
-) -> Outcome:
-    try:
-        video = trial.scene.truths[rules.protocol.id]
-        started = time.perf_counter()
-        if made.path.suffix == ".json":
-            score = score_detections(made.path, video, rules.protocol)
-        else:
-            score = score_sequence(made.read_ids(), video.annotations, rules.protocol, rules.metrics)
-        seconds = {"score": (time.perf_counter() - started) / len(video)}
-        record = _record(trial, rules, score, origin, seconds, rescored=state == "rescored")
-        record.write(trial.job.path("records", trial.model, rules.protocol.id))
-    except Exception as error:  # one protocol that cannot be met leaves the others theirs
-        return fail(trial.job, trial.model, rules, say(error))
-    _forget_failure(trial, rules)
-    return trial.outcome(rules, state, record)
+def _report_planned(job: Job, spec: MethodSpec, due: Templates, method: Method, outcomes: Outcomes) -> None:
+    for run, template in due:
+        video = template.item.video
+        outcomes[spec.label, run.protocol.id] = outcome(
+            job,
+            spec,
+            run,
+            "planned",
+            frames=len(video),
+            pixels=math.prod(video.frames[0].shape[:2]),
+            needs_flow=method.needs_flow,
+        )
 
 
-def _forget_failure(trial: _Trial, rules: Rules) -> None:
-    """Where there is a record there is no hole, even if a process was killed between the two."""
-    if not trial.job.dry_run:
-        trial.job.path("failures", trial.model, rules.protocol.id).unlink(missing_ok=True)
+def _write_records(
+    job: Job, spec: MethodSpec, due: Templates, evaluation: Evaluation, outcomes: Outcomes
+) -> None:
+    for run, template in due:
+        # a protocol that cannot score the prediction leaves the others their records
+        with _isolated(job, [(spec, run)], outcomes):
+            record = template.fill(evaluation)
+            record.write(job.path("records", spec, run))
+            _remove_failure(job, spec, run)
+            state: State = "computed" if evaluation.computed else "rescored"
+            outcomes[spec.label, run.protocol.id] = outcome(job, spec, run, state, record=record)
 
 
-def _config(trial: _Trial, rules: Rules) -> dict[str, Any]:
-    return {
-        "model": trial.model.method,
-        "weights": trial.weights,
-        "flow": trial.flow,
-        "protocol": rules.protocol.definition(),
-        "metrics": list(rules.metrics),
-        "metric_version": METRIC_VERSION,
-        **_given_elsewhere(trial, rules),
-    }
-
-
-def _given_elsewhere(trial: _Trial, rules: Rules) -> dict[str, Any]:
-    """What the hash of the data does not cover: a first mask that is no part of the ground truth."""
-    if trial.given is None or not rules.protocol.given:
-        return {}
-    return {"given": {**rules.protocol.given, "content": ids_hash([trial.job.sequence], [trial.given.ids])}}
-
-
-def _key(trial: _Trial, rules: Rules) -> str:
-    data = trial.scene.hashes[rules.protocol.id].everything
-    return content_hash({**_config(trial, rules), "edition": trial.job.edition, "data": data})
-
-
-def _record(
-    trial: _Trial,
-    rules: Rules,
-    score: SequenceScore,
-    origin: PredictionNote,
-    seconds: Mapping[str, float],
-    *,
-    rescored: bool,
-) -> Record:
-    job, config = trial.job, _config(trial, rules)
-    hashes = trial.scene.hashes[rules.protocol.id]
-    again = {"time": now(), **{name: environment()[name] for name in ("versions", "git")}}
-    return Record(
-        model=trial.model.label,
-        size=str(trial.weights.get("size", "")),
-        dataset=job.dataset,
-        edition=job.edition,
-        split=rules.split,
-        sequence=job.sequence,
-        protocol=rules.protocol.id,
-        frames=len(trial.scene.video),
-        key=_key(trial, rules),
-        values=without_nan(score.values),
-        per_frame={
-            letter: [None if value is None or math.isnan(value) else value for value in values]
-            for letter, values in score.per_frame.items()
-        },
-        seconds_per_frame={**origin.seconds_per_frame, **seconds},
-        provenance={
-            **origin.provenance,
-            "command": job.command,
-            "config": config,
-            "config_hash": content_hash(config),
-            "weights": trial.weights,
-            **({"training": dict(trial.training)} if trial.training else {}),
-            "data_hash": hashes.everything,
-            "flow": trial.flow,
-            "objects": score.objects,
-            "frame_size": list(trial.frame_size),
-            "content": {
-                "masks": origin.content,
-                "truth": hashes.truth,
-                "protocol": content_hash(config["protocol"]),
-                "metric_version": METRIC_VERSION,
-            },
-            **({"scored": again} if rescored else {}),
-        },
-    )
-
-
-def _device(method: Method) -> dict[str, Any]:
-    import torch
-
-    device, precision = "cpu", "float32"
-    if isinstance(method, torch.nn.Module):
-        weight = next(method.parameters())
-        device, precision = str(weight.device), str(weight.dtype).removeprefix("torch.")
-    return {"device": device, "precision": precision, "threads": torch.get_num_threads()}
-
-
-def _peak_memory() -> int:
-    """Return the most bytes this process has held at once; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+def _remove_failure(job: Job, spec: MethodSpec, run: ProtocolRun) -> None:
+    """Remove the failure of an earlier run, also if a process was killed after it wrote the record."""
+    if not job.dry_run:
+        job.path("failures", spec, run).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from vosbench.data.catalogue import dataset_spec, open_dataset, scoring_protocols
 from vosbench.data.datasets.base import Dataset
+from vosbench.data.given_mask import given_mask
 from vosbench.data.hold_out import held_out
 from vosbench.data.loading.clips import ClipSettings
 from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
@@ -21,6 +22,7 @@ from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.frame_folder import open_folder
 from vosbench.formats.png import read_ids
+from vosbench.given import Given
 from vosbench.scoring.protocol import load_protocol
 from vosbench.video import LazyMapping, Video
 
@@ -98,6 +100,7 @@ class CatalogueDataModule(VideoDataModule):
         self._transform = transform
         self._loading = loading or Loading()
         self._fitting = False
+        self._given_videos: Mapping[str, Video] | None = None
 
     def prepare_data(self) -> None:
         """Render the miniature or download the data set, where that was asked for.
@@ -134,6 +137,21 @@ class CatalogueDataModule(VideoDataModule):
             InputError: the data set is not there.
         """
         return self._testing
+
+    def given(self, video: Video) -> Given | None:
+        """Return the first mask of a video, which may be that of another data set.
+
+        Raises:
+            InputError: there is no such mask, or the mask covers other pixels than the ground truth.
+        """
+        if not self.protocol.given:
+            return super().given(video)
+        return given_mask(video, self.protocol, self._testing, self._open_split)
+
+    def _open_split(self, name: str, split: str) -> Mapping[str, Video]:
+        if self._given_videos is None:
+            self._given_videos = {video.name: video for video in open_dataset(name, self.root, split)}
+        return self._given_videos
 
     @cached_property
     def _training(self) -> tuple[list[Video], list[Video]]:

@@ -12,10 +12,10 @@ import pytorch_lightning as pl
 from torch import distributed
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from vosbench.data.protocol_video import ProtocolVideo
-from vosbench.errors import InputError
-from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed, build_estimator, parse_flow
+from vosbench.flow.timed import TimedFlow
+from vosbench.given import Given, first_labelled
+from vosbench.scoring.evaluate import ProtocolVideo
 from vosbench.scoring.protocol import Protocol
 from vosbench.video import Video
 
@@ -32,10 +32,10 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         protocol: the rules of the test.
         metrics: of the protocol; all when None.
         flow: estimator, e.g. ``"dis"`` or ``"raft:WEIGHTS"``, or a folder of flow files.
-        cache: folder that keeps computed flow; None computes every field again.
+        cache: folder that keeps computed flow; None keeps the flow of a video while it is in use.
 
     Raises:
-        InputError: the protocol scores detections, gives masks of another data set, or has no such metric.
+        InputError: the protocol has no such metric.
     """
 
     def __init__(
@@ -46,12 +46,6 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         cache: Path | None = None,
     ) -> None:
         super().__init__()
-        if protocol.objects == "detections":
-            raise InputError(f"protocol {protocol.id} scores detections, which vosbench compare does")
-        if protocol.given:
-            raise InputError(
-                f"protocol {protocol.id} gives masks of another data set, which vosbench compare does"
-            )
         self.protocol = protocol
         self.metrics = protocol.choose_metrics(None if metrics is None else tuple(metrics))
         self._flow = flow
@@ -96,9 +90,22 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         )
 
     def under_protocol(self, video: Video) -> ProtocolVideo:
-        """Return a video with its flow, under the protocol."""
-        seen = attach_flow(video, self.estimator, self._cache) if len(video) > 1 else video
-        return ProtocolVideo(seen, self.protocol, self.metrics)
+        """Return a video with its flow and its first mask, under the protocol.
+
+        Raises:
+            InputError: the protocol gives a mask that is not there.
+        """
+        own = video.flow is not None or len(video) < 2
+        flow = TimedFlow(video, None if own else self.estimator, self._cache)
+        return ProtocolVideo(flow.video, self.protocol, self.metrics, self.given(video), flow)
+
+    def given(self, video: Video) -> Given | None:
+        """Return the first mask of a video; None under protocols of unsupervised methods.
+
+        Raises:
+            InputError: there is no such mask.
+        """
+        return first_labelled(video) if self.protocol.task == "semi-supervised" else None
 
 
 _NO_VIDEO = -1

@@ -1,4 +1,4 @@
-"""Reading and scoring detections: one results file of the COCO format per sequence."""
+"""Folder of detections: one results file of the COCO format per sequence."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from vosbench.errors import InputError
 from vosbench.evaluation.results.layout import found_names, missing_names
 from vosbench.evaluation.results.trees import Tree, open_tree
-from vosbench.formats.coco_results import detections_by_frame
-from vosbench.metrics.kernels.detection import DetectionPool
+from vosbench.scoring.detections import score_detections
 from vosbench.scoring.protocol import Protocol
 from vosbench.scoring.sequence import SequenceScore, check_detection_library
-from vosbench.video import VOID, Video
+from vosbench.video import Video
 
 
 @dataclass(frozen=True)
 class DetectionFolder:
-    """Detections of other people's methods: ``<sequence>.json`` in a folder or a zip archive.
+    """Detections of a method: ``<sequence>.json`` in a folder or a zip archive.
 
     Each file is a list of detections, in the format of COCO results: ``image_id`` (the name of the
     frame), ``score``, ``segmentation`` (``size`` and run-length ``counts``) and, where it is not the
@@ -29,7 +26,7 @@ class DetectionFolder:
     Attributes:
         tree: the folder or archive.
         protocol: which frames count.
-        notes: how the folder was understood.
+        notes: how the folder was read.
     """
 
     tree: Tree
@@ -56,25 +53,6 @@ class DetectionFolder:
         return cls(tree, protocol)
 
     def score(self, video: Video) -> SequenceScore:
-        """Score the detections of `video`, frame by frame.
-
-        Raises:
-            InputError: the file is not of that format, names frames that the video lacks, or the
-                detections of a frame cannot be used.
-        """
+        """Score the detections of a video, see `score_detections`."""
         file = f"{video.name}.json"
-        found = detections_by_frame(self.tree.read(file), self.tree.where(file), video)
-        pool = DetectionPool()
-        regions = 0
-        for index in self.protocol.evaluated(len(video), video.annotations):
-            name = video.frame_names[index]
-            if index not in video.annotations:
-                raise InputError(f"no ground truth for frame {name}, which {self.protocol.id} evaluates")
-            # of a void pixel nobody says what it is: it belongs to no region that is to be found
-            target = np.where(video.annotations[index] == VOID, 0, video.annotations[index])
-            regions = max(regions, int(target.max(initial=0)))
-            try:
-                pool.add_frame(target, found.get(name, []), image_id=f"{video.name}/{name}")
-            except ValueError as error:
-                raise InputError(f"{self.tree.where(file)}: frame {name}: {error}") from None
-        return SequenceScore(pool.compute(), objects=regions, evidence=tuple(pool.records))
+        return score_detections(self.tree.read(file), self.tree.where(file), video, self.protocol)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vosbench.errors import InputError
+from vosbench.files import write_text
+from vosbench.formats.run_length import compress, run_lengths
+from vosbench.method import Detections
 from vosbench.video import Video
 
 Detection = dict[str, Any]
@@ -43,3 +49,41 @@ def detections_by_frame(content: bytes, where: Path, video: Video) -> dict[str, 
             )
         found.setdefault(name, []).append(item)
     return found
+
+
+def write_detections(folder: Path, video: Video, detections: Iterable[Detections]) -> Path:
+    """Write ``SEQUENCE.json`` in the format of COCO results, as the protocol ``davis16-map50`` reads it.
+
+    Args:
+        folder: where; it is made.
+        video: whose detections they are.
+        detections: one item per frame, in order.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: another number of items than the video has frames.
+    """
+    entries = [
+        entry
+        for name, found in zip(video.frame_names, detections, strict=True)
+        for entry in _entries(name, found)
+    ]
+    path = folder / f"{video.name}.json"
+    write_text(path, json.dumps(entries, separators=(",", ":")) + "\n")
+    return path
+
+
+def _entries(name: str, found: Detections) -> list[dict[str, Any]]:
+    corners = found.boxes.astype(np.float64)
+    return [
+        {
+            "image_id": name,
+            "category_id": 1,
+            "score": float(score),
+            "bbox": [round(float(value), 3) for value in (x0, y0, x1 - x0, y1 - y0)],
+            "segmentation": {"size": list(mask.shape), "counts": compress(run_lengths(mask))},
+        }
+        for (x0, y0, x1, y1), score, mask in zip(corners, found.scores, found.masks, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Adding a method that others ran: its masks are scored here, and every record says from what."""
+"""Records of a method that was run elsewhere, from its masks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.evaluation.record import Record, record_path
+from vosbench.evaluation.record_template import build_record, scoring_config
 from vosbench.evaluation.results.reader import Missing, ResultFolder
 from vosbench.evaluation.score_results import Progress, score
 from vosbench.evaluation.scores import Score
 from vosbench.evaluation.selection import choose_protocol
-from vosbench.evaluation.store import VideoHashes, content_hash, environment, hash_videos, now
+from vosbench.evaluation.store import content_hash, environment, hash_videos, now
 from vosbench.leaderboard.bibtex import parse_bibtex
 from vosbench.leaderboard.published import SAME_MASKS, disagreements, load_published
 from vosbench.models.pretrained.zoo import method_names
+from vosbench.scoring.evaluate import ProtocolVideo
 from vosbench.scoring.predictions import ids_hash
 from vosbench.scoring.protocol import Protocol
-from vosbench.scoring.sequence import METRIC_VERSION, SequenceScore, without_nan
 from vosbench.video import Video
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a method was published; whatever is known.
+    """Publication of a method; unknown fields are None.
 
     Attributes:
         title: of the paper.
@@ -162,60 +163,26 @@ def _records(
     shared: dict[str, Any],
     named: dict[str, str],
 ) -> Iterator[Record]:
-    config = {
-        "protocol": rules.definition(),
-        "metrics": list(rules.metrics),
-        "metric_version": METRIC_VERSION,
-    }
     for video in dataset:
         (hashes,) = hash_videos([video])
-        found = _masks_hash(masks, video)
-        yield Record(
+        item = ProtocolVideo(video, rules, rules.metrics)
+        config = scoring_config(item)
+        content = _masks_hash(masks, video)
+        yield build_record(
+            item,
+            scored.sequences[video.name],
+            hashes,
+            prediction=content,
+            config=config,
+            provenance={**shared, "masks": {"sha256": content, **named}},
             model=method,
             size="",
             dataset=dataset.name,
             edition=dataset.edition,
             split=dataset.split,
-            sequence=video.name,
-            protocol=rules.id,
-            frames=len(video),
-            key=content_hash({**config, "masks": found, "data": hashes.everything}),
+            key=content_hash({**config, "masks": content, "data": hashes.everything}),
             seconds_per_frame={},
-            provenance=_provenance(
-                shared, config, {"sha256": found, **named}, hashes, scored.sequences[video.name]
-            ),
-            **_values(scored.sequences[video.name]),
         )
-
-
-def _provenance(
-    shared: dict[str, Any],
-    config: dict[str, Any],
-    masks: dict[str, str],
-    hashes: VideoHashes,
-    score: SequenceScore,
-) -> dict[str, Any]:
-    return {
-        **shared,
-        "config": config,
-        "config_hash": content_hash(config),
-        "masks": masks,
-        "data_hash": hashes.everything,
-        "objects": score.objects,
-        "content": {
-            "masks": masks["sha256"],
-            "truth": hashes.truth,
-            "protocol": content_hash(config["protocol"]),
-            "metric_version": METRIC_VERSION,
-        },
-    }
-
-
-def _values(score: SequenceScore) -> dict[str, Any]:
-    return {
-        "values": without_nan(score.values),
-        "per_frame": {letter: list(values) for letter, values in score.per_frame.items()},
-    }
 
 
 def _masks_hash(masks: ResultFolder, video: Video) -> str:

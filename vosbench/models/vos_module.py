@@ -15,14 +15,13 @@ from torch import nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from vosbench.config import StageConfig, load_stage
-from vosbench.data.protocol_video import ProtocolVideo
 from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError, unknown_name
-from vosbench.given import first_labelled
-from vosbench.method import Inspection, Task
-from vosbench.models.evaluate import Evaluation, evaluate_sequence, segmented
+from vosbench.given import segment
+from vosbench.method import Detector, Inspection, Task
 from vosbench.models.optimizers import ParameterGroup, build_optimizer
 from vosbench.models.validated import MONITOR, Validated, foreground_similarity, known_frames
+from vosbench.scoring.evaluate import Evaluation, ProtocolVideo, evaluate_sequence
 from vosbench.scoring.metrics import protocol_metrics
 from vosbench.scoring.predictions import PredictionStore
 from vosbench.video import IdMap, Segmentation, Video
@@ -47,6 +46,8 @@ class VOSModule(pl.LightningModule):
         stage: settings of the stage in training; None before `configure_stage`.
         stage_name: name of that stage.
         inspection: maps to show in the next segmentation; None for none.
+        provenance: of the weights that `vosbench.models.load` loaded; None for weights in training or without
+            a file.
         clip_similarity: J of all validation clips so far.
         test_metrics: the values of the protocol, while and after it is tested.
         val_metrics: the same of a validation on whole videos; None on clips.
@@ -64,6 +65,7 @@ class VOSModule(pl.LightningModule):
         self.stage_name = self.stages[0]
         self.inspection: Inspection | None = None
         self.clip_similarity = MeanMetric()
+        self.provenance: Mapping[str, Any] | None = None
         self.test_metrics: MetricCollection | None = None
         self.val_metrics: MetricCollection | None = None
 
@@ -161,6 +163,10 @@ class VOSModule(pl.LightningModule):
         self.log(MONITOR, self.clip_similarity, prog_bar=True, on_step=False, on_epoch=True)
         return known
 
+    def on_fit_start(self) -> None:
+        """Forget the origin of the weights, which are about to change."""
+        self.provenance = None
+
     def on_validation_epoch_start(self) -> None:
         """Make the metrics of the protocol for a validation on whole videos.
 
@@ -168,7 +174,9 @@ class VOSModule(pl.LightningModule):
             InputError: the protocol is not made for the task of the method.
         """
         data = getattr(self.trainer, "datamodule", None)
-        self.val_metrics = self._metrics_of(data, "val/") if isinstance(data, VideoDataModule) else None
+        self.val_metrics = (
+            self._metrics_of(data, data.val_videos(), "val/") if isinstance(data, VideoDataModule) else None
+        )
 
     def validation_step(self, batch: Any, batch_idx: int) -> Validated | None:
         """Measure clips, or segment and score one whole video under the protocol of its DataModule.
@@ -183,15 +191,16 @@ class VOSModule(pl.LightningModule):
             return self._validate_video(batch)
         return self.validate_clips(batch)
 
-    def _validate_video(self, batch: ProtocolVideo) -> Validated:
+    def _validate_video(self, batch: ProtocolVideo) -> Validated | None:
         assert self.val_metrics is not None
         video = batch.video
-        with tempfile.TemporaryDirectory(prefix="vosbench-validation-") as temporary:
-            folder = Path(temporary) / video.name
-            self._evaluate(batch, self.val_metrics, folder)
+        with _temporary_store(batch) as store:
+            self._evaluate(batch, self.val_metrics, store)
+            if store.holds_detections:
+                return None
             annotated = sorted(video.annotations)
             shown = annotated[len(annotated) // 2]
-            predicted = PredictionStore(folder, video.frame_names).read_ids()[shown]
+            predicted = store.read_ids()[shown]
         return {
             "frames": [torch.from_numpy(np.array(video.frames[shown])).permute(2, 0, 1)],
             "predicted": [torch.from_numpy(np.array(predicted))],
@@ -215,29 +224,37 @@ class VOSModule(pl.LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, VideoDataModule):
             raise InputError("a test needs a protocol: give Trainer.test a DataModule of vosbench.data")
-        self.test_metrics = self._metrics_of(data, "test/")
+        self.test_metrics = self._metrics_of(data, data.test_videos(), "test/")
 
     def test_step(self, batch: ProtocolVideo | None, batch_idx: int) -> dict[str, Evaluation] | None:
         """Segment and score one video; the values of the protocol are logged when all are scored."""
         if batch is None:
             return None
         assert self.test_metrics is not None
-        return {"evaluation": self._evaluate(batch, self.test_metrics)}
+        with _temporary_store(batch) as store:
+            return {"evaluation": self._evaluate(batch, self.test_metrics, store)}
 
-    def _metrics_of(self, data: VideoDataModule, prefix: str) -> MetricCollection:
-        if data.protocol.task != self.task:
+    def _metrics_of(self, data: VideoDataModule, videos: Sequence[Video], prefix: str) -> MetricCollection:
+        protocol = data.protocol
+        if protocol.task != self.task:
             raise InputError(
-                f"{self.name} is {self.task}, protocol {data.protocol.id} is made for {data.protocol.task} "
+                f"{self.name} is {self.task}, protocol {protocol.id} is made for {protocol.task} "
                 "methods: name another protocol"
             )
-        return protocol_metrics(data.protocol, data.metrics, prefix).to(self.device)
+        if protocol.objects == "detections" and not isinstance(self, Detector):
+            raise InputError(
+                f"protocol {protocol.id} scores detections, which {self.name} does not yield: name another "
+                "protocol"
+            )
+        sequences = [video.name for video in videos]
+        return protocol_metrics(protocol, data.metrics, prefix, sequences).to(self.device)
 
     def _evaluate(
-        self, batch: ProtocolVideo, metrics: MetricCollection, folder: Path | None = None
+        self, batch: ProtocolVideo, metrics: MetricCollection, store: PredictionStore
     ) -> Evaluation:
         with learning_allowed():
-            evaluation = evaluate_sequence(self, batch, folder)
-        metrics.update(evaluation.sequence, evaluation.score)
+            evaluation = evaluate_sequence(self, [batch], store)
+        metrics.update(evaluation.sequence, evaluation.score(batch.protocol.id))
         return evaluation
 
     def on_test_epoch_end(self) -> None:
@@ -249,9 +266,16 @@ class VOSModule(pl.LightningModule):
         """Return the masks of one video, which are computed when they are looked at."""
         if batch is None:
             return None
-        video = batch.video
-        given = first_labelled(video) if self.task == "semi-supervised" else None
-        return Segmentation(segmented(self, video, given), len(video))
+        with learning_allowed():
+            return segment(self, batch.video, batch.given)
+
+
+@contextmanager
+def _temporary_store(batch: ProtocolVideo) -> Iterator[PredictionStore]:
+    """Yield a place for the prediction of a video, removed at the end of the block."""
+    suffix = ".json" if batch.protocol.objects == "detections" else ""
+    with tempfile.TemporaryDirectory(prefix="vosbench-predictions-") as folder:
+        yield PredictionStore(Path(folder) / f"{batch.video.name}{suffix}", batch.video.frame_names)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""The metrics of a protocol as torchmetrics: scores of sequences go in, values of the data set come out."""
+"""Metrics of a protocol as torchmetrics: from scores of sequences to values of the data set."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -13,13 +14,19 @@ from torchmetrics import MetricCollection
 from vosbench.metrics.gathered import GatheredMetric
 from vosbench.metrics.specs import value_names
 from vosbench.scoring.protocol import Protocol
-from vosbench.scoring.sequence import SequenceScore, overall, without_nan
+from vosbench.scoring.sequence import (
+    SequenceScore,
+    check_detection_library,
+    class_of,
+    overall,
+    without_nan,
+)
 
 
 class ProtocolMetric(GatheredMetric):
-    """One value of a data set under a protocol, such as ``J_mean``.
+    """Value of a data set under a protocol, such as ``J_mean``.
 
-    Every sequence is kept as it was scored and gathered from all processes, and the value is that of
+    The scores of all sequences are kept and gathered from all processes, and the value is that of
     `vosbench.scoring.sequence.overall`: the same as in every table, to the last bit.
 
     Args:
@@ -42,29 +49,46 @@ class ProtocolMetric(GatheredMetric):
             sequence: its name.
             score: under the protocol.
         """
-        line = json.dumps(
-            {"sequence": sequence, "values": without_nan(score.values), "objects": score.objects}
-        )
+        content = {
+            "sequence": sequence,
+            "values": without_nan(score.values),
+            "objects": score.objects,
+            "evidence": score.evidence,
+        }
+        line = json.dumps(content)
         self._keep(torch.frombuffer(bytearray(f"{line}\n", "ascii"), dtype=torch.uint8))
 
     def compute(self) -> Tensor:
         """Return the value over all sequences so far: () float64, NaN where no sequence has one."""
         lines = self._all().cpu().numpy().tobytes().decode("ascii").splitlines()
         scores = {
-            each["sequence"]: SequenceScore(each["values"], objects=each["objects"])
-            for each in map(json.loads, lines)
+            item["sequence"]: SequenceScore(
+                item["values"], objects=item["objects"], evidence=tuple(item["evidence"])
+            )
+            for item in map(json.loads, lines)
         }
         value = overall(scores, self.protocol).get(self.name, math.nan)
         return torch.tensor(value, dtype=torch.float64, device=self.device)
 
 
-def protocol_metrics(protocol: Protocol, metrics: tuple[str, ...], prefix: str = "test/") -> MetricCollection:
+def protocol_metrics(
+    protocol: Protocol, metrics: tuple[str, ...], prefix: str = "test/", sequences: Iterable[str] = ()
+) -> MetricCollection:
     """Return a collection with a `ProtocolMetric` of every value of a protocol.
 
     Args:
-        protocol: the rules, not those of detections.
+        protocol: the rules.
         metrics: of the protocol.
         prefix: of the names in the collection.
+        sequences: names, of whose classes a protocol with a mean over classes also has the values.
+
+    Raises:
+        InputError: the protocol scores detections, and the library that matches them is not installed.
     """
-    named = {name: ProtocolMetric(protocol, name) for name in value_names(metrics, protocol.variant)}
-    return MetricCollection(dict(named), prefix=prefix)
+    if protocol.objects == "detections":
+        check_detection_library()
+    names = value_names(metrics, protocol.variant)
+    if protocol.average == "classes":
+        classes = sorted({class_of(sequence) for sequence in sequences})
+        names += tuple(f"{name}/{label}" for name in names for label in classes)
+    return MetricCollection({name: ProtocolMetric(protocol, name) for name in names}, prefix=prefix)

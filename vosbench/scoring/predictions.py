@@ -1,7 +1,7 @@
-"""Predictions on disk: masks or detections of one method on one sequence, with a note of their origin.
+"""Predictions on disk: masks or detections of one method on one sequence, and their origin.
 
-The note makes numbers checkable and segmenting, the expensive part, avoidable: records name the hash of
-what they scored, and predictions from the same inputs can be scored again.
+Records name the hash of the prediction that they scored, so numbers can be checked. A prediction from the
+same inputs is scored again without segmenting, the expensive part.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import numpy as np
 
 from vosbench.errors import InputError
 from vosbench.files import write_text
+from vosbench.formats.coco_results import write_detections
 from vosbench.formats.png import read_ids, write_ids
+from vosbench.method import Detections
 from vosbench.tensor_files import sha256
-from vosbench.video import IdMap, LazySequence
+from vosbench.video import IdMap, LazySequence, Video
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class PredictionNote:
 
 @dataclass(frozen=True)
 class PredictionStore:
-    """Masks or detections of one method on one sequence, there or not.
+    """Masks or detections of one method on one sequence.
 
     Attributes:
-        path: folder of masks, ``FRAME.png``; complete or absent. Or a file of detections.
+        path: folder of masks, ``FRAME.png``, complete or absent; or a file of detections, ``SEQUENCE.json``.
         names: of the frames.
     """
 
@@ -53,20 +55,20 @@ class PredictionStore:
     names: tuple[str, ...]
 
     @property
-    def note(self) -> Path:
-        """File of the `PredictionNote`."""
-        return self.path.with_name(f".{self.path.name}.origin.json")
+    def holds_detections(self) -> bool:
+        """Whether this is a file of detections."""
+        return self.path.suffix == ".json"
 
-    def origin(self, inputs: str, content: str | None) -> PredictionNote | None:
-        """Return the note when the prediction, of hash `content`, was made from `inputs`, else None."""
+    def note(self, inputs: str, content: str | None) -> PredictionNote | None:
+        """Return the note of a prediction of hash `content` that was made from `inputs`, else None."""
         try:
-            origin = PredictionNote(**json.loads(self.note.read_text(encoding="utf-8")))
+            note = PredictionNote(**json.loads(self._note_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return origin if origin.inputs == inputs and origin.content == content else None
+        return note if note.inputs == inputs and note.content == content else None
 
     def content(self) -> str | None:
-        """Return the hash of what is there; None when that is nothing, or not what a method wrote."""
+        """Return the hash of the prediction; None without a complete one."""
         try:
             if self.path.is_dir():
                 return ids_hash(self.names, (read_ids(self.path / f"{name}.png") for name in self.names))
@@ -74,9 +76,9 @@ class PredictionStore:
         except (InputError, OSError):
             return None
 
-    def finish(self, origin: PredictionNote) -> None:
-        """Write the note beside the masks or detections, which are there already."""
-        write_text(self.note, json.dumps(asdict(origin), indent=1, sort_keys=True) + "\n")
+    def save_note(self, note: PredictionNote) -> None:
+        """Write the note beside masks or detections."""
+        write_text(self._note_file, json.dumps(asdict(note), indent=1, sort_keys=True) + "\n")
 
     def save_ids(self, maps: Iterable[IdMap]) -> str:
         """Write masks one by one; the folder appears when all are written.
@@ -101,9 +103,17 @@ class PredictionStore:
         partial.rename(self.path)
         return content
 
+    def save_detections(self, video: Video, detections: Iterable[Detections]) -> str:
+        """Write the detections of every frame, in order, and return the SHA-256 of their file."""
+        return sha256(write_detections(self.path.parent, video, detections))
+
     def read_ids(self) -> LazySequence[IdMap]:
         """Return the masks, each read when indexed."""
         return LazySequence(lambda index: read_ids(self.path / f"{self.names[index]}.png"), len(self.names))
+
+    @property
+    def _note_file(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.origin.json")
 
 
 def ids_hash(names: Iterable[str], masks: Iterable[IdMap]) -> str:

@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
-from vosbench.data.protocol_video import ProtocolVideo
 from vosbench.models.validated import Validated
+from vosbench.scoring.evaluate import ProtocolVideo
 from vosbench.training.loggers import (
     FolderLog,
     Log,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vosbench.evaluation.detections import DetectionFolder
+from vosbench.formats.coco_results import write_detections
 from vosbench.formats.run_length import decode_segmentation
-from vosbench.models.postprocessing.detections import Detections, write_detections
+from vosbench.method import Detections
 from vosbench.scoring.protocol import load_protocol
 from vosbench.video import Video
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vosbench.method import Detections
 from vosbench.models.layers.detection import Found
-from vosbench.models.postprocessing.detections import Detections
 from vosbench.models.postprocessing.tracker import Detections as Tracked
 from vosbench.models.postprocessing.tracker import merge_static
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vosbench.config import StageConfig
 from vosbench.errors import InputError
-from vosbench.method import Size, Task
+from vosbench.method import Detections, Size, Task
 from vosbench.models.layers.detection import Targets, foreground, no_loss
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
@@ -42,7 +42,6 @@ from vosbench.models.motion_maskrcnn.weights import (
     load_static,
 )
 from vosbench.models.optimizers import ParameterGroup
-from vosbench.models.postprocessing.detections import Detections
 from vosbench.models.postprocessing.tracker import OverlapTracker
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule

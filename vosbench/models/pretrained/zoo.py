@@ -113,10 +113,15 @@ def load(
     Raises:
         InputError: as `load_method`, or the method has no weights.
     """
-    method, _ = load_method(name, size, None if checkpoint is None else Path(checkpoint), settings)
+    method, provenance = load_method(name, size, None if checkpoint is None else Path(checkpoint), settings)
     if not is_network(type(method)):
         raise InputError(f"{name} has no weights, so Lightning cannot test it: use vosbench compare")
-    return cast("LightningModule", method)
+    if checkpoint is None:
+        # the hash of weights of the zoo leads to their training
+        provenance.pop("training", None)
+    module: Any = method
+    module.provenance = provenance
+    return cast("LightningModule", module)
 
 
 def _without_weights(

@@ -1,42 +1,42 @@
-"""Who takes part in a comparison: the zoo, a user's own weights, and several of one method side by side."""
+"""Methods of a comparison: the zoo, own weights, and several of one method side by side."""
 
 from pathlib import Path
 
 import pytest
 
-from vosbench.benchmark.entrants import choose_entrants
+from vosbench.benchmark.method_spec import choose_methods
 from vosbench.errors import InputError
 from vosbench.models.pretrained.zoo import WEIGHTS
 
 OWN = str(WEIGHTS / "mpnet-tiny.safetensors")
 
 
-def contestants(*asked, settings=None, size=None):
-    entrants, _ = choose_entrants(asked, size, settings or {}, "cpu")
-    return {entrant.contestant.label: entrant.contestant for entrant in entrants}
+def choose(*names, settings=None, size=None):
+    specs, _ = choose_methods(names, size, settings or {}, "cpu")
+    return {spec.label: spec for spec in specs}
 
 
 def test_a_name_alone_is_a_method_with_the_weights_of_the_zoo():
-    found = contestants("mpnet", "centre_box", "mpnet")
+    found = choose("mpnet", "centre_box", "mpnet")
     assert list(found) == ["mpnet", "centre_box"]
     assert found["mpnet"].checkpoint is None
 
 
 def test_a_colon_gives_a_method_other_weights():
-    found = contestants(f"mpnet:{OWN}")
-    assert (found["mpnet"].method, found["mpnet"].checkpoint) == ("mpnet", Path(OWN))
+    found = choose(f"mpnet:{OWN}")
+    assert (found["mpnet"].name, found["mpnet"].checkpoint) == ("mpnet", Path(OWN))
 
 
 def test_a_checkpoint_may_have_an_equals_sign_in_its_name(tmp_path):
     own = tmp_path / "epoch=3.safetensors"
     own.write_bytes(Path(OWN).read_bytes())
     for text, label in ((f"mpnet:{own}", "mpnet"), (f"mine=mpnet:{own}", "mine")):
-        assert contestants(text)[label].checkpoint == own
+        assert choose(text)[label].checkpoint == own
 
 
 def test_a_label_lets_several_of_one_method_take_part():
-    found = contestants("mpnet", f"mine=mpnet:{OWN}", "sure=mpnet", settings={"sure.threshold": 0.9})
-    assert {label: each.method for label, each in found.items()} == dict.fromkeys(
+    found = choose("mpnet", f"mine=mpnet:{OWN}", "sure=mpnet", settings={"sure.threshold": 0.9})
+    assert {label: each.name for label, each in found.items()} == dict.fromkeys(
         ("mpnet", "mine", "sure"), "mpnet"
     )
     assert {label: dict(each.settings) for label, each in found.items()} == {
@@ -48,12 +48,12 @@ def test_a_label_lets_several_of_one_method_take_part():
 
 def test_a_setting_of_one_label_goes_before_one_for_all_in_either_order():
     for settings in ({"threshold": 0.3, "sure.threshold": 0.9}, {"sure.threshold": 0.9, "threshold": 0.3}):
-        found = contestants("mpnet", "sure=mpnet", "centre_box", settings=settings)
+        found = choose("mpnet", "sure=mpnet", "centre_box", settings=settings)
         assert [found[label].settings for label in found] == [{"threshold": 0.3}, {"threshold": 0.9}, {}]
 
 
 def test_own_weights_take_the_place_of_those_of_the_zoo_among_all():
-    found = contestants("all", f"mpnet:{OWN}", f"mine=mpnet:{OWN}")
+    found = choose("all", f"mpnet:{OWN}", f"mine=mpnet:{OWN}")
     assert found["mpnet"].checkpoint == found["mine"].checkpoint == Path(OWN)
     assert found["lvo"].checkpoint is None
 
@@ -76,7 +76,7 @@ def test_own_weights_take_the_place_of_those_of_the_zoo_among_all():
 )
 def test_what_cannot_take_part_is_told_in_one_line(asked, message):
     with pytest.raises(InputError, match=message):
-        contestants(*asked)
+        choose(*asked)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_what_cannot_take_part_is_told_in_one_line(asked, message):
 )
 def test_a_setting_for_nobody_is_refused(setting, message):
     with pytest.raises(InputError, match=message):
-        contestants("sure=mpnet", "centre_box", settings={setting: 0.5})
+        choose("sure=mpnet", "centre_box", settings={setting: 0.5})

@@ -1,0 +1,140 @@
+"""Methods of a comparison: those of the zoo, and own weights under names of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vosbench.errors import InputError, unknown_name
+from vosbench.method import Detector, Method, Size, Task
+from vosbench.models.pretrained.zoo import accepts, load_method, method_names, move_to
+from vosbench.scoring.protocol import Protocol
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
+"""Labels name folders, and a dot ends them in ``--set LABEL.KEY=VALUE``."""
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method with its weights and settings, under its name in the comparison.
+
+    Attributes:
+        name: of the method.
+        label: name in records, masks and tables.
+        size: network size, the largest with weights when None.
+        checkpoint: weights to use instead of the zoo's.
+        settings: switches changed for inference, see `vosbench.models.pretrained.zoo.load_method`.
+        task: of the method; None before the method was loaded.
+        detects: whether the method yields detections; False before it was loaded.
+    """
+
+    name: str
+    label: str
+    size: Size | None = None
+    checkpoint: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    task: Task | None = None
+    detects: bool = False
+
+    def load(self, device: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
+        """Return the method on a device, the provenance of its weights, and their training.
+
+        The training is empty for weights of the zoo, whose hash leads to it.
+
+        Raises:
+            InputError: see `load_method` and `move_to`.
+        """
+        if self.checkpoint is None and not self.settings:
+            method, weights = load_method(self.name, self.size)
+        else:
+            method, weights = load_method(self.name, self.size, self.checkpoint, self.settings)
+        training = weights.pop("training", {})
+        return move_to(method, device), weights, training if self.checkpoint else {}
+
+    def described(self, method: Method) -> MethodSpec:
+        """Return this with the task and the output of the loaded method."""
+        return replace(self, task=method.task, detects=isinstance(method, Detector))
+
+    def fits(self, protocol: Protocol) -> bool:
+        """Return whether a protocol is made for this method."""
+        return self.task == protocol.task and (self.detects or protocol.objects != "detections")
+
+
+def choose_methods(
+    names: Sequence[str], size: Size | None, settings: Mapping[str, Any], device: str
+) -> tuple[tuple[MethodSpec, ...], list[str]]:
+    """Return the methods of a comparison, and a line on each of ``all`` that is left out.
+
+    Args:
+        names: ``all`` (every method that has weights or needs none), or ``[LABEL=]NAME[:CHECKPOINT]``: a
+            method, with other weights than the zoo's, under another name than its own.
+        size: network size; the largest that has weights when None.
+        settings: switches to change for inference: ``KEY`` in every method that has it, ``LABEL.KEY`` in one.
+        device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
+
+    Raises:
+        InputError: unknown names or switches, two methods under one name, or weights that do not fit.
+    """
+    if not names:
+        raise InputError("no model named: give names, or all")
+    named = _named([text for text in names if text != "all"], size)
+    zoo = {name: MethodSpec(name, name, size) for name in method_names()} if "all" in names else {}
+    notes, methods = [], []
+    for label, spec in _with_settings(zoo | named, settings).items():
+        try:
+            method, *_ = spec.load(device)
+        except InputError as error:
+            if label in named:
+                raise
+            notes.append(f"{label} left out: {error}")
+            continue
+        methods.append(spec.described(method))
+    if not methods:
+        raise InputError(f"no model can run: {'; '.join(notes)}")
+    return tuple(methods), notes
+
+
+def _named(names: Sequence[str], size: Size | None) -> dict[str, MethodSpec]:
+    specs: dict[str, MethodSpec] = {}
+    for text in names:
+        spec = _parse(text, size)
+        if specs.setdefault(spec.label, spec) != spec:
+            raise InputError(f"--models {text}: '{spec.label}' is another one already; write LABEL={text}")
+    return specs
+
+
+def _parse(text: str, size: Size | None) -> MethodSpec:
+    # names of checkpoints hold '=' too: epoch=3.ckpt
+    labelled = "=" in text.partition(":")[0]
+    label, _, weights = text.partition("=") if labelled else ("", "", text)
+    name, colon, checkpoint = weights.partition(":")
+    if name not in method_names():
+        raise unknown_name("model", name, [*method_names(), "all"])
+    if colon and not checkpoint:
+        raise InputError(f"--models {text}: no weights after the colon; write {name}:FILE")
+    if not labelled:
+        label = name
+    elif not _LABEL.fullmatch(label):
+        raise InputError(f"--models {text}: a name has letters, digits, '_', '+' and '-', not '{label}'")
+    elif label != name and (label in method_names() or label == "all"):
+        raise InputError(f"--models {text}: {label} is the name of something else; choose another")
+    return MethodSpec(name, label, size, Path(checkpoint) if checkpoint else None)
+
+
+def _with_settings(specs: Mapping[str, MethodSpec], settings: Mapping[str, Any]) -> dict[str, MethodSpec]:
+    """Give every setting to the methods that have it; the setting of one label overrides that of all."""
+    changed: dict[str, dict[str, Any]] = {label: {} for label in specs}
+    for setting, value in sorted(settings.items(), key=lambda item: "." in item[0]):
+        label, dot, switch = setting.rpartition(".")
+        if dot and label not in specs:
+            raise unknown_name(f"model in --set {setting}", label, list(specs))
+        labels = [label] if dot else list(specs)
+        accepting = [name for name in labels if accepts(specs[name].name, switch)]
+        if not accepting:
+            raise InputError(f"--set {setting}: none of {', '.join(labels)} has this switch")
+        for name in accepting:
+            changed[name][switch] = value
+    return {label: replace(spec, settings=changed[label]) for label, spec in specs.items()}
