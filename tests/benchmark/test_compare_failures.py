@@ -1,8 +1,13 @@
 """Methods that fail: what is left of them, and what is not touched by them."""
 
+import inspect
+from pathlib import Path
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
+import vosbench
 from vosbench.benchmark import method_spec, run_job
 from vosbench.evaluation.record import record_path
 from vosbench.evaluation.store import read_failures
@@ -131,3 +136,22 @@ def test_a_method_that_no_protocol_fits_is_a_note_where_others_run(run, fake_mod
     assert "it is semi-supervised, and no protocol there (segtrack-iou) is for such methods" in note
     with pytest.raises(InputError, match="nothing to compare: mpnet left out on segtrack-mini"):
         run(models=["mpnet"], metrics=["iou"])
+
+
+class LooksUp(FailsOnDog):
+    """Notes the functions of vosbench between `compare` and itself."""
+
+    stack: ClassVar[list[str]] = []
+
+    def segment(self, video, first_mask=None):
+        frames = inspect.stack(context=0)
+        package = Path(vosbench.__file__).parent
+        own = [frame.function for frame in frames if package in Path(frame.filename).parents]
+        self.stack[:] = own[::-1]
+        return Segmentation((np.zeros((32, 48), np.uint8) for _ in video.frames), len(video))
+
+
+def test_six_functions_lie_between_compare_and_the_method(run, fake_model):
+    fake_model(LooksUp)
+    run(models=["mpnet"])
+    assert LooksUp.stack == ["compare", "run_jobs", "run", "run_job", "evaluate_sequence", "segment"]

@@ -1,5 +1,6 @@
 """DataModules: whole videos under a protocol for the test, clips for training, nothing in both."""
 
+import numpy as np
 import pytest
 
 from vosbench import data
@@ -78,11 +79,18 @@ def test_a_miniature_is_rendered_when_asked_for(tmp_path):
     assert (tmp_path / "segtrack" / "MINI.json").is_file()
 
 
-def test_first_masks_of_another_data_set_are_those_of_compare(root):
-    with pytest.raises(InputError, match="gives masks of another data set"):
-        data.DAVIS16DataModule(root, "davis16-instances-semi-supervised")
+def test_semi_supervised_protocols_come_with_the_first_mask(root):
+    [step, *_] = data.DAVIS17DataModule(root, "davis17-semi-supervised").test_dataloader()
+    assert step.given.frame == 0
+    assert np.array_equal(step.given.ids, step.video.annotations[0])
+    [blind, *_] = data.DAVIS17DataModule(root, "davis17-unsupervised").test_dataloader()
+    assert blind.given is None
 
 
-def test_protocols_of_detections_are_those_of_compare(root):
-    with pytest.raises(InputError, match="scores detections, which vosbench compare does"):
-        data.DAVIS17DataModule(root, "davis16-map50")
+def test_flow_without_a_cache_is_computed_once_and_removed_with_the_video(root):
+    [step, *_] = data.DAVIS16DataModule(root).test_dataloader()
+    first = step.video.flow[0]
+    estimator = step.flow._estimator
+    assert np.array_equal(step.video.flow[0], first)
+    assert estimator.pairs == 1
+    assert step.flow.describe()["estimator"] == "dis"

@@ -185,8 +185,8 @@ def prediction_provenance(method: Method, meter: LoadMeter) -> dict[str, Any]:
     import torch
 
     device, precision = "cpu", "float32"
-    if isinstance(method, torch.nn.Module):
-        weight = next(method.parameters())
+    weight = next(method.parameters(), None) if isinstance(method, torch.nn.Module) else None
+    if weight is not None:
         device, precision = str(weight.device), str(weight.dtype).removeprefix("torch.")
     return {
         "time": now(),
