@@ -193,7 +193,7 @@ def test_another_version_of_the_protocol_scores_the_masks_again(tmp_path, run, m
     first = run(models=["centre_box"])
     segmented = tree(tmp_path / "out/masks")
     raised = [replace(rules, version=rules.version + 1) for rules in protocols_made_for("davis16")]
-    monkeypatch.setattr(plan, "protocols_made_for", lambda dataset: raised)
+    monkeypatch.setattr(plan, "compared_protocols", lambda dataset: raised)
     again = run(models=["centre_box"])
     assert again.counts == {"rescored": 3}
     assert tree(tmp_path / "out/masks") == segmented

@@ -12,9 +12,8 @@ from pytorch_lightning import Trainer
 from vosbench.benchmark import compare, method_spec, run_job
 from vosbench.data import DAVIS16DataModule, DAVIS17DataModule, VideoFolderDataModule
 from vosbench.errors import InputError
+from vosbench.evaluation import RecordWriter, score
 from vosbench.evaluation.record import Record
-from vosbench.evaluation.record_writer import RecordWriter
-from vosbench.evaluation.score import score
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.models import load
 from vosbench.models.vos_module import VOSModule
@@ -145,7 +144,9 @@ def test_a_record_names_weights_of_a_file(root, tmp_path):
     data = DAVIS16DataModule(root, metrics=["j"])
     module = load("mpnet", test_short_side=32)
     module.on_fit_start()
-    with pytest.raises(InputError, match=r'names the file of the weights: .*load\("mpnet", checkpoint=FILE\)'):
+    with pytest.raises(
+        InputError, match=r'names the file of the weights: .*\("mpnet", checkpoint=FILE\)'
+    ):
         test(module, data, tmp_path)
     with pytest.raises(InputError, match="takes a VOSModule, not a Module"):
         RecordWriter(tmp_path).on_test_start(Trainer(logger=False), torch.nn.Module())

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.modules import VideoDataModule
+from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.environment.load import LoadMeter
 from vosbench.errors import InputError
 from vosbench.evaluation.record import record_path
