@@ -153,10 +153,10 @@ def test_each_half_is_tested_with_what_was_learnt_from_the_other(options, tmp_pa
     assert 0 < len(train) < len(jobs)
     for job in jobs:
         wanted = "of_val" if job.sequence in train else "of_train"
-        assert [model.checkpoint for model in job.models] == [
+        assert [model.checkpoint for model in job.methods] == [
             plan.tasks[wanted, seed].checkpoint for seed in (0, 1)
         ]
-        assert [model.label for model in job.models] == ["net-seed0", "net-seed1"]
+        assert [model.label for model in job.methods] == ["net-seed0", "net-seed1"]
 
 
 def test_mistakes_are_one_line():
@@ -260,7 +260,7 @@ def test_detections_are_kept_while_their_file_is(detections, options):
 def test_a_method_without_detections_is_one_line(detections, options):
     result = run_suite(detections, options)
     assert result.failures == (
-        "box in column det, both and 1 more: centre_box finds no detections, which the protocol scores",
+        "box in column det, both and 1 more: CentreBox yields no detections, which the protocol scores",
     )
     text = markdown(result, {})
     assert "Average precision is that of the frames of all sequences at once: its intervals come from" in text

@@ -144,9 +144,7 @@ def test_a_record_names_weights_of_a_file(root, tmp_path):
     data = DAVIS16DataModule(root, metrics=["j"])
     module = load("mpnet", test_short_side=32)
     module.on_fit_start()
-    with pytest.raises(
-        InputError, match=r'names the file of the weights: .*\("mpnet", checkpoint=FILE\)'
-    ):
+    with pytest.raises(InputError, match=r'names the file of the weights: .*\("mpnet", checkpoint=FILE\)'):
         test(module, data, tmp_path)
     with pytest.raises(InputError, match="takes a VOSModule, not a Module"):
         RecordWriter(tmp_path).on_test_start(Trainer(logger=False), torch.nn.Module())

@@ -130,7 +130,7 @@ def evaluate_sequence(
 
 def _detect(method: Method, video: Video, store: PredictionStore) -> str:
     if not isinstance(method, Detector):
-        raise InputError("the protocol scores detections, which this method does not yield")
+        raise InputError(f"{type(method).__name__} yields no detections, which the protocol scores")
     flow = video.flow if method.needs_flow else None
     # a method never sees the ground truth
     seen = Video(video.name, video.frames, video.frame_names, flow=flow)
