@@ -1,4 +1,4 @@
-"""Make the picture of the README: rendered scenes, their flow, the ground truth and what a method finds.
+"""Make the picture of the README: rendered frames, flow, ground truth, prediction of a method.
 
 python benchmarks/picture.py .github/picture.png [--model mpnet]
 """
@@ -33,12 +33,12 @@ def row(video: Video, method: Method) -> NDArray[np.uint8]:
     assert video.flow is not None
     frame = video.frames[FRAME]
     flow = colour_wheel(torch.from_numpy(np.array(video.flow[FRAME], dtype=np.float32)))
-    found = method.segment(video).stack()[FRAME]
+    predicted = method.segment(video).stack()[FRAME]
     cells = [
         frame,
         flow.permute(1, 2, 0).numpy(),
         overlay(frame, video.annotations[FRAME]),
-        overlay(frame, found),
+        overlay(frame, predicted),
     ]
     gap = np.full((frame.shape[0], GAP, 3), 255, np.uint8)
     return np.concatenate([part for cell in cells for part in (cell, gap)][:-1], axis=1)

@@ -1,4 +1,4 @@
-"""Shared fixtures: where real data lives, and a DAVIS 2016 of a few small frames."""
+"""Shared fixtures: root of the real data, programs outside the package, a small DAVIS 2016."""
 
 import importlib
 import os
@@ -44,42 +44,42 @@ def real_data() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="module")
 def speed_program() -> Iterator[Callable[[str], ModuleType]]:
-    """Return a function: name -> that program of benchmarks/speed, forgotten when the module is tested."""
+    """Return a function: name -> module of benchmarks/speed, unloaded after the test module."""
     with programs_of("speed") as load:
         yield load
 
 
 @pytest.fixture(scope="module")
 def intervals_program() -> Iterator[Callable[[str], ModuleType]]:
-    """Return the same for benchmarks/intervals."""
+    """Return the function of `speed_program` for benchmarks/intervals."""
     with programs_of("intervals") as load:
         yield load
 
 
 @pytest.fixture(scope="module")
 def ablations_program() -> Iterator[Callable[[str], ModuleType]]:
-    """Return the same for benchmarks/ablations."""
+    """Return the function of `speed_program` for benchmarks/ablations."""
     with programs_of("ablations") as load:
         yield load
 
 
 @pytest.fixture(scope="module")
 def zoo_program() -> Iterator[Callable[[str], ModuleType]]:
-    """Return the same for benchmarks/zoo."""
+    """Return the function of `speed_program` for benchmarks/zoo."""
     with programs_of("zoo") as load:
         yield load
 
 
 @pytest.fixture(scope="module")
 def conformance_program() -> Iterator[Callable[[str], ModuleType]]:
-    """Return the same for benchmarks/conformance."""
+    """Return the function of `speed_program` for benchmarks/conformance."""
     with programs_of("conformance") as load:
         yield load
 
 
 @pytest.fixture(scope="module")
 def pages_program() -> Iterator[Callable[[str], ModuleType]]:
-    """Return the same for .github/pages."""
+    """Return the function of `speed_program` for .github/pages."""
     with programs_in(ROOT / ".github" / "pages") as load:
         yield load
 

@@ -1,4 +1,4 @@
-"""The pieces of the speed benchmark: its definition of J and F, its folders, its report."""
+"""Speed benchmark of metrics: definition of J and F, folders, report."""
 
 import sys
 from pathlib import Path

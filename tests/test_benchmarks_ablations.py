@@ -1,4 +1,4 @@
-"""Kept results of suites: their intervals and verdicts are those of today's statistics."""
+"""Committed results of suites have the intervals and verdicts of the present statistics."""
 
 import json
 from pathlib import Path
@@ -26,8 +26,8 @@ def test_a_kept_table_follows_from_the_values_in_it(rejudge, path):
         pytest.skip("average precision: the detections are not kept")
     result, published = rejudge.read(suite, content), published_values(suite)
     judged = json.loads(json.dumps(as_json(result, published)))
-    for row, told in content["rows"].items():
-        for column, cell in told["columns"].items():
+    for row, content_of_row in content["rows"].items():
+        for column, cell in content_of_row["columns"].items():
             ends = judged["rows"][row]["columns"][column]
             for key in ("mean", "low", "high"):
                 assert ends[key] == pytest.approx(cell[key], abs=2e-6)

@@ -1,4 +1,4 @@
-"""The conformance benchmark: its videos, its plain definitions, what it finds and what it says."""
+"""Conformance benchmark: videos, plain definitions, differences, report."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ def programs(conformance_program):
 
 
 class NoPeers:
-    """In the place of programs that are not installed here."""
+    """Stand-in for released programs, which are not installed in tests."""
 
     def versions(self, folder):
         return {}

@@ -1,4 +1,4 @@
-"""The benchmark of intervals: that it counts right, and that its committed table says what is claimed."""
+"""Benchmark of intervals: counting, and the claims about its committed table."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pieces of the loader benchmark: that all programs read the same, and what its report says."""
+"""Loader benchmark: all programs read the same files; its report."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The pieces of the memory benchmark: that all programs compute the same, and what its report says."""
+"""Memory benchmark: all programs compute the same states; its report."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The pieces of the benchmark of online training: what it counts, estimates and reports."""
+"""Benchmark of online training: counts, estimates, report."""
 
 import numpy as np
 import pytest

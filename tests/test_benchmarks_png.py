@@ -1,4 +1,4 @@
-"""The benchmark of the PNG reader: what it reads, and that both decoders agree."""
+"""Benchmark of the PNG reader: its masks; both decoders agree."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The pieces of the benchmark of workers: what it measures and what it reports."""
+"""Scaling benchmark: measurements and report."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The pieces of the throughput benchmark: what the programs see, and what it reports."""
+"""Throughput benchmark: inputs of the programs, and the report."""
 
 import pytest
 import torch

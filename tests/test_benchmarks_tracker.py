@@ -1,4 +1,4 @@
-"""The pieces of the tracker benchmark: that its plain programs find the same tracks, and what it reports."""
+"""Tracker benchmark: plain programs give the same tracks; its report."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The plans that the weights of the package are made by."""
+"""Training plans of the packaged weights."""
 
 import json
 from pathlib import Path
@@ -65,9 +65,9 @@ def test_time_of_a_run_that_goes_on_is_added_and_its_first_commit_stays(train, t
     memory.write_text(json.dumps({"git": {"commit": "a" * 40, "clean": True}, "cpu_seconds_at_least": 100}))
     with train.kept_in_mind(memory):
         pass
-    told = train.remembered(memory)
-    assert told["git"]["commit"] == "a" * 40
-    assert 100 <= told["cpu_seconds_at_least"] < 110
+    provenance = train.remembered(memory)
+    assert provenance["git"]["commit"] == "a" * 40
+    assert 100 <= provenance["cpu_seconds_at_least"] < 110
 
 
 @pytest.mark.slow
@@ -82,11 +82,11 @@ def test_one_command_renders_trains_measures_and_exports(train, zoo_program, tmp
         "sys.argv", ["train.py", str(plan), "--work", str(tmp_path / "work"), "--out", str(out)]
     )
     train.main()
-    told = json.loads((out / "mpnet-tiny.json").read_text())
-    assert told["variant"]["threshold"] == 0.4
-    assert told["training"]["data"]["seed"] == 3
-    assert told["training"]["stages"] == {"A": {"epochs": 1, "steps": told["training"]["steps"]}}
-    measured = told["training"]["measured"][world.title]
+    provenance = json.loads((out / "mpnet-tiny.json").read_text())
+    assert provenance["variant"]["threshold"] == 0.4
+    assert provenance["training"]["data"]["seed"] == 3
+    assert provenance["training"]["stages"] == {"A": {"epochs": 1, "steps": provenance["training"]["steps"]}}
+    measured = provenance["training"]["measured"][world.title]
     assert set(measured) == {"mpnet", *measuring.BASELINES}
     assert measured["mpnet"]["sequences"] == 2
     method, _ = load_method("mpnet", checkpoint=out / "mpnet-tiny.safetensors")

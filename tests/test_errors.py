@@ -1,4 +1,4 @@
-"""An unknown name offers the nearest known ones."""
+"""An error about an unknown name offers the nearest known names."""
 
 from vosbench.errors import unknown_name
 

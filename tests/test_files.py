@@ -1,4 +1,4 @@
-"""Files are seen whole or not at all."""
+"""Files are written completely or not at all."""
 
 import stat
 

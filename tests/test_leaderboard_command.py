@@ -1,4 +1,4 @@
-"""The commands of `vosbench leaderboard`, and what a change of weights or of a metric does to a check."""
+"""Commands of `vosbench leaderboard`, and a check after weights or a metric changed."""
 
 import json
 import sys
@@ -155,9 +155,11 @@ def test_masks_of_others_become_a_row_through_the_command(vosbench, root, write_
     status, printed = vosbench(*add, "--bibtex", bibtex, "--year", 2020, "--workers", 1)
     assert status == 0, printed
     assert "2 records under" in printed
-    told = json.loads((records / "davis16/davis16-unsupervised/Shift/dog.json").read_text())["provenance"]
-    assert told["command"].startswith("vosbench leaderboard add")
-    assert told["paper"] == {"year": 2020, "bibtex": bibtex.read_text()}
+    provenance = json.loads((records / "davis16/davis16-unsupervised/Shift/dog.json").read_text())[
+        "provenance"
+    ]
+    assert provenance["command"].startswith("vosbench leaderboard add")
+    assert provenance["paper"] == {"year": 2020, "bibtex": bibtex.read_text()}
     assert vosbench(*add, "--bibtex", "absent.bib") == (2, "vosbench: --bibtex absent.bib: no such file\n")
     status, printed = vosbench(*add, "--workers", 1)
     assert status == 2

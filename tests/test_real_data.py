@@ -1,4 +1,4 @@
-"""What tests of real data do where there is none."""
+"""Tests of real data skip, or fail, where the data is absent."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Video and Segmentation are lazy and say when they do not fit."""
+"""Video and Segmentation are lazy, and refuse parts that do not fit."""
 
 import numpy as np
 import pytest

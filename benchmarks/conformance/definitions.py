@@ -1,4 +1,4 @@
-"""The measures written plainly from their definitions, with exact fractions: no vosbench, no solver.
+"""Plain definitions of the measures in exact fractions, without vosbench and without a solver.
 
 Where the definition leaves open which of several assignments of equal worth is taken, all of their
 values are returned.
@@ -41,12 +41,12 @@ def candidates(protocol: str, case: Case) -> list[Values]:
 
 def overall(protocol: str, videos: Sequence[Values]) -> Values:
     """Return the values of a data set."""
-    found = {name: sum(values[name] for values in videos) / len(videos) for name in videos[0]}
+    means = {name: sum(values[name] for values in videos) / len(videos) for name in videos[0]}
     if protocol in ("fbms-official", "fbms-binary"):
-        found["f_measure"] = _f(found["precision"], found["recall"])
-    if "n_objects" in found:
-        found["n_objects"] = sum(values["n_objects"] for values in videos)
-    return found
+        means["f_measure"] = _f(means["precision"], means["recall"])
+    if "n_objects" in means:
+        means["n_objects"] = sum(values["n_objects"] for values in videos)
+    return means
 
 
 def over_classes(values: dict[str, Values]) -> Values:
@@ -54,7 +54,7 @@ def over_classes(values: dict[str, Values]) -> Values:
     of_class: dict[str, list[float]] = {}
     for name, video in values.items():
         of_class.setdefault(name.split("_")[0], []).append(video["iou_mean"])
-    means = {name: sum(each) / len(each) for name, each in of_class.items()}
+    means = {name: sum(ious) / len(ious) for name, ious in of_class.items()}
     return {
         "iou_mean": sum(means.values()) / len(means),
         **{f"iou_mean/{name}": mean for name, mean in means.items()},
@@ -76,42 +76,42 @@ def frame_iou(case: Case, labelled: Sequence[int]) -> float:
 def pixels(case: Case) -> Counter[tuple[int | None, int | None]]:
     """Count pixels by cluster and region; None: in no track, or void."""
     labelled = list(case.labelled)
-    found: Counter[tuple[int | None, int | None]] = Counter()
-    pairs, counts = np.unique(
+    counts: Counter[tuple[int | None, int | None]] = Counter()
+    pairs, sizes = np.unique(
         np.stack((case.pred[labelled].ravel(), case.target[labelled].ravel())), axis=1, return_counts=True
     )
-    for (cluster, region), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
+    for (cluster, region), count in zip(pairs.T.tolist(), sizes.tolist(), strict=True):
         key = None if case.partial and cluster == VOID else cluster, None if region == VOID else region
-        found[key] += count
-    return found
+        counts[key] += count
+    return counts
 
 
 def count_error(case: Case) -> float:
-    found = pixels(case)
-    return float(abs(len({c for c, _ in found} - {0, None}) - len({g for _, g in found} - {0, None})))
+    counts = pixels(case)
+    return float(abs(len({c for c, _ in counts} - {0, None}) - len({g for _, g in counts} - {0, None})))
 
 
 def volumes(protocol: str, case: Case) -> list[Values]:
-    found = pixels(case)
+    counts = pixels(case)
     if protocol not in IGNORED:
         merged: Counter[tuple[int | None, int | None]] = Counter()
-        for (cluster, region), count in found.items():
+        for (cluster, region), count in counts.items():
             merged[cluster, region or 0] += count
-        found = merged
+        counts = merged
     measure = MEASURES[protocol]
     if measure == "binary":
-        return [_binary(found)]
-    return _official(found) if measure == "official" else _proposed(found)
+        return [_binary(counts)]
+    return _official(counts) if measure == "official" else _proposed(counts)
 
 
-def _official(found: Counter[tuple[int | None, int | None]]) -> list[Values]:
-    clusters = sorted({c for c, _ in found if c is not None})
-    regions = sorted({g for _, g in found if g is not None})
-    size = {c: sum(found[c, g] for g in regions) for c in clusters}
-    covered = {g: sum(found[c, g] for c in clusters) for g in regions}
+def _official(counts: Counter[tuple[int | None, int | None]]) -> list[Values]:
+    clusters = sorted({c for c, _ in counts if c is not None})
+    regions = sorted({g for _, g in counts if g is not None})
+    size = {c: sum(counts[c, g] for g in regions) for c in clusters}
+    covered = {g: sum(counts[c, g] for c in clusters) for g in regions}
 
     def pair(c: int, g: int) -> Pair:
-        shared = found[c, g]
+        shared = counts[c, g]
         f = Fraction(2 * shared, max(size[c] + covered[g], 1))
         precision, recall = (Fraction(shared, max(pixels, 1)) for pixels in (size[c], covered[g]))
         return (math.floor(10000 * f), f), (precision, recall, int(f > Fraction(3, 4)))
@@ -125,15 +125,15 @@ def _official(found: Counter[tuple[int | None, int | None]]) -> list[Values]:
     return values
 
 
-def _proposed(found: Counter[tuple[int | None, int | None]]) -> list[Values]:
-    clusters = sorted({c for c, _ in found if c})
-    regions = sorted({g for _, g in found if g})
-    size = {c: sum(n for (p, _), n in found.items() if p == c) for c in clusters}
-    true = {g: sum(n for (_, q), n in found.items() if q == g) for g in regions}
+def _proposed(counts: Counter[tuple[int | None, int | None]]) -> list[Values]:
+    clusters = sorted({c for c, _ in counts if c})
+    regions = sorted({g for _, g in counts if g})
+    size = {c: sum(n for (p, _), n in counts.items() if p == c) for c in clusters}
+    true = {g: sum(n for (_, q), n in counts.items() if q == g) for g in regions}
 
     def pair(c: int, g: int) -> Pair:
-        f = Fraction(2 * found[c, g], size[c] + true[g])
-        return (f,), (found[c, g], int(f > Fraction(3, 4)))
+        f = Fraction(2 * counts[c, g], size[c] + true[g])
+        return (f,), (counts[c, g], int(f > Fraction(3, 4)))
 
     outcomes = best([[pair(c, g) for g in regions] for c in clusters], 2)
     predicted, wanted = (max(sum(sizes.values()), 1) for sizes in (size, true))
@@ -143,8 +143,8 @@ def _proposed(found: Counter[tuple[int | None, int | None]]) -> list[Values]:
     ]
 
 
-def _binary(found: Counter[tuple[int | None, int | None]]) -> Values:
-    known = {key: n for key, n in found.items() if key[1] is not None}
+def _binary(counts: Counter[tuple[int | None, int | None]]) -> Values:
+    known = {key: n for key, n in counts.items() if key[1] is not None}
     predicted = sum(n for (c, _), n in known.items() if c)
     true = sum(n for (_, g), n in known.items() if g)
     shared = sum(n for (c, g), n in known.items() if c and g)

@@ -1,4 +1,4 @@
-"""vosbench held against the released programs and plain definitions, on random videos.
+"""Conformance of vosbench with released programs and plain definitions, on random videos.
 
     git clone https://github.com/davisvideochallenge/davis2017-evaluation DAVIS2017
     python benchmarks/conformance/fuzz.py --davis2017 DAVIS2017 --peers PEERS
@@ -46,10 +46,10 @@ Values = dict[str, float]
 
 @dataclass(frozen=True)
 class Reference:
-    """What others make of the videos.
+    """Values of the videos by a program that is not vosbench.
 
     Attributes:
-        source: who.
+        source: name of the program.
         videos: per video the values of every equally good reading.
         whole: of the data set, from the reading taken of every video.
     """
@@ -66,9 +66,9 @@ class Row:
     Attributes:
         value: its name.
         score: of videos, by `score_sequence`.
-        overall: of all of them, by `overall`.
+        overall: of all videos, by `overall`.
         metric: of videos, by the torchmetrics.
-        collection: of all of them.
+        collection: of all videos, by the torchmetrics.
     """
 
     value: str
@@ -79,12 +79,12 @@ class Row:
 
     @property
     def largest(self) -> float:
-        found = (self.score, self.overall, self.metric, self.collection)
-        return max(each for each in found if each is not None)
+        differences = (self.score, self.overall, self.metric, self.collection)
+        return max(difference for difference in differences if difference is not None)
 
 
 def measure(protocol: str, count: int, seed: int, peers: "Peers", work: Path) -> dict[str, Any]:
-    """Compare everything under a protocol; return it as it is kept."""
+    """Compare all values under a protocol; return the content of its JSON file."""
     videos = cases(protocol, count, seed)
     folder = work / protocol
     folder.mkdir(parents=True)
@@ -113,30 +113,30 @@ def compare(ways: Mapping[tuple[str, str], Any], reference: Reference) -> list[R
         reference: what they must agree with.
     """
     rows: dict[str, Row] = {}
-    for (of_videos, of_all), found in ways.items():
-        mine = found.videos()
-        chosen = [
+    for (of_videos, of_all), way in ways.items():
+        own_values = way.videos()
+        selected = [
             min(readings, key=partial(_furthest, own))
-            for own, readings in zip(mine, reference.videos, strict=True)
+            for own, readings in zip(own_values, reference.videos, strict=True)
         ]
-        pairs = [_apart(own, other) for own, other in zip(mine, chosen, strict=True)]
+        pairs = [_apart(own, other) for own, other in zip(own_values, selected, strict=True)]
         for name in sorted(pairs[0]):
             setattr(rows.setdefault(name, Row(name)), of_videos, max(pair[name] for pair in pairs))
-        for name, apart in sorted(_apart(found.whole(), reference.whole(chosen)).items()):
+        for name, apart in sorted(_apart(way.whole(), reference.whole(selected)).items()):
             setattr(rows.setdefault(name, Row(name)), of_all, apart)
     return list(rows.values())
 
 
-def _furthest(mine: Values, other: Values) -> float:
-    return max(_apart(mine, other).values())
+def _furthest(own: Values, other: Values) -> float:
+    return max(_apart(own, other).values())
 
 
-def _apart(mine: Values, other: Values) -> Values:
+def _apart(own: Values, other: Values) -> Values:
     """Difference of every value; undefined ones are equal to each other alone."""
-    if mine.keys() - other.keys() or other.keys() - mine.keys() - OPTIONAL:
-        raise SystemExit(f"there are values {sorted(mine)}, to be compared with {sorted(other)}")
+    if own.keys() - other.keys() or other.keys() - own.keys() - OPTIONAL:
+        raise SystemExit(f"there are values {sorted(own)}, to be compared with {sorted(other)}")
     out = {}
-    for name, a in mine.items():
+    for name, a in own.items():
         undefined = math.isnan(a), math.isnan(other[name])
         out[name] = abs(a - other[name]) if not any(undefined) else 0.0 if all(undefined) else math.inf
     return out
@@ -150,9 +150,9 @@ def _reference(protocol: str, videos: Sequence[Case], peers: "Peers", folder: Pa
         return _plain_reference(protocol, videos, classes=rules.average == "classes")
     kind = "davis16" if rules.objects == "union" else rules.id
     objects = peers.davis(kind, videos, folder)
-    found = [_with_mean({name: float(np.mean(of)) for name, of in values.items()}) for values in objects]
+    means = [_with_mean({name: float(np.mean(of)) for name, of in values.items()}) for values in objects]
     everything = {name: float(np.mean(np.concatenate([v[name] for v in objects]))) for name in objects[0]}
-    return Reference("davis2017-evaluation", [[v] for v in found], lambda chosen: _with_mean(everything))
+    return Reference("davis2017-evaluation", [[v] for v in means], lambda selected: _with_mean(everything))
 
 
 def _with_mean(values: Values) -> Values:
@@ -162,24 +162,24 @@ def _with_mean(values: Values) -> Values:
 def _plain_reference(protocol: str, videos: Sequence[Case], classes: bool) -> Reference:
     names = [case.name for case in videos]
 
-    def whole(chosen: Sequence[Values]) -> Values:
+    def whole(selected: Sequence[Values]) -> Values:
         if classes:
-            return definitions.over_classes(dict(zip(names, chosen, strict=True)))
-        return definitions.overall(protocol, chosen)
+            return definitions.over_classes(dict(zip(names, selected, strict=True)))
+        return definitions.overall(protocol, selected)
 
     return Reference("plain definition", [definitions.candidates(protocol, case) for case in videos], whole)
 
 
 def _detection_reference(videos: Sequence[Case], peers: "Peers", folder: Path) -> Reference:
-    *found, everything = peers.detections([*([case] for case in videos), videos], folder)
-    return Reference("pycocotools", [[values] for values in found], lambda chosen: everything)
+    *per_video, everything = peers.detections([*([case] for case in videos), videos], folder)
+    return Reference("pycocotools", [[values] for values in per_video], lambda selected: everything)
 
 
 def coco(videos: Sequence[Case]) -> dict[str, Any]:
     """Ground truth and detections of all frames but the last of every video, as COCO has them."""
     images: list[dict[str, Any]] = []
     regions: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]] = []
     for case in sorted(videos, key=lambda case: case.name):
         of_frame: dict[str, list[dict[str, Any]]] = {}
         for result in results(case):
@@ -200,39 +200,39 @@ def coco(videos: Sequence[Case]) -> dict[str, Any]:
                         "iscrowd": int(region in case.crowds),
                     }
                 )
-            found += [each | {"image_id": image} for each in of_frame.get(f"{t:05}", [])]
+            detections += [detection | {"image_id": image} for detection in of_frame.get(f"{t:05}", [])]
     truth = {"images": images, "annotations": regions, "categories": [{"id": 1, "name": "moving object"}]}
-    return {"truth": truth, "found": found}
+    return {"truth": truth, "found": detections}
 
 
 class Peers:
-    """The released programs, in an environment of their own."""
+    """The released programs, in a separate environment."""
 
     def __init__(self, folder: Path, davis2017: Path | None) -> None:
         self._davis2017 = davis2017
         self._python = _environment(folder.absolute())
 
     def davis(self, kind: str, videos: Sequence[Case], folder: Path) -> list[dict[str, list[float]]]:
-        """Values of every object of every video."""
+        """Return the values of every object of every video."""
         if self._davis2017 is None:
             raise SystemExit("--davis2017 is needed for the protocols of DAVIS: see --help")
         arrays = {f"{case.name}/{key}": getattr(case, key) for case in videos for key in ("pred", "target")}
         np.savez(folder / "cases.npz", **arrays)
-        found = self._values(kind, folder / "cases.npz", folder, "--davis2017", str(self._davis2017))
-        return [found[case.name] for case in videos]
+        values = self._values(kind, folder / "cases.npz", folder, "--davis2017", str(self._davis2017))
+        return [values[case.name] for case in videos]
 
     def detections(self, sets: Sequence[Sequence[Case]], folder: Path) -> list[Values]:
-        """Average precision of every data set."""
+        """Return the average precision of every data set."""
         file = folder / "sets.coco.json"
         file.write_text(json.dumps([coco(videos) for videos in sets]), encoding="utf-8")
         return [{name: of[0] for name, of in values.items()} for values in self._values("-", file, folder)]
 
     def versions(self, folder: Path) -> dict[str, str]:
-        """Of the packages, and the commit of the DAVIS code."""
-        found: dict[str, str] = self._values("versions", Path("-"), folder)
+        """Versions of the packages, and the commit of the DAVIS code."""
+        numbers: dict[str, str] = self._values("versions", Path("-"), folder)
         if self._davis2017 is not None:
-            found["davis2017-evaluation"] = _git(self._davis2017, "rev-parse", "HEAD")[:12]
-        return found
+            numbers["davis2017-evaluation"] = _git(self._davis2017, "rev-parse", "HEAD")[:12]
+        return numbers
 
     def _values(self, what: str, file: Path, folder: Path, *options: str) -> Any:
         out = folder / "values.out.json"
@@ -269,7 +269,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def to_markdown(reports: Sequence[Mapping[str, Any]]) -> str:
-    """The reports as a table: the largest difference of every value."""
+    """Table of the largest difference of every value."""
     lines = [
         "# Conformance of the metrics",
         "",
@@ -319,26 +319,26 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = _arguments()
+    options = _arguments()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    given.out.mkdir(parents=True, exist_ok=True)
-    found = []
+    options.out.mkdir(parents=True, exist_ok=True)
+    measured = []
     with tempfile.TemporaryDirectory(prefix="vosbench-conformance-") as temporary:
         work = Path(temporary)
         peers = Peers(
-            (given.peers or work / "peers").resolve(), given.davis2017 and given.davis2017.resolve()
+            (options.peers or work / "peers").resolve(), options.davis2017 and options.davis2017.resolve()
         )
-        for protocol in given.protocols:
-            found.append(measure(protocol, given.videos, given.seed, peers, work))
-            print(f"{protocol}: {_number(largest(found[-1:]))} on {given.videos} videos", flush=True)
-            text = json.dumps(found[-1], indent=1) + "\n"
-            (given.out / f"{protocol}.json").write_text(text, encoding="utf-8")
+        for protocol in options.protocols:
+            measured.append(measure(protocol, options.videos, options.seed, peers, work))
+            print(f"{protocol}: {_number(largest(measured[-1:]))} on {options.videos} videos", flush=True)
+            text = json.dumps(measured[-1], indent=1) + "\n"
+            (options.out / f"{protocol}.json").write_text(text, encoding="utf-8")
     # those of earlier runs as well
-    files = [given.out / f"{protocol}.json" for protocol in CHECKS]
+    files = [options.out / f"{protocol}.json" for protocol in CHECKS]
     reports = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
-    (given.out / "README.md").write_text(to_markdown(reports), encoding="utf-8")
+    (options.out / "README.md").write_text(to_markdown(reports), encoding="utf-8")
     print(to_markdown(reports))
-    sys.exit(largest(found) > TOLERANCE)
+    sys.exit(largest(measured) > TOLERANCE)
 
 
 if __name__ == "__main__":

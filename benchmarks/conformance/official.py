@@ -1,4 +1,4 @@
-"""The released programs' values, in an environment of their own: writes them as JSON.
+"""Values of the released programs as JSON, in the environment of these programs.
 
     python official.py davis17-unsupervised CASES.npz VALUES.json --davis2017 CHECKOUT
     python official.py davis16-map50 CASES.json VALUES.json
@@ -30,23 +30,23 @@ def davis16(arrays: Any, names: list[str]) -> list[dict[str, list[float]]]:
     """The measures of the DAVIS 2017 code on one foreground, first and last frame left out."""
     from davis2017 import metrics, utils
 
-    found = []
+    objects = []
     for name in names:
         pred, target = (arrays[f"{name}/{key}"][1:-1] != 0 for key in ("pred", "target"))
         values = {"J": metrics.db_eval_iou(target, pred), "F": metrics.db_eval_boundary(target, pred)}
         statistics = {measure: utils.db_statistics(np.asarray(x, float)) for measure, x in values.items()}
-        found.append(
+        objects.append(
             {
                 f"{measure}_{word}": [float(number)]
                 for measure, numbers in statistics.items()
                 for word, number in zip(STATISTICS, numbers, strict=True)
             }
         )
-    return found
+    return objects
 
 
 def davis17(arrays: Any, names: list[str], task: str) -> list[dict[str, list[float]]]:
-    """The whole program, from files to the values of every object."""
+    """The DAVIS 2017 program, from files to the values of every object."""
     from davis2017.evaluation import DAVISEvaluation
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -63,12 +63,12 @@ def davis17(arrays: Any, names: list[str], task: str) -> list[dict[str, list[flo
         # with codalab=True no frames are asked for, only masks
         program = DAVISEvaluation(str(root), task, "val", codalab=True)
         with contextlib.redirect_stderr(io.StringIO()):
-            found = program.evaluate(str(results))
-    objects = [key.rpartition("_")[0] for key in found["J"]["M_per_object"]]
+            scores = program.evaluate(str(results))
+    objects = [key.rpartition("_")[0] for key in scores["J"]["M_per_object"]]
     values: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     for measure in "JF":
         for word, letter in STATISTICS.items():
-            for name, number in zip(objects, found[measure][letter], strict=True):
+            for name, number in zip(objects, scores[measure][letter], strict=True):
                 values[name].setdefault(f"{measure}_{word}", []).append(float(number))
     return [values[name] for name in names]
 
@@ -87,10 +87,10 @@ def average_precision(sets: list[dict[str, Any]]) -> list[dict[str, list[float]]
                 truth.dataset = content["truth"]
                 truth.createIndex()
                 # the reader of results fails on none
-                found = (
-                    truth.loadRes([dict(each) for each in content["found"]]) if content["found"] else COCO()
+                detections = (
+                    truth.loadRes([dict(item) for item in content["found"]]) if content["found"] else COCO()
                 )
-                evaluation = COCOeval(truth, found, kind)
+                evaluation = COCOeval(truth, detections, kind)
                 evaluation.params.iouThrs = np.array([0.5])
                 evaluation.params.maxDets = [100]
                 evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
@@ -103,12 +103,12 @@ def average_precision(sets: list[dict[str, Any]]) -> list[dict[str, list[float]]
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Of Python and of those packages that are there."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of installed packages."""
+    numbers = {"python": platform.python_version()}
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            numbers[package] = version(package)
+    return numbers
 
 
 def _write(folder: Path, ids: Any) -> None:
@@ -125,22 +125,22 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("values", type=Path)
     parser.add_argument("--davis2017", type=Path)
-    given = parser.parse_args()
-    found: Any
-    if given.protocol == "versions":
-        found = versions(PACKAGES)
-    elif given.cases.suffix == ".json":
-        found = average_precision(json.loads(given.cases.read_text(encoding="utf-8")))
+    options = parser.parse_args()
+    values: Any
+    if options.protocol == "versions":
+        values = versions(PACKAGES)
+    elif options.cases.suffix == ".json":
+        values = average_precision(json.loads(options.cases.read_text(encoding="utf-8")))
     else:
-        sys.path.insert(0, str(given.davis2017))
-        with np.load(given.cases) as arrays:
+        sys.path.insert(0, str(options.davis2017))
+        with np.load(options.cases) as arrays:
             names = sorted({key.partition("/")[0] for key in arrays.files})
-            if given.protocol.startswith("davis16"):
-                found = davis16(arrays, names)
+            if options.protocol.startswith("davis16"):
+                values = davis16(arrays, names)
             else:
-                found = davis17(arrays, names, given.protocol.removeprefix("davis17-"))
-        found = dict(zip(names, found, strict=True))
-    given.values.write_text(json.dumps(found), encoding="utf-8")
+                values = davis17(arrays, names, options.protocol.removeprefix("davis17-"))
+        values = dict(zip(names, values, strict=True))
+    options.values.write_text(json.dumps(values), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What vosbench makes of the videos: by `score_sequence` and `overall`, and by its torchmetrics."""
+"""Values of the videos by vosbench: by `score_sequence` and `overall`, and by its torchmetrics."""
 
 import json
 from collections.abc import Sequence
@@ -42,12 +42,12 @@ class Scored:
             video = Video(case.name, list(case.pred), tuple(f"{t:05}" for t in range(len(case.pred))), truth)
             return DetectionFolder.open(folder, [case.name], self._protocol).score(video)
         # T has no other reading to compare with
-        chosen = [name for name in self._protocol.metrics if name != "t"]
-        return score_sequence(case.pred, truth, self._protocol, chosen, partial=case.partial)
+        letters = [name for name in self._protocol.metrics if name != "t"]
+        return score_sequence(case.pred, truth, self._protocol, letters, partial=case.partial)
 
 
 class Torchmetrics:
-    """The same videos in a collection of torchmetrics, one `forward` each."""
+    """Videos in a collection of torchmetrics, one `forward` per video."""
 
     def __init__(self, protocol: str, cases: Sequence[Case]) -> None:
         self._protocol = load_protocol(protocol.removesuffix(CROWDS))
@@ -78,16 +78,16 @@ class Torchmetrics:
         return {name: value for name, value in values.items() if "/" not in name}
 
     def _detections(self, case: Case) -> dict[str, torch.Tensor]:
-        """Frame by frame; the value of the video is that of a metric of its own."""
+        """Forward a video frame by frame; its value is that of a metric of its own."""
         alone = MaskAveragePrecision()
         for t in self._protocol.evaluated(len(case.target)):
             ids = np.where(case.target[t] == VOID, 0, case.target[t])
-            found = case.detections[t]
-            masks = np.array([each.mask for each in found], bool).reshape(-1, *ids.shape)
+            detections = case.detections[t]
+            masks = np.array([detection.mask for detection in detections], bool).reshape(-1, *ids.shape)
             frame = {
                 "masks": torch.from_numpy(masks),
-                "scores": torch.tensor([each.score for each in found], dtype=torch.float64),
-                "boxes": torch.tensor([box(each) for each in found], dtype=torch.float64).reshape(-1, 4),
+                "scores": torch.tensor([detection.score for detection in detections], dtype=torch.float64),
+                "boxes": torch.tensor([box(item) for item in detections], dtype=torch.float64).reshape(-1, 4),
             }
             crowd = torch.tensor([i in case.crowds for i in np.unique(ids).tolist() if i], dtype=torch.bool)
             for metric in (alone, self._collection):
@@ -113,12 +113,12 @@ def results(case: Case) -> list[dict[str, Any]]:
         {
             "image_id": f"{t:05}",
             "category_id": 1,
-            "score": each.score,
-            "segmentation": {"size": list(each.mask.shape), "counts": run_lengths(each.mask)},
-            "bbox": box(each),
+            "score": detection.score,
+            "segmentation": {"size": list(detection.mask.shape), "counts": run_lengths(detection.mask)},
+            "bbox": box(detection),
         }
         for t, frame in enumerate(case.detections)
-        for each in frame
+        for detection in frame
     ]
 
 
@@ -129,11 +129,11 @@ def run_lengths(mask: Any) -> list[int]:
     return [int(length) for length in np.diff([0, *edges, mask.size])]
 
 
-def box(found: Detection) -> list[float]:
-    """The given box, or the tight one: x, y, width, height."""
-    if found.box is not None:
-        return list(found.box)
-    return tight(found.mask)
+def box(detection: Detection) -> list[float]:
+    """Box of a detection, or of its mask: x, y, width, height."""
+    if detection.box is not None:
+        return list(detection.box)
+    return tight(detection.mask)
 
 
 def tight(mask: Any) -> list[float]:

@@ -1,4 +1,4 @@
-"""Random videos that metrics get wrong: gaps in ids, void, one pixel, borders, objects that come and go."""
+"""Random videos of difficult cases: gaps in ids, void, one pixel, borders, objects that come and go."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -150,7 +150,7 @@ def _count(random: np.random.Generator) -> int:
 
 
 def _objects(random: np.random.Generator, size: tuple[int, int, int]) -> tuple[Ids, int]:
-    """Objects of DAVIS 2017: the largest id of frame 0 is their number, not all of them need be there."""
+    """Objects of DAVIS 2017: the largest id of frame 0 is the number of objects, some may be absent."""
     objects = int(random.integers(1, 6 if random.random() < 0.9 else PROPOSALS + 1))
     target = _ids(random, size, [i for i in range(1, objects + 1) if random.random() < 0.8])
     if random.random() < 0.2:
@@ -162,7 +162,7 @@ def _objects(random: np.random.Generator, size: tuple[int, int, int]) -> tuple[I
 
 
 def _ids(random: np.random.Generator, size: tuple[int, int, int], ids: Sequence[int]) -> Ids:
-    """Shapes that move, appear and leave; those painted later cover others."""
+    """Shapes that move, appear and leave; later shapes cover earlier ones."""
     out = np.zeros(size, np.uint8)
     length, sides = size[0], np.array(size[1:])
     for number in random.permutation(np.array(ids, np.uint8)):
@@ -199,7 +199,7 @@ def _shape(
 def _prediction(
     random: np.random.Generator, target: Ids, allowed: Sequence[int], keep_ids: bool = False
 ) -> Ids:
-    """A prediction that has only `allowed` ids: near the truth, apart from it, empty or full."""
+    """Prediction of `allowed` ids only: near the truth, apart from it, empty or full."""
     known = [int(i) for i in np.unique(target) if i]
     kind = random.choice(["near", "same", "other", "empty", "full"], p=[0.5, 0.1, 0.3, 0.05, 0.05])
     if kind in ("empty", "full") or not allowed:

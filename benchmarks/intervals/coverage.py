@@ -1,11 +1,11 @@
-"""How often 95 % intervals hold the true value, by number of sequences.
+"""Coverage of 95 % intervals by number of sequences.
 
     OMP_NUM_THREADS=1 python benchmarks/intervals/coverage.py        # writes results/coverage.md, minutes
 
-Sequences are drawn from a population whose value is known, an interval is made from each draw, and those
-that hold the value are counted. Populations are the per-sequence values that others published for DAVIS 2016
-val (`leaderboards/third_party`), the pairs of these methods, and beta distributions. "vosbench" is what
-`vosbench.evaluation.statistics` returns; the others are textbook intervals of the same draws.
+Sequences are drawn from a population whose value is known, an interval is made from each draw, and the
+intervals that hold the value are counted. Populations are the per-sequence values that others published for
+DAVIS 2016 val (`leaderboards/third_party`), the pairs of these methods, and beta distributions. "vosbench" is
+the interval of `vosbench.evaluation.statistics`; the others are textbook intervals of the same draws.
 """
 
 import argparse
@@ -35,12 +35,12 @@ RESAMPLES = 1000
 
 def published(metric: str) -> dict[str, Values]:
     """Method -> its values of the sequences of DAVIS 2016 val."""
-    found: dict[str, dict[str, float]] = {}
+    methods: dict[str, dict[str, float]] = {}
     for record in load_published():
         value = record.values.get(metric)
         if record.dataset == "davis16" and value is not None:
-            found.setdefault(record.model, {})[record.sequence] = value
-    return {name: np.array([rows[each] for each in sorted(rows)]) for name, rows in found.items()}
+            methods.setdefault(record.model, {})[record.sequence] = value
+    return {name: np.array([rows[sequence] for sequence in sorted(rows)]) for name, rows in methods.items()}
 
 
 def drawn_from(values: Values) -> Draw:
@@ -94,15 +94,15 @@ class Tally:
         self._held: dict[str, list[bool]] = {}
         self._widths: dict[str, list[float]] = {}
 
-    def add(self, name: str, found: Interval, truth: float) -> None:
+    def add(self, name: str, bounds: Interval, truth: float) -> None:
         """Count an interval; one that was refused is not counted."""
-        if math.isnan(found.low):
+        if math.isnan(bounds.low):
             return
-        self._held.setdefault(name, []).append(found.low - 1e-9 <= truth <= found.high + 1e-9)
-        self._widths.setdefault(name, []).append(found.high - found.low)
+        self._held.setdefault(name, []).append(bounds.low - 1e-9 <= truth <= bounds.high + 1e-9)
+        self._widths.setdefault(name, []).append(bounds.high - bounds.low)
 
     def cell(self, name: str) -> str:
-        """Share that held the truth, and the median width."""
+        """Share of intervals that held the truth, and the median width."""
         if name not in self._held:
             return "-"
         return f"{np.mean(self._held[name]):.3f} ({np.median(self._widths[name]):.2f})"
@@ -121,8 +121,8 @@ def of_means(draws: Mapping[str, tuple[Draw, float]], n: int, trials: int, seed:
             if not np.ptp(values):
                 continue
             tally.add("vosbench", interval(rows(values), rule), truth)
-            for name, found in textbook(values, FRACTION, random).items():
-                tally.add(name, found, truth)
+            for name, other in textbook(values, FRACTION, random).items():
+                tally.add(name, other, truth)
     return tally
 
 
@@ -133,13 +133,13 @@ def of_differences(pairs: Sequence[tuple[Values, Values]], n: int, trials: int, 
     for first, second in pairs:
         truth = float((first - second).mean())
         for _ in range(trials):
-            chosen = random.integers(len(first), size=n)
-            one, other = first[chosen], second[chosen]
+            drawn = random.integers(len(first), size=n)
+            one, other = first[drawn], second[drawn]
             if not np.ptp(one - other):
                 continue
             tally.add("vosbench", compare(rows(one), rows(other), rule).interval, truth)
-            for name, found in textbook(one - other, (-1.0, 1.0), random).items():
-                tally.add(name, found, truth)
+            for name, textbook_interval in textbook(one - other, (-1.0, 1.0), random).items():
+                tally.add(name, textbook_interval, truth)
     return tally
 
 
@@ -199,8 +199,8 @@ def of_seeds(seeds: int, n: int, trials: int, *, of_seed: float, of_both: float,
 
     def one(sequences: Values) -> dict[int, dict[str, dict[str, float | None]]]:
         return {
-            each: rows(sequences + random.normal(0, of_seed) + random.normal(0, of_both, n))
-            for each in range(seeds)
+            number: rows(sequences + random.normal(0, of_seed) + random.normal(0, of_both, n))
+            for number in range(seeds)
         }
 
     for _ in range(trials):
@@ -220,10 +220,10 @@ def beta(a: float, b: float) -> dict[str, tuple[Draw, float]]:
 
 
 def pairs_of(metric: str, number: int = 60) -> list[tuple[Values, Values]]:
-    found = list(published(metric).values())
+    methods = list(published(metric).values())
     random = np.random.default_rng(0)
-    chosen = [random.choice(len(found), 2, replace=False) for _ in range(number)]
-    return [(found[a], found[b]) for a, b in chosen]
+    drawn = [random.choice(len(methods), 2, replace=False) for _ in range(number)]
+    return [(methods[a], methods[b]) for a, b in drawn]
 
 
 def table(title: str, columns: Sequence[str], tallies: Mapping[str, Tally]) -> str:
@@ -232,7 +232,7 @@ def table(title: str, columns: Sequence[str], tallies: Mapping[str, Tally]) -> s
 
 
 def report(trials: int) -> str:
-    """All tables as Markdown; `trials` draws per number of sequences and table."""
+    """Return all tables as Markdown; `trials` draws per number of sequences and table."""
     methods = ("vosbench", "t", "bootstrap-t", "BCa", "percentile")
     groups = {
         f"J, {len(published('J_mean'))} published methods": populations("J_mean"),
@@ -244,11 +244,11 @@ def report(trials: int) -> str:
     }
     parts = [_header(trials)]
     for title, draws in groups.items():
-        each = max(trials // len(draws), 1)
-        parts.append(table(title, methods, {str(n): of_means(draws, n, each) for n in SIZES}))
+        draws_each = max(trials // len(draws), 1)
+        parts.append(table(title, methods, {str(n): of_means(draws, n, draws_each) for n in SIZES}))
     pairs = pairs_of("J_mean")
-    each = max(trials // len(pairs), 1)
-    differences = {str(n): of_differences(pairs, n, each) for n in SIZES}
+    draws_each = max(trials // len(pairs), 1)
+    differences = {str(n): of_differences(pairs, n, draws_each) for n in SIZES}
     parts.append(table(f"difference of J, {len(pairs)} pairs of published methods", methods, differences))
     kinds = ("mean over objects", "F of means", "mean over 5 classes", "sum", "T (log-normal)")
     parts.append(table("other aggregates, vosbench", kinds, {str(n): of_kinds(n, trials) for n in SIZES[1:]}))

@@ -1,4 +1,4 @@
-"""Speed of the training loader against the decoding of its pictures, in turns, on the same files.
+"""Speed of the training loader relative to the decoding of its files.
 
     python benchmarks/speed/loader.py --data-root DATA
 
@@ -46,7 +46,7 @@ Program = Callable[[], int]
 
 
 def clip_files(folder: Path, videos: Sequence[Video]) -> list[list[Files]]:
-    """Frame and mask of everything an epoch of clips reads, clip by clip."""
+    """Return the frame and mask files that an epoch of clips reads, clip by clip."""
     pictures, masks = folder / "JPEGImages" / "480p", folder / "Annotations" / "480p"
     return [
         [
@@ -59,7 +59,7 @@ def clip_files(folder: Path, videos: Sequence[Video]) -> list[list[Files]]:
 
 
 def decode(files: Sequence[Files]) -> int:
-    """Decode with Pillow and forget."""
+    """Decode with Pillow; return the number of frames."""
     for pair in files:
         for path in pair:
             with Image.open(path) as image:
@@ -68,7 +68,7 @@ def decode(files: Sequence[Files]) -> int:
 
 
 def read(files: Sequence[Files]) -> int:
-    """Read into arrays and forget."""
+    """Read into arrays; return the number of frames."""
     for frame, mask in files:
         read_frame(Path(frame))
         read_ids(Path(mask))
@@ -76,25 +76,25 @@ def read(files: Sequence[Files]) -> int:
 
 
 def in_pool(pool: Pool, work: Callable[[Sequence[Files]], int], clips: Sequence[Sequence[Files]]) -> Program:
-    """A program that gives clips to processes as they become free."""
+    """Program that hands clips to processes as they become free."""
     return lambda: sum(pool.imap_unordered(work, clips))
 
 
 def epochs(videos: Sequence[Video], workers: int, transform: ClipTransform | None = None) -> Program:
-    """A program that iterates one epoch of the loader each time; its workers stay."""
+    """Program that iterates one epoch of the loader per call, with persistent workers."""
     source = Source(videos, ClipSettings(length=LENGTH, stride=LENGTH), transform)
     loader = ClipDataModule([source], loading=Loading(workers=workers, uneven="keep")).train_dataloader()
     return lambda: sum(batch["frames"].shape[1] for batch in loader)
 
 
 def rounds(names: Sequence[str], count: int) -> Iterator[tuple[int, str]]:
-    """In every round all programs, in another random order."""
+    """Yield all programs in every round, in random order."""
     order = random.Random(0)
     return ((round_, name) for round_ in range(1, count + 1) for name in order.sample(names, len(names)))
 
 
 def ratios(runs: Sequence[Mapping[str, Any]], program: str, limit: str = LIMIT) -> list[float]:
-    """Frames per second of a program over those of the limit, round by round."""
+    """Frames per second of a program relative to the limit, round by round."""
     speed = {(run["round"], run["program"]): run["frames"] / run["seconds"] for run in runs}
     return [
         speed[round_, program] / value for (round_, name), value in sorted(speed.items()) if name == limit
@@ -102,13 +102,13 @@ def ratios(runs: Sequence[Mapping[str, Any]], program: str, limit: str = LIMIT) 
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The whole report as text."""
+    """Return the report as Markdown."""
     runs = report["runs"]
     met = median(ratios(runs, "clips")) >= TARGET
     lines = []
     for program in sorted({run["program"] for run in runs}):
-        mine = [run["frames"] / run["seconds"] for run in runs if run["program"] == program]
-        cells = [program, f"{median(mine):.0f}", f"{min(mine):.0f} to {max(mine):.0f}"]
+        rates = [run["frames"] / run["seconds"] for run in runs if run["program"] == program]
+        cells = [program, f"{median(rates):.0f}", f"{min(rates):.0f} to {max(rates):.0f}"]
         for limit in (LIMIT, "readers"):
             found = ratios(runs, program, limit)
             cells.append(f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})")
@@ -131,7 +131,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
 
 
 def measure(root: Path, data: str, workers: int, count: int) -> dict[str, Any]:
-    """Warm up, run all rounds; return everything as it goes into the JSON file."""
+    """Warm up, run all rounds; return the content of the JSON file."""
     torch.set_num_threads(1)
     videos = open_dataset("davis16", root)
     clips = clip_files(root / "davis16", videos)
@@ -172,14 +172,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = _arguments()
+    options = _arguments()
     with tempfile.TemporaryDirectory(prefix="vosbench-loader-") as temporary:
-        root, data = given.data_root, "DAVIS 2016 val"
+        root, data = options.data_root, "DAVIS 2016 val"
         if root is None:
             root, data = Path(temporary), "Rendered miniature of DAVIS 2016"
             ensure_mini("davis16", root, frames=2 * LENGTH)
-        report = measure(root, data, given.workers, given.rounds)
-    keep("loader", report, to_markdown(report), given.out)
+        report = measure(root, data, options.workers, options.rounds)
+    keep("loader", report, to_markdown(report), options.out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the numbers of a benchmark depend on, and how they are kept; imports no array library."""
+"""Machine description and report files of the benchmarks, without array libraries."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def machine(load: float, packages: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def described(found: Mapping[str, Any]) -> str:
-    """A machine in one line."""
+    """One line about a machine."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     changed = " with changes" if found["changed"] else ""
     after = f", after {found['load_after']}" if "load_after" in found else ""

@@ -1,4 +1,4 @@
-"""Speed of the visual memory of LVO on a CPU: vosbench's ConvGRU and the ways it is usually written.
+"""Speed of the visual memory of LVO on a CPU: vosbench's ConvGRU and its usual implementations.
 
     python benchmarks/speed/memory.py --rounds 5
 
@@ -41,7 +41,7 @@ Run = dict[str, Any]
 
 
 def task(name: str, program: str, module: nn.Module, x: Tensor) -> Callable[[], Tensor]:
-    """A function that does the task once and returns the states."""
+    """Return a function that runs the task once and returns the states."""
 
     def states(frames: Tensor) -> Tensor:
         output = module(frames)
@@ -77,7 +77,7 @@ def task(name: str, program: str, module: nn.Module, x: Tensor) -> Callable[[], 
 
 
 def gradients(program: str, module: nn.Module, x: Tensor) -> list[Tensor]:
-    """Of the training step: of the inputs, of the input and of the state weights, as `ConvGRU` has them."""
+    """Gradients of a training step: inputs, input weights, state weights, in the layout of `ConvGRU`."""
     frames = x.detach().requires_grad_()
     task(TRAINING, program, module, frames)()
     if isinstance(module, Naive):
@@ -183,7 +183,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def measure_threads(threads: int, count: int, memory: ConvGRU, x: Tensor) -> tuple[list[Run], list[Run]]:
-    """All rounds with so many threads: runs of the programs, runs of the limits."""
+    """Run all rounds with a number of threads; return runs of the programs and of the limits."""
     torch.set_num_threads(threads)
     work = {
         (name, program): task(name, program, module_of(program, memory), x)
@@ -210,7 +210,7 @@ def measure_threads(threads: int, count: int, memory: ConvGRU, x: Tensor) -> tup
 
 
 def peak(name: str, program: str) -> float:
-    """MiB by which this process grows when it does a task once, above the most it had before."""
+    """Growth of this process by one run of a task, MiB above its previous peak."""
     memory, x = example()
     work = task(name, program, module_of(program, memory), x)
     before = most_memory()
@@ -229,7 +229,7 @@ def most_memory() -> float:
 
 
 def peaks() -> dict[str, dict[str, float]]:
-    """Task -> program -> what `peak` says in a process of its own.
+    """Task -> program -> `peak` in a process of its own.
 
     These are forks: call it before anything is computed here, when there are no threads to lose.
     """
@@ -243,7 +243,7 @@ def example(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> t
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The whole report as text."""
+    """Return the report as Markdown."""
     count = max(run["round"] for run in report["runs"])
     all_threads = sorted({run["threads"] for run in report["runs"]})
     sections = [
@@ -272,7 +272,7 @@ def chosen(runs: Sequence[Run], name: str, threads: int) -> list[Run]:
 
 
 def limit(report: Mapping[str, Any], threads: int) -> tuple[float, str]:
-    """Operations per second of the library at its best, and of what."""
+    """Largest operations per second of the library, and the operation."""
     return max((run["rate"], run["what"]) for run in report["limits"] if run["threads"] == threads)
 
 
@@ -330,7 +330,7 @@ def _agreement(gaps: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def measure(all_threads: Sequence[int], count: int) -> dict[str, Any]:
-    """Run everything; return what goes into the JSON file."""
+    """Run all programs; return the content of the JSON file."""
     load = os.getloadavg()[0]
     grown = peaks()
     memory, x = example()
@@ -359,9 +359,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = _arguments()
-    report = measure(given.threads, given.rounds)
-    keep("memory", report, to_markdown(report), given.out)
+    options = _arguments()
+    report = measure(options.threads, options.rounds)
+    keep("memory", report, to_markdown(report), options.out)
 
 
 if __name__ == "__main__":

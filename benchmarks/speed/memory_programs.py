@@ -1,4 +1,4 @@
-"""The programs `memory.py` lets run against each other, all with the same weights."""
+"""Implementations of the ConvGRU that `memory.py` compares, all with the same weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ PROGRAMS = (OURS, DIRECT, FUSED, NAIVE)
 
 
 def part(weight: Tensor, bias: Tensor | None = None) -> nn.Conv2d:
-    """A convolution with a copy of these weights."""
+    """Convolution with a copy of given weights."""
     rows, columns, kernel, _ = weight.shape
     layer = nn.Conv2d(columns, rows, kernel, padding=kernel // 2, bias=bias is not None)
     with torch.no_grad():
@@ -31,7 +31,7 @@ def _bias(memory: ConvGRU) -> Tensor:
 
 
 class Naive(nn.Module):
-    """The formula as it reads."""
+    """ConvGRU by its formula."""
 
     def __init__(self, memory: ConvGRU) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Naive(nn.Module):
 
 
 class Fused(nn.Module):
-    """Two convolutions per step, of input and state together."""
+    """ConvGRU of two convolutions per step, over input and state concatenated."""
 
     def __init__(self, memory: ConvGRU) -> None:
         super().__init__()
@@ -79,13 +79,13 @@ class Fused(nn.Module):
 
 @contextmanager
 def library_only() -> Iterator[None]:
-    """No convolution is transformed."""
+    """Disable fast convolutions."""
     with mock.patch.object(fast_convolution, "pays", return_value=False):
         yield
 
 
 def module_of(program: str, memory: ConvGRU) -> nn.Module:
-    """The module a program runs."""
+    """Module of a program."""
     if program in (OURS, DIRECT):
         return memory
     return {NAIVE: Naive, FUSED: Fused}[program](memory)

@@ -1,4 +1,4 @@
-"""Speed of the metrics: vosbench, peers and the plain definition, in turns, on the same masks.
+"""Speed of the metrics: vosbench, other programs and the plain definition on the same masks.
 
     python benchmarks/speed/metrics.py --data-root DATA --results MASKS --work FOLDER
 
@@ -62,9 +62,9 @@ def program_command(interpreter: Path, name: str, tree: Path, values: Path, work
 
 def timed_programs(own: Path, peers: Path, cores: int) -> list[TimedProgram]:
     """All programs, single process and all cores, then the kernels."""
-    found = []
+    whole = []
     for workers in sorted({1, cores}):
-        found += [
+        whole += [
             TimedProgram("vosbench", WHOLE, JF, workers, own),
             TimedProgram("vos-benchmark", WHOLE, JF, workers, peers),
             TimedProgram("vosbench", WHOLE, JFT, workers, own, slow=workers > 1),
@@ -73,7 +73,7 @@ def timed_programs(own: Path, peers: Path, cores: int) -> list[TimedProgram]:
             TimedProgram("plain", WHOLE, JF, workers, own, slow=True),
         ]
     return [
-        *found,
+        *whole,
         TimedProgram("vosbench", KERNEL, JFT, 1, own),
         TimedProgram("vos-benchmark", KERNEL, JF, 1, peers),
         TimedProgram("trackeval", KERNEL, JF, 1, peers),
@@ -82,7 +82,7 @@ def timed_programs(own: Path, peers: Path, cores: int) -> list[TimedProgram]:
 
 
 def run(timed: TimedProgram, tree: Path, values: Path, round_: int) -> Run:
-    """Run one program to its end and say what it took and found."""
+    """Run one program; return its time, memory and values."""
     values.unlink(missing_ok=True)
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
@@ -94,8 +94,8 @@ def run(timed: TimedProgram, tree: Path, values: Path, round_: int) -> Run:
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             output.seek(0)
-            said = output.read().decode(errors="replace")
-            raise SystemExit(f"{timed.program} ended with status {child.returncode}:\n{said}")
+            text = output.read().decode(errors="replace")
+            raise SystemExit(f"{timed.program} ended with status {child.returncode}:\n{text}")
     return Run(
         program=timed.program,
         what=timed.what,
@@ -110,19 +110,19 @@ def run(timed: TimedProgram, tree: Path, values: Path, round_: int) -> Run:
 
 
 def environment() -> dict[str, str]:
-    """The variables programs run under: as given, but no program has to compile its modules every time."""
+    """Environment variables of the programs; bytecode is written."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def values_of(found: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Sequence -> J and F, from what a program wrote."""
-    if "sequences" not in found:
-        return found
-    return {name: {"J": item["J_mean"], "F": item["F_mean"]} for name, item in found["sequences"].items()}
+def values_of(values: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Sequence -> J and F, from the file of a program."""
+    if "sequences" not in values:
+        return values
+    return {name: {"J": item["J_mean"], "F": item["F_mean"]} for name, item in values["sequences"].items()}
 
 
 def make_peers(folder: Path) -> Path:
-    """Return the interpreter of the peers' environment, making it when it is not there."""
+    """Return the interpreter of the peers' environment, made when missing."""
     python = folder / "bin" / "python"
     probe = [str(python), "-c", "import trackeval, vos_benchmark.benchmark, skimage"]
     if python.exists() and not subprocess.run(probe, capture_output=True, check=False).returncode:  # noqa: S603
@@ -136,16 +136,16 @@ def make_peers(folder: Path) -> Path:
     return python
 
 
-def rounds(everybody: Sequence[TimedProgram], count: int) -> Iterator[tuple[int, TimedProgram]]:
-    """In every round all that take part, starting with another one each time."""
+def rounds(programs: Sequence[TimedProgram], count: int) -> Iterator[tuple[int, TimedProgram]]:
+    """Yield the programs of every round, each round starting with another one."""
     for round_ in range(count):
-        present = [item for item in everybody if round_ < SLOW_ROUNDS or not item.slow]
+        present = [item for item in programs if round_ < SLOW_ROUNDS or not item.slow]
         shift = round_ * 3 % len(present)
         yield from ((round_ + 1, item) for item in itertools.chain(present[shift:], present[:shift]))
 
 
 def machine_of(own: Path, peers: Path, work: Path) -> dict[str, Any]:
-    """What the numbers depend on; no name of the machine and no path."""
+    """Machine and versions, without host name and paths."""
     found = {}
     for name, interpreter in (("vosbench", own), ("peers", peers)):
         values = work / "versions.json"
@@ -181,18 +181,18 @@ def _prepare(given: argparse.Namespace, work: Path) -> None:
     _call([sys.executable, str(HERE / "trees.py"), str(work), *chosen])
 
 
-def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Prepare, warm up, run all rounds; return everything as it goes into the JSON file."""
-    own, peers = Path(sys.executable), make_peers(given.peers or work / "peers")
-    _prepare(given, work)
-    everybody = timed_programs(own, peers, cores())
+def measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Prepare, warm up, run all rounds; return the content of the JSON file."""
+    own, peers = Path(sys.executable), make_peers(options.peers or work / "peers")
+    _prepare(options, work)
+    programs = timed_programs(own, peers, cores())
     described = machine_of(own, peers, work)
     values = work / "values.json"
-    for timed in everybody:  # compiles modules, fills the file cache; not counted
+    for timed in programs:  # compiles modules, fills the file cache; not counted
         run(timed, work / "sample", values, 0)
     runs: list[Run] = []
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for round_, timed in rounds(everybody, given.rounds):
+    for round_, timed in rounds(programs, options.rounds):
         tree = work / ("full" if timed.what == WHOLE else "sample")
         last = run(timed, tree, values, round_)
         runs.append(last)
@@ -203,8 +203,8 @@ def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
         )
     frames = {name: json.loads((work / name / "frames.json").read_text()) for name in ("full", "sample")}
     return {
-        "masks": "rendered" if given.data_root is None else "DAVIS 2016 val",
-        "predictions": "ground truth moved by 3, 5 pixels" if given.results is None else given.results.name,
+        "masks": "rendered" if options.data_root is None else "DAVIS 2016 val",
+        "predictions": options.results.name if options.results else "ground truth moved by 3, 5 pixels",
         "frames": frames,
         "machine": described,
         "values": dict(sorted(found.items())),
@@ -213,12 +213,12 @@ def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    given = _arguments()
+    options = _arguments()
     with tempfile.TemporaryDirectory(prefix="vosbench-speed-") as temporary:
-        work = given.work or Path(temporary)
+        work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        report = measure(given, work.resolve())
-    keep("metrics", report, to_markdown(report), given.out)
+        report = measure(options, work.resolve())
+    keep("metrics", report, to_markdown(report), options.out)
     if disagreements(report):
         sys.exit(1)
 

@@ -71,7 +71,7 @@ def implied_rate(times: Mapping[int, float], of_step: float) -> float:
 
 
 def ellipse(length: int, size: tuple[int, int] = TINY_SIZE) -> Video:
-    """A textured ellipse that wanders over noise; frame 0 is annotated."""
+    """Video of a textured ellipse that moves over noise; frame 0 is annotated."""
     random = np.random.default_rng(0)
     behind = random.integers(0, 128, (*size, 3), dtype=np.uint8)
     inside = random.integers(128, 256, (*size, 3), dtype=np.uint8)
@@ -82,7 +82,7 @@ def ellipse(length: int, size: tuple[int, int] = TINY_SIZE) -> Video:
 
 
 def seconds(steps: int, video: Video) -> float:
-    """CPU seconds of segmenting a video with so many steps of online training."""
+    """CPU seconds of segmenting a video after a number of steps of online training."""
     torch.manual_seed(0)
     method: Any = build("stcnn", "tiny", online_iterations=steps)
     start = time.process_time()
@@ -92,7 +92,7 @@ def seconds(steps: int, video: Video) -> float:
 
 
 def measure(steps: Sequence[int], length: int, count: int) -> dict[str, Any]:
-    """Run everything; return it as it goes into the JSON file."""
+    """Run all rounds; return the content of the JSON file."""
     load = os.getloadavg()[0]
     of_frame, of_step = flops()
     video, runs = ellipse(length), []
@@ -113,7 +113,7 @@ def measure(steps: Sequence[int], length: int, count: int) -> dict[str, Any]:
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The whole report as text."""
+    """Return the report as Markdown."""
     runs, paper = report["runs"], report["paper"]
     rate = implied_rate(paper, report["flop_per_step"])
     measured = {run["steps"] for run in runs}
@@ -164,11 +164,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = _arguments()
+    options = _arguments()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("run it on one core: OMP_NUM_THREADS=1 python benchmarks/speed/online.py")
-    report = measure(given.steps, given.frames, given.rounds)
-    keep("online", report, to_markdown(report), given.out)
+    report = measure(options.steps, options.frames, options.rounds)
+    keep("online", report, to_markdown(report), options.out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""J and F as their definitions read, one frame at a time: what anybody would write in numpy and scipy.
+"""Plain numpy and scipy implementation of J and F, one frame at a time.
 
 A yardstick for speed and a second opinion on values; nothing here is shared with vosbench.
 """
@@ -17,12 +17,12 @@ def region_similarity(pred: Mask, target: Mask) -> float:
 
 
 def boundary(mask: Mask) -> Mask:
-    """Pixels that differ from their right, lower or lower-right neighbour, as far as they have these."""
-    found = np.zeros_like(mask)
-    found[:, :-1] |= mask[:, :-1] != mask[:, 1:]
-    found[:-1] |= mask[:-1] != mask[1:]
-    found[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
-    return found
+    """Pixels that differ from their right, lower or lower-right neighbour, where there is one."""
+    edges = np.zeros_like(mask)
+    edges[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    edges[:-1] |= mask[:-1] != mask[1:]
+    edges[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
+    return edges
 
 
 def contour_accuracy(pred: Mask, target: Mask) -> float:

@@ -109,24 +109,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--plain", action="store_true", help="time Pillow alone, and keep nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    options = parser.parse_args()
     load = os.getloadavg()[0]
-    truth = read_masks(given.masks)
+    truth = read_masks(options.masks)
     kinds = {"ground truth, as published": truth, "results, as vosbench writes them": written(truth)}
-    decoders = {"Pillow": plain} if given.plain else DECODERS
+    decoders = {"Pillow": plain} if options.plain else DECODERS
     for masks in kinds.values():
         check_equal(masks)
-    milliseconds = {kind: measure(masks, given.rounds, decoders) for kind, masks in kinds.items()}
-    if given.plain:
+    milliseconds = {kind: measure(masks, options.rounds, decoders) for kind, masks in kinds.items()}
+    if options.plain:
         print(milliseconds)
         return
     report = {
         "masks": len(truth),
-        "rounds": given.rounds,
+        "rounds": options.rounds,
         "milliseconds": milliseconds,
         "machine": machine(load, PACKAGES),
     }
-    keep("png", report, text(report), given.out)
+    keep("png", report, text(report), options.out)
 
 
 if __name__ == "__main__":

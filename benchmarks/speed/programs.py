@@ -1,10 +1,10 @@
-"""The programs that run against each other, one per process: whole programs and kernels alone.
+"""Programs timed by `metrics`, one per process: whole programs and kernels alone.
 
 python programs.py NAME TREE VALUES [--workers N]
 
-Each reads the folders of `trees` and writes what it found to the JSON file VALUES: per sequence J and F, or
-seconds per frame. Every program imports only what it needs; those of the peers run in the peers' own
-environment.
+Each reads the folders of `trees` and writes its values to the JSON file VALUES: per sequence J and F, or
+seconds per frame. Every program imports only what it needs; the programs of peers run in the environment
+of the peers.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def trackeval(tree: Path, workers: int) -> Values:
     # reports and pictures are not what is measured here
     settings |= dict.fromkeys(("OUTPUT_SUMMARY", "OUTPUT_DETAILED", "PLOT_CURVES", "PRINT_CONFIG"), False)
     settings |= {"USE_PARALLEL": workers > 1, "NUM_PARALLEL_CORES": workers, "LOG_ON_ERROR": None}
-    found, _ = Evaluator(settings).evaluate([_trackeval_data(tree)], [JAndF()])
-    sequences = found["DAVIS"]["results"]
+    results, _ = Evaluator(settings).evaluate([_trackeval_data(tree)], [JAndF()])
+    sequences = results["DAVIS"]["results"]
     return {
         name: {"J": item["general"]["JAndF"]["J-Mean"], "F": item["general"]["JAndF"]["F-Mean"]}
         for name, item in sequences.items()
@@ -55,7 +55,7 @@ def plain(tree: Path, workers: int) -> Values:
 
 
 def decode(tree: Path, workers: int) -> Values:
-    """Read the masks and do nothing: no program that reads them with this library can be faster."""
+    """Read the masks only: the limit of every program that reads them with this library."""
     return dict(_over_sequences(_decode_sequence, tree, workers))
 
 
@@ -91,7 +91,7 @@ def vos_benchmark_kernel(tree: Path, _: int) -> Values:
 
 
 def trackeval_kernel(tree: Path, _: int) -> Values:
-    """Its metric takes run lengths of masks; making them is not counted."""
+    """Time the metric of trackeval; encoding masks as run lengths is not counted."""
     from trackeval.metrics import JAndF
 
     data, seconds = _trackeval_data(tree), {"J+F": 0.0}
@@ -116,7 +116,7 @@ def plain_kernel(tree: Path, _: int) -> Values:
 
 
 def versions(_tree: Path, _workers: int) -> Values:
-    """What is installed where this runs."""
+    """Versions of Python and of installed packages."""
     import platform
     from importlib import metadata
 
@@ -130,11 +130,11 @@ def versions(_tree: Path, _workers: int) -> Values:
         "scikit-image",
         "torch",
     )
-    found: Values = {"python": platform.python_version()}
+    numbers: Values = {"python": platform.python_version()}
     for name in wanted:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            numbers[name] = metadata.version(name)
+    return numbers
 
 
 PROGRAMS: dict[str, Callable[[Path, int], Values]] = {
@@ -222,9 +222,9 @@ def main() -> None:
     parser.add_argument("tree", type=Path)
     parser.add_argument("values", type=Path)
     parser.add_argument("--workers", type=int, default=1)
-    given = parser.parse_args()
-    found = PROGRAMS[given.name](given.tree, given.workers)
-    given.values.write_text(json.dumps(found), encoding="utf-8")
+    options = parser.parse_args()
+    values = PROGRAMS[options.name](options.tree, options.workers)
+    options.values.write_text(json.dumps(values), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the runner of `vosbench compare` costs, and what a second worker gains.
+"""Overhead of `vosbench compare`, and its speed with a second worker.
 
     OMP_NUM_THREADS=1 python benchmarks/speed/scaling.py [--executors local,ray] [--rounds 3]
 
@@ -8,8 +8,8 @@ run; there are no records. Every worker computes with one thread. In every round
 and with two workers, in random order. A second worker's gain is the ratio, within a round, of the sequences
 per second after each worker has finished its first: starting processes and importing torch is not scaling.
 The runner's cost is what one worker in this process takes beyond segmenting and scoring: opening data,
-hashing them, writing masks and records, and one flow field that tells what flow costs. Gains mean something
-only where two cores are free: the load is told beside them.
+hashing them, writing masks and records, and one flow field that gives the cost of flow. Gains are meaningful
+only where two cores are free: the load is reported with the gains.
 """
 
 import argparse
@@ -41,7 +41,7 @@ TARGET_COST = 0.03
 
 @contextlib.contextmanager
 def ray_cluster(wanted: bool) -> Iterator[str | None]:
-    """The address of a Ray cluster of two workers, started here; None when nobody wants one."""
+    """Start a Ray cluster of two workers and yield its address; None when no cluster is wanted."""
     if not wanted:
         yield None
         return
@@ -53,16 +53,16 @@ def ray_cluster(wanted: bool) -> Iterator[str | None]:
 
 
 def executor(name: str, workers: int, address: str | None, folder: Path) -> Executor:
-    """An executor; one local worker is this process, as for a user."""
+    """Return an executor; one local worker is this process."""
     if name == "local":
         return LocalExecutor(workers)
     return make_executor(name, workers=workers, address=address, folder=folder)
 
 
 def run(
-    root: Path, chosen: Executor, settings: Mapping[str, Any]
+    root: Path, runner: Executor, settings: Mapping[str, Any]
 ) -> tuple[CompareResult, float, list[float]]:
-    """One comparison: its result, its seconds, and when each sequence was finished."""
+    """Run one comparison; return its result, its seconds and the time at which each sequence finished."""
     finished: list[float] = []
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
@@ -71,7 +71,7 @@ def run(
             datasets=["davis16"],
             data_root=root,
             out=Path(out),
-            executor=chosen,
+            executor=runner,
             size=SIZE,
             settings=settings,
             device="cpu",
@@ -100,7 +100,7 @@ def cost(result: CompareResult, seconds: float) -> dict[str, float]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All runs, as plain data."""
+    """Run all rounds; return the content of the JSON file."""
     names = arguments.executors.split(",")
     settings = {"test_short_side": arguments.short_side}
     runs = []
@@ -134,32 +134,32 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def markdown(found: Mapping[str, Any]) -> str:
-    """The tables."""
-    runs = found["runs"]
-    by_key = {(each["round"], each["executor"], each["workers"]): each for each in runs}
-    names = list(dict.fromkeys(each["executor"] for each in runs))
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return the report as Markdown."""
+    runs = report["runs"]
+    by_key = {(entry["round"], entry["executor"], entry["workers"]): entry for entry in runs}
+    names = list(dict.fromkeys(entry["executor"] for entry in runs))
     rows = []
     for name in names:
         pairs = [
             (by_key[round_, name, 1]["rate"], by_key[round_, name, 2]["rate"])
-            for round_ in sorted({each["round"] for each in runs})
+            for round_ in sorted({entry["round"] for entry in runs})
         ]
         gains = [two / one for one, two in pairs]
         one, two = (median(column) for column in zip(*pairs, strict=True))
         gain = f"{median(gains):.2f} ({min(gains):.2f} to {max(gains):.2f})"
         reached = "yes" if median(gains) >= TARGET_GAIN else "no"
         rows.append(f"| {name} | {one:.2f} | {two:.2f} | {gain} | {reached} |")
-    costs = [each["cost"]["share"] for each in runs if each["cost"] is not None]
-    spent = median(each["cost"]["per_frame"] for each in runs if each["cost"] is not None)
-    loads = [each["load"] for each in runs]
+    costs = [entry["cost"]["share"] for entry in runs if entry["cost"] is not None]
+    spent = median(entry["cost"]["per_frame"] for entry in runs if entry["cost"] is not None)
+    loads = [entry["load"] for entry in runs]
     share = f"{100 * median(costs):.1f} % ({100 * min(costs):.1f} to {100 * max(costs):.1f} %)"
     verdict = "yes" if median(costs) < TARGET_COST else "no"
     return (
         "# Scaling of `vosbench compare`\n\n"
-        f"{METHOD} ({SIZE}, shorter side {found['short_side']}) on {found['sequences']} rendered sequences, "
-        f"{found['frames']} frames; one thread per worker. Written by `benchmarks/speed/scaling.py`, which "
-        "says how it measures.\n\n"
+        f"{METHOD} ({SIZE}, shorter side {report['short_side']}) on {report['sequences']} rendered "
+        f"sequences, {report['frames']} frames; one thread per worker. Written by "
+        "`benchmarks/speed/scaling.py`, which says how it measures.\n\n"
         + _table(
             [
                 "executor",
@@ -173,7 +173,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         + f"\nCost of the runner with one worker in one process: {1000 * spent:.1f} ms per frame, {share} of "
         f"segmenting and scoring; below {100 * TARGET_COST:.0f} %: {verdict}.\n\n"
         f"Processes that wanted a core at the same time (load): {min(loads):.1f} to {max(loads):.1f}. "
-        f"{described(found['machine'])}"
+        f"{described(report['machine'])}"
     )
 
 
@@ -186,8 +186,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = measure(arguments)
-    keep("scaling", found, markdown(found), arguments.out)
+    report = measure(arguments)
+    keep("scaling", report, markdown(report), arguments.out)
 
 
 if __name__ == "__main__":

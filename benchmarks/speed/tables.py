@@ -1,4 +1,4 @@
-"""What the runs say: medians, ratios within rounds, targets and whether values agree, as Markdown."""
+"""Report of timed runs as Markdown: medians, ratios within rounds, targets, agreement of values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Run:
 
 
 def ratios(runs: Iterable[Run], above: Key, below: Key) -> list[float]:
-    """Seconds of one program over those of another, in every round that has both."""
+    """Ratio of the seconds of two programs in every round that has both."""
     rounds: dict[int, dict[Key, float]] = {}
     for run in runs:
         if run.what == WHOLE:
@@ -80,7 +80,7 @@ def differences(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The whole report as text."""
+    """Return the report as Markdown."""
     runs = [Run(**item) for item in report["runs"]]
     frames = {name: sum(sizes.values()) for name, sizes in report["frames"].items()}
     cores = max(run.workers for run in runs)

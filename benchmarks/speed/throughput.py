@@ -1,4 +1,4 @@
-"""Frames per second of FusionSeg and Motion Mask R-CNN at 480p, beside torchvision's networks of one stream.
+"""Frames per second of FusionSeg, Motion Mask R-CNN and torchvision's one-stream networks at 480p.
 
     python benchmarks/speed/throughput.py --device cuda --batches 1,2,4,8,16
     OMP_NUM_THREADS=1 python benchmarks/speed/throughput.py --rounds 3
@@ -50,15 +50,15 @@ def pixels(size: tuple[int, int], batch: int, device: str) -> tuple[Tensor, Tens
 
 
 def program(name: str, device: str, batches: Sequence[int], size: tuple[int, int] | None = None) -> Program:
-    """A program with its network and its pixels on the device."""
-    given = {batch: pixels(size or _size(name), batch, device) for batch in batches}
+    """Return a program with its network and pixels on the device."""
+    inputs = {batch: pixels(size or _size(name), batch, device) for batch in batches}
     if name == "fusionseg":
         fusionseg = build(name).eval().to(device)
-        return lambda batch: fusionseg(*given[batch])
+        return lambda batch: fusionseg(*inputs[batch])
     if name == "motion_maskrcnn":
         module: Any = build(name).eval().to(device)
         return lambda batch: module.network(
-            [module.picture(frames[0], flow[0]) for frames, flow in zip(*given[batch], strict=True)], "main"
+            [module.picture(frames[0], flow[0]) for frames, flow in zip(*inputs[batch], strict=True)], "main"
         )
     peer: nn.Module
     if name == DEEPLAB:
@@ -67,8 +67,8 @@ def program(name: str, device: str, batches: Sequence[int], size: tuple[int, int
         peer = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=2)
     peer.eval().to(device)
     if name == DEEPLAB:
-        return lambda batch: peer(given[batch][0][:, 0] / 255)
-    return lambda batch: peer([frame[0] / 255 for frame in given[batch][0]])
+        return lambda batch: peer(inputs[batch][0][:, 0] / 255)
+    return lambda batch: peer([frame[0] / 255 for frame in inputs[batch][0]])
 
 
 def _size(name: str) -> tuple[int, int]:
@@ -77,7 +77,7 @@ def _size(name: str) -> tuple[int, int]:
 
 @torch.inference_mode()
 def seconds(run: Program, batch: int, device: str) -> float:
-    """Of one call, all of its work done."""
+    """Seconds of one call, device work included."""
     start = time.perf_counter()
     run(batch)
     if device != "cpu":
@@ -103,7 +103,7 @@ def _resident_mb() -> float:
 
 
 def measure(device: str, batches: Sequence[int], count: int) -> dict[str, Any]:
-    """Run everything; return it as it goes into the JSON file."""
+    """Run all rounds; return the content of the JSON file."""
     load = os.getloadavg()[0]
     memory = {}
     for name in PROGRAMS:
@@ -115,23 +115,23 @@ def measure(device: str, batches: Sequence[int], count: int) -> dict[str, Any]:
     for name, run in programs.items():
         print(f"{name} warm: {seconds(run, batches[0], device):.2f} s", flush=True)
     runs = []
-    places = [f"{name} {batch}" for name in PROGRAMS for batch in batches]
-    for round_, place in rounds(places, count):
-        name, _, size = place.rpartition(" ")
+    programs_of_batch = [f"{name} {batch}" for name in PROGRAMS for batch in batches]
+    for round_, program_of_batch in rounds(programs_of_batch, count):
+        name, _, size = program_of_batch.rpartition(" ")
         frames = int(size)
         spent = seconds(programs[name], frames, device)
-        runs.append({"program": place, "round": round_, "seconds": spent, "frames": frames})
+        runs.append({"program": program_of_batch, "round": round_, "seconds": spent, "frames": frames})
         print(f"round {round_}: {name}, batch {frames}: {frames / spent:.2f} frames/s", flush=True)
     return {"runs": runs, "memory_mb": memory, "batches": list(batches), "machine": _where(device, load)}
 
 
 def _where(device: str, load: float) -> dict[str, Any]:
-    found = machine(load, ("torch", "torchvision")) | {"threads": torch.get_num_threads()}
-    return found if device == "cpu" else found | {"processor": torch.cuda.get_device_name()}
+    facts = machine(load, ("torch", "torchvision")) | {"threads": torch.get_num_threads()}
+    return facts if device == "cpu" else facts | {"processor": torch.cuda.get_device_name()}
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The whole report as text."""
+    """Return the report as Markdown."""
     runs, where = report["runs"], report["machine"]
     head = ("program", "batch", "frames/s, median", "smallest to largest", "of the peer", "peak memory, MiB")
     return "\n".join(
@@ -180,11 +180,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = _arguments()
-    if given.device == "cuda" and not torch.cuda.is_available():
+    options = _arguments()
+    if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no GPU here: leave out --device cuda")
-    report = measure(given.device, [int(batch) for batch in given.batches.split(",")], given.rounds)
-    keep(f"throughput_{given.device}", report, to_markdown(report), given.out)
+    report = measure(options.device, [int(batch) for batch in options.batches.split(",")], options.rounds)
+    keep(f"throughput_{options.device}", report, to_markdown(report), options.out)
 
 
 if __name__ == "__main__":

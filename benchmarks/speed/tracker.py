@@ -1,4 +1,4 @@
-"""Speed of the overlap tracker: vosbench and plain numpy, in turns, on the same rendered detections.
+"""Speed of the overlap tracker: vosbench and plain numpy on the same rendered detections.
 
     OMP_NUM_THREADS=1 python benchmarks/speed/tracker.py
 
@@ -36,7 +36,7 @@ TARGET_FRAMES = 1000
 Masks = NDArray[np.bool_]
 Frame = tuple[Masks, NDArray[np.float64]]
 Seen = tuple[int, int]
-"""Frame and place of a detection."""
+"""Frame and index of a detection."""
 
 Compare = Callable[[Masks, Masks], NDArray[np.float64]]
 """(N, H, W) and (M, H, W) bool -> (N, M) intersection over union."""
@@ -45,7 +45,7 @@ Compare = Callable[[Masks, Masks], NDArray[np.float64]]
 def scene(
     length: int, objects: int = OBJECTS, size: tuple[int, int] = SIZE, seed: int = 0
 ) -> Iterator[Frame]:
-    """Wandering ellipses; one array of masks is used again for every frame."""
+    """Moving ellipses; one array of masks is reused for every frame."""
     random = np.random.default_rng(seed)
     shortest = min(size)
     radii = random.uniform(shortest / 16, shortest / 6, (objects, 2)).astype(int)
@@ -69,14 +69,14 @@ def _ellipse(height: int, width: int) -> Masks:
 
 
 def compare_bool(rows: Masks, columns: Masks) -> NDArray[np.float64]:
-    """Pair by pair, whole masks."""
+    """IoU pair by pair, whole masks."""
     return np.array(
         [[np.logical_and(a, b).sum() / max(np.logical_or(a, b).sum(), 1) for b in columns] for a in rows]
     )
 
 
 def compare_product(rows: Masks, columns: Masks) -> NDArray[np.float64]:
-    """All pairs by a matrix product; float32 counts exactly up to 16 million pixels."""
+    """IoU of all pairs by a matrix product; float32 counts exactly up to 16 million pixels."""
     a = rows.reshape(len(rows), -1).astype(np.float32)
     b = columns.reshape(len(columns), -1).astype(np.float32)
     shared = (a @ b.T).astype(np.float64)
@@ -85,7 +85,7 @@ def compare_product(rows: Masks, columns: Masks) -> NDArray[np.float64]:
 
 
 class Plain:
-    """The tracker as its definition reads, with whole masks; nothing here is shared with vosbench."""
+    """Tracker by its definition, with whole masks, sharing no code with vosbench."""
 
     def __init__(self, frames: Sequence[Frame], compare: Compare) -> None:
         self.frames, self.compare = frames, compare
@@ -145,7 +145,7 @@ SAME = (OURS, "bool", "product")
 
 
 class Clock:
-    """Passes frames on and adds up the seconds that making them takes."""
+    """Total seconds spent on making frames."""
 
     def __init__(self) -> None:
         self.stopped = 0.0
@@ -162,7 +162,7 @@ class Clock:
 
 
 def track_long(length: int) -> dict[str, float]:
-    """Track one long video, its id maps forgotten as they come: seconds, tracks, growth of memory."""
+    """Track one long video without keeping id maps: seconds, tracks, growth of memory."""
     clock, tracks, before = Clock(), 0, _peak_mb()
     start = time.perf_counter()
     for ids in OverlapTracker().track(clock.around(scene(length))):
@@ -176,13 +176,13 @@ def _peak_mb() -> float:
 
 
 def measure(length: int, short: int, count: int) -> dict[str, Any]:
-    """Run everything; return it as it goes into the JSON file."""
+    """Run all rounds; return the content of the JSON file."""
     load = os.getloadavg()[0]
     long = track_long(length)
     print(f"{length} frames in {long['seconds']:.1f} s", flush=True)
     frames = [(masks.copy(), scores) for masks, scores in scene(short)]
-    found = {name: program(frames) for name, program in PROGRAMS.items()}  # warms up; not counted
-    different = [name for name in SAME if not np.array_equal(found[name], found[OURS])]
+    ids = {name: program(frames) for name, program in PROGRAMS.items()}  # warms up; not counted
+    different = [name for name in SAME if not np.array_equal(ids[name], ids[OURS])]
     if different:
         raise SystemExit(f"ids of {', '.join(different)} are not those of {OURS}")
     runs = []
@@ -202,15 +202,15 @@ def measure(length: int, short: int, count: int) -> dict[str, Any]:
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
-    """The whole report as text."""
+    """Return the report as Markdown."""
     runs, long = report["runs"], report["long"]
     lines = []
     for program in sorted({run["program"] for run in runs}):
-        mine = [run["frames"] / run["seconds"] for run in runs if run["program"] == program]
-        cells = [program, f"{median(mine):.1f}", f"{min(mine):.1f} to {max(mine):.1f}"]
+        rates = [run["frames"] / run["seconds"] for run in runs if run["program"] == program]
+        cells = [program, f"{median(rates):.1f}", f"{min(rates):.1f} to {max(rates):.1f}"]
         for limit in ("bool", "product"):
-            found = ratios(runs, program, limit)
-            cells.append(f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})")
+            relative = ratios(runs, program, limit)
+            cells.append(f"{median(relative):.2f} ({min(relative):.2f} to {max(relative):.2f})")
         lines.append(f"| {' | '.join(cells)} |")
     head = ("program", "frames/s, median", "smallest to largest", "of bool", "of product")
     height, width = report["size"]
@@ -249,12 +249,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = _arguments()
+    options = _arguments()
     # before the first product, or the library of linear algebra takes every core
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("run it on one core: OMP_NUM_THREADS=1 python benchmarks/speed/tracker.py")
-    report = measure(given.frames, given.short, given.rounds)
-    keep("tracker", report, to_markdown(report), given.out)
+    report = measure(options.frames, options.short, options.rounds)
+    keep("tracker", report, to_markdown(report), options.out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The folders every program of the benchmark reads: the same masks in the layout each of them expects.
+"""Folders of masks in the layout of every program of the benchmark.
 
     TREE/data/davis16           official layout, for vosbench (frames are links)
     TREE/results/SEQ            predictions
@@ -8,7 +8,7 @@
 
 Masks are written anew as 0/1, since vos-benchmark takes 255 and 1 for two objects and trackeval takes 255
 for void: the ground truth grey, as DAVIS 2016 has it, and the predictions indexed, as results of methods
-are (Pillow filters the rows of grey images and not those of indexed ones, so the two cost different time).
+are (Pillow filters the rows of grey images and not the rows of indexed ones, so the two cost different time).
 """
 
 import argparse
@@ -108,29 +108,29 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--results", type=Path)
     parser.add_argument("--every", type=int, default=1)
-    given = parser.parse_args()
-    work = given.work.resolve()
-    root = given.data_root
+    options = parser.parse_args()
+    work = options.work.resolve()
+    root = options.data_root
     if root is None:
         from vosbench.data.mini import write_mini
 
         root = write_mini("davis16", work / "mini", scenes=4, frames=16, size=(480, 854)).parent
     source = root.resolve() / "davis16"
     listed = (source / "ImageSets/480p/val.txt").read_text(encoding="utf-8").split()[::2]
-    sequences = list(dict.fromkeys(Path(entry).parent.name for entry in listed))[:: given.every]
+    sequences = list(dict.fromkeys(Path(entry).parent.name for entry in listed))[:: options.every]
 
     def moved(sequence: str, name: str) -> Ids:
-        # without a method's masks: the ground truth a little off its place
+        # without masks of a method: the ground truth, shifted
         return np.roll(_truth(source, sequence, name), (3, 5), (0, 1))
 
     def stored(sequence: str, name: str) -> Ids:
-        return _read(given.results / sequence / f"{name}.png")
+        return _read(options.results / sequence / f"{name}.png")
 
-    predict = moved if given.results is None else stored
+    predict = moved if options.results is None else stored
     sample = sequences[:: max(1, len(sequences) // SAMPLE_SEQUENCES)][:SAMPLE_SEQUENCES]
-    for name, chosen, most in (("full", sequences, None), ("sample", sample, SAMPLE_FRAMES)):
+    for name, selected, most in (("full", sequences, None), ("sample", sample, SAMPLE_FRAMES)):
         shutil.rmtree(work / name, ignore_errors=True)
-        write_tree(work / name, source, chosen, predict, most)
+        write_tree(work / name, source, selected, predict, most)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What weights of the zoo measure in rendered worlds that they were not trained in."""
+"""J of zoo weights on rendered test sequences that they were not trained on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class World:
 
     @property
     def title(self) -> str:
-        told = ", ".join(f"{key} {value}" for key, value in self.settings.items())
-        return f"{self.dataset}-mini val, {told or 'the default'}"
+        settings = ", ".join(f"{key} {value}" for key, value in self.settings.items())
+        return f"{self.dataset}-mini val, {settings or 'the default'}"
 
 
 WORLDS = (
@@ -72,29 +72,29 @@ def _measured(world: World, model: str, weights: Path, folder: Path) -> dict[str
     )
     for failure in result.failures:
         raise InputError(f"{failure.model} on {failure.sequence}: {failure.message}")
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name in (model, *BASELINES):
         records = [record for record in result.records if record.model == name]
         scores = {
             record.sequence: SequenceScore(record.values, objects=record.provenance["objects"])
             for record in records
         }
-        told[name] = _told(scores, records[0].protocol, in_full=name == model)
-    return told
+        values[name] = _summary(scores, records[0].protocol, in_full=name == model)
+    return values
 
 
-def _told(scores: Mapping[str, SequenceScore], protocol_id: str, *, in_full: bool) -> dict[str, Any]:
+def _summary(scores: Mapping[str, SequenceScore], protocol_id: str, *, in_full: bool) -> dict[str, Any]:
     protocol = load_protocol(protocol_id)
     rows = counted_rows(scores, "J_mean", protocol)
     sure = interval(rows, aggregation("J_mean", rows, protocol))
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "protocol": protocol_id,
         "J_mean": round(overall(scores, protocol)["J_mean"], 4),
         "interval": [round(sure.low, 4), round(sure.high, 4)],
         "sequences": sure.sequences,
     }
     if in_full:
-        told["J_mean_by_sequence"] = {
+        values["J_mean_by_sequence"] = {
             name: round(score.values["J_mean"] or 0.0, 4) for name, score in scores.items()
         }
-    return told
+    return values

@@ -1,9 +1,9 @@
-"""Make the pictures of the method cards: what `vosbench compare` found on the miniatures.
+"""Make the pictures of the method cards from masks of `vosbench compare` on the miniatures.
 
     vosbench compare --models all --datasets davis16,davis17 --out RESULTS
     python benchmarks/zoo/pictures.py RESULTS .github/zoo [lvo fusionseg ...]
 
-One row per sequence: ground truth in the middle, what was found early, in the middle and late.
+One row per sequence: ground truth of the middle frame; predictions of an early, the middle and a late frame.
 """
 
 import argparse
@@ -33,7 +33,7 @@ COLOURS = 128
 
 
 def row(video: Video, masks: Path) -> NDArray[np.uint8]:
-    """Ground truth, and what was found early, in the middle and late, side by side."""
+    """Ground truth, and predictions early, in the middle and late, side by side."""
     middle = len(video) // 2
     cells = [overlay(video.frames[middle], video.annotations[middle])]
     cells += [

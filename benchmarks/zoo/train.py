@@ -1,10 +1,10 @@
-"""Make one of the zoo's weights: render a world, train in it, measure, export with provenance.
+"""Make weights of the zoo: render data, train, measure, export with provenance.
 
     python benchmarks/zoo/train.py benchmarks/zoo/fusionseg.yaml [--work zoo-runs] [--out FOLDER]
 
 Without --out the weights take the place of those in the package.
-Killed, it goes on when started again: what is rendered, stages that are finished and epochs of the one in
-hand are kept. No real picture is looked at, and no scene that is trained on is tested on.
+An interrupted run continues when started again: rendered data, finished stages and epochs are kept.
+No real picture is used, and no rendered scene is both trained and tested on.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SHOWN = "WORK"
 
 @dataclass(frozen=True)
 class Plan:
-    """How one of the zoo's weights is made.
+    """Training of one set of zoo weights.
 
     Attributes:
         model: method.
@@ -76,7 +76,7 @@ def render(world: dict[str, Any], folder: Path) -> None:
 
 @contextmanager
 def kept_in_mind(path: Path) -> Iterator[None]:
-    """Write down which commit began to train and how much processor time this block took, with earlier ones.
+    """Record the commit that began to train and the processor time of this block and earlier ones.
 
     The time of a process that is killed outright is lost.
     """
@@ -85,11 +85,11 @@ def kept_in_mind(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        told = {"git": before.get("git", environment()["git"])}
-        told["cpu_seconds_at_least"] = round(
+        facts = {"git": before.get("git", environment()["git"])}
+        facts["cpu_seconds_at_least"] = round(
             before.get("cpu_seconds_at_least", 0) + time.process_time() - start
         )
-        write_text(path, json.dumps(told) + "\n")
+        write_text(path, json.dumps(facts) + "\n")
 
 
 def remembered(path: Path) -> dict[str, Any]:
@@ -98,9 +98,9 @@ def remembered(path: Path) -> dict[str, Any]:
 
 def stages_of(run: Path) -> dict[str, Path]:
     """Stage -> its last checkpoint, in the order of the recipe."""
-    told = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    found = {name: run / name / "checkpoints" / "last.ckpt" for name in told["recipe"]}
-    return {name: path for name, path in found.items() if path.is_file()}
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    checkpoints = {name: run / name / "checkpoints" / "last.ckpt" for name in config["recipe"]}
+    return {name: path for name, path in checkpoints.items() if path.is_file()}
 
 
 def length(checkpoint: Path) -> dict[str, int]:
@@ -109,17 +109,17 @@ def length(checkpoint: Path) -> dict[str, int]:
 
 
 def training(plan: Plan, recipe: Path, stages: dict[str, Path], memory: dict[str, Any]) -> dict[str, Any]:
-    """Everything needed to make or doubt these weights but what they measure."""
+    """Return the provenance of weights, all but their measured values."""
     lengths = {name: length(checkpoint) for name, checkpoint in stages.items()}
-    told = training_of(list(stages.values())[-1])
+    known = training_of(list(stages.values())[-1])
     return {
         "command": f"python benchmarks/zoo/train.py benchmarks/zoo/{recipe.name}",
         "fit": f"vosbench fit {' '.join(plan.overrides(SHOWN))}",
         "data": {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world},
-        "selection": [*told.get("selection", []), *plan.selection],
-        **({"parts": told["parts"]} if "parts" in told else {}),
+        "selection": [*known.get("selection", []), *plan.selection],
+        **({"parts": known["parts"]} if "parts" in known else {}),
         "stages": lengths,
-        "steps": sum(each["steps"] for each in lengths.values()),
+        "steps": sum(stage["steps"] for stage in lengths.values()),
         **memory,
         "device": "cpu",
         "machine": f"{platform.machine()}, CPU",
@@ -146,12 +146,12 @@ def main() -> None:
         run = fit(plan.overrides(work))
     stages = stages_of(run)
     last = list(stages.values())[-1]
-    told = training(plan, options.plan, stages, remembered(memory))
+    provenance = training(plan, options.plan, stages, remembered(memory))
     # what is measured is the file that is published
-    weights = export(last, told, options.out, variant=plan.variant)
-    told["measured"] = measure(plan.model, weights, work)
-    print(json.dumps(told["measured"], indent=1))
-    print(export(last, told, options.out, variant=plan.variant))
+    weights = export(last, provenance, options.out, variant=plan.variant)
+    provenance["measured"] = measure(plan.model, weights, work)
+    print(json.dumps(provenance["measured"], indent=1))
+    print(export(last, provenance, options.out, variant=plan.variant))
 
 
 if __name__ == "__main__":
