@@ -108,7 +108,7 @@ def test_score_of_two_folders_says_how_sure_the_difference_is(run, root, results
     assert status == 0
     # the same gain everywhere has no spread, and so no interval
     assert re.search(r"J_mean +1\.000 +0\.333 +0\.667 +- +- +1\.000", out)
-    assert "no interval: all 3 sequences say the same" in err
+    assert "no interval: all 3 sequences have the same value" in err
     assert f"A: {perfect}" in out
     assert json.loads(Path("pair.json").read_text())["comparison"]["J_mean"]["win_probability"] == 1
 

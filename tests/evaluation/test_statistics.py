@@ -236,7 +236,7 @@ def test_equal_values_have_no_interval_and_it_says_so():
     # recall is 1 on all five: that does not make it certain that it is 1 everywhere
     found = interval(rows(*[1.0] * 5), FRACTION)
     assert math.isnan(found.low)
-    assert found.note == "no interval: all 5 sequences say the same, so their spread says nothing"
+    assert found.note == "no interval: all 5 sequences have the same value, so there is no spread"
 
 
 def test_metrics_without_an_interval_share_a_line():
@@ -361,7 +361,7 @@ def test_of_equal_folders_neither_wins():
 def test_the_same_gain_everywhere_wins_without_an_interval():
     found = compare(rows(0.5, 0.75, 1.0), rows(0.25, 0.5, 0.75), MEAN)
     assert (found.difference, found.win_probability) == (0.25, 1.0)
-    assert found.interval.note == "no interval: all 3 sequences say the same, so their spread says nothing"
+    assert found.interval.note == "no interval: all 3 sequences have the same value, so there is no spread"
 
 
 def test_gains_against_equal_losses_say_nothing():

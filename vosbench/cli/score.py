@@ -1,4 +1,4 @@
-"""The commands about masks that are already there: ``score`` and ``doctor``."""
+"""Commands on existing results: ``score`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def doctor(
         typer.Option("--json", help="Without RESULTS: write what was found to this file, - for stdout."),
     ] = None,
 ) -> None:
-    """Say what can run on this machine; or look for the usual mistakes in RESULTS. Status 1: found some."""
+    """Check what can run on this machine, or look for usual mistakes in RESULTS. Status 1: problems."""
     if results is None:
         options = {"--dataset": dataset, "--split": split, "--protocol": protocol, "--sequences": sequences}
         refuse("doctor without RESULTS", options)
@@ -124,4 +124,4 @@ def _examine_results(
             progress=progress,
         )
     print_findings(findings)
-    raise typer.Exit(1 if any(each.severity == "error" for each in findings) else 0)
+    raise typer.Exit(1 if any(finding.severity == "error" for finding in findings) else 0)

@@ -149,11 +149,11 @@ def _open_results(
 
 def _other_names(folder: ResultFolder | DetectionFolder, opened: Dataset) -> list[str]:
     if isinstance(folder, DetectionFolder):
-        found = found_names(folder.tree, "", detections=True)
+        names = found_names(folder.tree, "", detections=True)
     else:
-        found = found_names(folder.tree, folder.root)
+        names = found_names(folder.tree, folder.root)
     known = [video.name for video in opened]
-    note = other_names_note(found, known, f"{opened.label} {opened.split}")
+    note = other_names_note(names, known, f"{opened.label} {opened.split}")
     return [] if note is None else [note]
 
 

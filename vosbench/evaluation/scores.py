@@ -1,4 +1,4 @@
-"""Scores of result folders: values of sequences and of the data set, intervals, and how two compare."""
+"""Scores of result folders, with intervals, and comparisons of two scores."""
 
 from __future__ import annotations
 
@@ -134,27 +134,27 @@ class ScorePair:
 
     def to_json(self) -> str:
         """Return both scores and the comparison as JSON text; undefined values are null."""
-        comparison = {
+        comparisons = {
             name: {
                 **without_nan(
                     {
-                        "first": each.first,
-                        "second": each.second,
-                        "difference": each.difference,
-                        "low": each.interval.low,
-                        "high": each.interval.high,
-                        "win_probability": each.win_probability,
+                        "first": comparison.first,
+                        "second": comparison.second,
+                        "difference": comparison.difference,
+                        "low": comparison.interval.low,
+                        "high": comparison.interval.high,
+                        "win_probability": comparison.win_probability,
                     }
                 ),
-                "sequences": list(each.sequences),
-                "left_out": list(each.left_out),
+                "sequences": list(comparison.sequences),
+                "left_out": list(comparison.left_out),
             }
-            for name, each in self.comparisons.items()
+            for name, comparison in self.comparisons.items()
         }
         content = {
             "first": self.first.content(),
             "second": self.second.content(),
-            "comparison": comparison,
+            "comparison": comparisons,
             "notes": list(self.notes),
         }
         return json.dumps(content, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""Data-set values from the values of sequences, and how sure they are: intervals over sequences.
+"""Confidence intervals of data-set values and of differences, from the values of sequences.
 
 A data-set value is an aggregate of columns, one value per sequence. Its standard error comes from
 leaving out one sequence at a time (the jackknife), which serves every aggregate alike; its interval is
@@ -29,7 +29,7 @@ TIE = 1e-12
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a data-set value lies, judged by the spread between its sequences.
+    """Confidence interval of a data-set value, from the spread between its sequences.
 
     Attributes:
         low, high: ends of the interval; NaN when there is none, see `note`.
@@ -46,13 +46,13 @@ class Interval:
 
     @property
     def note(self) -> str | None:
-        """Why there is no interval, in one line; None when there is one."""
+        """Reason why there is no interval, in one line; None when there is one."""
         if not math.isnan(self.low):
             return None
         if self.sequences < FEWEST:
             return f"no interval: it takes at least {FEWEST} sequences with a value, here {self.sequences}"
         if self.error == 0:
-            return f"no interval: all {self.sequences} sequences say the same, so their spread says nothing"
+            return f"no interval: all {self.sequences} sequences have the same value, so there is no spread"
         return "no interval: without one of the sequences there would be no value"
 
 
@@ -64,11 +64,10 @@ class PairedComparison:
         first, second: their data-set values on these sequences.
         difference: first minus second, in the unit of the metric.
         interval: interval of the difference.
-        win_probability: how sure it is that the first is the better one, 0.5 when nothing speaks for
-            either: the level at which a one-sided interval of the difference just ends at 0. It is above
-            0.975 or below 0.025 exactly when the 95 % interval leaves 0 out. NaN with fewer than `FEWEST`
-            sequences.
-        sequences: those compared, in the order of the first.
+        win_probability: probability that the first is better, 0.5 without evidence for either: the level at
+            which a one-sided interval of the difference just ends at 0. It is above 0.975 or below 0.025
+            exactly when the 95 % interval leaves 0 out. NaN with fewer than `FEWEST` sequences.
+        sequences: names of the sequences compared, in the order of the first.
         left_out: sequences of either folder that lack a value in one of the two, in order.
     """
 
@@ -88,7 +87,7 @@ def leave_one_out(rows: Rows, rule: Aggregation) -> Floats:
 
     Args:
         rows: the sequences that count.
-        rule: how they are brought together.
+        rule: aggregation of the sequences.
 
     Raises:
         ValueError: a sequence without a class under ``"classes"``.
@@ -120,7 +119,7 @@ def standard_error(left_out: Floats) -> float:
 
 @dataclass(frozen=True)
 class JackknifeEstimate:
-    """A value with its standard error, on the way to an interval.
+    """A value with its jackknife standard error, from which an interval follows.
 
     Attributes:
         value: the estimate.
@@ -152,7 +151,7 @@ class JackknifeEstimate:
         )
 
     def probability_above_zero(self) -> float:
-        """Return how sure it is that the true value is above 0; the range must be even about 0."""
+        """Return the probability that the true value is above 0; the range must be even about 0."""
         if math.isnan(self.error):
             return math.nan
         if self.error == 0:
@@ -192,7 +191,7 @@ def interval(rows: Rows, rule: Aggregation, *, level: float = LEVEL) -> Interval
 
     Args:
         rows: the sequences that count; those without a value are left out.
-        rule: how they are brought together.
+        rule: aggregation of the sequences.
         level: share of such intervals that hold the true value, in (0, 1).
 
     Raises:
@@ -216,13 +215,13 @@ def compare(
     """Compare two result folders in pairs: on the sequences on which both have a value.
 
     Hard sequences are hard for both, so the difference is known far better than either value. A sequence
-    on which one of them has no value (T of empty masks) says nothing about the difference and is left out
+    on which one of them has no value (T of empty masks) has no difference and is left out
     of both, which the tables of one folder do not do.
 
     Args:
         first: the sequences that count, of one folder.
         second: those of the other folder.
-        rule: how they are brought together.
+        rule: aggregation of the sequences.
         lower_is_better: direction of the metric: True for T_mean, J_decay, F_decay, delta_obj.
         level: share of such intervals of a difference that hold the true one, in (0, 1).
 
@@ -237,18 +236,18 @@ def compare(
     pair = [{name: rows[name] for name in names} for rows in (first, second)]
     values = [aggregate(rows, rule) for rows in pair]
     errors = [leave_one_out(rows, rule) for rows in pair]
-    found = JackknifeEstimate(
+    estimate = JackknifeEstimate(
         values[0] - values[1],
         standard_error(errors[0] - errors[1]) if len(names) >= FEWEST else math.nan,
         max(len(names) - 1, 1),
         difference_within(rule.within),
     )
-    above = found.probability_above_zero()
+    above = estimate.probability_above_zero()
     return PairedComparison(
         first=values[0],
         second=values[1],
-        difference=found.value,
-        interval=found.interval(len(names), level),
+        difference=estimate.value,
+        interval=estimate.interval(len(names), level),
         win_probability=1 - above if lower_is_better else above,
         sequences=names,
         left_out=left_out,
@@ -261,26 +260,28 @@ def paired(everything: Sequence[Rows], columns: Sequence[str]) -> tuple[tuple[st
     kept = tuple(
         name
         for name in names
-        if all(name in rows and all(_known(rows[name].get(each)) for each in columns) for rows in everything)
+        if all(
+            name in rows and all(_known(rows[name].get(column)) for column in columns) for rows in everything
+        )
     )
     return kept, tuple(name for name in names if name not in set(kept))
 
 
 def has_value(row: Mapping[str, float | None], rule: Aggregation) -> bool:
-    """Whether a sequence has a value to be brought together with others."""
+    """Return whether a sequence has a value that an aggregation takes."""
     return any(_known(row.get(name)) for name in rule.columns)
 
 
 def interval_notes(intervals: Mapping[str, Interval]) -> list[str]:
-    """Say in one line each why metrics have no interval; those with the same reason share a line.
+    """Return one line per reason why metrics have no interval.
 
     Args:
         intervals: metric -> interval.
     """
     reasons: dict[str, list[str]] = {}
-    for metric, each in intervals.items():
-        if each.note is not None:
-            reasons.setdefault(each.note, []).append(metric)
+    for metric, note in ((metric, item.note) for metric, item in intervals.items()):
+        if note is not None:
+            reasons.setdefault(note, []).append(metric)
     return [f"{', '.join(metrics)}: {reason}" for reason, metrics in reasons.items()]
 
 

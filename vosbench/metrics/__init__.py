@@ -25,5 +25,6 @@ __all__ = [
 ]
 
 __getattr__, __dir__ = lazy(
-    "vosbench.metrics", {name: module for module, name in (each.implementation for each in METRICS.values())}
+    "vosbench.metrics",
+    {name: module for module, name in (metric.implementation for metric in METRICS.values())},
 )

@@ -180,7 +180,7 @@ class TemporalStability(_SequenceMean):
     compares the first evaluated mask with the ground truth of the frame before. A video without a valid
     pair is left out. Which videos count is for the caller to decide: DAVIS 2016 leaves out those with
     occlusions or strong changes of shape. Lower is better. Arguments as in `RegionSimilarity`; `void`
-    plays no part, and otherwise the ground truth only tells the objects with ``objects="ids"``.
+    plays no part, and otherwise the ground truth only gives the objects with ``objects="ids"``.
 
     Args:
         toolkit: ``"python"`` or ``"matlab"``, the released code whose values these are. The published tables
@@ -219,7 +219,7 @@ class TemporalStability(_SequenceMean):
         if self.toolkit == "matlab":
             ids = np.concatenate([target[:1], ids])
         masks = [ids != 0] if self.objects == "union" else [ids == i for i in range(1, objects + 1)]
-        return [{"T_mean": _instability(each, self.toolkit)} for each in masks]
+        return [{"T_mean": _instability(video, self.toolkit)} for video in masks]
 
 
 def _instability(masks: NDArray[np.bool_], toolkit: Toolkit) -> float:

@@ -1,4 +1,4 @@
-"""The base of metrics whose data-set value is taken from the values of all videos, not from sums."""
+"""Base of metrics whose data-set value is taken from the values of all videos, not from sums."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GatheredMetric(Metric):
         kind = type(self)
         digest = sha256(repr((kind.__module__, kind.__qualname__, arguments)).encode()).hexdigest()
         # Collections let metrics share values whose states have equal names and, after the first update,
-        # equal content. The name says what the values are of; NaN equals nothing, so that not even
+        # equal content. The name identifies the metric; NaN equals nothing, so that not even
         # metrics of one kind, which may have seen other videos before, are taken for one another.
         self.add_state(f"{kind.__name__}_{digest[:16]}", torch.tensor(math.nan), dist_reduce_fx="max")
         self.add_state("gathered", [], dist_reduce_fx="cat")

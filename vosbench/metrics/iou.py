@@ -24,7 +24,7 @@ class MeanFrameIoU(GatheredMetric):
     of YouTube-Objects. Higher is better.
 
     Args:
-        categories: names of the classes; every update then tells the class of its video.
+        categories: names of the classes; every update then names the class of its video.
 
     Raises:
         ValueError: a class is named twice.
@@ -79,11 +79,11 @@ class MeanFrameIoU(GatheredMetric):
         rows = self._all().reshape(-1, 2).tolist()
         if self.categories is None:
             return {NAME: self._mean([value for _, value in rows])}
-        found = {}
+        of_class = {}
         for number, category in enumerate(self.categories):
             if values := [value for found_number, value in rows if found_number == number]:
-                found[f"{NAME}/{category}"] = self._mean(values)
-        return {NAME: self._mean([value.item() for value in found.values()]), **found}
+                of_class[f"{NAME}/{category}"] = self._mean(values)
+        return {NAME: self._mean([value.item() for value in of_class.values()]), **of_class}
 
     def _number(self, category: str | None) -> int:
         if self.categories is None:

@@ -1,4 +1,4 @@
-"""Metrics, described once: their values, direction, range, order in tables and torchmetrics class."""
+"""Descriptions of all metrics: values, direction, range, order in tables, torchmetrics class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protocols: which frames count, how objects are matched, what void means, what the mean runs over.
+"""Protocols: the frames that count, matching of objects, meaning of void, average over a data set.
 
 A protocol is data (``configs/protocol/<id>.yaml``); every number carries the id of its protocol.
 """
@@ -47,20 +47,20 @@ _HASHED_AS = {"annotations": "edition"}
 
 @dataclass(frozen=True)
 class Protocol:
-    """The rules a number was measured under.
+    """Rules under which a number is measured.
 
     Attributes:
         id: name written beside every number.
         title: one line for tables.
         order: place in lists and tables, ascending.
-        datasets: names of the data sets it can score; it is made for the first of them.
+        datasets: names of the data sets that can be scored, first the one that the protocol is made for.
         frames: which frames count: ``"inner"`` all but the first and the last, ``"all"``,
             ``"annotated"`` those with ground truth, ``"after_first"`` these without the first of
             them, ``"before_last"`` all but the last.
         objects: ``"union"`` merges all non-zero ids into one foreground, ``"ids"`` compares equal
             ids, ``"match"`` assigns predicted ids to ground-truth objects, ``"volumes"`` compares
             what each id covers over the whole video, ``"detections"`` scored boxes and masks.
-        void: what id 255 of the ground truth means: ``"foreground"`` (an object like any other),
+        void: meaning of id 255 of the ground truth: ``"foreground"`` (an object like any other),
             ``"background"`` (counted as background), ``"ignore"`` (pixels left out).
         metrics: names out of `vosbench.metrics.specs.METRICS`.
         split: split of the data set it is made for; None for the usual one.
@@ -73,7 +73,7 @@ class Protocol:
             ``"matlab"`` the first pair is the ground truth of frame 0 and the first evaluated mask.
         stability_sequences: sequences that count for the data-set value of T; all when none of a
             data set is listed.
-        average: what the data-set mean runs over; ``"pooled"``: no mean, all frames together.
+        average: items of the data-set mean; ``"pooled"``: no mean, all frames at once.
         task: what the methods are given that it is made for: with ``"semi-supervised"`` the mask of the
             first labelled frame.
         given: ``dataset`` and ``split`` of the masks that are given, where those are not the ground truth
@@ -143,14 +143,14 @@ class Protocol:
         if not asked:
             raise InputError(f"no metric chosen: protocol {self.id} has {', '.join(self.metrics)}")
         # J&F is the mean of the two: it needs both, and costs nothing once they are there
-        chosen = {*asked, *(part for name in asked for part in METRICS[name].mean_of)}
-        chosen |= {
-            name for name in self.metrics if (parts := METRICS[name].mean_of) and chosen.issuperset(parts)
+        names = {*asked, *(part for name in asked for part in METRICS[name].mean_of)}
+        names |= {
+            name for name in self.metrics if (parts := METRICS[name].mean_of) and names.issuperset(parts)
         }
-        return tuple(name for name in self.metrics if name in chosen)
+        return tuple(name for name in self.metrics if name in names)
 
     def definition(self) -> dict[str, Any]:
-        """Return the rules as plain data, for hashing and for records; whom they serve is not a rule."""
+        """Return the rules as plain data, for hashing and for records, without the data sets they serve."""
         others = ("datasets", "split", "task", "compared", "tables", "order")
         rules = {key: item for key, item in vars(self).items() if key not in others}
         # records of protocols that never changed keep their keys
@@ -189,7 +189,7 @@ def protocols(dataset: str | None = None) -> list[Protocol]:
 
 
 def protocols_made_for(dataset: str) -> list[Protocol]:
-    """Return the protocols that methods are compared under on a data set, whatever else could score it."""
+    """Return the protocols under which methods are compared on a data set."""
     return [rules for rules in protocols(dataset) if rules.compared and rules.datasets[0] == dataset]
 
 

@@ -1,1 +1,1 @@
-"""Diagnosis of result folders: what is wrong with the files, and the way out."""
+"""Diagnosis of result folders: mistakes in the files, and how to correct them."""

@@ -40,12 +40,12 @@ class _Series:
 
 
 class Agreement:
-    """Compares the masks of one sequence with its ground truth, frame by frame.
+    """Comparison of the masks of one sequence with its ground truth, frame by frame.
 
     Args:
         target: frame index -> (H, W) uint8 ground truth, None where there is none; asked for a frame
             and its two neighbours in turn.
-        protocol: decides what void means and whether ids are told apart.
+        protocol: decides what void means and whether ids are distinguished.
         objects: number of ids of the ground truth.
     """
 
@@ -86,10 +86,10 @@ class Agreement:
         """Return the mistakes that all frames together show."""
         if not self._series.frames:
             return []
-        found = [self._identical(), self._empty(), self._full()]
-        if not any(found):
-            found = [self._inverted(), self._shifted(), self._swapped(), self._merged()]
-        return [finding for finding in found if finding is not None]
+        findings = [self._identical(), self._empty(), self._full()]
+        if not any(findings):
+            findings = [self._inverted(), self._shifted(), self._swapped(), self._merged()]
+        return [finding for finding in findings if finding is not None]
 
     def _same(self, ids: IdMap, mask: Mask, target: IdMap, truth: Mask) -> bool:
         if not self._ids_told_apart:
@@ -188,7 +188,7 @@ class Agreement:
         ids = self._protocol.objects == "ids"
         return Finding(
             len(self._tables),
-            "one merged mask where several objects are told apart (made for DAVIS 2016?)",
+            "one merged mask where several objects are distinguished (made for DAVIS 2016?)",
             "write one id per object, or score the merged masks with vosbench score ... --dataset davis16",
             "error" if ids else "warning",
         )

@@ -1,4 +1,4 @@
-"""Finding what is wrong with a folder of results before, or after, its numbers surprise."""
+"""Diagnosis of a folder of results: usual mistakes, before or after scoring."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def diagnose(
     sequences: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> list[Finding]:
-    """Look for what users get wrong in a folder or zip archive of results, in one pass over its files.
+    """Look for usual mistakes in a folder or zip archive of results, in one pass over its files.
 
     Args:
         results: what would be given to `score`.
@@ -65,20 +65,20 @@ def diagnose(
         )
     root = find_data_root(data_root)
     opened = open_dataset(dataset, root, split or rules.split, **rules.reader_options(dataset))
-    chosen = choose_sequences(opened, sequences)
+    indices = choose_sequences(opened, sequences)
     tree = open_tree(Path(results))
     try:
-        place = find_root(tree, list(chosen))
+        results_root = find_root(tree, list(indices))
     except InputError:
         elsewhere = _other_split(tree, opened)
         if elsewhere is None:
             raise
         return [elsewhere]
-    present = [sequence for sequence in chosen if has_sequence(tree, place, sequence)]
-    findings = _absent_sequences(opened, list(chosen), present, tree, place)
-    folder = ResultFolder(tree, place, rules)
+    present = [sequence for sequence in indices if has_sequence(tree, results_root, sequence)]
+    findings = _absent_sequences(opened, list(indices), present, tree, results_root)
+    folder = ResultFolder(tree, results_root, rules)
     for done, sequence in enumerate(present, start=1):
-        examination = SequenceExamination(folder, opened[chosen[sequence]], dataset in ONE_OBJECT)
+        examination = SequenceExamination(folder, opened[indices[sequence]], dataset in ONE_OBJECT)
         findings += [replace(finding, sequence=sequence) for finding in examination.findings()]
         if progress is not None:
             progress(done, len(present), sequence)
@@ -87,7 +87,7 @@ def diagnose(
 
 
 def _weighed(findings: Iterable[Finding], sequences: int) -> list[Finding]:
-    """Let a mistake that a method may make on its own be a warning unless most sequences show it."""
+    """Make a mistake that may be the method's own a warning, unless most sequences have it."""
     listed = list(findings)
     kinds = Counter(finding.problem.partition(" ")[0].rstrip(":") for finding in listed)
     doubtful = {kind for kind in (INVERTED, SHIFTED) if 2 * kinds[kind] <= sequences and sequences > 1}
@@ -98,14 +98,14 @@ def _weighed(findings: Iterable[Finding], sequences: int) -> list[Finding]:
 
 
 def _other_split(tree: Tree, opened: Dataset) -> Finding | None:
-    """Say which other split of the data set the sequences found belong to."""
+    """Return a finding that names the split of the sequences in the folder, where it is another one."""
     for split in _SPLITS:
         names = _split_names(opened, split)
         with suppress(InputError):
-            place = find_root(tree, names)
-            found = sum(has_sequence(tree, place, name) for name in names)
-            problem = f"no sequence of split {opened.split}, but {found} of split {split}"
-            return Finding(found, problem, f"vosbench score ... --split {split}")
+            results_root = find_root(tree, names)
+            count = sum(has_sequence(tree, results_root, name) for name in names)
+            problem = f"no sequence of split {opened.split}, but {count} of split {split}"
+            return Finding(count, problem, f"vosbench score ... --split {split}")
     return None
 
 
@@ -118,13 +118,13 @@ def _split_names(opened: Dataset, split: str) -> list[str]:
 
 
 def _absent_sequences(
-    opened: Dataset, chosen: Sequence[str], present: Sequence[str], tree: Tree, place: str
+    opened: Dataset, wanted: Sequence[str], present: Sequence[str], tree: Tree, results_root: str
 ) -> list[Finding]:
-    absent = [name for name in chosen if name not in present]
+    absent = [name for name in wanted if name not in present]
     counts = {video.name: len(video) for video in opened}
-    found = found_names(tree, place)
-    others = set(found) - set(counts)
-    note = other_names_note(found, counts, f"{opened.label} {opened.split}")
+    names = found_names(tree, results_root)
+    others = set(names) - set(counts)
+    note = other_names_note(names, counts, f"{opened.label} {opened.split}")
     noted = [] if note is None else [Finding(len(others), note, _OTHER_NAMES, "warning")]
     if not absent:
         return noted

@@ -109,7 +109,7 @@ class SequenceExamination:
         return {index: partial(read, file) for index, file in present.items()}
 
     def _names(self, files: SequenceFiles) -> bool:
-        """Note missing, extra and misnamed files; False when frames cannot be told."""
+        """Note missing, extra and misnamed files; False when files cannot be assigned to frames."""
         names, needed = self._video.frame_names, needed_names(self._video, self._folder.protocol)
         other = naming_difference(names, files.frames, needed)
         if other is not None:
@@ -165,16 +165,18 @@ class SequenceExamination:
 
     def _value_findings(self) -> list[Finding]:
         rules = self._folder.protocol
-        found = [self._size_finding(size, count) for size, count in self._sizes.items()]
-        found += [Finding(count, problem, fix) for (problem, fix), count in self._colours.items()]
-        found += [Finding(count, text, _CHECK_COLOURS, "warning") for text, count in self._remarks.items()]
+        findings = [self._size_finding(size, count) for size, count in self._sizes.items()]
+        findings += [Finding(count, problem, fix) for (problem, fix), count in self._colours.items()]
+        findings += [Finding(count, text, _CHECK_COLOURS, "warning") for text, count in self._remarks.items()]
         if self._damaged:
             problem, _, fix = self._damaged[0].rpartition("; ")
-            found.append(Finding(len(self._damaged), problem or fix, fix))
-        found += soft_value_findings(self._soft, rules)
+            findings.append(Finding(len(self._damaged), problem or fix, fix))
+        findings += soft_value_findings(self._soft, rules)
         if self._levels:
-            found += value_findings(np.array(self._levels), self._objects, rules, one_object=self._one_object)
-        return found
+            findings += value_findings(
+                np.array(self._levels), self._objects, rules, one_object=self._one_object
+            )
+        return findings
 
     def _size_finding(self, size: Size, count: int) -> Finding:
         height, width = self._size

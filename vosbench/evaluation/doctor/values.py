@@ -50,7 +50,7 @@ def value_findings(
     Args:
         levels: (T, 256) bool, which values occur in each frame.
         objects: number of ids of the ground truth.
-        protocol: decides whether ids are told apart.
+        protocol: decides whether ids are distinguished.
         one_object: whether the data set is known for one object per video, so that ids are suspicious.
     """
     used = np.flatnonzero(levels.any(axis=0))
@@ -149,7 +149,7 @@ def _foreground_findings(
         Finding(
             _frames_beyond(levels, 1),
             "several object ids where the data set has one object (those of DAVIS 2017?)",
-            "to tell objects apart: vosbench score ... --dataset davis17; here all ids are one foreground",
+            "to score every object: vosbench score ... --dataset davis17; here all ids are one foreground",
             "warning",
         )
     ]
@@ -163,7 +163,7 @@ def _id_findings(
     protocol: Protocol,
 ) -> list[Finding]:
     if nonzero == [VOID]:
-        problem = f"0/255 masks, but {protocol.id} tells objects apart and needs their ids"
+        problem = f"0/255 masks, but {protocol.id} distinguishes objects and needs their ids"
         fix = (
             "write ids 1, 2, ..., for a single object ids = mask // 255; "
             "merged masks go with vosbench score ... --dataset davis16"

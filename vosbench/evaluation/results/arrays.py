@@ -48,7 +48,7 @@ def check_size(where: Path, found: Size, expected: Size) -> None:
 
 
 def size_hint(found: Size, expected: Size) -> str:
-    """Say how a wrong size relates to the right one, after a comma; ``""`` when in no simple way."""
+    """Return the relation of a wrong size to the right one, after a comma; ``""`` for no simple one."""
     if found == expected[::-1]:
         return ", height and width are swapped"
     ratios = found[0] / expected[0], found[1] / expected[1]
@@ -58,7 +58,7 @@ def size_hint(found: Size, expected: Size) -> str:
 
 
 def read_png(tree: Tree, file: str, size: Size | None, *, told_apart: bool) -> Reading:
-    """Return (H, W) uint8 ids or levels of a PNG, uint16 when it has 16 bits, and what to say of its palette.
+    """Return (H, W) uint8 ids or levels of a PNG, uint16 when it has 16 bits, and a remark on its palette.
 
     Args:
         tree: where the file lies.
@@ -72,7 +72,7 @@ def read_png(tree: Tree, file: str, size: Size | None, *, told_apart: bool) -> R
     where = tree.where(file)
     data = tree.read(file)
     header = png_header(data, where)
-    # The size says how much would be unpacked. A colour image is the graver mistake: its error comes first
+    # The size limits what is unpacked. A colour image is the graver mistake: its error comes first
     if size is not None and header.has_levels:
         check_size(where, (header.height, header.width), size)
     return decode_mask(data, where, told_apart=told_apart)

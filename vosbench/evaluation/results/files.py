@@ -17,9 +17,9 @@ SEQUENCE_SUFFIXES = (".npy", ".npz", ".dat")
 
 
 def has_sequence(tree: Tree, root: str, name: str) -> bool:
-    """Tell whether `root` holds a folder, an array or a track file of the sequence."""
-    place = inside(root, name)
-    return tree.is_folder(place) or any(tree.is_file(place + suffix) for suffix in SEQUENCE_SUFFIXES)
+    """Return whether `root` holds a folder, an array or a track file of the sequence."""
+    location = inside(root, name)
+    return tree.is_folder(location) or any(tree.is_file(location + suffix) for suffix in SEQUENCE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def inside(folder: str, name: str) -> str:
 
 
 def few(names: Collection[str], most: int = 5) -> str:
-    """List the first names, and say how many more there are."""
-    chosen = list(names)
-    more = f" and {len(chosen) - most} more" if len(chosen) > most else ""
-    return ", ".join(chosen[:most]) + more
+    """List the first names and the number of the others."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

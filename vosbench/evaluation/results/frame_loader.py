@@ -32,7 +32,7 @@ def frame_loader(
         size: height and width they must have; any when None.
         protocol: decides whether grey levels of PGM are labels (FBMS) or are read as those of PNG.
         threshold: as `ResultFolder` has it.
-        remark: called with what is to be said of a file that is read.
+        remark: called with a remark on a file that is read.
 
     Raises:
         InputError: colours where ids or levels are needed.

@@ -1,4 +1,4 @@
-"""How the names of result files differ from the names of the frames, when all differ alike."""
+"""Rules by which the names of result files differ from the names of the frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the sequences lie in what was given, and what is there instead when they do not."""
+"""Layout of a folder of results: where sequences lie, and hints when they are missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vosbench.evaluation.results.files import (
 from vosbench.evaluation.results.trees import Tree
 
 NESTING = 2
-"""How many folders may lie between the folder given and the sequence folders."""
+"""Largest number of folders between the folder given and the sequence folders."""
 
 _LOSSLESS = {".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF"}
 _LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP"}
@@ -55,10 +55,10 @@ def find_root(tree: Tree, sequences: Collection[str]) -> str:
 
 
 class Hint(NamedTuple):
-    """What is there, and what to do about it.
+    """Content of a folder in place of masks, and the way to correct it.
 
     Attributes:
-        files: how many files it concerns.
+        files: number of files concerned.
         problem: in words that are the same for every sequence.
         fix: a conversion or a command.
     """
@@ -69,7 +69,7 @@ class Hint(NamedTuple):
 
 
 def instead_of_masks(tree: Tree, folder: str, *, merged: bool) -> Hint:
-    """Say what the folder of a sequence holds in which no mask was found.
+    """Return a hint on the folder of a sequence in which no mask was found.
 
     Args:
         tree: where the folder lies.
@@ -116,7 +116,7 @@ def found_names(tree: Tree, root: str, *, detections: bool = False) -> list[str]
 
 
 def other_names_note(found: Collection[str], known: Collection[str], split: str) -> str | None:
-    """Say which of the names found are no sequences of a split; None when all are.
+    """Return a note on names that are no sequences of a split; None without any.
 
     Args:
         found: in the results.
@@ -137,24 +137,24 @@ def missing_names(missing: Collection[str], found: Collection[str]) -> str:
 
 
 def _instead_of_sequences(tree: Tree, sequences: Collection[str]) -> str:
-    """Say what a folder holds in which none of the sequences was found, after a semicolon."""
+    """Return the content of a folder without any of the sequences, after a semicolon."""
     folders, files = tree.listing("")
     name = tree.path.stem
     if name in sequences and any(PurePosixPath(file).suffix in FRAME_SUFFIXES for file in files):
         return f"; this is one sequence: give the folder above it and --sequences {name}"
-    objects = [each for each in folders if (match := _OBJECT.fullmatch(each)) and match[1] in sequences]
+    objects = [item for item in folders if (match := _OBJECT.fullmatch(item)) and match[1] in sequences]
     if objects:
         return f"; {few(objects)} look like one folder per object: {_ONE_MAP}"
-    found = found_names(tree, "")
+    present = found_names(tree, "")
     for name in sequences:
-        if (close := _close(name, found)) is not None:
+        if (close := _close(name, present)) is not None:
             return f"; '{close}' is there: is it '{name}'?"
-    flat = [file for file in files if any(file.startswith(each) for each in sequences)]
+    flat = [file for file in files if any(file.startswith(sequence) for sequence in sequences)]
     if flat and PurePosixPath(flat[0]).suffix.lower() in _VIDEO:
         return f"; '{flat[0]}' is a video, whose compression mixes the ids: write one PNG per frame"
     if flat:
         return f"; '{flat[0]}' is there: move the frames of every sequence into a folder of its name"
-    return f"; it holds {few(found)}" if found else "; it is empty"
+    return f"; it holds {few(present)}" if present else "; it is empty"
 
 
 def _similar(name: str, names: Iterable[str]) -> str:
@@ -163,6 +163,6 @@ def _similar(name: str, names: Iterable[str]) -> str:
 
 
 def _close(name: str, names: Iterable[str]) -> str | None:
-    by_lower = {each.lower(): each for each in names if each != name}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.66)
-    return by_lower[found[0]] if found else None
+    by_lower = {other.lower(): other for other in names if other != name}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.66)
+    return by_lower[matches[0]] if matches else None

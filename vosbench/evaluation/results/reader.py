@@ -1,4 +1,4 @@
-"""Reading results written by other people's code: folders and zip archives of masks, arrays and tracks.
+"""Readers of the results of any method: folders and zip archives of masks, arrays and tracks.
 
 One frame is read at a time, so a sequence of any length takes the memory of one.
 """
@@ -68,13 +68,13 @@ class SequenceMasks:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the files were understood; complete once the frames that count have been read."""
+        """Notes on how the files were read; complete once the frames that count have been read."""
         return (*sorted(self._seen), *self._notes)
 
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """Masks of other people's methods, one set of sequences. Can be pickled.
+    """Masks of a method, one set of sequences. Can be pickled.
 
     Formats, one kind per sequence, in a folder or in a zip archive: ``<sequence>/<frame>.png`` with
     ids (indexed or grey), 0/1, 0/255, or soft grey levels of 8 or 16 bits with a threshold;
@@ -85,7 +85,7 @@ class ResultFolder:
     Attributes:
         tree: the folder or archive given.
         root: folder inside it that holds the sequences, ``""`` for itself.
-        protocol: rules the masks are read for: whether ids are told apart, which frames count.
+        protocol: rules the masks are read for: whether ids are distinguished, which frames count.
         missing: a missing frame is an error, or counts as an empty mask.
         threshold: values above are foreground, in the unit of the files: a grey level for images.
             None: soft masks are refused.
@@ -182,10 +182,10 @@ class ResultFolder:
         seen: set[str],
     ) -> SequenceMasks:
         def ids(index: int) -> IdMap:
-            chosen, kind = interpret(load(index), where[index], self.protocol, self.threshold)
+            decoded, kind = interpret(load(index), where[index], self.protocol, self.threshold)
             if kind is not None:
                 seen.add(kind)
-            return chosen
+            return decoded
 
         if self.threshold is not None:
             evaluated = self.evaluated(video)
@@ -270,7 +270,7 @@ class ResultFolder:
 
 
 def one_foreground(ids: IdMap, protocol: Protocol) -> IdMap:
-    """Return (H, W) ids, all objects as id 1 where the protocol tells none apart."""
+    """Return (H, W) ids, all objects as id 1 where the protocol distinguishes none."""
     return (ids != 0).astype(np.uint8) if merges(protocol) else ids
 
 

@@ -1,4 +1,4 @@
-"""Whether the masks of a sequence are those of the frames they are named after, or of their neighbours."""
+"""Search for masks that are named after a neighbour of their frame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHIFT_GAIN, _SMALLEST_GAIN, _FEWEST_FRAMES = 0.3, 0.01, 3
 
 
 class ShiftSearch:
-    """Compares masks with the ground truth of the frames before and after.
+    """Comparison of masks with the ground truth of their frame and of the frames before and after.
 
     Args:
         target: frame index -> (H, W) uint8 ground truth, None where there is none; asked for a frame
@@ -41,7 +41,7 @@ class ShiftSearch:
         mask = ids != 0
         if before is None or target is None or after is None or not mask.any():
             return
-        previous, here, following = (foreground(each, self._protocol) for each in (before, target, after))
+        previous, here, following = (foreground(ids, self._protocol) for ids in (before, target, after))
         self._here.append(overlap(mask, here))
         self._previous.append(overlap(mask, previous))
         self._next.append(overlap(mask, following))
@@ -49,7 +49,7 @@ class ShiftSearch:
 
     @property
     def frames(self) -> int:
-        """How many frames were compared."""
+        """Number of frames compared."""
         return len(self._here)
 
     def step(self) -> int | None:
@@ -92,5 +92,5 @@ def recent(video: Video) -> Callable[[int], IdMap | None]:
 
 
 def shift_words(step: int) -> str:
-    """Say in words what `ShiftSearch.step` means."""
+    """Return `ShiftSearch.step` in words."""
     return f"masks agree with the ground truth of the {'next' if step > 0 else 'previous'} frame"

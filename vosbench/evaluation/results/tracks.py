@@ -90,17 +90,17 @@ class _Canvas:
         for index in np.unique(frame[inside]).tolist():
             if index not in self._maps:
                 continue
-            chosen = inside & (frame == index)
-            self._draw_frame(self._maps[index].reshape(-1), y[chosen] * width + x[chosen], labels[chosen])
+            drawn = inside & (frame == index)
+            self._draw_frame(self._maps[index].reshape(-1), y[drawn] * width + x[drawn], labels[drawn])
 
     def _draw_frame(
-        self, pixels: NDArray[np.uint8], places: NDArray[np.int64], labels: NDArray[np.uint8]
+        self, pixels: NDArray[np.uint8], positions: NDArray[np.int64], labels: NDArray[np.uint8]
     ) -> None:
-        before = pixels[places]
-        pixels[places] = labels
+        before = pixels[positions]
+        pixels[positions] = labels
         self.shared += int(((before != UNCOVERED) & (before != labels)).sum())
         # Two points of one call on one pixel: all but the last have lost it
-        self.shared += int((pixels[places] != labels).sum())
+        self.shared += int((pixels[positions] != labels).sum())
 
 
 def _tracks(

@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 from vosbench.errors import InputError
 
 MOST_BYTES = 256 * 2**20
-"""A file of one frame is refused beyond this size: no mask is so large, but a damaged archive may say so."""
+"""Largest file of one frame: no mask is so large, but a damaged archive may claim it."""
 
 _ENCRYPTED = 1
 
@@ -42,11 +42,11 @@ class Tree(ABC):
 
     @abstractmethod
     def is_folder(self, folder: str) -> bool:
-        """Tell whether there is such a folder."""
+        """Return whether there is such a folder."""
 
     @abstractmethod
     def is_file(self, file: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
 
     @abstractmethod
     def size(self, file: str) -> int:
@@ -105,11 +105,11 @@ class FolderTree(Tree):
 
     def listing(self, folder: str) -> Listing:
         """Return what is in `folder`."""
-        place = self.path / folder
-        if not place.is_dir():
+        location = self.path / folder
+        if not location.is_dir():
             return Listing((), ())
-        # scandir tells folders from files without a look at each: sequences have thousands of files
-        with ReadErrors(place), os.scandir(place) as entries:
+        # scandir separates folders from files without a look at each: sequences have thousands of files
+        with ReadErrors(location), os.scandir(location) as entries:
             shown = sorted((item.name, item.is_dir()) for item in entries if not item.name.startswith("."))
         return Listing(
             tuple(name for name, is_folder in shown if is_folder),
@@ -117,11 +117,11 @@ class FolderTree(Tree):
         )
 
     def is_folder(self, folder: str) -> bool:
-        """Tell whether there is such a folder."""
+        """Return whether there is such a folder."""
         return (self.path / folder).is_dir()
 
     def is_file(self, file: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
         return (self.path / file).is_file()
 
     def size(self, file: str) -> int:
@@ -146,11 +146,11 @@ class ZipTree(Tree):
         return _archive(self.path).folders.get(folder, Listing((), ()))
 
     def is_folder(self, folder: str) -> bool:
-        """Tell whether there is such a folder."""
+        """Return whether there is such a folder."""
         return folder in _archive(self.path).folders
 
     def is_file(self, file: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
         return file in _archive(self.path).members
 
     def size(self, file: str) -> int:
@@ -187,12 +187,12 @@ class _Archive:
 
     @cached_property
     def folders(self) -> Mapping[str, Listing]:
-        """Folder -> what is in it."""
+        """Content of every folder."""
         content: dict[str, tuple[set[str], set[str]]] = {"": (set(), set())}
         for name in self.members:
-            place = PurePosixPath(name)
-            content.setdefault(_key(place.parent), (set(), set()))[1].add(place.name)
-            for parent in place.parents:
+            location = PurePosixPath(name)
+            content.setdefault(_key(location.parent), (set(), set()))[1].add(location.name)
+            for parent in location.parents:
                 if parent != PurePosixPath("."):
                     content.setdefault(_key(parent), (set(), set()))
                     content.setdefault(_key(parent.parent), (set(), set()))[0].add(parent.name)

@@ -1,4 +1,4 @@
-"""What the values of a mask file mean under a protocol: ids, one foreground, or soft levels."""
+"""Meaning of the values of a mask file under a protocol: ids, one foreground, or soft levels."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _SURELY_SIXTEEN_BITS = 4096
 
 
 def merges(protocol: Protocol) -> bool:
-    """Tell whether all objects count as one foreground."""
+    """Return whether all objects count as one foreground."""
     return protocol.objects == "union" or protocol.variant == "binary"
 
 
 def check_threshold(threshold: float | None, protocol: Protocol) -> None:
-    """Refuse a threshold where objects are told apart, and one that is no number.
+    """Refuse a threshold where objects are distinguished, and one that is no number.
 
     Raises:
         InputError: saying why.
@@ -74,7 +74,7 @@ def interpret(
     Args:
         values: (H, W) bool, integers or floats.
         where: the file, for messages.
-        protocol: decides whether ids are told apart.
+        protocol: decides whether ids are distinguished.
         threshold: values above are foreground.
 
     Raises:
@@ -173,7 +173,7 @@ def _object_ids(raw: IdMap, highest: int, where: Path, protocol: Protocol) -> Id
         return raw
     if bool(((raw == 0) | (raw == VOID)).all()):
         raise InputError(
-            f"{where}: values 0 and 255 are a binary mask, but protocol {protocol.id} tells objects apart: "
+            f"{where}: values 0 and 255 are a binary mask, but protocol {protocol.id} distinguishes objects: "
             "write object ids 1, 2, ... (a single object is id 1)"
         )
     raise InputError(

@@ -47,8 +47,8 @@ def average_precision(
         >>> import torch
         >>> ids = torch.zeros(4, 6, dtype=torch.uint8)
         >>> ids[1:3, 1:4] = 1
-        >>> found = {"masks": (ids == 1)[None], "scores": torch.tensor([0.9])}
-        >>> average_precision([found], [ids])["map50_seg"]
+        >>> frame = {"masks": (ids == 1)[None], "scores": torch.tensor([0.9])}
+        >>> average_precision([frame], [ids])["map50_seg"]
         tensor(1., dtype=torch.float64)
     """
     crowd = [None] * len(targets) if crowd is None else crowd
@@ -57,8 +57,8 @@ def average_precision(
             f"got detections of {len(detections)} frames, targets of {len(targets)}, crowds of {len(crowd)}"
         )
     pool = DetectionPool()
-    for found, regions, flags in zip(detections, targets, crowd, strict=True):
-        add_frame(pool, found, regions, flags)
+    for frame, regions, flags in zip(detections, targets, crowd, strict=True):
+        add_frame(pool, frame, regions, flags)
     device = targets[0].device if targets else torch.device("cpu")
     return {
         name: torch.tensor(value, dtype=torch.float64, device=device)

@@ -13,7 +13,7 @@ from vosbench.metrics.kernels import statistics
 def sequence_statistics(values: Tensor | Sequence[float]) -> dict[str, float]:
     """Summarise the evaluated frames of one sequence.
 
-    See `vosbench.metrics.kernels.statistics.sequence_statistics`, which says what each value is.
+    See `vosbench.metrics.kernels.statistics.sequence_statistics`, which defines the values.
 
     Args:
         values: (n,) values in frame order, fractions, on any device.

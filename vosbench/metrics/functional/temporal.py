@@ -1,4 +1,4 @@
-"""Temporal instability T: how much the contour of one mask must bend to become that of the next."""
+"""Temporal instability T: bending of the contour of one mask to that of the next."""
 
 from __future__ import annotations
 

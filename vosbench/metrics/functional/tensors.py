@@ -1,4 +1,4 @@
-"""Ids and masks given as tensors: checked in one place, handed on as arrays."""
+"""Checked conversion of ids and masks from tensors to arrays."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def id_videos(
         ValueError: as in `id_array` and `mask_array`, or shapes that differ.
     """
     pred, target = id_array("pred_ids", pred_ids), id_array("target_ids", target_ids)
-    found = {name: None if mask is None else mask_array(name, mask) for name, mask in masks.items()}
-    check_shapes(pred_ids=pred, target_ids=target, **found)
-    return pred, target, found
+    arrays = {name: None if mask is None else mask_array(name, mask) for name, mask in masks.items()}
+    check_shapes(pred_ids=pred, target_ids=target, **arrays)
+    return pred, target, arrays
 
 
 def _array(name: str, given: object, axes: Axes, wanted: str, kinds: str) -> NDArray[Any]:

@@ -26,7 +26,7 @@ Total = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Aggregation:
-    """How the value of a data set follows from those of its sequences. Undefined values are left out.
+    """Rule for the value of a data set from those of its sequences. Undefined values are left out.
 
     Attributes:
         kind: ``"mean"`` over sequences, or over what `weights` counts; ``"classes"``: mean over the
@@ -62,7 +62,7 @@ def aggregate(rows: Rows, rule: Aggregation) -> float:
 
     Args:
         rows: the sequences that count.
-        rule: how they are brought together.
+        rule: aggregation of the sequences.
 
     Raises:
         ValueError: a sequence without a class under ``"classes"``.

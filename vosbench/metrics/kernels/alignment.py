@@ -29,7 +29,7 @@ from vosbench.metrics.kernels.path_totals import (
 )
 
 ROUGH_ERROR = 1.2e-6
-"""How far a rough cost may be from the exact one, before it becomes an integer."""
+"""Largest error of a rough cost before rounding to an integer."""
 
 _PART = 1 << 11  # cells whose exact costs are computed at a time
 _MOST_PATHS = 64
@@ -37,7 +37,7 @@ _AT_ONCE = 1 << 13  # totals in one operation that make it worth while
 
 
 class AlignmentCosts(NamedTuple):
-    """What a search knows.
+    """Costs of the cells of one matrix, rough and exact.
 
     Attributes:
         rough: (n1, n2) within `ROUGH_ERROR` and half a unit of the exact costs.
@@ -61,7 +61,7 @@ class AlignmentPath(NamedTuple):
 
 
 class CheapestPaths(NamedTuple):
-    """CheapestPaths paths: of exactly the same cost, in float64 sums from the first cell.
+    """Cheapest paths: of exactly the same cost, in float64 sums from the first cell.
 
     Attributes:
         paths: at least one.
@@ -87,7 +87,7 @@ class _Candidates(NamedTuple):
 
 
 def batch_size(shape: tuple[int, int]) -> int:
-    """How many matrices of at most some rows and columns are searched at once in bounded memory."""
+    """Return the number of matrices of at most some rows and columns to search at once in bounded memory."""
     enough = -(-_AT_ONCE // (shape[0] + 1))
     return max(1, min(enough, BATCH // ((shape[0] + 1) * (sum(shape) + 1))))
 
@@ -106,22 +106,22 @@ def cheapest_paths(
         One item per torus.
     """
     batch = Batch([item.rough for item in costs], firsts)
-    found = [_Candidates([grid.goal], set(), []) for grid in batch.grids]
-    pending: list[list[tuple[int, int]]] = [[] for _ in found]
+    searches = [_Candidates([grid.goal], set(), []) for grid in batch.grids]
+    pending: list[list[tuple[int, int]]] = [[] for _ in searches]
     for block in batch.blocks_from_last(workspace):
-        for index, (grid, candidates) in enumerate(zip(batch.grids, found, strict=True)):
+        for index, (grid, candidates) in enumerate(zip(batch.grids, searches, strict=True)):
             budget = 2 * _path_error(grid.shape)
             pending[index] = _follow(candidates, pending[index], block, index, grid, budget)
-    return [_decide(*item) for item in zip(found, costs, batch.grids, strict=True)]
+    return [_decide(*item) for item in zip(searches, costs, batch.grids, strict=True)]
 
 
-def _decide(found: _Candidates, costs: AlignmentCosts, grid: Grid) -> CheapestPaths:
-    """Let exact costs decide between candidates."""
-    numbers = [*reversed(found.route), *sorted(found.detours)]
+def _decide(candidates: _Candidates, costs: AlignmentCosts, grid: Grid) -> CheapestPaths:
+    """Choose between candidates by exact costs."""
+    numbers = [*reversed(candidates.route), *sorted(candidates.detours)]
     cells = grid.cells(numbers)
     exact = costs.exact(cells)
-    if _is_unrivalled(found, numbers, exact, grid):
-        length = len(found.route)
+    if _is_unrivalled(candidates, numbers, exact, grid):
+        length = len(candidates.route)
         return CheapestPaths([AlignmentPath(cells[:length][::-1], exact[:length][::-1])], complete=True)
     cost = dict(zip(numbers, exact.tolist(), strict=True))
     paths, complete = _list_paths(cost, grid)
@@ -154,8 +154,8 @@ def released_path(
         return path
     shared = 0
     if known.complete:
-        together = zip(*(other.cells.tolist() for other in known.paths), strict=False)
-        shared = next(i for i, (cell, *others) in enumerate(together) if others.count(cell) < len(others)) - 1
+        cells_at = zip(*(other.cells.tolist() for other in known.paths), strict=False)
+        shared = next(i for i, (cell, *others) in enumerate(cells_at) if others.count(cell) < len(others)) - 1
     rows, columns = ((path.cells[shared] - first) % shape).tolist()
     goal = rows * width + columns + 1
     limit = float(np.cumsum([0.0, *path.costs[shared + 1 : -1][::-1]])[-1])
@@ -195,12 +195,12 @@ def _costs_within(
 
 
 def _path_error(shape: tuple[int, int]) -> int:
-    """How far a rough total may be from the exact one, in units."""
+    """Largest error of a rough total, in units."""
     return math.ceil((ROUGH_ERROR * units_of_one(shape) + 0.5) * sum(shape))
 
 
 def _follow(
-    found: _Candidates,
+    candidates: _Candidates,
     pending: list[tuple[int, int]],
     block: Block,
     index: int,
@@ -213,9 +213,9 @@ def _follow(
     a path at most.
     """
     totals = block.totals[index]
-    start = len(found.route) - 1
-    _extend(found.route, totals.data, block, grid)
-    return _explore(found, start, pending, totals, block, grid, budget)
+    start = len(candidates.route) - 1
+    _extend(candidates.route, totals.data, block, grid)
+    return _explore(candidates, start, pending, totals, block, grid, budget)
 
 
 def _extend(route: list[int], totals: memoryview, block: Block, grid: Grid) -> None:
@@ -235,7 +235,7 @@ def _extend(route: list[int], totals: memoryview, block: Block, grid: Grid) -> N
 
 
 def _explore(
-    found: _Candidates,
+    candidates: _Candidates,
     start: int,
     pending: list[tuple[int, int]],
     totals: Totals,
@@ -246,7 +246,7 @@ def _explore(
     """Add the cells of a block on ways back that cost hardly more than the route.
 
     Args:
-        found: what to add to; its route reaches back to the anti-diagonals before the block.
+        candidates: what to add to; its route reaches back to the anti-diagonals before the block.
         start: index in the route of the first cell that may be in the block.
         pending: cells on such ways in the block, and how much more they cost.
         totals: of the matrix.
@@ -258,7 +258,7 @@ def _explore(
         Such cells in the anti-diagonals before the block.
     """
     steps, base = grid.steps, block.base
-    route = found.route[start:]
+    route = candidates.route[start:]
     here = set(route)
     inside = np.array(route[:-1], dtype=np.int64) - base
     ways = totals[inside[:, None] - steps].astype(np.int64)
@@ -268,7 +268,7 @@ def _explore(
         if way == route[index + 1]:
             continue
         if way in here:
-            found.rivals.append((cell, way))
+            candidates.rivals.append((cell, way))
         pending.append((way, int(rises[index, choice])))
     data = totals.data
     right, down, across = steps
@@ -292,22 +292,24 @@ def _explore(
             pending.append((cell - down, cost + above))
         if diagonal <= most:
             pending.append((cell - across, cost + diagonal))
-    found.detours.update(spent)
+    candidates.detours.update(spent)
     return leaving
 
 
-def _is_unrivalled(found: _Candidates, numbers: list[int], costs: NDArray[np.float64], grid: Grid) -> bool:
-    """Whether the route is strictly cheaper than every other way to any of its cells, in exact sums.
+def _is_unrivalled(
+    candidates: _Candidates, numbers: list[int], costs: NDArray[np.float64], grid: Grid
+) -> bool:
+    """Return whether the route is strictly cheaper than every other way to any of its cells, in exact sums.
 
     Args:
-        found: the candidates.
+        candidates: the candidates.
         numbers: the route from its first cell, then the detours in order.
         costs: exact costs of these.
         grid: numbers of the cells.
     """
     right, down, across = grid.steps
     far, none = math.inf, -1.0
-    length = len(found.route)
+    length = len(candidates.route)
     totals = np.cumsum([0.0, *costs[1:length]]).tolist()
     total = dict(zip(numbers, totals, strict=False))
     before = dict(zip(numbers[1:length], totals, strict=False))
@@ -321,11 +323,11 @@ def _is_unrivalled(found: _Candidates, numbers: list[int], costs: NDArray[np.flo
         )
         if here <= max(after):
             return False
-    return all(total[way] > before[cell] for cell, way in found.rivals)
+    return all(total[way] > before[cell] for cell, way in candidates.rivals)
 
 
 def _list_paths(cost: dict[int, float], grid: Grid) -> tuple[list[list[int]], bool]:
-    """CheapestPaths paths among some cells, and whether there are no others."""
+    """Cheapest paths among some cells, and whether there are no others."""
     steps = grid.steps
     total = {grid.start: 0.0}
     ways: dict[int, list[int]] = {}

@@ -237,15 +237,15 @@ def _turned(values: NDArray[_Scalar]) -> NDArray[_Scalar]:
 
 def _squared_edges(mean: float) -> list[float]:
     """The least squared distances whose ratio to the mean distance reaches each edge."""
-    found = []
+    edges = []
     for edge in RADIUS_EDGES.tolist():
         squared = (edge * mean) ** 2
         while math.sqrt(squared) / mean >= edge:
             squared = math.nextafter(squared, 0.0)
         while math.sqrt(squared) / mean < edge:
             squared = math.nextafter(squared, math.inf)
-        found.append(squared)
-    return found
+        edges.append(squared)
+    return edges
 
 
 def matching_cost(first: Histograms, second: Histograms, cells: Cells) -> NDArray[np.float64]:

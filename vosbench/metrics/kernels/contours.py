@@ -137,7 +137,7 @@ def trace(mask: NDArray[np.bool_], *, matlab: bool = False) -> list[Contour]:
 
 
 def _steps(width: int) -> tuple[int, int, int, int]:
-    """What each direction adds to a flat corner number."""
+    """Step of a flat corner number in each direction."""
     return 1, width, -1, -width
 
 

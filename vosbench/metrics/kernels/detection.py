@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NAMES: Mapping[str, str] = {"map50_det": "bbox", "map50_seg": "segm"}
-"""The values, and what the library calls that which is compared."""
+"""Value -> the library's name of what is compared."""
 
 IOU = 0.5
 MAX_DETECTIONS = 100
@@ -82,8 +82,8 @@ class DetectionPool:
                 size, a score that is no number or run lengths that cannot be read.
         """
         size = _check_ids(target_ids)
-        found = [_read_detection(detection, size) for detection in detections]
-        self._add(size, *_target_regions(target_ids, crowd_ids), found, image_id)
+        detected = [_read_detection(detection, size) for detection in detections]
+        self._add(size, *_target_regions(target_ids, crowd_ids), detected, image_id)
 
     def add_masks(
         self,
@@ -131,8 +131,8 @@ class DetectionPool:
         flags = [False] * len(target_masks) if crowd is None else [bool(flag) for flag in crowd]
         if len(flags) != len(target_masks):
             raise ValueError(f"crowd must be ({len(target_masks)},), one per region, got {len(flags)}")
-        found = list(zip(values.tolist(), given.tolist(), counts, strict=True))
-        self._add(size, [_encode(mask) for mask in target_masks], flags, found, image_id)
+        detected = list(zip(values.tolist(), given.tolist(), counts, strict=True))
+        self._add(size, [_encode(mask) for mask in target_masks], flags, detected, image_id)
 
     def compute(self) -> dict[str, float]:
         """Return ``map50_det`` (boxes) and ``map50_seg`` (masks) in [0, 1]; -1 without a region to find.
@@ -146,14 +146,14 @@ class DetectionPool:
             raise ValueError("image_id must be given for all frames or for none")
         if any(named):
             frames.sort(key=lambda frame: (isinstance(frame["image_id"], str), frame["image_id"]))
-        regions, found = _annotations(frames)
+        regions, detected = _annotations(frames)
         if all(region["iscrowd"] for region in regions):
             return dict.fromkeys(NAMES, UNDEFINED)
         images = [
             {"id": number, "height": frame["size"][0], "width": frame["size"][1]}
             for number, frame in enumerate(frames, start=1)
         ]
-        return {name: _average_precision(images, regions, found, kind) for name, kind in NAMES.items()}
+        return {name: _average_precision(images, regions, detected, kind) for name, kind in NAMES.items()}
 
     def _add(
         self,
@@ -183,7 +183,7 @@ class DetectionPool:
 
 
 def require_library() -> None:
-    """Refuse with one line to go on without the library that does the matching.
+    """Refuse to go on without the library that does the matching.
 
     Raises:
         ImportError: faster-coco-eval is not installed.
@@ -239,15 +239,15 @@ def _read_detection(detection: Mapping[str, Any], size: tuple[int, int]) -> tupl
     """Return score, box and compressed run lengths of a detection of a results file."""
     try:
         score, segmentation, box = float(detection["score"]), detection["segmentation"], detection.get("bbox")
-        found, counts = tuple(segmentation["size"]), segmentation["counts"]
+        own_size, counts = tuple(segmentation["size"]), segmentation["counts"]
         sides = None if box is None else [float(side) for side in box]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             "a detection needs a score, a segmentation with size and counts and, if any, a bbox of four "
             f"numbers; got {reprlib.repr(dict(detection))}"
         ) from error
-    if found != size:
-        raise ValueError(f"the segmentation of a detection has size {found}, its frame has {size}")
+    if own_size != size:
+        raise ValueError(f"the segmentation of a detection has size {own_size}, its frame has {size}")
     if sides is not None and len(sides) != 4:
         raise ValueError(f"bbox must be x, y, width, height, got {sides}")
     text = _compressed(counts, size)
@@ -273,7 +273,7 @@ def _compressed(counts: Any, size: tuple[int, int]) -> str:
 def _annotations(frames: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return regions and detections as the library wants them; ids of both count up from 1."""
     regions: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
+    detected: list[dict[str, Any]] = []
     for number, frame in enumerate(frames, start=1):
         common = {"image_id": number, "category_id": CATEGORY}
         for box, counts, crowd in frame["targets"]:
@@ -283,19 +283,21 @@ def _annotations(frames: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, An
             )
         for score, box, counts in frame["detections"]:
             mask = _segmentation(frame["size"], counts)
-            found.append(common | {"id": len(found) + 1, "score": score, "bbox": box, "segmentation": mask})
-    for annotation in (*regions, *found):
+            detected.append(
+                common | {"id": len(detected) + 1, "score": score, "bbox": box, "segmentation": mask}
+            )
+    for annotation in (*regions, *detected):
         # no range of areas is asked for, so that any area does
         annotation["area"] = 1.0
-    return regions, found
+    return regions, detected
 
 
 def _average_precision(
-    images: list[dict[str, Any]], regions: list[dict[str, Any]], found: list[dict[str, Any]], kind: str
+    images: list[dict[str, Any]], regions: list[dict[str, Any]], detected: list[dict[str, Any]], kind: str
 ) -> float:
     library = import_module("faster_coco_eval")
     collections = []
-    for members in (regions, found):
+    for members in (regions, detected):
         collection = library.COCO()
         # the library writes into its annotations
         collection.dataset = {

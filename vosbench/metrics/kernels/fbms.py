@@ -136,7 +136,7 @@ class VolumeOverlap:
         return abs(len(predicted) - self.objects)
 
     def measure(self, variant: Variant = "proposed") -> dict[str, float]:
-        """Return the measure of the video; what every variant means is told by `fbms_measure`.
+        """Return the measure of the video; `fbms_measure` defines the variants.
 
         Returns:
             ``precision``, ``recall``, ``f_measure`` in [0, 1]; but for ``"binary"`` also ``n_objects``,
@@ -215,12 +215,12 @@ def overall(
         ValueError: an unknown variant or rule.
     """
     rule = check_f_rule(variant, f_rule)
-    found = {name: math.fsum(video[name] for video in values) for name in NAMES[variant]}
+    values_of = {name: math.fsum(video[name] for video in values) for name in NAMES[variant]}
     for name in FRACTIONS:
-        found[name] = found[name] / len(values) if values else math.nan
+        values_of[name] = values_of[name] / len(values) if values else math.nan
     if rule == "harmonic":
-        found |= _values(found["precision"], found["recall"])
-    return found
+        values_of |= _values(values_of["precision"], values_of["recall"])
+    return values_of
 
 
 def check_f_rule(variant: Variant, f_rule: FRule | None) -> FRule:
@@ -237,7 +237,7 @@ def check_f_rule(variant: Variant, f_rule: FRule | None) -> FRule:
 
 
 def check_variant(variant: str) -> None:
-    """Refuse a measure that does not exist with a ValueError."""
+    """Refuse an unknown variant with a ValueError."""
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}")
 
@@ -260,8 +260,8 @@ class _Overlap:
 
     def without(self, cluster: int, region: int) -> _Overlap:
         """Leave out one cluster and one region; the pixels of the others stay what they are."""
-        rows = [row for row, found in enumerate(self.cluster_ids) if found != cluster]
-        columns = [column for column, found in enumerate(self.region_ids) if found != region]
+        rows = [row for row, known in enumerate(self.cluster_ids) if known != cluster]
+        columns = [column for column, known in enumerate(self.region_ids) if known != region]
         return _Overlap(
             [self.cluster_ids[row] for row in rows],
             [self.region_ids[column] for column in columns],

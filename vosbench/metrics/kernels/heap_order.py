@@ -1,4 +1,4 @@
-"""Which of equally cheap ways through a matrix Dijkstra's algorithm finds first."""
+"""Order in which Dijkstra's algorithm finds equally cheap ways through a matrix."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ class OverlapSeries:
         if self._matching == "match":
             values = self._assigned(values)
         return [
-            {name: values[index, each] for index, name in enumerate(self._names)}
-            for each in range(self._objects)
+            {name: values[index, object_index] for index, name in enumerate(self._names)}
+            for object_index in range(self._objects)
         ]
 
     def _values(self, pred: Silhouette, target: Silhouette) -> NDArray[np.float64]:
@@ -152,6 +152,6 @@ class OverlapSeries:
         # Laid out, averaged and solved as the released evaluation does: among assignments of one total,
         # which differ in J and in F, the solver then finds the same.
         means = values.mean(axis=-1)[:, :, columns]
-        chosen, objects = linear_sum_assignment(means.sum(axis=0).T / len(means), maximize=True)
-        column_of = {int(i): columns[c] for i, c in zip(objects, chosen, strict=True)}
+        candidates, objects = linear_sum_assignment(means.sum(axis=0).T / len(means), maximize=True)
+        column_of = {int(i): columns[c] for i, c in zip(objects, candidates, strict=True)}
         return np.stack([values[:, i, column_of[i]] for i in range(self._objects)], axis=1)

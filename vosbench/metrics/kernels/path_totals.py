@@ -32,7 +32,7 @@ _LEAST_BITS = 18  # below, longer totals serve better
 
 
 def units_of_one(shape: tuple[int, int]) -> int:
-    """What a cost of one is in the units of a matrix of a shape."""
+    """Return a cost of one in the units of a matrix of a shape."""
     bits = _short_bits(shape)
     return 1 << (min(bits, _MOST_BITS) if bits >= _LEAST_BITS else _MOST_BITS)
 
@@ -58,7 +58,7 @@ class Workspace:
 
 
 class Grid(NamedTuple):
-    """How the cells of one matrix of a batch are numbered: along anti-diagonals, as no step goes back.
+    """Numbers of the cells of one matrix of a batch: along anti-diagonals, as no step goes back.
 
     An anti-diagonal has one number for each row and one for a row above them, of every matrix. Two
     anti-diagonals precede the first cell.
@@ -75,7 +75,7 @@ class Grid(NamedTuple):
 
     @property
     def steps(self) -> tuple[int, int, int]:
-        """What a step right, down and diagonally adds to a number."""
+        """Differences of numbers by a step right, down and diagonally."""
         return self.stride, self.stride + 1, 2 * self.stride + 1
 
     @property

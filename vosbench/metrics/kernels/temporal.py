@@ -1,4 +1,4 @@
-"""Temporal instability T: how much the contour of one mask must bend to become that of the next."""
+"""Temporal instability T: bending of the contour of one mask to that of the next."""
 
 from __future__ import annotations
 
@@ -119,17 +119,17 @@ class PairValues:
             if contours is not None:
                 polygon = next(polygons)
                 self._contexts = None if polygon is None else _contexts(polygon, self._toolkit)
-            place, self._described = self._described, self._described + 1
-            if place < 0 or before is None or self._contexts is None:
+            position, self._described = self._described, self._described + 1
+            if position < 0 or before is None or self._contexts is None:
                 continue
             if contours is None:
-                self._values[place] = 0.0  # every point corresponds to itself
+                self._values[position] = 0.0  # every point corresponds to itself
             else:
-                self._compare(_ContourPair(place, before, self._contexts))
+                self._compare(_ContourPair(position, before, self._contexts))
         self._traced = []
 
     def _compare(self, pair: _ContourPair) -> None:
-        """Have a pair wait for others of its kind."""
+        """Add a pair to the batch of pairs of its kind."""
         n1, n2 = len(pair.first), len(pair.second)
         shape = max(self._shape[0], n1), max(self._shape[1], n2)
         if len(self._pending) >= batch_size(shape):
@@ -143,7 +143,7 @@ class PairValues:
         if self._pending:
             values = _pair_values(self._pending, self._workspace)
             for pair, value in zip(self._pending, values, strict=True):
-                self._values[pair.place] = value
+                self._values[pair.position] = value
         self._pending, self._shape = [], (0, 0)
 
 
@@ -151,12 +151,12 @@ class _ContourPair(NamedTuple):
     """Two curves to compare.
 
     Attributes:
-        place: of their value.
+        position: of their value.
         first: the shape contexts of the first.
         second: of the second.
     """
 
-    place: int
+    position: int
     first: Histograms
     second: Histograms
 
@@ -259,10 +259,10 @@ def _of_paths(
     Mostly all cheapest paths measure the same; only where they do not, the slow choice between them is made.
     """
     measures = []
-    for item, first, found in zip(costs, firsts, cheapest_paths(costs, firsts, workspace), strict=True):
-        measured = [measure(path) for path in found.paths]
-        if not found.complete or np.ptp(np.array(measured), axis=0).max() > _SAME:
-            measured = [measure(released_path(item, first, found, workspace))]
+    for item, first, known in zip(costs, firsts, cheapest_paths(costs, firsts, workspace), strict=True):
+        measured = [measure(path) for path in known.paths]
+        if not known.complete or np.ptp(np.array(measured), axis=0).max() > _SAME:
+            measured = [measure(released_path(item, first, known, workspace))]
         measures.append(measured[0])
     return measures
 
