@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vosbench.data.mini.davis17 import Davis17Mini
 from vosbench.data.mini.sampling import Recipe
-from vosbench.data.mini.scenes import Clip, Recipes
+from vosbench.data.mini.sequences import Recipes, RenderedSequence
 from vosbench.leaderboard.tables import markdown_table
 from vosbench.metrics.functional import region_similarity
 from vosbench.models.pretrained.zoo import load_method
@@ -54,7 +54,7 @@ def videos(count: int) -> Iterator[tuple[Video, Frames]]:
     settings = Occluded(frames=16)
     index = 0
     while count:
-        frames, ids = zip(*Clip(settings, "val", index).pictures(), strict=True)
+        frames, ids = zip(*RenderedSequence(settings, "val", index).pictures(), strict=True)
         seen = np.array([(mask == 1).sum() for mask in ids])
         occluded = seen < SHOWN * np.maximum.accumulate(seen)
         if occluded[1:-1].sum() >= LEAST:

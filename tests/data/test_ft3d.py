@@ -9,7 +9,7 @@ from vosbench.data.datasets.ft3d import FlyingThings3D
 from vosbench.data.datasets.ft3d_motion import moving_label
 from vosbench.data.mini import write_mini
 from vosbench.data.mini.ft3d import Ft3dMini
-from vosbench.data.mini.render import View
+from vosbench.data.mini.render import RenderedView
 from vosbench.errors import InputError
 
 SETTINGS = {"seed": 3, "scenes": 3, "test_scenes": 1, "frames": 3, "size": (72, 128)}
@@ -56,7 +56,7 @@ def truth(index, frame, view):
     first, second = (scene.camera(f, settings.size) for f in (frame, frame + 1))
     if view == "right":
         first, second = first.shifted(1.0), second.shifted(1.0)
-    seen, following = View(scene, frame, first), View(scene, frame + 1, second)
+    seen, following = RenderedView(scene, frame, first), RenderedView(scene, frame + 1, second)
     return seen, following, seen.motion(frame + 1, second)
 
 

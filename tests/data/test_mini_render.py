@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from vosbench.data.mini.bodies import MOVERS, SCENERY, Wardrobe
-from vosbench.data.mini.camera import Path, Rig, rotation
+from vosbench.data.mini.bodies import MOVERS, SCENERY, SkinSampler
+from vosbench.data.mini.camera import MotionPath, Rig, rotation
 from vosbench.data.mini.primitives import BOX, CYLINDER, ELLIPSOID, ROOM, intersect
-from vosbench.data.mini.render import View
+from vosbench.data.mini.render import RenderedView
 from vosbench.data.mini.sampling import CAMERA_MOTIONS, Recipe, sample_scene, sample_visible_scene
-from vosbench.data.mini.scene import Behaviour, Body, Part, Scene, Skin
+from vosbench.data.mini.scene import Behaviour, Body, MiniScene, Part, Skin
 
 SIZE = (72, 128)
 FOCAL = 128.0
@@ -27,11 +27,11 @@ def body(shape=BOX, position=(0, 0, -10), size=(1, 1, 1), **motion):
 
 def world(*bodies, rig=None):
     room = Body((Part(ROOM, np.array([20.0, 20.0, 20.0]), skin()),), np.zeros(3))
-    return Scene((room, *bodies), 7, rig or Rig(np.eye(4)), 1.0, ambient=1.0)
+    return MiniScene((room, *bodies), 7, rig or Rig(np.eye(4)), 1.0, ambient=1.0)
 
 
 def view(scene, frame=0):
-    return View(scene, frame, scene.camera(frame, SIZE))
+    return RenderedView(scene, frame, scene.camera(frame, SIZE))
 
 
 def follow(scene, frame=0, step=1):
@@ -39,7 +39,7 @@ def follow(scene, frame=0, step=1):
 
 
 def velocity(x=0.0, y=0.0, z=0.0):
-    return Path(np.array([x, y, z]))
+    return MotionPath(np.array([x, y, z]))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_turning_camera_moves_all_depths_alike():
 
 
 def test_a_camera_that_follows_keeps_the_body_in_place():
-    path = Path(np.array([0.4, 0, 0]))
+    path = MotionPath(np.array([0.4, 0, 0]))
     scene = world(body(path=path), rig=Rig(np.eye(4), followed=path, follow=1.0))
     seen, motion = view(scene), follow(scene)
     on_body = seen.ids == 1
@@ -111,7 +111,7 @@ def test_a_camera_that_follows_keeps_the_body_in_place():
 
 
 def test_a_camera_that_aims_keeps_the_target_in_place():
-    path = Path(np.array([0.4, 0, 0]))
+    path = MotionPath(np.array([0.4, 0, 0]))
     start, target = np.eye(4), np.array([0.0, 0.0, -10.0])
     scene = world(body(path=path), rig=Rig(start, followed=path, aim=1.0, target=target, target_moves=True))
     for frame in (0, 3):
@@ -155,7 +155,7 @@ def visible_next(seen, following, motion):
 def test_pictures_warped_by_the_flow_agree(camera):
     recipe = Recipe(camera=camera, focal_ratio=1.0)
     scene = sample_visible_scene((3,), recipe, 6, SIZE[0] / SIZE[1], 0.05)
-    flat = Scene(scene.bodies, scene.texture_seed, scene.rig, 1.0, ambient=1.0, origin=scene.origin)
+    flat = MiniScene(scene.bodies, scene.texture_seed, scene.rig, 1.0, ambient=1.0, origin=scene.origin)
     seen, following, motion = view(flat, 2), view(flat, 3), follow(flat, 2)
     good, x, y = visible_next(seen, following, motion)
     first, second = seen.rgb().mean(axis=2), following.rgb().mean(axis=2)
@@ -190,8 +190,8 @@ def test_something_is_hidden_when_a_body_passes_another():
 
 @pytest.mark.parametrize("kind", sorted(MOVERS | SCENERY))
 def test_every_kind_of_body_is_drawn_within_two_units_of_its_centre(kind):
-    wardrobe = Wardrobe(np.random.default_rng(0), 8, 10.0)
-    made = Body((MOVERS | SCENERY)[kind](wardrobe), np.array([0.0, 0.0, -10.0]))
+    skins = SkinSampler(np.random.default_rng(0), 8, 10.0)
+    made = Body((MOVERS | SCENERY)[kind](skins), np.array([0.0, 0.0, -10.0]))
     rows, columns = np.nonzero(view(world(made)).ids)
     assert len(rows) > 50
     reach = 2.6 * FOCAL / 8

@@ -11,7 +11,7 @@ from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_s
 from vosbench.data.loading.clips import ClipSettings
 from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
 from vosbench.data.mini import write_mini
-from vosbench.data.mini.render import View
+from vosbench.data.mini.render import RenderedView
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Behaviour
 from vosbench.data.transforms.augmentation import ClipTransform
@@ -127,7 +127,7 @@ def stopping(number):
     bodies = tuple(replace(body, pause=pause) if body.annotated else body for body in scene.bodies)
     scene = replace(scene, bodies=bodies)
     cameras = [scene.camera(frame, SIZE) for frame in range(FRAMES)]
-    views = [View(scene, frame, camera) for frame, camera in enumerate(cameras)]
+    views = [RenderedView(scene, frame, camera) for frame, camera in enumerate(cameras)]
     return Video(
         f"stop{number}",
         [view.rgb() for view in views],

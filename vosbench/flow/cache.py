@@ -53,7 +53,7 @@ def attach_flow(
         return video
     if isinstance(estimator, Precomputed):
         return replace(video, flow=estimator.read(video))
-    pairs = _Pairs(video, CachedEstimator(estimator, cache))
+    pairs = _ConsecutiveFlow(video, CachedEstimator(estimator, cache))
     return replace(video, flow=LazySequence(pairs.flow, max(len(video) - 1, 0)))
 
 
@@ -105,7 +105,7 @@ class CachedEstimator:
         return digest
 
 
-class _Pairs:
+class _ConsecutiveFlow:
     """Flow of consecutive frames; the last frame is remembered, because the next pair starts with it."""
 
     def __init__(self, video: Video, estimator: CachedEstimator) -> None:

@@ -21,7 +21,7 @@ from vosbench.video import IdMap, Video
 NAME = "davis16"
 
 
-class _Pair(NamedTuple):
+class _FrameAndMask(NamedTuple):
     frame: Path
     mask: Path
 
@@ -48,7 +48,7 @@ class Davis2016(Dataset):
         pairs = (
             _folder_pairs(folder, resolution) if split == "all" else _listed_pairs(folder, resolution, split)
         )
-        sequences: dict[str, list[_Pair]] = {}
+        sequences: dict[str, list[_FrameAndMask]] = {}
         for pair in pairs:
             sequences.setdefault(pair.frame.parent.name, []).append(pair)
         if not sequences:
@@ -66,7 +66,7 @@ def _check_resolution(folder: Path, resolution: str) -> None:
     raise unknown_name(f"resolution of {folder}", resolution, found)
 
 
-def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_Pair]:
+def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_FrameAndMask]:
     lists = folder / "ImageSets" / resolution
     path = lists / f"{split}.txt"
     if not lists.is_dir():
@@ -80,14 +80,14 @@ def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_Pair]:
     ]
 
 
-def _listed_pair(folder: Path, path: Path, number: int, line: str) -> _Pair:
+def _listed_pair(folder: Path, path: Path, number: int, line: str) -> _FrameAndMask:
     fields = line.split()
     if len(fields) != 2:
         raise InputError(f"{path}, line {number}: expected a frame and its mask, found '{line.strip()}'")
-    return _Pair(*(folder / field.lstrip("/") for field in fields))
+    return _FrameAndMask(*(folder / field.lstrip("/") for field in fields))
 
 
-def _folder_pairs(folder: Path, resolution: str) -> Iterable[_Pair]:
+def _folder_pairs(folder: Path, resolution: str) -> Iterable[_FrameAndMask]:
     frames, masks = folder / "JPEGImages" / resolution, folder / "Annotations" / resolution
     for sequence in subfolders(frames):
         stems = {path.stem for path in (frames / sequence).glob("*.jpg")}
@@ -97,10 +97,10 @@ def _folder_pairs(folder: Path, resolution: str) -> Iterable[_Pair]:
                 f"{frames / sequence}: sequence without frames; copy it again or remove the folder"
             )
         for stem in sorted(stems):
-            yield _Pair(frames / sequence / f"{stem}.jpg", masks / sequence / f"{stem}.png")
+            yield _FrameAndMask(frames / sequence / f"{stem}.jpg", masks / sequence / f"{stem}.png")
 
 
-def _check_files(sequences: dict[str, list[_Pair]]) -> None:
+def _check_files(sequences: dict[str, list[_FrameAndMask]]) -> None:
     @cache
     def names(folder: Path) -> frozenset[str]:
         # One listing per folder: thousands of single look-ups are slow on network disks.
@@ -126,7 +126,7 @@ def _foreground(path: Path) -> IdMap:
     return foreground
 
 
-def _video(name: str, pairs: list[_Pair]) -> Video:
+def _video(name: str, pairs: list[_FrameAndMask]) -> Video:
     masks = {index: pair.mask for index, pair in enumerate(pairs)}
     return masked_video(name, [pair.frame for pair in pairs], masks, read=_foreground)
 

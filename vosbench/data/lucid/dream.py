@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vosbench.data.lucid.inpaint import fill
 from vosbench.data.lucid.layers import Layer, cut_out, paste
-from vosbench.data.lucid.motion import Course, Scene, plan
+from vosbench.data.lucid.motion import Course, DreamScene, plan
 from vosbench.data.lucid.settings import LucidSettings
 from vosbench.data.lucid.warp import (
     Affine,
@@ -128,7 +128,7 @@ class Dreamer:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
         return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
-    def _stage(self, scene: Scene) -> _Stage:
+    def _stage(self, scene: DreamScene) -> _DreamLayers:
         """Make what lies behind the moved objects."""
         removed = [self._layers[k].id for k in (*scene.moved, *scene.removed)]
         gone = np.isin(self._ids, removed)
@@ -144,11 +144,13 @@ class Dreamer:
             picture = tone(np.ascontiguousarray(picture))
         unchanged = not (scene.mirrored or scene.removed or scene.background_tone.changes)
         layers = {k: self._layers[k].toned(scene.tone) for k in scene.moved}
-        return _Stage(
+        return _DreamLayers(
             picture, np.ascontiguousarray(labels), layers, scene.tone(original) if unchanged else None
         )
 
-    def _shot(self, scene: Scene, stage: _Stage, time: float) -> tuple[Frame, IdMap, NDArray[np.uint8]]:
+    def _shot(
+        self, scene: DreamScene, stage: _DreamLayers, time: float
+    ) -> tuple[Frame, IdMap, NDArray[np.uint8]]:
         """Return frame, ids, and the layer seen at each pixel: 0 the background, k + 1 object k."""
         camera = scene.camera(time)
         if stage.original is not None and scene.rests(time):
@@ -163,7 +165,7 @@ class Dreamer:
             paste(picture, labels, owners, stage.layers[k], scene.courses[k].warp(time), k + 1)
         return picture, labels, owners
 
-    def _flow(self, scene: Scene, owners: NDArray[np.uint8], now: float, then: float) -> FlowField:
+    def _flow(self, scene: DreamScene, owners: NDArray[np.uint8], now: float, then: float) -> FlowField:
         height, width = owners.shape
         back = inverse(scene.camera(now))
         motion = chain(scene.camera(then), back)
@@ -182,7 +184,7 @@ class Dreamer:
 
 
 @dataclass(frozen=True)
-class _Stage:
+class _DreamLayers:
     picture: Frame
     labels: IdMap
     layers: dict[int, Layer]

@@ -32,7 +32,7 @@ _CHECKED_TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Motion:
+class SimilarityMotion:
     """A turn and zoom about a point with a shift, complete at time 1.
 
     Attributes:
@@ -64,7 +64,7 @@ class Course:
     """
 
     first: Affine
-    motion: Motion
+    motion: SimilarityMotion
     bend: Spline | None = None
     last_bend: Spline | None = None
 
@@ -80,7 +80,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Scene:
+class DreamScene:
     """One dream.
 
     Attributes:
@@ -97,7 +97,7 @@ class Scene:
     removed: tuple[int, ...]
     courses: dict[int, Course]
     view: Affine
-    motion: Motion
+    motion: SimilarityMotion
     mirrored: bool
     background_tone: Tone
     tone: Tone
@@ -114,7 +114,7 @@ class Scene:
 
 def plan(
     layers: Sequence[Layer], size: tuple[int, ...], settings: LucidSettings, rng: np.random.Generator
-) -> Scene:
+) -> DreamScene:
     """Draw a scene in which every moved object is seen.
 
     Args:
@@ -137,7 +137,7 @@ def plan(
     motion_of_objects = rng.integers(3)
     courses = {k: _course(layers[k], places[k], size, settings, motion_of_objects != 2, rng) for k in order}
     motion = _camera_motion(size, settings, motion_of_objects != 1, rng)
-    return Scene(order, removed, courses, view, motion, mirrored, background_tone, tone)
+    return DreamScene(order, removed, courses, view, motion, mirrored, background_tone, tone)
 
 
 def _tone(settings: LucidSettings, probability: float, rng: np.random.Generator) -> Tone:
@@ -252,8 +252,9 @@ def _course(
     degrees = rng.uniform(-settings.step_rotation, settings.step_rotation)
     scale = _zoom(settings.step_scale, rng)
     bend, last_bend = _bends(layer, settings, moves, rng)
-    rest = Motion(centre, np.zeros(2), 0.0, 1.0)
-    for motion in (Motion(centre, shift, degrees, scale), Motion(centre, -shift, -degrees, scale)):
+    rest = SimilarityMotion(centre, np.zeros(2), 0.0, 1.0)
+    for sign in (1, -1):
+        motion = SimilarityMotion(centre, sign * shift, sign * degrees, scale)
         course = Course(place, motion, bend, last_bend)
         if moves and all(_seen(layer, course, time, size) >= settings.min_visible for time in _CHECKED_TIMES):
             return course
@@ -293,10 +294,10 @@ def _controls(outline: Points, count: int, rng: np.random.Generator) -> Points:
 
 def _camera_motion(
     size: tuple[int, ...], settings: LucidSettings, moves: bool, rng: np.random.Generator
-) -> Motion:
+) -> SimilarityMotion:
     height, width = size
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     shift = rng.uniform(-1, 1, 2) * settings.camera_shift * np.array([width, height])
     degrees = rng.uniform(-settings.camera_rotation, settings.camera_rotation)
     scale = _zoom(settings.camera_scale, rng)
-    return Motion(centre, shift * moves, degrees * moves, scale if moves else 1.0)
+    return SimilarityMotion(centre, shift * moves, degrees * moves, scale if moves else 1.0)

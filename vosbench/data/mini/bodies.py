@@ -17,8 +17,8 @@ from vosbench.data.mini.scene import Part, Skin, Swing
 
 
 @dataclass(frozen=True)
-class Wardrobe:
-    """Makes skins.
+class SkinSampler:
+    """Random skins for the parts of bodies.
 
     Attributes:
         rng: source of randomness.
@@ -30,38 +30,38 @@ class Wardrobe:
     textures: int
     density: float
 
-    def skin(self) -> Skin:
+    def draw(self) -> Skin:
         """Return a random skin."""
         rng = self.rng
         tint = rng.uniform(0.8, 1.5) * rng.uniform(0.8, 1.2, 3)
         density = self.density * np.exp(rng.uniform(-0.5, 0.6))
         return Skin(int(rng.integers(self.textures)), tint, density, rng.uniform(0, 256, 2))
 
-    def skins(self, count: int) -> list[Skin]:
+    def draw_parts(self, count: int) -> list[Skin]:
         """Return `count` skins for the parts of one body, of one to three kinds."""
-        kinds = [self.skin() for _ in range(self.rng.integers(1, 4))]
+        kinds = [self.draw() for _ in range(self.rng.integers(1, 4))]
         return [kinds[self.rng.integers(len(kinds))] for _ in range(count)]
 
 
-Builder = Callable[[Wardrobe], tuple[Part, ...]]
+Builder = Callable[[SkinSampler], tuple[Part, ...]]
 
 
 def _v(x: float, y: float, z: float) -> Vector:
     return np.array([x, y, z])
 
 
-def single(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def single(skins: SkinSampler) -> tuple[Part, ...]:
     """One ellipsoid, box or cylinder of random proportions and tilt."""
-    rng = wardrobe.rng
+    rng = skins.rng
     shape = int(rng.choice([ELLIPSOID, BOX, CYLINDER]))
     size = np.exp(rng.uniform(-0.6, 0.2, 3))
     tilt = rng.normal(size=3) * rng.choice([0.0, 0.8])
-    return (Part(shape, size / size.max(), wardrobe.skin(), tilt=tilt),)
+    return (Part(shape, size / size.max(), skins.draw(), tilt=tilt),)
 
 
-def cluster(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def cluster(skins: SkinSampler) -> tuple[Part, ...]:
     """Two to five primitives grown together at random: a concave rigid thing."""
-    rng = wardrobe.rng
+    rng = skins.rng
     count = int(rng.integers(2, 6))
     return tuple(
         Part(
@@ -71,16 +71,16 @@ def cluster(wardrobe: Wardrobe) -> tuple[Part, ...]:
             offset=rng.uniform(-0.6, 0.6, 3),
             tilt=rng.normal(size=3) * 0.7,
         )
-        for skin in wardrobe.skins(count)
+        for skin in skins.draw_parts(count)
     )
 
 
-def biped(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def biped(skins: SkinSampler) -> tuple[Part, ...]:
     """A walking figure: torso, head, arms and legs that swing in opposite phase."""
-    rng = wardrobe.rng
+    rng = skins.rng
     rate, phase = rng.uniform(0.03, 0.12), rng.uniform(0, 2 * np.pi)
     stride = rng.uniform(0.3, 0.8)
-    cloth, trousers, face, sleeves = (wardrobe.skin() for _ in range(4))
+    cloth, trousers, face, sleeves = (skins.draw() for _ in range(4))
     girth = rng.uniform(0.8, 1.4)
     parts = [
         Part(ELLIPSOID, _v(0.2 * girth, 0.42, 0.27 * girth), cloth, joint=_v(0, 0.22, 0)),
@@ -95,12 +95,12 @@ def biped(wardrobe: Wardrobe) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def quadruped(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def quadruped(skins: SkinSampler) -> tuple[Part, ...]:
     """A four-legged animal with head, neck and tail."""
-    rng = wardrobe.rng
+    rng = skins.rng
     rate, phase = rng.uniform(0.04, 0.14), rng.uniform(0, 2 * np.pi)
     stride = rng.uniform(0.25, 0.7)
-    fur, other = wardrobe.skin(), wardrobe.skin()
+    fur, other = skins.draw(), skins.draw()
     length = rng.uniform(0.8, 1.3)
     nod, wag = Swing(_v(0, 0, 0.15), rate, phase), Swing(_v(0, 0.5, 0.2), rate * 1.7, phase)
     nape, rump = _v(0.8 * length, 0.3, 0), _v(-0.9 * length, 0.3, 0)
@@ -118,10 +118,10 @@ def quadruped(wardrobe: Wardrobe) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def vehicle(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def vehicle(skins: SkinSampler) -> tuple[Part, ...]:
     """A car or cart: two boxes on four turning wheels."""
-    rng = wardrobe.rng
-    paint, glass, rubber = (wardrobe.skin() for _ in range(3))
+    rng = skins.rng
+    paint, glass, rubber = (skins.draw() for _ in range(3))
     length, height = rng.uniform(1.2, 1.9), rng.uniform(0.3, 0.5)
     cabin = _v(length * rng.uniform(0.35, 0.6), 0.32, 0.6)
     spin = _v(0, rng.uniform(-0.6, -0.1), 0)
@@ -138,11 +138,11 @@ def vehicle(wardrobe: Wardrobe) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def bird(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def bird(skins: SkinSampler) -> tuple[Part, ...]:
     """A body between two flapping wings."""
-    rng = wardrobe.rng
+    rng = skins.rng
     rate, phase, beat = rng.uniform(0.05, 0.2), rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.0)
-    plumage, feathers = wardrobe.skin(), wardrobe.skin()
+    plumage, feathers = skins.draw(), skins.draw()
     parts = [
         Part(ELLIPSOID, _v(0.75, 0.3, 0.3), plumage),
         Part(ELLIPSOID, _v(0.22, 0.2, 0.2), feathers, joint=_v(0.8, 0.15, 0)),
@@ -154,10 +154,10 @@ def bird(wardrobe: Wardrobe) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def tree(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def tree(skins: SkinSampler) -> tuple[Part, ...]:
     """A trunk with one to three crowns."""
-    rng = wardrobe.rng
-    bark, leaves = wardrobe.skin(), wardrobe.skin()
+    rng = skins.rng
+    bark, leaves = skins.draw(), skins.draw()
     parts = [Part(CYLINDER, _v(0.1, 0.7, 0.1), bark, joint=_v(0, -0.3, 0))]
     for _ in range(rng.integers(1, 4)):
         size = rng.uniform(0.3, 0.55, 3)
@@ -165,11 +165,11 @@ def tree(wardrobe: Wardrobe) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def pillar(wardrobe: Wardrobe) -> tuple[Part, ...]:
+def pillar(skins: SkinSampler) -> tuple[Part, ...]:
     """An upright column or post."""
-    radius = wardrobe.rng.uniform(0.08, 0.3)
-    shape = int(wardrobe.rng.choice([BOX, CYLINDER]))
-    return (Part(shape, _v(radius, 1.0, radius), wardrobe.skin()),)
+    radius = skins.rng.uniform(0.08, 0.3)
+    shape = int(skins.rng.choice([BOX, CYLINDER]))
+    return (Part(shape, _v(radius, 1.0, radius), skins.draw()),)
 
 
 MOVERS: dict[str, Builder] = {

@@ -73,7 +73,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class Path:
+class MotionPath:
     """A smooth vector function of time that is zero at time 0.
 
     Attributes:
@@ -113,9 +113,9 @@ class Rig:
     """
 
     start: Matrix
-    travel: Path = field(default_factory=Path)
-    turn: Path = field(default_factory=Path)
-    followed: Path | None = None
+    travel: MotionPath = field(default_factory=MotionPath)
+    turn: MotionPath = field(default_factory=MotionPath)
+    followed: MotionPath | None = None
     follow: float = 0.0
     aim: float = 0.0
     target: Vector = field(default_factory=lambda: np.array([0.0, 0.0, -1.0]))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vosbench.data.mini.pictures import write_picture
-from vosbench.data.mini.scenes import Recipes
+from vosbench.data.mini.sequences import Recipes
 from vosbench.data.mini.stills import STILLS, StillImages, render_still, tight_box
 from vosbench.files import write_text
 from vosbench.formats.run_length import Mask, compress, decode_segmentation, run_lengths

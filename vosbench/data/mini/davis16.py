@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from vosbench.data.mini.pictures import write_picture
-from vosbench.data.mini.render import View
+from vosbench.data.mini.render import RenderedView
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
 from vosbench.data.mini.scene import Behaviour
-from vosbench.data.mini.scenes import NamedScenes, Recipes
+from vosbench.data.mini.sequences import NamedSequences, Recipes
 from vosbench.files import write_text
 
 RECIPES: dict[str, dict[str, Recipe]] = {
@@ -37,8 +37,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 
 
 @dataclass(frozen=True)
-class Davis16Mini(NamedScenes):
-    """Settings of the miniature DAVIS 2016; see `NamedScenes`."""
+class Davis16Mini(NamedSequences):
+    """Settings of the miniature DAVIS 2016; see `NamedSequences`."""
 
     recipes: ClassVar[Recipes] = RECIPES
 
@@ -48,7 +48,7 @@ class Davis16Mini(NamedScenes):
         scene = sample_visible_scene(entropy, recipe, self.frames, self.aspect, 0.03)
         name = self.sequence_name(*job)
         for frame in range(self.frames):
-            view = View(scene, frame, scene.camera(frame, self.size))
+            view = RenderedView(scene, frame, scene.camera(frame, self.size))
             write_picture(folder / "JPEGImages" / "480p" / name / f"{frame:05d}.jpg", view.rgb())
             mask = view.annotation() * np.uint8(255)
             write_picture(folder / "Annotations" / "480p" / name / f"{frame:05d}.png", mask)

@@ -8,17 +8,17 @@ from typing import ClassVar
 
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
-from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequence
 from vosbench.files import write_text
 from vosbench.formats.png import write_ids
 
 
 @dataclass(frozen=True)
-class Davis17Mini(NamedScenes):
-    """Settings of the miniature DAVIS 2017; see `NamedScenes`.
+class Davis17Mini(NamedSequences):
+    """Settings of the miniature DAVIS 2017; see `NamedSequences`.
 
     Its unsupervised annotations label other objects than the semi-supervised ones, as the official data set
-    does: see `Clip.salient_ids`.
+    does: see `RenderedSequence.salient_ids`.
     """
 
     recipes: ClassVar[Recipes] = {
@@ -38,7 +38,7 @@ class Davis17Mini(NamedScenes):
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one sequence into `folder`, the root of the data set."""
-        name, clip = self.sequence_name(*job), Clip(self, *job)
+        name, clip = self.sequence_name(*job), RenderedSequence(self, *job)
         for frame, view in enumerate(clip.views()):
             place = Path("480p") / name / f"{frame:05d}"
             write_picture(folder / "JPEGImages" / place.with_suffix(".jpg"), view.rgb())

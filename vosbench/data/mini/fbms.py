@@ -11,7 +11,7 @@ import numpy as np
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
 from vosbench.data.mini.scene import Behaviour
-from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequence
 from vosbench.formats.fbms import Definition, LabelledFrame, write_definition
 from vosbench.formats.png import davis_palette
 from vosbench.formats.pnm import write_pnm
@@ -33,8 +33,8 @@ class _Style(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FbmsMini(NamedScenes):
-    """Settings of the miniature FBMS-59; see `NamedScenes`.
+class FbmsMini(NamedSequences):
+    """Settings of the miniature FBMS-59; see `NamedSequences`.
 
     Static things stand around the objects. Beside the official labels, which keep an object while it
     rests, there are moving-only labels, which do not.
@@ -60,7 +60,7 @@ class FbmsMini(NamedScenes):
         name, place = self.sequence_name(*job), _FOLDERS[job[0]]
         grey = name.startswith(_GREY)
         style = _Style(1, 2) if grey else _Style(11, 4)
-        clip = Clip(self, *job)
+        clip = RenderedSequence(self, *job)
         greys = [0, *(255 - 40 * k for k in range(len(clip.objects)))]
         palette = davis_palette()
         # white, as in the official maps

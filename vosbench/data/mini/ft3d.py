@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.data.mini.pictures import write_picture
-from vosbench.data.mini.render import Motion, View
+from vosbench.data.mini.render import RenderedView, SurfaceMotion
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
-from vosbench.data.mini.scene import Scene
+from vosbench.data.mini.scene import MiniScene
 from vosbench.errors import InputError
 from vosbench.formats.camera import StereoPose, write_cameras
 from vosbench.formats.pfm import write_pfm
@@ -73,7 +73,7 @@ class Ft3dMini:
         yield from (("TRAIN", index) for index in range(self.scenes))
         yield from (("TEST", index) for index in range(self.test_scenes))
 
-    def scene(self, split: str, index: int) -> Scene:
+    def scene(self, split: str, index: int) -> MiniScene:
         """Draw one scene; it depends on the seed, the split and its number only."""
         entropy = (self.seed, ("TRAIN", "TEST").index(split), index)
         return sample_visible_scene(
@@ -97,11 +97,11 @@ class Ft3dMini:
     def finish(self, folder: Path) -> None:
         """Nothing is left to write: the official layout has no lists."""
 
-    def _view(self, scene: Scene, frame: float, side: str) -> View:
+    def _view(self, scene: MiniScene, frame: float, side: str) -> RenderedView:
         camera = scene.camera(frame, self.size)
-        return View(scene, frame, camera if side == "left" else camera.shifted(BASELINE))
+        return RenderedView(scene, frame, camera if side == "left" else camera.shifted(BASELINE))
 
-    def _write_frame(self, folder: Path, place: str, scene: Scene, frame: int, side: str) -> None:
+    def _write_frame(self, folder: Path, place: str, scene: MiniScene, frame: int, side: str) -> None:
         view = self._view(scene, frame, side)
         name = f"{FIRST_FRAME + frame:04d}"
         for kind in self.passes:
@@ -121,7 +121,7 @@ class Ft3dMini:
                 change = to_disparity / motion.depth - disparity
                 write_pfm(folder / "disparity_change" / inner / f"{name}.pfm", change)
 
-    def _final(self, scene: Scene, frame: int, side: str) -> Frame:
+    def _final(self, scene: MiniScene, frame: int, side: str) -> Frame:
         """Motion blur over half a frame and sensor noise."""
         pictures = [self._view(scene, frame + shift, side).rgb().astype(np.float32) for shift in SHUTTER]
         noise = np.random.Generator(np.random.PCG64((self.seed, frame)))
@@ -130,7 +130,7 @@ class Ft3dMini:
         return result
 
 
-def _three_channels(motion: Motion) -> NDArray[np.float32]:
+def _three_channels(motion: SurfaceMotion) -> NDArray[np.float32]:
     """Flow as the official files store it: (H, W, 3) with an empty third channel."""
     u, v = motion.flow
     return np.stack([u, v, np.zeros_like(u)], axis=-1)

@@ -13,7 +13,7 @@ import numpy as np
 from vosbench.data.datasets.ilsvrc_vid import CLASSES
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
-from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequence
 from vosbench.data.mini.stills import tight_box
 from vosbench.files import write_text
 from vosbench.formats.png import write_ids
@@ -43,8 +43,8 @@ _VAL: dict[str, Recipe] = {"dog-and-another": Recipe("pan", "quadruped", 2, main
 
 
 @dataclass(frozen=True)
-class IlsvrcVidMini(NamedScenes):
-    """Settings of the miniature ImageNet-VID; see `NamedScenes`. It has boxes and no masks."""
+class IlsvrcVidMini(NamedSequences):
+    """Settings of the miniature ImageNet-VID; see `NamedSequences`. It has boxes and no masks."""
 
     recipes: ClassVar[Recipes] = {"train": _TRAIN, "val": _VAL}
     stream: ClassVar[int] = 5
@@ -55,7 +55,7 @@ class IlsvrcVidMini(NamedScenes):
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one video into `folder`, the root of the data set."""
         place = _place(job)
-        clip = Clip(self, *job)
+        clip = RenderedSequence(self, *job)
         for frame, (picture, ids) in enumerate(clip.pictures()):
             write_picture(folder / "Data" / "VID" / place / f"{frame:06d}.JPEG", picture)
             text = _description(place, frame, ids, clip.kinds)
@@ -75,8 +75,8 @@ class IlsvrcVidMini(NamedScenes):
 
 
 @dataclass(frozen=True)
-class FusionSegVidMini(NamedScenes):
-    """Settings of the miniature of FusionSeg's masks; see `NamedScenes`. It brings its own frames."""
+class FusionSegVidMini(NamedSequences):
+    """Settings of the miniature of FusionSeg's masks; see `NamedSequences`. It brings its own frames."""
 
     recipes: ClassVar[Recipes] = {"train": _TRAIN}
     # the same videos
@@ -88,7 +88,7 @@ class FusionSegVidMini(NamedScenes):
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one video into `folder`, the root of the data set."""
         name = _place(job).name
-        for frame, (picture, ids) in enumerate(Clip(self, *job).pictures()):
+        for frame, (picture, ids) in enumerate(RenderedSequence(self, *job).pictures()):
             write_picture(folder / "JPEGImages" / name / f"{frame:06d}.JPEG", picture)
             if frame % STEP == 0:
                 write_ids(folder / "Annotations" / name / f"{frame:06d}.png", _uncertain(ids))

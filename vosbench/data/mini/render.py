@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vosbench.data.mini.camera import Camera, Matrix
 from vosbench.data.mini.primitives import ROOM, intersect, normals
-from vosbench.data.mini.scene import Part, Scene
+from vosbench.data.mini.scene import MiniScene, Part
 from vosbench.video import FlowField, Frame, IdMap
 
 Float = NDArray[np.float32]
@@ -20,7 +20,7 @@ MOVING_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Motion:
+class SurfaceMotion:
     """Where the visible surface points go.
 
     Attributes:
@@ -34,7 +34,7 @@ class Motion:
     moving: NDArray[np.bool_]
 
 
-class View:
+class RenderedView:
     """A scene seen by one camera at one frame.
 
     Args:
@@ -48,7 +48,7 @@ class View:
         point: (3, H, W) float32 surface point in that primitive's own coordinates.
     """
 
-    def __init__(self, scene: Scene, frame: float, camera: Camera) -> None:
+    def __init__(self, scene: MiniScene, frame: float, camera: Camera) -> None:
         self.scene = scene
         self.frame = frame
         self.camera = camera
@@ -120,7 +120,7 @@ class View:
         result: NDArray[np.bool_] = annotated[self.body_of_part[self.part]]
         return result
 
-    def motion(self, frame: float, camera: Camera) -> Motion:
+    def motion(self, frame: float, camera: Camera) -> SurfaceMotion:
         """Follow the visible surface points to another frame, seen by `camera` there."""
         there = self.scene.to_world(frame)
         projection = camera.projection() @ there
@@ -133,7 +133,7 @@ class View:
         flow[:, still[self.part]] = 0
         shift = self._transform(there[:, :3] - self.to_world[:, :3])
         moving = (shift**2).sum(axis=0) > (MOVING_TOLERANCE * self.depth) ** 2
-        return Motion(flow, depth, moving)
+        return SurfaceMotion(flow, depth, moving)
 
     def _transform(self, matrices: Matrix) -> Float:
         """Apply the (P, 3, 4) matrix of each pixel's primitive to its surface point: (3, H, W)."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from vosbench.data.mini.pictures import write_picture
-from vosbench.data.mini.scenes import Recipes
+from vosbench.data.mini.sequences import Recipes
 from vosbench.data.mini.stills import STILLS, StillImages, render_still
 
 

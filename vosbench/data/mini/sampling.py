@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vosbench.data.mini.bodies import MOVERS, SCENERY, Wardrobe
-from vosbench.data.mini.camera import Path, Rig, Vector, rotation
+from vosbench.data.mini.bodies import MOVERS, SCENERY, SkinSampler
+from vosbench.data.mini.camera import MotionPath, Rig, Vector, rotation
 from vosbench.data.mini.primitives import ROOM
-from vosbench.data.mini.render import View
-from vosbench.data.mini.scene import TEXTURES, Behaviour, Body, Part, Scene
+from vosbench.data.mini.render import RenderedView
+from vosbench.data.mini.scene import TEXTURES, Behaviour, Body, MiniScene, Part
 from vosbench.errors import InputError
 
 REFERENCE_WIDTH = 256
@@ -67,7 +67,7 @@ class Recipe:
     speed: float | None = None
 
 
-def sample_scene(seed: np.random.SeedSequence, recipe: Recipe, frames: int, aspect: float) -> Scene:
+def sample_scene(seed: np.random.SeedSequence, recipe: Recipe, frames: int, aspect: float) -> MiniScene:
     """Draw a scene.
 
     Args:
@@ -81,7 +81,7 @@ def sample_scene(seed: np.random.SeedSequence, recipe: Recipe, frames: int, aspe
 
 def sample_visible_scene(
     entropy: tuple[int, ...], recipe: Recipe, frames: int, aspect: float, min_area: float
-) -> Scene:
+) -> MiniScene:
     """Draw scenes until the annotated bodies are well in view from the first frame to the last.
 
     Args:
@@ -99,7 +99,7 @@ def sample_visible_scene(
     probes = sorted({0, frames // 2, frames - 1})
     for attempt in range(ATTEMPTS):
         scene = sample_scene(np.random.SeedSequence((*entropy, attempt)), recipe, frames, aspect)
-        areas = [View(scene, f, scene.camera(f, size)).annotation().mean() for f in probes]
+        areas = [RenderedView(scene, f, scene.camera(f, size)).annotation().mean() for f in probes]
         if min(areas) >= min_area and max(areas) <= 0.5:
             return scene
     raise InputError(f"no miniature scene keeps its bodies in view for {frames} frames: ask for fewer frames")
@@ -120,13 +120,13 @@ class _Sampler:
         self.focal = recipe.focal_ratio or float(np.exp(rng.uniform(np.log(0.7), np.log(1.8))))
         self.pixel = 1 / (self.focal * REFERENCE_WIDTH)
         self.range = float(np.exp(rng.uniform(np.log(9), np.log(28))))
-        self.wardrobe = Wardrobe(rng, TEXTURES, self.focal * REFERENCE_WIDTH / self.range)
+        self.skins = SkinSampler(rng, TEXTURES, self.focal * REFERENCE_WIDTH / self.range)
         kinds = CAMERA_MOTIONS
         self.camera = recipe.camera or str(rng.choice(list(kinds), p=list(kinds.values())))
         pitch = rng.uniform(-0.2, 0.06)
         self.start = rotation(np.array([pitch, 0.0, 0.0]))
 
-    def scene(self) -> Scene:
+    def scene(self) -> MiniScene:
         rng = self.rng
         main = self._main()
         floor = float(main.position[1] - main.scale)
@@ -137,7 +137,7 @@ class _Sampler:
         bodies += [self._mover(floor) for _ in range(movers - 1)]
         bodies += self._scenery(floor)
         light = rng.normal(size=3) * 0.6 + np.array([0.0, 1.2, 0.6])
-        return Scene(
+        return MiniScene(
             tuple(bodies),
             int(rng.integers(2**63)),
             self._rig(main),
@@ -204,7 +204,7 @@ class _Sampler:
         if not grounded:
             direction[1] = rng.normal() * 0.5
         wobble = rng.normal(size=(2, 3)) * speed * np.array([[0.9], [0.4]]) * (0.3 if grounded else 1.0)
-        path = Path(
+        path = MotionPath(
             direction * speed,
             rng.normal(size=3) * speed * 0.05 * np.array([1, 0 if grounded else 1, 1]),
             wobble * np.array([1, 0.5, 1]),
@@ -222,7 +222,7 @@ class _Sampler:
         middle = rng.uniform(-0.3, 0.3) * self.frames
         rest = rng.uniform(0.15, 0.35) * self.frames
         return Body(
-            MOVERS[kind](self.wardrobe),
+            MOVERS[kind](self.skins),
             at,
             half,
             heading if grounded or kind == "bird" else rng.uniform(0, 2 * np.pi),
@@ -245,8 +245,8 @@ class _Sampler:
         ceiling = max(rng.uniform(0.35, 1.2) * back * self.aspect / self.focal, 0.4 * self.range)
         front = self.range * 1.2
         size = np.array([side, (ceiling - floor) / 2, (back + front) / 2])
-        density = self.wardrobe.density * rng.uniform(0.35, 0.9)
-        skin = self.wardrobe.skin()
+        density = self.skins.density * rng.uniform(0.35, 0.9)
+        skin = self.skins.draw()
         part = Part(ROOM, size, type(skin)(skin.texture, skin.tint, density, skin.offset))
         return Body((part,), np.array([0.0, (ceiling + floor) / 2, (front - back) / 2]))
 
@@ -270,7 +270,7 @@ class _Sampler:
         at = self._point(x, rng.uniform(-0.9, 0.6), depth)
         if kind in ("tree", "pillar") or rng.random() < 0.6:
             at[1] = floor + half
-        return Body(SCENERY[kind](self.wardrobe), at, half, float(rng.uniform(0, 2 * np.pi)))
+        return Body(SCENERY[kind](self.skins), at, half, float(rng.uniform(0, 2 * np.pi)))
 
     def _rig(self, main: Body) -> Rig:
         rng = self.rng
@@ -318,11 +318,11 @@ class _Sampler:
         """Cap a rate per frame so that the whole clip stays below `total`."""
         return min(rate, 2 * total / self.frames)
 
-    def _shaky(self, velocity: Vector, size: float) -> Path:
+    def _shaky(self, velocity: Vector, size: float) -> MotionPath:
         """Constant velocity and a hand's tremor with a peak speed of about `size` per frame."""
         rng = self.rng
         frequency = rng.uniform(0.05, 0.35, 3)
         amplitude = rng.normal(size=(3, 3)) * size / (2 * np.pi * frequency[:, None]) * 0.6
         amplitude[:, 2] *= 0.4
         phase = rng.uniform(0, 2 * np.pi, 3)
-        return Path(velocity, amplitude=amplitude, frequency=frequency, phase=phase)
+        return MotionPath(velocity, amplitude=amplitude, frequency=frequency, phase=phase)

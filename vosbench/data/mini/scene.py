@@ -11,7 +11,7 @@ import numpy as np
 from vosbench.data.mini.camera import (
     Camera,
     Matrix,
-    Path,
+    MotionPath,
     Rig,
     Vector,
     rotation,
@@ -122,7 +122,7 @@ class Body:
     position: Vector
     scale: float = 1.0
     yaw: float = 0.0
-    path: Path = field(default_factory=Path)
+    path: MotionPath = field(default_factory=MotionPath)
     spin: Vector = field(default_factory=lambda: np.zeros(3))
     stretch: Vector = field(default_factory=lambda: np.zeros(3))
     stretch_frequency: float = 0.0
@@ -154,7 +154,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Scene:
+class MiniScene:
     """Bodies, textures and a camera; body number k has instance id k, the first is the room (id 0).
 
     Attributes:

@@ -10,13 +10,13 @@ import numpy as np
 
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
-from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequence
 from vosbench.files import write_text
 
 
 @dataclass(frozen=True)
-class SegTrackMini(NamedScenes):
-    """Settings of the miniature SegTrack-v2; see `NamedScenes`."""
+class SegTrackMini(NamedSequences):
+    """Settings of the miniature SegTrack-v2; see `NamedSequences`."""
 
     recipes: ClassVar[Recipes] = {
         "all": {
@@ -32,7 +32,7 @@ class SegTrackMini(NamedScenes):
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one sequence into `folder`, the root of the data set."""
         name = self.sequence_name(*job)
-        clip = Clip(self, *job)
+        clip = RenderedSequence(self, *job)
         truth = folder / "GroundTruth" / name
         for frame, (picture, ids) in enumerate(clip.pictures()):
             stem = _stem(frame)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vosbench.data.mini.sampling import Recipe
-from vosbench.data.mini.scenes import Clip, NamedScenes
+from vosbench.data.mini.sequences import NamedSequences, RenderedSequence
 from vosbench.video import Frame, IdMap
 
 STILLS: Mapping[str, Recipe] = {
@@ -23,8 +23,8 @@ STILLS: Mapping[str, Recipe] = {
 
 
 @dataclass(frozen=True)
-class StillImages(NamedScenes):
-    """Settings of a miniature of still images; see `NamedScenes`. Of each scene the first frame is kept."""
+class StillImages(NamedSequences):
+    """Settings of a miniature of still images; see `NamedSequences`. First frames only."""
 
     scenes: int = 6
     frames: int = 1
@@ -47,7 +47,7 @@ class Still:
 
 def render_still(settings: StillImages, job: tuple[str, int]) -> Still:
     """Render one image and number what is visible in it."""
-    clip = Clip(settings, *job)
+    clip = RenderedSequence(settings, *job)
     picture, ids = next(clip.pictures())
     visible = [id_ for id_ in np.unique(ids).tolist() if id_]
     numbers = np.zeros(256, np.uint8)

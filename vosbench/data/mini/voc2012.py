@@ -12,7 +12,7 @@ import numpy as np
 
 from vosbench.data.datasets.voc2012 import CLASSES
 from vosbench.data.mini.pictures import write_picture
-from vosbench.data.mini.scenes import Recipes
+from vosbench.data.mini.sequences import Recipes
 from vosbench.data.mini.stills import STILLS, Still, StillImages, render_still
 from vosbench.files import write_text
 from vosbench.formats.png import write_ids

@@ -10,15 +10,15 @@ import numpy as np
 
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
-from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequence
 
 STEP = 10
 """Every so many frames one has a mask."""
 
 
 @dataclass(frozen=True)
-class YouTubeObjectsMini(NamedScenes):
-    """Settings of the miniature YouTube-Objects; see `NamedScenes`. Names are class and number."""
+class YouTubeObjectsMini(NamedSequences):
+    """Settings of the miniature YouTube-Objects; see `NamedSequences`. Names are class and number."""
 
     recipes: ClassVar[Recipes] = {
         "all": {
@@ -36,7 +36,7 @@ class YouTubeObjectsMini(NamedScenes):
         """Render one sequence into `folder`, the root of the data set."""
         class_, number = self.sequence_name(*job).split("_")
         place = Path(class_) / "data" / number / "shots" / "001"
-        for frame, (picture, ids) in enumerate(Clip(self, *job).pictures()):
+        for frame, (picture, ids) in enumerate(RenderedSequence(self, *job).pictures()):
             write_picture(folder / "v1" / place / f"frame{frame + 1:04d}.jpg", picture)
             if frame % STEP == 0:
                 mask = (ids > 0) * np.uint8(255)

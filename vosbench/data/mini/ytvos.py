@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.sampling import Recipe
-from vosbench.data.mini.scenes import Clip, NamedScenes, Recipes
+from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequence
 from vosbench.files import write_text
 from vosbench.formats.png import write_ids
 
@@ -28,8 +28,8 @@ STEP = 5
 
 
 @dataclass(frozen=True)
-class YouTubeVosMini(NamedScenes):
-    """Settings of the miniature YouTube-VOS; see `NamedScenes`. Everything is in its training part."""
+class YouTubeVosMini(NamedSequences):
+    """Settings of the miniature YouTube-VOS; see `NamedSequences`. Everything is in its training part."""
 
     recipes: ClassVar[Recipes] = {
         "moving_train": {
@@ -51,7 +51,7 @@ class YouTubeVosMini(NamedScenes):
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one video into `folder`, the root of the data set."""
         name = self.sequence_name(*job)
-        clip = Clip(self, *job)
+        clip = RenderedSequence(self, *job)
         seen: dict[str, list[str]] = {}
         for frame, (picture, ids) in enumerate(clip.pictures()):
             stem = f"{frame:05d}"

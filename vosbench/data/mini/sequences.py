@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.data.mini.render import View
+from vosbench.data.mini.render import RenderedView
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
-from vosbench.data.mini.scene import Scene
+from vosbench.data.mini.scene import MiniScene
 from vosbench.errors import InputError
 from vosbench.video import VOID, Frame
 
@@ -29,7 +29,7 @@ _STANDING_EVERY = 3
 
 
 @dataclass(frozen=True)
-class NamedScenes:
+class NamedSequences:
     """Settings of a miniature whose sequences have names.
 
     Attributes:
@@ -79,7 +79,7 @@ class NamedScenes:
         return self.size[0] / self.size[1]
 
 
-class Clip:
+class RenderedSequence:
     """A rendered sequence whose main objects have the ids 1..K.
 
     An object is a body that moves in the world and is visible in the first frame; everything else,
@@ -91,7 +91,7 @@ class Clip:
         index: its number in the split.
     """
 
-    def __init__(self, settings: NamedScenes, split: str, index: int) -> None:
+    def __init__(self, settings: NamedSequences, split: str, index: int) -> None:
         self.settings = settings
         self.index = index
         self.scene, self.objects = _sample(settings, split, index)
@@ -101,8 +101,8 @@ class Clip:
         """Kinds of the objects 1..K, see `vosbench.data.mini.bodies`."""
         return tuple(self.scene.bodies[number].kind for number in self.objects)
 
-    def _view(self, frame: int) -> View:
-        return View(self.scene, frame, self.scene.camera(frame, self.settings.size))
+    def _view(self, frame: int) -> RenderedView:
+        return RenderedView(self.scene, frame, self.scene.camera(frame, self.settings.size))
 
     @cached_property
     def _new_ids(self) -> NDArray[np.uint8]:
@@ -126,15 +126,15 @@ class Clip:
         ids[[*seen[count : count + 1], *late]] = VOID
         return ids
 
-    def views(self) -> Iterator[View]:
+    def views(self) -> Iterator[RenderedView]:
         """Yield what the camera sees, in frame order."""
         return map(self._view, range(self.settings.frames))
 
-    def ids(self, view: View) -> NDArray[np.uint8]:
+    def ids(self, view: RenderedView) -> NDArray[np.uint8]:
         """Return the (H, W) ids of the objects."""
         return self._new_ids[view.ids]
 
-    def salient_ids(self, view: View) -> NDArray[np.uint8]:
+    def salient_ids(self, view: RenderedView) -> NDArray[np.uint8]:
         """Return the (H, W) ids of everything that catches the eye, moving or not.
 
         Beside the objects 1..K that is, in every third sequence, the largest standing thing of the first
@@ -159,7 +159,7 @@ class Clip:
         return ids
 
 
-def _sample(settings: NamedScenes, split: str, index: int) -> tuple[Scene, tuple[int, ...]]:
+def _sample(settings: NamedSequences, split: str, index: int) -> tuple[MiniScene, tuple[int, ...]]:
     """Draw scenes until as many objects are visible at the start as the recipe has movers; return both."""
     recipe = settings.recipe(split, index)
     wanted = recipe.movers or 1
@@ -168,7 +168,7 @@ def _sample(settings: NamedScenes, split: str, index: int) -> tuple[Scene, tuple
         entropy = (*settings.entropy(split, index), attempt)
         scene = sample_visible_scene(entropy, recipe, settings.frames, settings.aspect, 0.03)
         # seen small, so that the number of objects does not depend on the size of the pictures
-        objects = _visible(View(scene, 0, scene.camera(0, size)))
+        objects = _visible(RenderedView(scene, 0, scene.camera(0, size)))
         if len(objects) >= wanted:
             return scene, objects
     raise InputError(
@@ -176,7 +176,7 @@ def _sample(settings: NamedScenes, split: str, index: int) -> tuple[Scene, tuple
     )
 
 
-def _visible(view: View) -> tuple[int, ...]:
+def _visible(view: RenderedView) -> tuple[int, ...]:
     """Numbers of the annotated bodies that cover enough of the picture."""
     shares = np.bincount(view.ids.ravel(), minlength=len(view.scene.bodies)) / view.ids.size
     return tuple(
