@@ -1,4 +1,4 @@
-"""The one kind of error a user can cause, and how its sentence is built."""
+"""Errors that a user can cause."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class InputError(Exception):
-    """What the user gave cannot be used: one line saying what is wrong, where, and what to do.
+    """Unusable input of the user: one line with the fault, its place, and the remedy.
 
     The command line prints the message alone and exits with status 2.
     """

@@ -5,7 +5,7 @@ A package names its methods in its ``pyproject.toml``::
     [project.entry-points."vosbench.methods"]
     frame_difference = "vosbench_example.method:FrameDifference"
 
-The class promises what `vosbench.method.Method` says. One without weights is built from its
+The class satisfies `vosbench.method.Method`. One without weights is built from its
 switches, the keyword arguments of its class, which all have defaults. A network is a VOSModule
 built by ``Class(size="full", **switches)``. Beside the module of the class may lie
 
@@ -69,7 +69,7 @@ class Plugin:
         """Folder of the module; None when there is no such module."""
         try:
             spec = find_spec(self.path.partition(":")[0])
-        except Exception:  # the package around the module is imported, and may fail; `load` says how
+        except Exception:  # the package around the module is imported, and may fail; `load` reports the error
             return None
         return None if spec is None or spec.origin is None else Path(spec.origin).parent
 

@@ -1,1 +1,1 @@
-"""The papers' ablation tables as sweeps: train, compare, judge orderings."""
+"""The papers' ablation tables as sweeps: trainings, tests, orderings."""

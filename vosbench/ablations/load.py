@@ -1,4 +1,4 @@
-"""Reading suites: every key is checked, and what names something is checked against what there is."""
+"""Suites from YAML: keys, values and names are checked."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _orderings(content: Any, where: str) -> tuple[Ordering, ...]:
 
 
 def _check(suite: Suite, source: str) -> None:
-    """Refuse what names something that is not there, or says what cannot be."""
+    """Refuse unknown names and contradictions."""
     for kind, where, name, choices in _references(suite):
         if name not in choices:
             raise unknown_name(f"{kind} in {source}: {where}", str(name), choices)
@@ -187,7 +187,9 @@ def _check_trainings(suite: Suite, source: str) -> None:
     for training in suite.trainings.values():
         for keys in (training.set, training.official, training.mini):
             if "data.edition" in keys or "size" in keys:
-                raise InputError(f"{source}: trainings.{training.name}: the edition says size and edition")
+                raise InputError(
+                    f"{source}: trainings.{training.name}: size and edition are those of editions"
+                )
 
 
 def _check_editions(suite: Suite, source: str) -> None:
@@ -199,7 +201,7 @@ def _check_editions(suite: Suite, source: str) -> None:
 
 
 _Reference = tuple[str, str, Any, Iterable[str]]
-"""Kind of thing, place in the file, name, and the names there are."""
+"""Kind of name, place in the file, the name, and the known names."""
 
 
 def _references(suite: Suite) -> Iterator[_Reference]:

@@ -1,4 +1,4 @@
-"""The frames of a data set that move most and least: columns of a suite that count a tenth of them.
+"""Frames of a data set that move most and least: columns of a suite that count a tenth of them.
 
 Which frames a paper counts there is often not published. Here the motion of a labelled frame is the
 mean length of its flow to the next frame (of the last frame: from the one before), as a share of the
@@ -36,7 +36,7 @@ def measure_motion(
     flow: tuple[str, Mapping[str, object]],
     cache: Path | None,
 ) -> dict[str, list[float]]:
-    """Return how much the evaluated frames of the first `length` sequences move.
+    """Return the motion of the evaluated frames of the first `length` sequences.
 
     Args:
         dataset: the sequences.
@@ -75,7 +75,7 @@ def select_frames(motion: Motion, which: str) -> dict[str, list[int]]:
 
 
 def mean_of_frames(values: Sequence[float | None], positions: Sequence[int]) -> float:
-    """Return the mean over the chosen frames that have a value; NaN when none has."""
+    """Return the mean over selected frames that have a value; NaN when none has."""
     known = [value for position in positions if (value := values[position]) is not None]
     return math.fsum(known) / len(known) if known else math.nan
 

@@ -1,4 +1,4 @@
-"""Values that come from the frames of all sequences at once: average precision of detections."""
+"""Values of the frames of all sequences at once: average precision of detections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Evidence = tuple[str, ...]
 
 
 class DetectionRow(dict[str, float | None]):
-    """Values of a sequence, with the frames that they come from.
+    """Values of a sequence with the frames behind them.
 
     Attributes:
         evidence: records of a `DetectionPool`.
@@ -33,7 +33,7 @@ class DetectionRow(dict[str, float | None]):
 
 @dataclass(frozen=True)
 class Pooled:
-    """How `DetectionRow` of sequences make a value.
+    """Rule that makes one value of the detections of all sequences.
 
     Attributes:
         metric: ``map50_det`` or ``map50_seg``.
@@ -47,7 +47,7 @@ class Pooled:
         return self._value(_evidence(rows))
 
     def leaves_out(self, rows: Rows) -> bool:
-        """Whether there are few enough frames to pool them again without each sequence."""
+        """Whether the frames are few enough to be pooled again without each sequence."""
         return len(rows) * sum(map(len, _evidence(rows))) <= LARGEST
 
     def leave_one_out(self, rows: Rows) -> Floats:

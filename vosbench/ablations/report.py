@@ -1,4 +1,4 @@
-"""The table of a suite: measured beside published values, and whether the paper's orderings hold here."""
+"""Table of a suite: measured beside published values, and the paper's orderings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_suite(result: SuiteResult, published: Published, results: Path | None 
     """Write ``suite.md`` and ``suite.json`` into the folder of the result.
 
     Args:
-        result: what running the suite found.
+        result: of running the suite.
         published: from `published_values`.
         results: folder of results that are kept; there they are called ``<suite>-<edition>``, and the
             orderings of all suites in it are gathered in one table, ``orderings.md``.
@@ -84,7 +84,7 @@ def markdown(result: SuiteResult, published: Published) -> str:
 
 
 def as_json(result: SuiteResult, published: Published) -> dict[str, Any]:
-    """Return everything the table is made of as plain data."""
+    """Return the content of the table as plain data."""
     suite = result.suite
     return {
         "suite": suite.id,
@@ -104,7 +104,7 @@ def as_json(result: SuiteResult, published: Published) -> dict[str, Any]:
             }
             for row in result.rows
         },
-        "orderings": [_ordering_json(suite, judged, published) for judged in result.orderings],
+        "orderings": [_ordering_json(suite, item, published) for item in result.orderings],
         "runs": {
             f"{name} seed {seed}": f"{outcome.task.folder.parent.name}/{outcome.task.folder.name}"
             for (name, seed), outcome in result.trainings.items()
@@ -199,7 +199,7 @@ def _with_interval(metric: str, value: SeededValue | SeededDifference, *, sign: 
 
 def _orderings_table(result: SuiteResult, published: Published) -> str:
     keys = ("expect", "column", "source", "paper", "here", "agree", "holds")
-    contents = [_ordering_json(result.suite, judged, published) for judged in result.orderings]
+    contents = [_ordering_json(result.suite, item, published) for item in result.orderings]
     header = ["expected", "column", "source", "paper", "here [95 %]", "seeds that agree", "holds here"]
     return markdown_table(header, [[content[key] for key in keys] for content in contents], "lllrrrl")
 
@@ -235,8 +235,8 @@ def _cell_json(tested: CellResult, published: float | None) -> dict[str, Any]:
     }
 
 
-def _ordering_json(suite: Suite, judged: OrderingResult, published: Published) -> dict[str, Any]:
-    ordering, difference = judged.ordering, judged.difference
+def _ordering_json(suite: Suite, item: OrderingResult, published: Published) -> dict[str, Any]:
+    ordering, difference = item.ordering, item.difference
     metric = suite.columns[ordering.column].metric
     content: dict[str, Any] = {
         "expect": ordering.expect,
@@ -245,7 +245,7 @@ def _ordering_json(suite: Suite, judged: OrderingResult, published: Published) -
         "paper": show(metric, published_difference(suite, ordering, published), sign=True),
         "here": ABSENT,
         "agree": ABSENT,
-        "holds": judged.verdict,
+        "holds": item.verdict,
     }
     if difference is None:
         return content

@@ -1,4 +1,4 @@
-"""Running a suite: train what its rows need, test every row in every column, judge the orderings."""
+"""Run of a suite: trainings, tests of every row in every column, orderings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from vosbench.executors.local import LocalExecutor, choose_workers
 from vosbench.metrics.specs import value_spec
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number of finished things, of all, and what the last one was."""
+"""Called with the number of finished trainings or sequences, of all, and the last one."""
 
 
 @dataclass(frozen=True)
 class SuiteOptions:
-    """How a suite is run.
+    """Options of a run.
 
     Attributes:
         edition: which of its editions.
@@ -35,7 +35,7 @@ class SuiteOptions:
         seeds: those of the edition when None.
         workers: processes; one per core when None.
         device: where networks are tested, see `vosbench.models.pretrained.zoo.move_to`.
-        dry_run: only find out what would be trained.
+        dry_run: only plan the trainings.
         cache: keeps flow between runs.
     """
 
@@ -52,7 +52,7 @@ class SuiteOptions:
 
 @dataclass(frozen=True)
 class OrderingResult:
-    """An ordering of the paper, judged here; None and unclear when a row is missing."""
+    """An ordering of the paper and its verdict here; None and unclear when a row is missing."""
 
     ordering: Ordering
     difference: SeededDifference | None
@@ -61,17 +61,17 @@ class OrderingResult:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """What running a suite found.
+    """Result of running a suite.
 
     Attributes:
-        suite, edition, seeds: what was run.
+        suite, edition, seeds: as run.
         folder: where it is written.
         rows: those asked for, without those that the edition cannot have.
-        cells: (row, column) -> what was measured.
-        orderings: of the orderings between the rows that were run.
-        trainings: (training, seed) -> what became of it.
+        cells: (row, column) -> result.
+        orderings: verdicts on the orderings between the rows that were run.
+        trainings: (training, seed) -> outcome.
         failures: one line each.
-        notes: one line each on what a reader must know.
+        notes: remarks for readers, one line each.
     """
 
     suite: Suite
@@ -87,7 +87,7 @@ class SuiteResult:
 
     @property
     def exit_status(self) -> int:
-        """0 when every training and test came through, else 1."""
+        """0 when every training and test succeeded, else 1."""
         return 1 if self.failures else 0
 
 
@@ -114,7 +114,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
     columns = [
         column for column in suite.columns.values() if any(column in suite.columns_of(r) for r in rows)
     ]
-    # what cannot be read is found out before anything is trained
+    # unreadable data and flow fail before anything is trained
     flows = read_flows(suite, rows, edition)
     opened = {} if options.dry_run else {column.name: open_column(column, root) for column in columns}
 
@@ -127,7 +127,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
     tests = [] if options.dry_run else plan_tests(suite, rows, seeds, outcomes, opened, flows)
     jobs = plan_jobs(tests, folder, options.device, options.cache)
     testing = LocalExecutor(choose_workers(options.workers, max(1, len(jobs))))
-    done = run_jobs(jobs, testing, _tell(progress))
+    done = run_jobs(jobs, testing, _test_progress(progress))
     tested = read_cells(tests, jobs, done, options.cache)
     return SuiteResult(
         suite=suite,
@@ -151,7 +151,7 @@ def judge_orderings(
     Args:
         suite: the table.
         rows: those that were run.
-        tested: (row, column) -> what was measured.
+        tested: (row, column) -> result.
     """
     here = {row.name for row in rows}
     return [
@@ -180,7 +180,7 @@ def _choose(suite: Suite, options: SuiteOptions) -> tuple[Edition, tuple[int, ..
     return edition, seeds, tuple(row for row in rows if edition not in row.without)
 
 
-def _tell(progress: Progress | None) -> Callable[[int, int, Outcome], None] | None:
+def _test_progress(progress: Progress | None) -> Callable[[int, int, Outcome], None] | None:
     if progress is None:
         return None
     return lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}: {last.state}")
@@ -203,7 +203,7 @@ def _judge_one(
 
 
 def _seeds_of(suite: Suite, row: str, own: BySeed, other: BySeed) -> BySeed:
-    """Return the seeds of a row; what learns nothing is the same with every seed of the other row."""
+    """Return the seeds of a row; a row that learns nothing is the same with every seed of the other row."""
     if suite.rows[row].training is None and own:
         return dict.fromkeys(other, next(iter(own.values())))
     return own
@@ -218,7 +218,7 @@ def _failed_trainings(outcomes: Mapping[tuple[str, int], TrainOutcome]) -> list[
 
 
 def _failed_tests(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[str]:
-    """Return one line per method, column and reason: what fails usually fails on every sequence."""
+    """Return one line per method, column and reason: a failure usually affects every sequence."""
     places = (job.out.name for job in jobs for _ in job.methods)
     sequences: dict[tuple[str, str, str], list[str]] = {}
     for place, outcome in zip(places, outcomes, strict=True):
@@ -246,12 +246,12 @@ def _notes(
     wanted = [row for row in suite.rows.values() if options.rows is None or row.name in options.rows]
     notes += [f"{row.title}: left out, {row.without[edition]}" for row in wanted if edition in row.without]
     if len(seeds) < 2:
-        notes.append("one seed: intervals tell of the sequences alone, and no ordering is judged")
+        notes.append("one seed: intervals are over the sequences alone, and no ordering is judged")
     return notes
 
 
 def _replaced(suite: Suite, rows: Sequence[SuiteRow]) -> list[tuple[str, str]]:
-    """Return (title, what stands in for it) of the flows, in training and test, that the edition lacks."""
+    """Return (title, replacement) of the flows, in training and test, that the edition lacks."""
     used: dict[str, FlowChoice] = {}
     for row in rows:
         for column in suite.columns_of(row):

@@ -1,4 +1,4 @@
-"""Suites: a table of a paper as data. Which rows it has, what each trains, where they are measured.
+"""Suites: tables of papers as data, with their rows, trainings and columns.
 
 A suite is a YAML file::
 
@@ -19,11 +19,11 @@ A suite is a YAML file::
       rgb: {model: mpnet, stage: A, set: {model.input: rgb, model.decoder_units: 1}}
     rows:
       rgb: {title: RGB, training: rgb, variant: trained_on_ft3d_input=rgb_single}
-    orderings:                    # what the paper found, judged again here
+    orderings:                    # as in the paper, judged again here
       - {expect: flow >= rgb, column: davis16, source: section 6.3.1}
 
-Published values are never written here: `variant` of the row and of the column, together, name the
-entry of ``reported.yaml``.
+Published values are never written here: the entry of ``reported.yaml`` has the `variant` of the row and of
+the column.
 
 Columns that differ in the metric only (precision, recall) are one test: sequences are segmented once.
 """
@@ -50,9 +50,9 @@ class FlowChoice:
     """A flow that the paper names.
 
     Attributes:
-        name: how the suite calls it.
-        title: how the paper calls it.
-        official, mini: what ``--flow`` takes, or ``ground_truth``; ``${VARIABLE}`` is read from the
+        name: in the suite.
+        title: in the paper.
+        official, mini: value of ``--flow``, or ``ground_truth``; ``${VARIABLE}`` is read from the
             environment when the flow is used.
     """
 
@@ -62,7 +62,7 @@ class FlowChoice:
     mini: str
 
     def text(self, edition: Edition) -> str:
-        """Return what ``--flow`` takes in an edition.
+        """Return the value of ``--flow`` in an edition.
 
         Raises:
             InputError: an environment variable in it is not set.
@@ -83,10 +83,10 @@ class FlowChoice:
 
 @dataclass(frozen=True)
 class Column:
-    """Where rows are measured.
+    """A column of the table: data, rules and metric.
 
     Attributes:
-        name: how the suite calls it.
+        name: in the suite.
         dataset, split, protocol: the sequences and the rules.
         metric: name of the value, e.g. ``"J_mean"``; ``"iou_mean/dog"`` counts one class of objects.
         flow: name of a flow of the suite; None for methods that see none.
@@ -114,7 +114,7 @@ class Column:
 
     @property
     def value(self) -> str:
-        """What records call the metric."""
+        """Name of the metric in records."""
         return self.metric.partition("/")[0]
 
     @property
@@ -125,10 +125,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained, once per seed.
+    """A training, run once per seed.
 
     Attributes:
-        name: how the suite calls it.
+        name: in the suite.
         model: a network.
         stage: of its recipe, or ``"all"``.
         set: keys of `vosbench fit`.
@@ -155,7 +155,7 @@ class Training:
         return {switch: name for switch, name in self.weights.items() if f"model.{switch}" not in own}
 
     def needs(self, edition: Edition) -> list[str]:
-        """Return the trainings that come before."""
+        """Return the trainings that must be finished before."""
         return [*([self.init] if self.init else []), *self.weights_in(edition).values()]
 
 
@@ -164,9 +164,9 @@ class SuiteRow:
     """One row of the table.
 
     Attributes:
-        name: how the suite calls it.
-        title: how the table calls it.
-        training: what it tests; None for a method that learns nothing.
+        name: in the suite.
+        title: in the table.
+        training: whose weights it tests; None for a method that learns nothing.
         model: that method.
         variant: parts of the variant of its published values; None for a row the paper does not have.
         method: the paper's name of this row, where the rows of a table are methods.
@@ -176,8 +176,8 @@ class SuiteRow:
         weights: switch -> training whose checkpoint replaces that part at inference.
         flow: column -> flow, where it is not that of the column.
         columns: names of the columns it is measured in; empty for all.
-        without: edition -> why the row cannot run there.
-        note: what a reader must know.
+        without: edition -> reason why the row cannot run there.
+        note: remark for readers.
     """
 
     name: str
@@ -196,19 +196,19 @@ class SuiteRow:
 
     @property
     def needs(self) -> list[str]:
-        """The trainings it is made of."""
+        """The trainings behind this row."""
         return [*([self.training] if self.training else []), *self.folds.values(), *self.weights.values()]
 
 
 @dataclass(frozen=True)
 class EditionSettings:
-    """How one edition trains.
+    """Training settings of one edition.
 
     Attributes:
         size: of the networks.
         set: model -> keys of `vosbench fit` for all of its trainings.
         seeds: one run each.
-        note: what a reader must know about its numbers.
+        note: remark on its numbers, for readers.
     """
 
     size: Size
@@ -219,12 +219,12 @@ class EditionSettings:
 
 @dataclass(frozen=True)
 class Ordering:
-    """A relation between two rows that the paper found.
+    """A relation between two rows, as found by the paper.
 
     Attributes:
         expect: ``"first >= second"`` or ``"first > second"``, better meaning more.
         column: where.
-        source: where the paper says so.
+        source: place in the paper.
         first, strict, second: the parts of `expect`.
     """
 

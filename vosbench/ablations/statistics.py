@@ -1,4 +1,4 @@
-"""What several seeds say: a value with its interval, and whether one row is better than another.
+"""Statistics over seeds: a value with its interval, and the difference of two rows.
 
 A number could have come out otherwise in two ways, with other sequences and with other seeds. The
 variances of both are added, each estimated from its own spread; what belongs to neither alone, a seed
@@ -31,7 +31,7 @@ from vosbench.metrics.kernels.aggregation import Aggregation, Floats, Rows, aggr
 Verdict = Literal["yes", "no", "unclear"]
 
 Rule = Callable[[Sequence[str]], Aggregation | Pooled]
-"""Names of the sequences -> how their values are brought together."""
+"""Names of the sequences -> rule that makes one value of theirs."""
 
 BySeed = Mapping[int, Rows]
 """Seed -> sequence -> column -> value."""
@@ -54,13 +54,13 @@ class SeededValue:
 
 @dataclass(frozen=True)
 class SeededDifference:
-    """First minus second, so that above 0 means that the first is the better one.
+    """Difference of two rows, first minus second; above 0 the first is better.
 
     Attributes:
         mean: over seeds.
         by_seed: of each seed.
         interval: of the mean.
-        share: how sure it is that the first is ahead, see `vosbench.evaluation.statistics.PairedComparison`.
+        share: probability that the first is ahead, see `vosbench.evaluation.statistics.PairedComparison`.
         left_out: sequences that lack a value in one of the rows with one of the seeds.
     """
 
@@ -73,8 +73,8 @@ class SeededDifference:
     def holds(self, *, strict: bool) -> Verdict:
         """Judge ``first >= second``, or with `strict` ``first > second``.
 
-        ``yes`` and ``no`` when the whole interval says so, or when all seeds and sequences say the same.
-        A single seed says nothing about others: ``unclear``.
+        ``yes`` and ``no`` when the whole interval is on one side, or when all seeds and sequences agree.
+        A single seed allows no verdict: ``unclear``.
         """
         if len(self.by_seed) < 2 or math.isnan(self.share):
             return "unclear"
@@ -90,7 +90,7 @@ def seeded_value(rows: BySeed, rule: Rule) -> SeededValue:
 
     Args:
         rows: the sequences of every seed; those that a seed lacks are left out.
-        rule: how sequences are brought together.
+        rule: makes one value of the sequences.
     """
     names = _common([rows])
     kept, chosen = _only(rows, names), rule(names)
@@ -107,7 +107,7 @@ def seeded_difference(
     Args:
         first: the sequences of every seed of one row.
         second: those of the other.
-        rule: how sequences are brought together.
+        rule: makes one value of the sequences.
         lower_is_better: direction of the metric.
 
     Raises:
@@ -162,7 +162,7 @@ def _estimate(
     Args:
         by_seed: values, or differences.
         rows: of every seed.
-        rule: how sequences are brought together.
+        rule: makes one value of the sequences.
         others: of every seed, when `by_seed` are differences from these.
     """
     value = math.fsum(by_seed.values()) / len(by_seed)

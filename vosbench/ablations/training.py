@@ -23,7 +23,7 @@ Progress = Callable[[int, int, "TrainOutcome"], None]
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """What became of a task; `message` says why it failed."""
+    """Outcome of a task; `message` is the reason of a failure."""
 
     task: TrainTask
     state: State
@@ -34,14 +34,14 @@ class TrainOutcome:
 def run_trainings(
     plan: TrainPlan, workers: int, *, dry_run: bool = False, progress: Progress | None = None
 ) -> dict[tuple[str, int], TrainOutcome]:
-    """Train what is not finished; a training that fails stops only those that need it.
+    """Train the tasks that are not finished; a training that fails stops only those that need it.
 
     An unfinished run folder is continued from its last checkpoint.
 
     Args:
         plan: from `plan_trainings`.
         workers: trainings side by side, each in a process with its share of the cores.
-        dry_run: only find out what would be trained.
+        dry_run: only plan the trainings.
         progress: called with the number of finished trainings, of all, and the last outcome.
 
     Returns:
@@ -56,19 +56,19 @@ def run_trainings(
             progress(len(by_folder), total, outcome)
 
     for wave in plan.waves():
-        due: list[TrainTask] = []
+        waiting: list[TrainTask] = []
         for task in wave:
             outcome = _settled(plan, task, by_folder, dry_run)
             if outcome is None:
-                due.append(task)
+                waiting.append(task)
             else:
                 finished(outcome)
-        run_tasks(train, due, max(1, min(workers, len(due))), finished)
+        run_tasks(train, waiting, max(1, min(workers, len(waiting))), finished)
     return {key: by_folder[task.folder] for key, task in plan.tasks.items()}
 
 
 def train(task: TrainTask) -> TrainOutcome:
-    """Train one task; whatever it raises is its own result."""
+    """Train one task; an error becomes its outcome."""
     from vosbench.training import fit
 
     started = time.monotonic()
@@ -97,7 +97,7 @@ def train(task: TrainTask) -> TrainOutcome:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out what Lightning says about devices and data loaders: here it would say it dozens of times."""
+    """Silence Lightning's messages on devices and data loaders, which every training would repeat."""
     # importing it sets its level
     import pytorch_lightning  # noqa: F401
 

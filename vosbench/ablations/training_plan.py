@@ -14,10 +14,10 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.evaluation.store import content_hash
 
 FINISHED = "suite.json"
-"""In a run folder: what was trained, and that it is finished."""
+"""File in the folder of a finished run: the training and its key."""
 
 _NOT_LEARNT = ("accelerator", "devices", "strategy", "log_every_n_steps", "enable_progress_bar")
-"""Trainer arguments that say where and how loudly, not what is trained."""
+"""Trainer arguments on devices and messages, without effect on the weights."""
 
 _PLAIN = re.compile(r"[A-Za-z_][\w-]*")
 
@@ -27,7 +27,7 @@ class TrainTask:
     """One training with one seed.
 
     Attributes:
-        training, seed: which.
+        training, seed: name and seed.
         key: hash over everything that its weights depend on but the seed.
         folder: the run folder.
         overrides: arguments of `vosbench.training.fit`.
@@ -82,7 +82,7 @@ def plan_trainings(
     runs: Path,
     data_root: Path | None,
 ) -> TrainPlan:
-    """Return what has to be trained, checked as far as that goes without data.
+    """Return the trainings to run, checked as far as possible without data.
 
     Args:
         suite: the table.

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Everything heavy is imported by the command that needs it."""
+"""Command line: parse, call, print; every command imports its own heavy modules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from vosbench import __version__
 from vosbench.cli import ablate, data, flow, leaderboard, run, train, weights
-from vosbench.cli import score as judge
+from vosbench.cli import score as scoring
 from vosbench.errors import InputError
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (train.fit, run.predict, judge.score, run.compare, ablate.ablate, judge.doctor):
+for command in (train.fit, run.predict, scoring.score, run.compare, ablate.ablate, scoring.doctor):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(flow.app, name="flow")

@@ -1,4 +1,4 @@
-"""The command ``ablate``: a table of a paper, trained and tested."""
+"""Command ``ablate``: a table of a paper, trained and tested."""
 
 from __future__ import annotations
 

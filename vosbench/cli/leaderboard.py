@@ -1,4 +1,4 @@
-"""The commands ``leaderboard build``, ``check``, ``baseline`` and ``add``."""
+"""Commands ``leaderboard build``, ``check``, ``baseline`` and ``add``."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def leaderboard_check(
         typer.Option(help="A data-set value may move this far, as a fraction; a sequence four times as far."),
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Every method and metric of the baseline must be there.")
+        bool, typer.Option("--whole", help="Every method and metric of the baseline must be present.")
     ] = False,
 ) -> None:
-    """Exit with 1 when a number moved, differs from the published one unexplained, or a table is outdated."""
+    """Check numbers and tables; status 1: a number moved or differs unexplained, or a table is outdated."""
     raise typer.Exit(run_check(records, "reported", baseline, tables, tolerance, whole))
 
 
@@ -63,7 +63,7 @@ def leaderboard_baseline(
     records: Annotated[Path, typer.Argument(help="Folder of records, e.g. results/records.")],
     out: Annotated[Path, typer.Option(help="File to write.")],
 ) -> None:
-    """Write the values of records, and what they follow from, as one small file for later checks."""
+    """Write the values of records and their identity as one small file for later checks."""
     from vosbench.files import write_text
     from vosbench.leaderboard.baseline import baseline_text
     from vosbench.leaderboard.build import records_of
@@ -93,7 +93,7 @@ def leaderboard_add(
             "masks; J and F of every frame must agree."
         ),
     ] = None,
-    missing: Annotated[Literal["error", "empty"], typer.Option(help="What a missing frame is.")] = "error",
+    missing: Annotated[Literal["error", "empty"], typer.Option(help="Meaning of a missing frame.")] = "error",
     threshold: Annotated[
         float | None, typer.Option(help="Value above which a soft mask is foreground, in the file's unit.")
     ] = None,
@@ -136,7 +136,7 @@ def run_check(
     tolerance: float | None = None,
     whole: bool = False,
 ) -> int:
-    """Print what a check does not accept; return the exit status."""
+    """Print the findings of a check; return the exit status."""
     from vosbench.leaderboard.check import check
     from vosbench.leaderboard.reported import load_reported
     from vosbench.leaderboard.verdicts import Tolerance, load_deviations

@@ -1,4 +1,4 @@
-"""How ``doctor`` without results shows what this machine can run."""
+"""Output of ``doctor`` without results: tables of what this machine can run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WIDEST = 32
 
 
 def machine_json(machine: Machine) -> str:
-    """Return everything that was found as JSON text."""
+    """Return the whole examination as JSON text."""
     return json.dumps(asdict(machine), indent=1, default=str) + "\n"
 
 
 def print_machine(machine: Machine) -> None:
-    """Print tables of what there is, then what is broken."""
+    """Print a table per subject, then the problems."""
     sys.stdout.write(f"vosbench {machine.vosbench} on {machine.system}\n")
     _print_packages(machine)
     _print_devices(machine)
@@ -53,7 +53,7 @@ def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 def _print_packages(machine: Machine) -> None:
-    # whoever has a Machine has imported this
+    # a Machine has imported this already
     from vosbench.environment.packages import pip_line
 
     rows = [(each.name, each.installed or "-", each.needed, _fit(each)) for each in _all(machine)]

@@ -1,4 +1,4 @@
-"""The commands that run methods: ``predict`` and ``compare``."""
+"""Commands that run methods: ``predict`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def compare(
     workers: Workers = None,
     executor: Annotated[
         Literal["local", "ray", "slurm"],
-        typer.Option(help="Where sequences are run: processes of this machine, a Ray cluster, Slurm jobs."),
+        typer.Option(help="Processes of this machine, a Ray cluster, or Slurm jobs."),
     ] = "local",
     address: Annotated[
         str | None,
@@ -117,7 +117,8 @@ def compare(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first sequences of each data set.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be computed, and what that takes.")
+        bool,
+        typer.Option("--dry-run", help="Only print the plan and an estimate of time, memory and disk."),
     ] = False,
     check: Annotated[
         Literal["baseline", "reported"] | None,
@@ -133,7 +134,7 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """Run methods on data sets, score them, and put measured beside reported numbers."""
+    """Run methods on data sets, score them, and set measured beside published numbers."""
     from vosbench.benchmark import compare as run
     from vosbench.data.roots import cache_root
     from vosbench.executors.clusters import make_executor

@@ -1,4 +1,4 @@
-"""How the command line shows things: tables on stdout, notes and progress on stderr."""
+"""Output of the command line: tables on stdout, notes and progress on stderr."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Report = Callable[[int, int | None, str], None]
 
 
 def print_scores(shown: Score | ScorePair, folders: Sequence[Path]) -> None:
-    """Print what one result folder scored, or how two compare."""
-    # whoever has a score has imported this
+    """Print the score of one result folder, or the comparison of two."""
+    # a score has imported this already
     from vosbench.evaluation.scores import ScorePair
 
     if isinstance(shown, ScorePair):
@@ -84,7 +84,7 @@ def _print_pair(pair: ScorePair, folders: Sequence[Path]) -> None:
 
 def print_score_notes(shown: Score | ScorePair) -> None:
     """Write the notes of one or two scores to stderr."""
-    # whoever has a score has imported this
+    # a score has imported this already
     from vosbench.evaluation.scores import ScorePair
 
     print_notes(shown.notes)
@@ -103,7 +103,7 @@ def _number(value: float | None) -> str:
 
 
 def print_estimate(result: CompareResult, workers: int | None) -> None:
-    """Say on stderr what a comparison that was planned would take, and what nobody knows."""
+    """Print on stderr the estimated time, memory and disk of a planned comparison."""
     from vosbench.benchmark.estimate import estimate
     from vosbench.evaluation.store import read_records
     from vosbench.executors.local import choose_workers
@@ -126,7 +126,7 @@ def print_estimate(result: CompareResult, workers: int | None) -> None:
         print_notes([f"time per frame of earlier records: {found.basis}"])
     if found.unknown:
         names = ", ".join(found.unknown)
-        print_notes([f"no record in {result.out} tells how long {names} takes: --limit 1 makes one"])
+        print_notes([f"no record in {result.out} has the time of {names}: --limit 1 makes one"])
 
 
 def make_table(title: str, columns: Sequence[str], *, numbers: bool = False) -> Table:
@@ -162,7 +162,7 @@ def print_notes(notes: Sequence[str]) -> None:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
-    """Yield a callback (done, of all, name of the last) that tells on stderr how far things are.
+    """Yield a callback (done, of all, name of the last) that shows progress on stderr.
 
     A terminal gets a bar that follows its width; a file or a pipe a line now and then.
     """
@@ -202,16 +202,16 @@ class ProgressLines:
     def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._title = title
         self._clock = clock
-        self._start = self._told = clock()
+        self._start = self._printed = clock()
 
     def __call__(self, done: int, total: int | None, name: str) -> None:
-        """Tell how far things are, unless that was told a moment ago."""
+        """Print the progress, at most once per `interval`."""
         now = self._clock()
-        if now - self._told < self.interval:
+        if now - self._printed < self.interval:
             return
-        self._told = now
+        self._printed = now
         left = ""
-        # the first ones took the start of the workers too, and tell little
+        # the first ones include the start of the workers
         if total is not None and total <= 8 * done < 8 * total:
             left = f", {duration((now - self._start) * (total - done) / done)} left"
         everything = "" if total is None else f" of {total}"
@@ -222,7 +222,7 @@ class ProgressLines:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the two units that matter, e.g. ``"2 h 5 min"``."""
+    """Return a time in its two largest units, e.g. ``"2 h 5 min"``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -234,7 +234,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Return a number of bytes in the unit that suits it, e.g. ``"1.5 GB"``."""
+    """Return a number of bytes in a suitable unit, e.g. ``"1.5 GB"``."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"

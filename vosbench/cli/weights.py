@@ -1,4 +1,4 @@
-"""The commands under ``weights``."""
+"""Commands under ``weights``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import typer
 from vosbench.cli.options import Settings
 from vosbench.cli.terminal import make_table, print_table
 
-app = typer.Typer(help="Trained weights that come with vosbench.", no_args_is_help=True)
+app = typer.Typer(help="Packaged and published weights.", no_args_is_help=True)
 
 
 @app.command("list")
 def weights_list() -> None:
-    """List the weights that come with vosbench, where they come from and their hash."""
+    """List the packaged weights, their training data and hashes."""
     from vosbench.models.pretrained.zoo import shipped
 
     table = make_table("weights", ["model", "size", "trained on", "sha256"])
@@ -33,7 +33,7 @@ def weights_import(
     out: Annotated[Path | None, typer.Option(help="File to write; NAME-released.safetensors.")] = None,
     switches: Settings = None,
 ) -> None:
-    """Turn weights that the authors published into a checkpoint, every tensor accounted for."""
+    """Turn published weights of the authors into a checkpoint, every tensor accounted for."""
     from vosbench.errors import InputError
     from vosbench.models.pretrained.import_weights import complaint, import_weights
     from vosbench.models.pretrained.zoo import parse_settings
@@ -44,8 +44,10 @@ def weights_import(
         sys.stdout.write("".join(f"{line}\n" for line in account.lines()))
     if imported.path is None:
         raise InputError(complaint(imported))
-    told = ", ".join(f"{key}={value}" for key, value in imported.switches.items())
-    sys.stdout.write(f"{target}  {name} with {told or 'its usual switches'}; use it with --checkpoint\n")
+    switches_text = ", ".join(f"{key}={value}" for key, value in imported.switches.items())
+    sys.stdout.write(
+        f"{target}  {name} with {switches_text or 'its usual switches'}; use it with --checkpoint\n"
+    )
 
 
 @app.callback()

@@ -1,1 +1,1 @@
-"""What this machine can run: processors, packages, data, weights."""
+"""Environment: packages, devices, data, weights and load of this machine."""

@@ -1,4 +1,4 @@
-"""How busy a machine was while something was timed: without it a number of seconds says little."""
+"""Load of the machine during a timing, without which a number of seconds means little."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class LoadMeter:
-    """Measures from its creation on."""
+    """Meter of the load, from its creation on."""
 
     def __init__(self) -> None:
         self._before = _load_average()
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def read(self) -> dict[str, Any]:
-        """Return what a record keeps under ``load``.
+        """Return the entry ``load`` of a record.
 
         Returns:
             ``before``, ``after``: load average of a minute, the process itself included, None where the
@@ -33,7 +33,7 @@ class LoadMeter:
 
 
 def describe_load(loads: Iterable[Mapping[str, Any] | None]) -> str:
-    """Return how busy the machine was over several timings, in one line.
+    """Return the load of the machine over several timings, in one line.
 
     Args:
         loads: of `LoadMeter.read`, None for a timing without.

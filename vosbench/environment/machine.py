@@ -126,11 +126,11 @@ def _weights() -> tuple[tuple[Weights, ...], dict[str, dict[str, Method]]]:
     for path in sorted(zoo.WEIGHTS.glob("*.safetensors")):
         name, _, size = path.stem.rpartition("-")
         try:
-            method, told = zoo.load_method(name, size)
+            method, provenance = zoo.load_method(name, size)
         except InputError as error:
             files.append(Weights(path.name, name, size, "", str(error)))
             continue
-        files.append(Weights(path.name, name, size, _trained_on(told["training"]["data"]), ""))
+        files.append(Weights(path.name, name, size, _trained_on(provenance["training"]["data"]), ""))
         loaded.setdefault(name, {})[size] = method
     return tuple(files), loaded
 

@@ -1,4 +1,4 @@
-"""The packages that vosbench and its extras need, as its own metadata state them, and what is installed."""
+"""Packages that vosbench and its extras need, by its own metadata, and the installed versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 _DEVELOPMENT = ("dev",)
-"""Extras that add nothing a user could run."""
+"""Extras for development only."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Package:
 
     @property
     def fits(self) -> bool:
-        """Whether it is there in a version that will do."""
+        """Whether a sufficient version is installed."""
         return self.installed is not None and SpecifierSet(self.needed).contains(
             self.installed, prereleases=True
         )
 
 
 def python_needed() -> str:
-    """Return the versions of Python that will do, e.g. ``">=3.11"``; ``""`` where nothing states it."""
+    """Return the sufficient versions of Python, e.g. ``">=3.11"``; ``""`` where nothing states it."""
     try:
         return str(metadata.metadata("vosbench")["Requires-Python"] or "")
     except metadata.PackageNotFoundError:
@@ -44,7 +44,7 @@ def python_needed() -> str:
 
 
 def packages_and_extras() -> tuple[tuple[Package, ...], dict[str, tuple[Package, ...]]]:
-    """Return what vosbench needs, and the packages of each extra, as its metadata state them."""
+    """Return the packages vosbench needs and those of each extra, by its metadata."""
     try:
         requirements = [Requirement(line) for line in metadata.requires("vosbench") or ()]
         names = metadata.metadata("vosbench").get_all("Provides-Extra") or []

@@ -1,4 +1,4 @@
-"""Pictures of what goes on inside a method: its maps beside the frame and the mask.
+"""Inspection of a method: its internal maps beside the frame and the mask.
 
 After figures of Tokmakov et al., "Learning to segment moving objects", IJCV 2019, section 6.6, which show
 gates of a ConvGRU.
@@ -38,7 +38,7 @@ _ABSENT = "not computed"
 
 @dataclass(frozen=True)
 class InspectionRequest:
-    """What to show of a method, and where.
+    """Maps to draw and their folder.
 
     Attributes:
         maps: names of maps, see the method's `inspectable`.
@@ -63,7 +63,7 @@ def beside(out: Path) -> Path:
 def parse_request(
     inspect: str | None, channels: str | None, folder: Path | None, out: Path
 ) -> InspectionRequest | None:
-    """Return what the options of the command line ask for.
+    """Return the request that the options of the command line make.
 
     Args:
         inspect: names of maps, separated by commas; None for nothing.
@@ -72,12 +72,12 @@ def parse_request(
         out: folder of the masks.
 
     Raises:
-        InputError: channels that are no numbers, or options that have nothing to say without `inspect`.
+        InputError: channels that are no numbers, or options that need `inspect`.
     """
     if inspect is None:
         for option, value in (("--channels", channels), ("--inspect-out", folder)):
             if value is not None:
-                raise InputError(f"{option} says how --inspect draws maps; give --inspect too")
+                raise InputError(f"{option} goes with --inspect; give --inspect too")
         return None
     return InspectionRequest(
         maps=tuple(dict.fromkeys(_parts(inspect))),

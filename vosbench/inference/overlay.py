@@ -15,7 +15,7 @@ from vosbench.formats.png import davis_palette, read_ids
 from vosbench.formats.video_file import WRITABLE, VideoFile, write_video
 from vosbench.video import Frame, IdMap, Video
 
-# DAVIS was filmed at 24 frames per second; used where the source does not say.
+# DAVIS was filmed at 24 frames per second; used where the source has no rate.
 _FPS = 24.0
 
 

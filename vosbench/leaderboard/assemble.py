@@ -40,7 +40,7 @@ def make_boards(
     """Gather records into boards, official editions first.
 
     A record made under an earlier version of its protocol or of the metrics never stands beside current
-    ones: its cell is left empty and the row says why.
+    ones: its cell is left empty and the row gives the reason.
 
     Args:
         records: any mixture.
@@ -51,7 +51,7 @@ def make_boards(
             of the official split, else the number of sequences that any method has.
         published: values that others published by sequence; they join the boards that have records or
             failures, on the sequences of these.
-        failures: where a method has no record because it failed.
+        failures: missing results of methods that failed.
         zoo: the weights whose training is known, see `vosbench.leaderboard.status.trained_weights`.
 
     Raises:
@@ -77,7 +77,7 @@ def make_boards(
 
 @dataclass
 class _Cells:
-    """What one board is made of."""
+    """Records, failures and published values of one board."""
 
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -103,20 +103,20 @@ def _order(key: _Key) -> tuple[bool, str, str, bool, str]:
 
 
 def _outdated(record: Record) -> Failure | None:
-    """Return what to show instead of a record of rules that have changed since; None when it is current."""
+    """Return the failure in place of a record under rules that have changed since; None for a current one."""
     config = record.provenance.get("config", {})
     protocol = load_protocol(record.protocol)
     made = config.get("protocol", {}).get("version", 1), config.get("metric_version", METRIC_VERSION)
-    # records of others' values and of baselines say nothing about versions
+    # records of others' values and of baselines hold no versions
     if "protocol" not in config or made == (protocol.version, METRIC_VERSION):
         return None
     error = (
         f"its record is of version {made[0]} of {protocol.id} and {made[1]} of the metrics, now they are "
         f"{protocol.version} and {METRIC_VERSION}: score it again with vosbench compare or leaderboard add"
     )
-    place = ("model", "size", "dataset", "edition", "split", "sequence", "protocol")
-    told = {"command": record.provenance.get("command", ""), "time": record.provenance.get("time", "")}
-    return Failure(**{name: getattr(record, name) for name in place}, error=error, **told)
+    fields = ("model", "size", "dataset", "edition", "split", "sequence", "protocol")
+    source = {name: record.provenance.get(name, "") for name in ("command", "time")}
+    return Failure(**{name: getattr(record, name) for name in fields}, error=error, **source)
 
 
 def _board(key: _Key, cells: _Cells, context: Context) -> Board:
@@ -145,19 +145,19 @@ def _board(key: _Key, cells: _Cells, context: Context) -> Board:
         sequences=sequences,
         expected=expected,
     )
-    judged = [with_published(row, board, context) for row in rows]
+    rows = [with_published(row, board, context) for row in rows]
     return replace(
         board,
-        rows=tuple(sorted(judged, key=lambda row: _rank(row, board.metrics))),
+        rows=tuple(sorted(rows, key=lambda row: _rank(row, board.metrics))),
         notes=(
-            *_notes([row for row in judged if row.records], protocol),
+            *_notes([row for row in rows if row.records], protocol),
             *_leak_notes(cells.records, context),
         ),
     )
 
 
 def _leak_notes(records: Sequence[Record], context: Context) -> list[str]:
-    trainings = {sha256: told.get("training", {}) for sha256, told in context.zoo.items()}
+    trainings = {sha256: weights.get("training", {}) for sha256, weights in context.zoo.items()}
     notes = []
     for leak in leaks(records, trainings):
         reason = reason_of(leak, context.deviations)
@@ -208,15 +208,15 @@ def _row(
 def _reported_row(
     method: tuple[str, str], records: Mapping[str, Record], protocol: Protocol, expected: int
 ) -> BoardRow:
-    told = next(iter(records.values())).provenance[REPORTED]
+    source = next(iter(records.values())).provenance[REPORTED]
     row = _row(method, records, {}, protocol)
     values = dict(row.values)
     if len(records) == expected:
         # what was published of the data set alone, or not of every sequence
         everywhere = set.intersection(*(set(record.values) for record in records.values()))
-        values |= {name: value for name, value in told.get("table", {}).items() if name not in everywhere}
+        values |= {name: value for name, value in source.get("table", {}).items() if name not in everywhere}
     return replace(
-        row, kind="reported", title=str(told["title"]), values=values, remarks=told.get("remarks", {})
+        row, kind="reported", title=str(source["title"]), values=values, remarks=source.get("remarks", {})
     )
 
 
@@ -240,7 +240,7 @@ def _frames_per_second(records: Iterable[Record]) -> float | None:
 
 
 def _notes(rows: Sequence[BoardRow], protocol: Protocol) -> tuple[str, ...]:
-    """Say what the averages were taken over, naming the methods where it was not the same for all."""
+    """Return the coverage of the averages, with the methods named where the coverage differs."""
     methods: dict[str, list[str]] = {}
     for row in rows:
         for note in summary_notes(scores_of(row.records), protocol):

@@ -1,4 +1,4 @@
-"""A baseline: the numbers of a comparison in one small file, for a check on another day or machine."""
+"""Baseline: the numbers of a comparison in one small file, for checks on another day or machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROW = ("model", "size", "dataset", "edition", "split", "protocol")
 
 
 def baseline_text(records: Iterable[Record]) -> str:
-    """Return records as a baseline: values and what identifies them, one line per method and sequence.
+    """Return records as a baseline: values and their identity, one line per method and sequence.
 
     Equal numbers give equal text, whatever the machine's speed and the time.
     """
@@ -66,21 +66,21 @@ def read_baseline(path: Path) -> list[Record]:
 
 
 def identity(record: Record) -> dict[str, str]:
-    """Return what a record's numbers come from: short hashes of weights, rules and data, flow, versions."""
-    told = record.provenance
-    if "identity" in told:
-        return dict(told["identity"])
-    config = told.get("config", {})
-    weights = told.get("weights") or {}
-    masks = told.get("masks") or {}
+    """Return the inputs behind a record's numbers: short hashes of weights, rules, data, flow, versions."""
+    provenance = record.provenance
+    if "identity" in provenance:
+        return dict(provenance["identity"])
+    config = provenance.get("config", {})
+    weights = provenance.get("weights") or {}
+    masks = provenance.get("masks") or {}
     found = {
         "weights": weights.get("sha256") or weights.get("weights"),
         "switches": weights.get("variant"),
         "masks": masks.get("sha256"),
-        "flow": told.get("flow"),
+        "flow": provenance.get("flow"),
         "protocol": config.get("protocol"),
         "metric version": config.get("metric_version"),
-        "data": told.get("data_hash"),
+        "data": provenance.get("data_hash"),
     }
     return {name: _short(value) for name, value in found.items() if value is not None}
 
@@ -96,7 +96,7 @@ def _short(value: Any) -> str:
 
 
 def _shared(identities: Sequence[dict[str, str]]) -> dict[str, str]:
-    """Return what all identities have in common."""
+    """Return the parts that all identities share."""
     first, *others = identities
     return {key: value for key, value in first.items() if all(each.get(key) == value for each in others)}
 

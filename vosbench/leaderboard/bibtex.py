@@ -30,7 +30,7 @@ class BibtexEntry:
 
 
 def parse_bibtex(text: str, source: str) -> list[BibtexEntry]:
-    """Return the entries of a BibTeX file; what stands between them is a comment.
+    """Return the entries of a BibTeX file; text between entries is a comment.
 
     Args:
         text: content of the file.

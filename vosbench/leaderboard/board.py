@@ -47,11 +47,11 @@ class BoardRow:
             sequence during which the machine was busy does not move it. None without timing.
         comparisons: published numbers of this method; empty on miniature editions.
         kind: ``"reported"`` for values that others measured and published by sequence.
-        title: what the row is called, e.g. a reported method as in its paper; ``""`` for its name.
-        intervals: metric -> where its data-set value lies, judged by the spread between sequences.
-        status: how far the method has come.
-        failures: sequence name -> why the method has no record there: a missing result.
-        remarks: metric -> why the values of this row do not compete with those of others.
+        title: heading of the row, e.g. a reported method as in its paper; ``""`` for its name.
+        intervals: metric -> interval of its data-set value, from the spread between sequences.
+        status: stage of the method, see `Status`.
+        failures: sequence name -> error that left a missing result.
+        remarks: metric -> reason why the value of this row does not compete.
     """
 
     model: str
@@ -69,9 +69,9 @@ class BoardRow:
 
     @property
     def method(self) -> str:
-        """The method, whatever its label; what was scored from masks alone is called what its label says."""
-        told = (record.provenance.get("config", {}).get("model") for record in self.records.values())
-        return str(next((name for name in told if name), self.model))
+        """The method without its label; the label itself for a row scored from masks alone."""
+        names = (record.provenance.get("config", {}).get("model") for record in self.records.values())
+        return str(next((name for name in names if name), self.model))
 
     @property
     def name(self) -> str:
@@ -97,7 +97,7 @@ class Board:
         rows: best first by the first metric; methods that lack sequences come after the others.
         sequences: names of all sequences of any row, in order.
         expected: number of sequences of the split.
-        notes: what a reader must know about the averages.
+        notes: remarks on the averages, for readers.
     """
 
     dataset: str

@@ -1,4 +1,4 @@
-"""A leaderboard as files, built from records."""
+"""Leaderboard files, built from records."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def write_report(
     deviations: Sequence[Deviation] | None = None,
     tolerance: Tolerance | None = None,
 ) -> list[Path]:
-    """Write the files of `build` into `out` after a comparison, with the holes that failures left.
+    """Write the files of `build` into `out` after a comparison, with its missing results.
 
     Args:
         out: the folder of the comparison, with ``records/``, ``failures/`` and ``masks/``.
         videos: label (``"davis16"``, ``"davis16-mini"``) -> the sequences that were run: their frames
             become pictures.
-        lengths: label and split -> number of sequences, which says what complete means; as
+        lengths: label and split -> number of sequences of a complete row; as
             `vosbench.leaderboard.assemble.make_boards` finds it when None.
         pictures: whether to put frames and masks on the page; mind the licence of the data.
         reported: published numbers; those vosbench ships when None.

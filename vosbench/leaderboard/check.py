@@ -1,4 +1,4 @@
-"""Checking numbers: against a baseline, against published ones, and tables against their records."""
+"""Check of numbers against a baseline and published ones, and of tables against their records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHOWN = 0.0005
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """Something that a check did not accept.
+    """A number or file that a check did not accept.
 
     Attributes:
         kind: ``"moved"`` (a number is not that of the baseline), ``"missing"`` (the baseline has a
@@ -54,7 +54,7 @@ def check(
     tolerance: Tolerance | None = None,
     whole: bool = False,
 ) -> list[CheckFinding]:
-    """Return everything about the records that needs a person; empty when all is well.
+    """Return all findings about the records; empty when all is well.
 
     Args:
         records_root: folder with the records to check.
@@ -139,12 +139,12 @@ def _moved(board: Board, row: BoardRow, old: BoardRow, limits: Tolerance) -> lis
         new, was = (each.get(metric) for each in values)
         if _differ(new, was, limits.moved_by(metric)):
             cells = _moved_cells(metric, now, then, _SHOWN)
-            told = f"{metric} was {show(metric, was)}, is {show(metric, new)}"
+            text = f"{metric} was {show(metric, was)}, is {show(metric, new)}"
         elif cells := _moved_cells(metric, now, then, limits.cell_moved_by(metric)):
-            told = f"{metric} stays {show(metric, new)}, but single sequences moved"
+            text = f"{metric} stays {show(metric, new)}, but single sequences moved"
         else:
             continue
-        findings.append(CheckFinding("moved", f"{where}: {told} ({_list(metric, cells)}); {cause}"))
+        findings.append(CheckFinding("moved", f"{where}: {text} ({_list(metric, cells)}); {cause}"))
     return findings
 
 
@@ -167,25 +167,25 @@ def _moved_cells(
 
 
 def _list(metric: str, cells: Sequence[tuple[str, float | None, float | None]]) -> str:
-    told = [f"{name} {show(metric, was)} to {show(metric, new)}" for name, was, new in cells[:_WORST]]
+    text = [f"{name} {show(metric, was)} to {show(metric, new)}" for name, was, new in cells[:_WORST]]
     more = f" and {len(cells) - _WORST} more" if len(cells) > _WORST else ""
-    return f"{', '.join(told)}{more}"
+    return f"{', '.join(text)}{more}"
 
 
 def _cause(now: Mapping[str, Record], then: Mapping[str, Record]) -> str:
-    """Say what else is not as it was when the baseline was measured."""
+    """Return the inputs that changed since the baseline was measured."""
     changes: dict[str, None] = {}
     for name, record in now.items():
         new, old = identity(record), identity(then[name])
         for key in sorted(new.keys() & old.keys()):
             if new[key] != old[key]:
                 changes[f"{key} {old[key]} became {new[key]}" if key != "data" else "the data"] = None
-    told = f"changed since: {', '.join(changes)}" if changes else "same weights, settings and data"
-    return f"{told}; find the cause, or commit a new baseline with the reason"
+    text = f"changed since: {', '.join(changes)}" if changes else "same weights, settings and data"
+    return f"{text}; find the cause, or commit a new baseline with the reason"
 
 
 def _missing_cells(board: Board, row: BoardRow, old: BoardRow) -> list[CheckFinding]:
-    """A sequence that another method was measured on now, and this one was in the baseline."""
+    """Report sequences that another method was measured on now and this method in the baseline."""
     gone = sorted((old.records.keys() & set(board.sequences)) - row.records.keys())
     if not gone:
         return []

@@ -1,4 +1,4 @@
-"""A comparison as tables, curves and pictures in a log: files, TensorBoard or Weights & Biases."""
+"""Log of a comparison as tables, curves and pictures: files, TensorBoard or Weights & Biases."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from vosbench.metrics.specs import values_in_order
 
 @dataclass(frozen=True)
 class Context:
-    """What all boards share."""
+    """Published numbers, accepted differences and limits that all boards share."""
 
     reported: Sequence[Reported]
     deviations: Sequence[Deviation]
@@ -26,7 +26,7 @@ class Context:
 
 
 def with_published(row: BoardRow, board: Board, context: Context) -> BoardRow:
-    """Set a row beside the published numbers and say how far its method has come."""
+    """Return a row with its published numbers and the status of its method."""
     if not board.mini and row.kind == "measured":
         of_same_masks = _same_masks(row, board)
         row = replace(
@@ -51,16 +51,16 @@ def _same_masks(row: BoardRow, board: Board) -> BoardRow | None:
 def _compare_same_masks(
     row: BoardRow, published: BoardRow, board: Board, context: Context
 ) -> Iterator[PublishedComparison]:
-    told = next(iter(published.records.values())).provenance[REPORTED]
-    for metric in values_in_order(row.values.keys() & told["table"].keys()):
+    source = next(iter(published.records.values())).provenance[REPORTED]
+    for metric in values_in_order(row.values.keys() & source["table"].keys()):
         number = Reported(
-            paper=told["source"],
+            paper=source["source"],
             table=f"table of {board.split}",
             method=published.title,
             dataset=board.dataset,
             split=board.split,
             metric=metric,
-            value=told["table"][metric],
+            value=source["table"][metric],
             variant="",
             note="",
             own=True,

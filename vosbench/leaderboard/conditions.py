@@ -1,4 +1,4 @@
-"""Under which conditions a number was reached: network, training, flow, switches; and where two differ."""
+"""Conditions of a number: network, training, flow, switches; and the differences between two."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Zoo = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Conditions:
-    """Of a published or a measured number.
+    """Conditions of a published or measured number.
 
     Attributes:
         network: size of the network, ``"full"`` as in papers, ``"tiny"``; ``""`` where nothing has sizes.
@@ -43,30 +43,30 @@ class Conditions:
 
 
 def measured_conditions(records: Collection[Record], zoo: Zoo) -> Conditions | None:
-    """Return the conditions of the records of a row; None for masks of others, made where nobody here knows.
+    """Return the conditions of the records of a row; None for masks of others.
 
     Args:
         records: of one method in one size on one board.
         zoo: the weights whose training is known, see `vosbench.leaderboard.status.trained_weights`.
     """
-    told = [record.provenance for record in records]
-    if not told or any("masks" in item for item in told):
+    provenances = [record.provenance for record in records]
+    if not provenances or any("masks" in item for item in provenances):
         return None
-    weights = [item.get("weights") or {} for item in told]
-    trainings = {_training(item, zoo) for item in told}
-    flows = {_flow(item.get("flow")) for item in told}
+    weights = [item.get("weights") or {} for item in provenances]
+    trainings = {_training(item, zoo) for item in provenances}
+    flows = {_flow(item.get("flow")) for item in provenances}
     return Conditions(
         network=next(iter(records)).size,
         training=trainings.pop() if len(trainings) == 1 else None,
         flow=flows.pop() if len(flows) == 1 else None,
         switches=weights[0].get("variant", {}),
-        method=str(told[0].get("config", {}).get("model", "")),
+        method=str(provenances[0].get("config", {}).get("model", "")),
         released=all(each.get("released") for each in weights),
     )
 
 
 def differing(here: Conditions, paper: Conditions | None) -> list[str]:
-    """Return in what a measured number was reached under other conditions than a published one, in words.
+    """Return the differences between the conditions of a measured and of a published number, in words.
 
     Args:
         here: of the measured number.
@@ -101,7 +101,7 @@ def _training(provenance: Mapping[str, Any], zoo: Zoo) -> frozenset[str] | None:
 
 
 def _flow(described: Mapping[str, Any] | None) -> str:
-    """Return the name of the flow; files of another program are called as their folder is."""
+    """Return the name of the flow; files of another program go by the name of their folder."""
     if not described:
         return ""
     if "folder" in described:
@@ -111,7 +111,7 @@ def _flow(described: Mapping[str, Any] | None) -> str:
 
 @cache
 def _defaults(method: str) -> dict[str, Any]:
-    """Return the switches of a method of this project as its paper has them; of others none are known."""
+    """Return the paper's switches of a method of this project; empty for other methods."""
     file = resources.files("vosbench") / "configs" / "model" / f"{method}.yaml"
     return dict(yaml.safe_load(file.read_text(encoding="utf-8"))) if method and file.is_file() else {}
 
@@ -145,5 +145,5 @@ def _named(flow: str | None) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what people write differently: ``FlowNet 2.0`` is ``flownet20``."""
+    """Return letters and digits of a name in lower case: ``FlowNet 2.0`` is ``flownet20``."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())

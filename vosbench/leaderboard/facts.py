@@ -1,4 +1,4 @@
-"""How the numbers of a board were made, gathered from the provenance of its records."""
+"""Facts about the making of a board, from the provenance of its records."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _SHARED = (
     ("machine", "machine"),
     ("versions", "versions"),
 )
-"""What a reader is told of a whole board: label, key of the provenance."""
+"""Facts shown of a whole board: label, key of the provenance."""
 
 _ELSEWHERE = frozenset({"config", "objects"})
 """Keys left out of the details: their parts are listed beside them, the records have them in full."""
 
 
 def facts(board: Board) -> list[tuple[str, str]]:
-    """Return (label, text) of what holds for a board; where methods differ, each text names its methods."""
+    """Return (label, text) of the facts of a board; where methods differ, each text names its methods."""
     found = [(label, _shared(board, key)) for label, key in _SHARED]
     found += [("code", _code(board)), ("measured", _dates(board))]
     return [(label, text) for label, text in found if text]
 
 
 def provenance(board: Board, row: BoardRow) -> list[tuple[str, str]]:
-    """Return (key, text) of what the records of a row say about how they were made."""
+    """Return (key, text) of the provenance that the records of a row hold."""
     records = list(row.records.values())
     place = f"{board.label}/{board.protocol.id}/{row.model}/"
     shown = [("records", place)] if row.kind == "measured" else []

@@ -59,7 +59,7 @@ def latex(boards: Sequence[Board], cited: Mapping[str, BibtexEntry]) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text in which LaTeX finds no command; line breaks become blanks."""
+    """Return text with the special characters of LaTeX escaped; line breaks become blanks."""
     return " ".join(text.split()).translate(_ESCAPES)
 
 

@@ -1,4 +1,4 @@
-"""Numbers that others measured and published for every sequence, frame or object, as records."""
+"""Published numbers of every sequence, frame or object, as records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PUBLISHED = ("davis16.json", "davis17.json")
 """Files in ``leaderboards/third_party``; the script beside each wrote it."""
 
 REPORTED = "reported"
-"""Key of the provenance that tells such a record from one of a measurement here."""
+"""Key of the provenance that marks a record of published numbers."""
 
 SAME_MASKS = "published_as"
 """Key of ``masks`` in the provenance of a record: the published method whose values come from these masks."""
@@ -53,7 +53,7 @@ def load_published(path: Path | None = None) -> list[Record]:
 
 
 def disagreements(records: Iterable[Record], published: Iterable[Record]) -> list[str]:
-    """Say where records of published masks have other values of frames than were published of these masks.
+    """Return where values of frames differ from those published for the same masks.
 
     J and F of every frame have to be the published ones to their last printed digit.
 
@@ -119,13 +119,13 @@ def _records(text: str, file: str) -> list[Record]:
 
 
 def _under_each(record: Record, content: Mapping[str, Any]) -> list[Record]:
-    """Return the record under the protocol of its task, and under that of the whole table."""
+    """Return the record under the protocol of its task and under that of the whole table."""
     rules = content.get("protocol")
     if rules is None:
         return [record]
-    told = {**record.provenance[REPORTED], "remarks": {}}
+    source = {**record.provenance[REPORTED], "remarks": {}}
     values = _with_mean(record.values, rules)
-    return [record, replace(record, protocol=rules, values=values, provenance={REPORTED: told})]
+    return [record, replace(record, protocol=rules, values=values, provenance={REPORTED: source})]
 
 
 def _with_mean(values: Mapping[str, float | None], protocol: str) -> dict[str, float | None]:
@@ -149,7 +149,7 @@ def _record(
     }
     values = _of_objects(objects) | _of_frames(frames) | cell.get("values", {})
     sources = [content["sources"][source] for source in method["sources"]]
-    told = {
+    source = {
         "title": method["title"],
         "source": "; ".join(source["text"] for source in sources),
         "licence": "; ".join(source["licence"] for source in sources),
@@ -158,7 +158,7 @@ def _record(
         "table": method["table"],
         "remarks": content["remarks"],
     }
-    provenance: dict[str, Any] = {REPORTED: told}
+    provenance: dict[str, Any] = {REPORTED: source}
     if objects:
         provenance |= {"objects": len(objects["J"]), "per_object": objects}
     return Record(
@@ -169,7 +169,7 @@ def _record(
         split=content["split"],
         sequence=sequence,
         protocol=method["protocol"],
-        # the first and the last frame are not evaluated; values of objects tell no number of frames
+        # the first and the last frame are not evaluated; values of objects have no number of frames
         frames=len(frames["J"]) + 2 if frames else 0,
         key="",
         values=_with_mean(values, method["protocol"]),

@@ -4,9 +4,9 @@
 ``paper`` (key of ``papers``), ``table`` (number, or ``text_<section>``), ``method``, ``dataset``, ``split``,
 ``metric``, ``value``, ``unit`` (percent, fraction, seconds, count, count_of_<n>) and, where they apply,
 ``variant`` (``key=value; key=value`` or a phrase), ``note``, ``own_method`` (the paper's own method, not a
-quoted peer) and ``protocol`` (id, where no protocol lists the table). ``conditions`` say how the numbers of
-a ``paper`` and ``method``, where given only those of a ``table`` or a ``variant``, were reached: ``network``
-(``full`` unless said), ``training`` (names of data sets), ``flow`` at test (``flow`` or ``test_flow`` of the
+quoted peer) and ``protocol`` (id, where no protocol lists the table). ``conditions`` are those of the numbers
+of a ``paper`` and ``method``, where given only of a ``table`` or a ``variant``: ``network``
+(``full`` by default), ``training`` (names of data sets), ``flow`` at test (``flow`` or ``test_flow`` of the
 variant goes before) and ``switches`` of our method that are not its defaults; the first that fits holds.
 ``conflicts`` lists contradictions between papers and is for people.
 """
@@ -58,7 +58,7 @@ _REQUIRED = ("paper", "table", "method", "dataset", "split", "metric", "value", 
 
 @dataclass(frozen=True)
 class PublishedName:
-    """How the papers call a method of this project.
+    """Name of a method of this project in the papers.
 
     Attributes:
         name: the method's name in the tables.
@@ -104,7 +104,7 @@ class Reported:
         note: doubts about the number, ``""`` when none.
         own: the number is of the paper's own method, not of a quoted peer.
         protocol: id of the protocol it follows, ``""`` when none of ours.
-        conditions: how it was reached; None where nobody has looked that up.
+        conditions: those of the paper; None where not looked up.
     """
 
     paper: str

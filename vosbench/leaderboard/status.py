@@ -1,4 +1,4 @@
-"""How far a method has come, derived from its records and the provenance of its weights, never typed in."""
+"""Status of a method, derived from its records and the provenance of its weights, never typed in."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ MEANING: dict[StatusKind, str] = {
     "parity": "the authors' own weights, imported with every tensor accounted for",
     "matches paper": "reproduces the number of its own paper on the whole split",
 }
-"""What each status says, in their order."""
+"""Status -> meaning, in order."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a method has come.
+    """Status of a method.
 
     Attributes:
         kind: the status.
-        evidence: what it follows from.
+        evidence: records or weights behind the status.
     """
 
     kind: StatusKind
@@ -53,7 +53,7 @@ UNKNOWN = Status("implemented", "no weights named in the records")
 
 @dataclass(frozen=True)
 class MethodStatus:
-    """How far a method of this project has come in one size; ``""`` when no size has weights."""
+    """Status of a method of this project in one size; ``""`` when no size has weights."""
 
     name: str
     size: str
@@ -74,20 +74,20 @@ def status_of(records: Collection[Record], zoo: Training, reproduced: bool = Fal
 
     Args:
         records: those of the row.
-        zoo: the weights whose training is known; records of other weights may tell it themselves.
+        zoo: the weights whose training is known; records of other weights may hold theirs.
         reproduced: whether the row reproduces the number of its own paper, on the whole split.
     """
-    told = [record.provenance for record in records]
-    reported = next((item[REPORTED] for item in told if REPORTED in item), None)
+    provenances = [record.provenance for record in records]
+    reported = next((item[REPORTED] for item in provenances if REPORTED in item), None)
     if reported is not None:
         return Status("reported", str(reported["source"]))
-    masks = next((item["masks"] for item in told if "masks" in item), None)
+    masks = next((item["masks"] for item in provenances if "masks" in item), None)
     if masks is not None and SAME_MASKS in masks:
         evidence = f"J and F of every frame are those published as {masks[SAME_MASKS]}"
         return Status("authors' masks", evidence)
     if masks is not None:
         return Status("masks scored", "sha256 of the masks in the records")
-    named = [item for item in told if item.get("weights")]
+    named = [item for item in provenances if item.get("weights")]
     own = {item["weights"]["sha256"]: {"training": item["training"]} for item in named if "training" in item}
     found = _of_weights([item["weights"] for item in named], {**zoo, **own})
     if reproduced and found.kind != "implemented":
@@ -124,7 +124,7 @@ def status_of_weights(weights: Mapping[str, Any], zoo: Training) -> Status:
 def method_statuses(
     names: Sequence[str], zoo: Training, shown: Mapping[tuple[str, str], Sequence[Status]]
 ) -> list[MethodStatus]:
-    """Return how far methods have come: the furthest that weights or records of a size show.
+    """Return the status of methods: the furthest that weights or records of a size show.
 
     Args:
         names: the methods.

@@ -43,7 +43,7 @@ def arrow(metric: str) -> str:
 
 
 def board_title(board: Board) -> str:
-    """Return a heading that says what the numbers are, and for a miniature edition what they are not."""
+    """Return the heading of a board, which names a miniature edition as such."""
     title = CATALOGUE[board.dataset].title if board.dataset in CATALOGUE else board.dataset
     if board.mini:
         return f"Miniature edition of {title} ({board.label}, {board.split})"
@@ -57,7 +57,7 @@ def coverage(board: Board, row: BoardRow) -> str:
 
 
 def place(board: Board, row: BoardRow, metric: str) -> Literal[1, 2] | None:
-    """Return whether a value, as shown, is the best or the second best of the methods to compare with.
+    """Return the rank of a value, as shown, among the methods that compete: 1, 2 or None.
 
     Only methods that have every sequence compete, and no baselines: the best of two, the second of three.
     """
@@ -84,7 +84,7 @@ def show_interval(row: BoardRow, metric: str) -> str:
 
 
 def dagger(row: BoardRow, metric: str) -> str:
-    """Return the mark of a value about which a footnote says more; ``""`` for others."""
+    """Return the mark of a value with a footnote; ``""`` for others."""
     return "†" if metric in row.remarks and row.values.get(metric) is not None else ""
 
 
@@ -126,13 +126,13 @@ def overall_table(board: Board) -> str:
 
 
 def methods_table(methods: Sequence[MethodStatus]) -> str:
-    """Return how far each method has come, and what follows from what."""
+    """Return the table of the status of every method, with its evidence."""
     body = [[each.name, each.size or ABSENT, each.status.kind, each.status.evidence] for each in methods]
     return markdown_table(["method", "size", "status", "follows from"], body, "llll")
 
 
 def missing_results(board: Board) -> list[str]:
-    """Return one line per method and error: where it failed, and why."""
+    """Return one line per method and error, with the sequences that have no result."""
     lines = []
     for row in board.rows:
         errors: dict[str, list[str]] = {}
@@ -209,7 +209,7 @@ def show_rate(frames_per_second: float | None) -> str:
 
 
 def remark_parts(item: PublishedComparison) -> list[str]:
-    """Return what to know about a comparison: the variant, doubts about the number, the reason."""
+    """Return the remarks on a comparison: the variant, doubts about the number, the reason."""
     return [text for text in (item.published.variant, item.published.note, item.verdict.reason) if text]
 
 
@@ -222,31 +222,31 @@ def published_cells(item: PublishedComparison | None) -> list[str]:
 
 
 def statuses(board: Board) -> list[str]:
-    """Return what the statuses on a board mean, one line each."""
+    """Return the meaning of every status on a board, one line each."""
     shown = {row.status.kind for row in board.rows}
     return [f"{kind}: {meaning}" for kind, meaning in MEANING.items() if kind in shown]
 
 
 def protocol_notes(board: Board) -> list[str]:
-    """Return the footnotes of a board: its rules, and what its averages were taken over."""
+    """Return the footnotes of a board: its rules, the coverage of its averages, its marks."""
     rules = board.protocol
-    told = [
+    notes = [
         f"{rules.id}: {rules.title}; frames {rules.frames}, objects {rules.objects}, void {rules.void}, "
         f"mean over {rules.average}. {rules.source}",
         *board.notes,
     ]
     if any(show_interval(row, name) for row in board.rows for name in board.metrics):
-        told.append(
+        notes.append(
             "[low, high]: 95 % interval, judged by the spread between sequences (leaderboards/README.md)"
         )
-    told += remark_notes(board)
+    notes += remark_notes(board)
     sources = dict.fromkeys(row.status.evidence for row in board.rows if row.kind == "reported")
-    told += [f"reported rows: {source}" for source in sources]
-    return told
+    notes += [f"reported rows: {source}" for source in sources]
+    return notes
 
 
 def remark_notes(board: Board) -> list[str]:
-    """Return what the marked values are, with those of the same masks measured here."""
+    """Return the footnotes of marked values, with those of the same masks measured here."""
     remarks = {metric: text for row in board.rows for metric, text in row.remarks.items()}
     notes = []
     for metric in (name for name in board.metrics if name in remarks):

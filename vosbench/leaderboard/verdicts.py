@@ -1,4 +1,4 @@
-"""What a measured number says about a published one, and which differences are explained."""
+"""Verdicts on measured beside published numbers, and accepted differences."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vosbench.leaderboard.reported import Reported, packaged, read_yaml
 from vosbench.metrics.specs import value_spec
 
 LEAK = "leak"
-"""Stands for the metric in a deviation that accepts numbers on what a model was selected on."""
+"""Metric of a deviation that accepts numbers on videos that a model was selected on."""
 
 VerdictKind = Literal["reproduced", "close", "differs", "other conditions", "not comparable"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a measured number says about a published one.
+    """Verdict on a measured number beside a published one.
 
     Attributes:
         kind: the verdict.
@@ -36,7 +36,7 @@ class Verdict:
 
     @property
     def unexplained(self) -> bool:
-        """Whether the number differs and nobody has said why."""
+        """Whether the number differs without an accepted reason."""
         return self.kind == "differs" and not self.reason
 
 
@@ -103,7 +103,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured data-set value and what it is the value of.
+    """A measured data-set value with its method, data and protocol.
 
     Attributes:
         value: fraction; None where undefined.
@@ -194,7 +194,7 @@ def judge(
 
 
 def reason_of(leak: Leak, deviations: Sequence[Deviation]) -> str:
-    """Return why numbers on what a model was selected on stand all the same; ``""`` where nobody says.
+    """Return the accepted reason for numbers on videos that a model was selected on; ``""`` without one.
 
     Numbers on what a model was trained on never do.
     """
@@ -209,7 +209,7 @@ def reason_of(leak: Leak, deviations: Sequence[Deviation]) -> str:
 
 
 def _obstacle(measured: Measured, published: Reported) -> str:
-    """Say why the two numbers do not measure the same thing, ``""`` when they do."""
+    """Return why two numbers measure different things; ``""`` when they measure the same."""
     if measured.protocol != published.protocol:
         return (
             f"published under {published.protocol or 'rules of its own'}, measured under {measured.protocol}"

@@ -80,8 +80,8 @@ def _line(board: Board, index: int, name: str, record: Record, letter: str) -> L
 def places(evaluated: Sequence[int], count: int, frames: int) -> list[float]:
     """Return the frame index of each of `count` values.
 
-    A record does not tell which frames of a sparsely labelled video have ground truth: where `evaluated`
-    does not say it either, the values are spread evenly.
+    A record does not hold which frames of a sparsely labelled video have ground truth: where `evaluated`
+    does not fit either, the values are spread evenly.
 
     Args:
         evaluated: indices of the frames that the protocol counts.

@@ -43,7 +43,7 @@ LARGEST = 15_000_000
 """Bytes of a page with pictures: it should still go by mail."""
 
 _ROOM = 1_000
-"""Bytes for the line that says that pictures are missing."""
+"""Bytes for the line about missing pictures."""
 
 SCRIPTS = (
     "dom.js",
@@ -155,7 +155,7 @@ def _first_explorer(boards: Sequence[Board], pictures: Album) -> int:
 
 
 def _chosen_rows(board: Board) -> tuple[int, int]:
-    """Return which two methods are compared at first: the best two measured here, they have masks."""
+    """Return the two methods compared at first: the best two measured here, which have masks."""
     order = sorted(range(len(board.rows)), key=lambda index: board.rows[index].kind != "measured")
     return order[0], order[min(1, len(order) - 1)]
 

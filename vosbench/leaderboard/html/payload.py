@@ -1,4 +1,4 @@
-"""What the script of the page needs, as one block of JSON: records, values of every frame, pictures."""
+"""Data for the script of the page as one block of JSON: records, values of every frame, pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def payload(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], albu
 
     Args:
         boards: what the page shows, in order.
-        videos: label (``"davis16-mini"``) -> the data set; says which frames have ground truth.
+        videos: label (``"davis16-mini"``) -> the data set, which knows the frames with ground truth.
         album: the pictures.
     """
     by_label = {label: {video.name: video for video in split} for label, split in videos.items()}
@@ -61,7 +61,7 @@ def _board(board: Board, videos: Mapping[str, Video]) -> dict[str, Any]:
 def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:
     """Return the number of frames and the index of each value of a frame."""
     records = [row.records[name] for row in board.rows if name in row.records]
-    # where every method failed nothing tells the length, nor do published values of objects
+    # no record has the length where every method failed, nor do published values of objects
     frames = len(video) if video else max([1, *(record.frames for record in records)])
     counts = [
         len(record.per_frame[letter])

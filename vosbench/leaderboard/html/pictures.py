@@ -51,7 +51,7 @@ class SequencePictures:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What the script of the page reads."""
+        """Content for the script of the page."""
         return {
             "width": self.size[0],
             "height": self.size[1],
@@ -64,7 +64,7 @@ class SequencePictures:
 
     @property
     def size_on_page(self) -> int:
-        """How many bytes of the page they take."""
+        """Bytes of the page that the pictures take."""
         return len(json.dumps(self.content, ensure_ascii=False).encode())
 
 
@@ -74,7 +74,7 @@ class Album:
 
     Attributes:
         of: (label of the edition, sequence) -> pictures.
-        note: what a reader must know when frames are missing, else ``""``.
+        note: remark for readers when frames are missing, else ``""``.
     """
 
     of: Mapping[tuple[str, str], SequencePictures]
@@ -143,7 +143,7 @@ def album(
 def _pictured(
     boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], masks: Path
 ) -> list[_PicturedVideo]:
-    """Gather what to picture; several boards may show one video under rules that count other frames."""
+    """Return the videos to picture; several boards may show one video under rules that count other frames."""
     frames: dict[tuple[str, str], set[int]] = {}
     models: dict[str, dict[str, None]] = {}
     found: dict[tuple[str, str], Video] = {}

@@ -80,12 +80,12 @@ def scatters(board: Board) -> list[Scatter]:
 
 
 def speed_note(board: Board) -> str:
-    """Say in a line what frame rates are and how busy the machine was; ``""`` without any."""
+    """Return the definition of frame rates and the load of the machine in a line; ``""`` without rates."""
     methods: dict[str, list[str]] = {}
     timed = [row for row in board.rows if row.frames_per_second is not None]
     for row in timed:
-        told = describe_load(record.provenance.get("load") for record in row.records.values())
-        methods.setdefault(told, []).append(row.name)
+        load = describe_load(record.provenance.get("load") for record in row.records.values())
+        methods.setdefault(load, []).append(row.name)
     if not methods:
         return ""
     texts = [text if len(methods) == 1 else f"{text} [{', '.join(names)}]" for text, names in methods.items()]
