@@ -100,7 +100,7 @@ def test_the_example_of_the_module_is_read(suite):
         ({"trainings__angle__init": "tuned"}, "trainings.angle needs itself"),
         ({"trainings__angle__flow": {"A": ["exakt"]}}, "unknown flow in small.yaml: trainings.angle 'exakt'"),
         ({"trainings__angle__set": ["a"]}, "trainings.angle.set: expected a mapping"),
-        ({"trainings__angle__set": {"data.edition": "mini"}}, "trainings.angle: the edition says"),
+        ({"trainings__angle__set": {"data.edition": "mini"}}, "trainings.angle: the edition sets"),
         ({"rows__angle__training": "angel"}, "unknown training in small.yaml: rows.angle 'angel'"),
         ({"rows__angle__model": "centre_box"}, "rows.angle: give either training or model"),
         ({"rows__angle__title": ""}, "rows.angle.title: expected a text"),

@@ -31,7 +31,7 @@ def compare(monkeypatch, capsys, tmp_path, make_davis):
 def test_a_dry_run_says_what_it_would_take_as_far_as_records_tell(compare):
     _, _, err = compare("--dry-run")
     assert "estimate: time not known, memory not known, disk" in err
-    assert "no record in results tells how long all_foreground, centre_box takes: --limit 1 makes one" in err
+    assert "no record in results has the time of all_foreground, centre_box: --limit 1 makes one" in err
     compare("--limit", 1)
     _, _, err = compare("--dry-run")
     assert "estimate: time 0 s with 1 workers, memory up to " in err

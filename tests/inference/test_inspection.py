@@ -259,7 +259,7 @@ def test_channels_are_whole_numbers(channels):
 
 
 def test_options_that_say_nothing():
-    with pytest.raises(InputError, match="--channels says how --inspect draws maps"):
+    with pytest.raises(InputError, match="--channels goes with --inspect"):
         parse_request(None, "3", None, Path("out"))
     with pytest.raises(InputError, match="--inspect-out says how"):
         parse_request(None, None, Path("there"), Path("out"))
