@@ -261,7 +261,7 @@ def test_channels_are_whole_numbers(channels):
 def test_options_that_say_nothing():
     with pytest.raises(InputError, match="--channels goes with --inspect"):
         parse_request(None, "3", None, Path("out"))
-    with pytest.raises(InputError, match="--inspect-out says how"):
+    with pytest.raises(InputError, match="--inspect-out goes with --inspect"):
         parse_request(None, None, Path("there"), Path("out"))
 
 

@@ -187,9 +187,7 @@ def _check_trainings(suite: Suite, source: str) -> None:
     for training in suite.trainings.values():
         for keys in (training.set, training.official, training.mini):
             if "data.edition" in keys or "size" in keys:
-                raise InputError(
-                    f"{source}: trainings.{training.name}: size and edition are those of editions"
-                )
+                raise InputError(f"{source}: trainings.{training.name}: the edition sets size and edition")
 
 
 def _check_editions(suite: Suite, source: str) -> None:
