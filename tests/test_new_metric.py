@@ -20,9 +20,8 @@ from vosbench.scoring.protocol import FOLDER, load_protocol
 
 ID = "davis16-unsupervised"
 MISSED = MetricSpec(
-    "missed",
+    "vosbench.metrics.davis:RegionSimilarity",
     (ValueSpec("M_mean", "mean", higher_is_better=False, interval=True, per_sequence=True),),
-    ("vosbench.metrics.davis", "RegionSimilarity"),
     measure="M",
 )
 """Share of the object that a mask misses: tables have it between J and F."""

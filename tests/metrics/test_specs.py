@@ -55,8 +55,8 @@ def test_objects_are_counted_and_everything_else_is_a_fraction():
 
 def test_a_class_of_a_value_is_described_as_the_value():
     assert value_spec("iou_mean/dog") is value_spec("iou_mean")
-    assert metric_of("iou_mean/dog") is METRICS["iou"]
-    assert metric_of("J_decay") is METRICS["j"]
+    assert metric_of("iou_mean/dog") == "iou"
+    assert metric_of("J_decay") == "j"
     assert metric_of("unheard_of") is None
     assert value_spec("unheard_of").higher_is_better
 
@@ -81,17 +81,18 @@ def test_every_measure_and_statistic_is_computed_by_a_kernel():
         assert all(part in METRICS for part in metric.mean_of)
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_the_torchmetrics_class_gives_the_values_and_has_their_direction(metric):
-    module, name = metric.implementation
-    if metric.name == "map50":
+@pytest.mark.parametrize("metric_name", METRICS)
+def test_the_torchmetrics_class_gives_the_values_and_has_their_direction(metric_name):
+    metric = METRICS[metric_name]
+    module, _, name = metric.implementation.partition(":")
+    if metric_name == "map50":
         pytest.importorskip("faster_coco_eval")
     kind = getattr(import_module(module), name)
     assert getattr(vosbench.metrics, name) is kind
     assert kind.higher_is_better is metric.higher_is_better
     measure = kind()
     ids = torch.ones(4, 20, 20, dtype=torch.uint8)
-    if metric.name == "map50":
+    if metric_name == "map50":
         measure.update({"masks": ids[:1] == 1, "scores": torch.ones(1)}, ids[0])
     else:
         measure.update(ids, ids)

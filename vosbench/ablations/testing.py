@@ -198,7 +198,7 @@ def _metric(column: Column) -> str:
     metric = metric_of(column.value)
     if metric is None:
         raise InputError(f"column {column.name}: no metric has a value '{column.value}'")
-    return metric.name
+    return metric
 
 
 def _folds(

@@ -26,5 +26,5 @@ __all__ = [
 
 __getattr__, __dir__ = lazy(
     "vosbench.metrics",
-    {name: module for module, name in (metric.implementation for metric in METRICS.values())},
+    {name: module for module, _, name in (spec.implementation.partition(":") for spec in METRICS.values())},
 )

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vosbench.metrics.kernels import detection, fbms
-from vosbench.metrics.kernels.statistics import STATISTICS
 
 Unit = Literal["fraction", "count"]
+
+_DAVIS = "vosbench.metrics.davis:"
+_POSITIVE = (0.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,8 @@ class MetricSpec:
     """A metric that protocols may have.
 
     Attributes:
-        name: in protocols and on the command line, e.g. ``"j"``.
+        implementation: ``module:name`` of its torchmetrics class, not imported here: torch is slow to start.
         values: in the order of tables; boards rank by the first that they have.
-        implementation: module and name of its torchmetrics class, not imported here: torch is slow to start.
         measure: per-frame measure of `vosbench.metrics.kernels.overlap.MEASURES` whose statistics the
             values are; ``""`` for a metric with a computation of its own.
         mean_of: metrics of whose first values it is the mean.
@@ -59,9 +60,8 @@ class MetricSpec:
             interval.
     """
 
-    name: str
+    implementation: str
     values: tuple[ValueSpec, ...]
-    implementation: tuple[str, str]
     measure: str = ""
     mean_of: tuple[str, ...] = ()
     stable_sequences: bool = False
@@ -80,87 +80,43 @@ class MetricSpec:
 
 def _statistics(measure: str) -> tuple[ValueSpec, ...]:
     """Return mean, recall and decay of a per-frame measure."""
-    specs = {
-        "mean": ValueSpec(f"{measure}_mean", "mean", interval=True, per_sequence=True),
-        "recall": ValueSpec(f"{measure}_recall", "recall", stepwise=True),
-        "decay": ValueSpec(
-            f"{measure}_decay", "decay", higher_is_better=False, within=(-1.0, 1.0), stepwise=True
-        ),
-    }
-    return tuple(specs[name] for name in STATISTICS)
+    return (
+        ValueSpec(f"{measure}_mean", "mean", interval=True, per_sequence=True),
+        ValueSpec(f"{measure}_recall", "recall", stepwise=True),
+        ValueSpec(f"{measure}_decay", "decay", higher_is_better=False, within=(-1.0, 1.0), stepwise=True),
+    )
 
 
-_METRICS = (
-    MetricSpec(
-        "jf",
-        (ValueSpec("JF_mean", interval=True),),
-        ("vosbench.metrics.davis", "JFMeasure"),
-        mean_of=("j", "f"),
-    ),
-    MetricSpec(
-        "j",
-        _statistics("J"),
-        ("vosbench.metrics.davis", "RegionSimilarity"),
-        measure="J",
-    ),
-    MetricSpec(
-        "f",
-        _statistics("F"),
-        ("vosbench.metrics.davis", "ContourAccuracy"),
-        measure="F",
-    ),
-    MetricSpec(
-        "t",
-        (
-            ValueSpec(
-                "T_mean",
-                higher_is_better=False,
-                within=(0.0, math.inf),
-                interval=True,
-                per_sequence=True,
-                stepwise=True,
-            ),
-        ),
-        ("vosbench.metrics.davis", "TemporalStability"),
-        stable_sequences=True,
-    ),
-    MetricSpec(
-        "fbms",
-        (
-            ValueSpec("f_measure", interval=True, per_sequence=True, harmonic_of=("precision", "recall")),
-            ValueSpec("precision"),
-            ValueSpec("recall"),
-            ValueSpec("n_objects", within=(0.0, math.inf), unit="count", summed=True),
-        ),
-        ("vosbench.metrics.fbms", "FBMSMeasure"),
-    ),
-    MetricSpec(
-        "delta_obj",
-        (ValueSpec("delta_obj", higher_is_better=False, within=(0.0, math.inf), unit="count"),),
-        ("vosbench.metrics.fbms", "ObjectCountError"),
-    ),
-    MetricSpec(
-        "iou",
-        (ValueSpec("iou_mean", "mean", interval=True, per_sequence=True),),
-        ("vosbench.metrics.iou", "MeanFrameIoU"),
-        measure="J",
-    ),
-    MetricSpec(
-        "map50",
-        tuple(ValueSpec(name) for name in detection.NAMES),
-        ("vosbench.metrics.detection", "MaskAveragePrecision"),
-        pooled=True,
-    ),
+_INSTABILITY = ValueSpec(
+    "T_mean", higher_is_better=False, within=_POSITIVE, interval=True, per_sequence=True, stepwise=True
 )
+_FBMS = (
+    ValueSpec("f_measure", interval=True, per_sequence=True, harmonic_of=("precision", "recall")),
+    ValueSpec("precision"),
+    ValueSpec("recall"),
+    ValueSpec("n_objects", within=_POSITIVE, unit="count", summed=True),
+)
+_COUNT_ERROR = ValueSpec("delta_obj", higher_is_better=False, within=_POSITIVE, unit="count")
+_IOU = ValueSpec("iou_mean", "mean", interval=True, per_sequence=True)
+_PRECISIONS = tuple(ValueSpec(name) for name in detection.NAMES)
 
-METRICS: dict[str, MetricSpec] = {metric.name: metric for metric in _METRICS}
-"""Name -> metric, in the order of tables."""
+METRICS = {
+    "jf": MetricSpec(_DAVIS + "JFMeasure", (ValueSpec("JF_mean", interval=True),), mean_of=("j", "f")),
+    "j": MetricSpec(_DAVIS + "RegionSimilarity", _statistics("J"), measure="J"),
+    "f": MetricSpec(_DAVIS + "ContourAccuracy", _statistics("F"), measure="F"),
+    "t": MetricSpec(_DAVIS + "TemporalStability", (_INSTABILITY,), stable_sequences=True),
+    "fbms": MetricSpec("vosbench.metrics.fbms:FBMSMeasure", _FBMS),
+    "delta_obj": MetricSpec("vosbench.metrics.fbms:ObjectCountError", (_COUNT_ERROR,)),
+    "iou": MetricSpec("vosbench.metrics.iou:MeanFrameIoU", (_IOU,), measure="J"),
+    "map50": MetricSpec("vosbench.metrics.detection:MaskAveragePrecision", _PRECISIONS, pooled=True),
+}
+"""Name in protocols and on the command line -> metric, in the order of tables."""
 
 
-def metric_of(value: str) -> MetricSpec | None:
-    """Return the metric of a value, e.g. of ``"J_recall"`` or ``"iou_mean/dog"``; None where none has it."""
-    name = value.partition("/")[0]
-    return next((metric for metric in METRICS.values() if name in metric.value_names), None)
+def metric_of(value: str) -> str | None:
+    """Return the name of the metric of a value, e.g. of ``"iou_mean/dog"``; None for other names."""
+    plain = value.partition("/")[0]
+    return next((name for name, metric in METRICS.items() if plain in metric.value_names), None)
 
 
 def value_spec(name: str) -> ValueSpec:

@@ -124,7 +124,7 @@ def counted_rows(
 ) -> dict[str, dict[str, float | None]]:
     """Return the values of the sequences that count for a data-set value, with their numbers of objects."""
     metric = metric_of(name)
-    stable_only = metric is not None and metric.stable_sequences
+    stable_only = metric is not None and METRICS[metric].stable_sequences
     counted = stability_counts(scores, protocol) if stable_only else list(scores)
     return {sequence: {**scores[sequence].values, _OBJECTS: scores[sequence].objects} for sequence in counted}
 

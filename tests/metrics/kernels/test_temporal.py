@@ -10,7 +10,13 @@ from scipy import ndimage
 from tests.metrics.kernels.released import released_path_of, whole_matching_cost
 from vosbench.metrics.functional import temporal_stability
 from vosbench.metrics.kernels.contexts import shape_contexts
-from vosbench.metrics.kernels.temporal import PairValues, dominant_polygon, upsample
+from vosbench.metrics.kernels.contours import trace
+from vosbench.metrics.kernels.temporal import PairValues, dominant_polygons, upsample
+
+
+def dominant_polygon(mask, toolkit="python"):
+    [polygon] = dominant_polygons([trace(mask, matlab=toolkit == "matlab")], toolkit)
+    return polygon
 
 
 def mask_of(*rows):

@@ -33,43 +33,30 @@ from vosbench.video import IdMap, LazySequence, Video
 Missing = Literal["error", "empty"]
 
 
+@dataclass
 class SequenceMasks:
     """Predicted ids of one sequence, read when indexed.
-
-    Args:
-        ids: see below.
-        notes: what is known before any frame is read.
-        seen: what is learned while reading; added to while frames are read.
-        partial: see below.
-        unproven: see below.
 
     Attributes:
         ids: T items, each (H, W) uint8, decoded and checked when asked for and not kept; an index
             raises `InputError` naming the file when it cannot be used.
+        known: notes known before any frame is read.
+        seen: notes added while frames are read.
         partial: whether some pixels have no prediction: their value in `ids` is 255.
         unproven: whether the first or the last frame has no mask, so that the names of the others do not
             show that every mask is named after its own frame.
     """
 
-    def __init__(
-        self,
-        ids: Sequence[IdMap],
-        notes: Sequence[str] = (),
-        *,
-        seen: set[str],
-        partial: bool = False,
-        unproven: bool = False,
-    ) -> None:
-        self.ids = ids
-        self.partial = partial
-        self.unproven = unproven
-        self._notes = tuple(notes)
-        self._seen = seen
+    ids: Sequence[IdMap]
+    known: Sequence[str] = ()
+    seen: set[str] = field(default_factory=set)
+    partial: bool = False
+    unproven: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on how the files were read; complete once the frames that count have been read."""
-        return (*sorted(self._seen), *self._notes)
+        return (*sorted(self.seen), *self.known)
 
 
 @dataclass(frozen=True)
@@ -191,7 +178,7 @@ class ResultFolder:
             evaluated = self.evaluated(video)
             probes = [evaluated[len(evaluated) * part // 4] for part in (1, 2, 3)] if evaluated else []
             check_unit([load(index) for index in probes], self.threshold, self.path / video.name)
-        return SequenceMasks(LazySequence(ids, len(video)), notes, seen=seen)
+        return SequenceMasks(LazySequence(ids, len(video)), notes, seen)
 
     def _labels(
         self, video: Video, load: Callable[[int], Values], notes: Sequence[str], seen: set[str]
@@ -200,7 +187,7 @@ class ResultFolder:
             return one_foreground(load(index), self.protocol)
 
         remark = "colours read as objects, black as background"
-        return SequenceMasks(LazySequence(ids, len(video)), (remark, *notes), seen=seen)
+        return SequenceMasks(LazySequence(ids, len(video)), (remark, *notes), seen)
 
     def _tracks(self, files: SequenceFiles, video: Video, size: Size) -> SequenceMasks:
         assert files.whole is not None
@@ -224,7 +211,7 @@ class ResultFolder:
                 raise InputError(f"{where}: frame {index} is not evaluated and was not drawn")
             return one_foreground(drawn.maps[index], self.protocol)
 
-        return SequenceMasks(LazySequence(ids, len(video)), notes, seen=set(), partial=partial)
+        return SequenceMasks(LazySequence(ids, len(video)), notes, partial=partial)
 
     def evaluated(self, video: Video) -> Sequence[int]:
         """Return the indices of the frames that count."""

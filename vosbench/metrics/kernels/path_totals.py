@@ -1,7 +1,7 @@
 """Least totals of all monotone paths through several matrices at once, one anti-diagonal after the other.
 
 A step goes right, down or diagonally and costs the cell it enters; the first cell is free. A matrix is a
-torus: any cell may come first.
+torus: any cell may come first. See `alignment` for what the search takes.
 """
 
 from __future__ import annotations

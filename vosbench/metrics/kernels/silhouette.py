@@ -3,6 +3,9 @@
 A row of pixels is a run of bits, lowest bit first, followed by at least as many zero bits as the
 largest distance that is ever asked for. Shifting the whole image by some bits then moves every row at
 once: what leaves a row falls into the zeros behind it (or behind the row above), where nobody looks.
+
+J and F of a frame take 0.45 ms so; 25.7 ms with arrays of bool (`benchmarks/speed/plain.py`), 6.9 ms in
+vos-benchmark (benchmarks/speed/results/metrics.md).
 """
 
 from __future__ import annotations

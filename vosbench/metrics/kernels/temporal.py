@@ -113,7 +113,7 @@ class PairValues:
     def _describe(self) -> None:
         """Turn the traced masks into curves, and these into pairs."""
         traced = [item for item in self._traced if item is not None]
-        polygons = iter(_dominant_polygons(traced, self._toolkit))
+        polygons = iter(dominant_polygons(traced, self._toolkit))
         for contours in self._traced:
             before = self._contexts
             if contours is not None:
@@ -161,19 +161,6 @@ class _ContourPair(NamedTuple):
     second: Histograms
 
 
-def dominant_polygon(mask: NDArray[np.bool_], toolkit: Toolkit = "python") -> Curve | None:
-    """Return the simplified contour with most vertices; a hole may win.
-
-    Args:
-        mask: (H, W) bool.
-        toolkit: which of equals wins, the last (Python) or the first (MATLAB), and in which order they are.
-
-    Returns:
-        Closed polygon of at least four stored points, or None.
-    """
-    return _dominant_polygons([trace(mask, matlab=toolkit == "matlab")], toolkit)[0]
-
-
 def _contexts(polygon: Curve, toolkit: Toolkit) -> Histograms:
     """Shape contexts of the points of a polygon."""
     if toolkit == "matlab":
@@ -181,8 +168,16 @@ def _contexts(polygon: Curve, toolkit: Toolkit) -> Histograms:
     return shape_contexts(upsample(polygon))
 
 
-def _dominant_polygons(traced: list[list[Contour]], toolkit: Toolkit) -> list[Curve | None]:
-    """Simplified contour with most vertices of each mask; a mask without gives None."""
+def dominant_polygons(traced: list[list[Contour]], toolkit: Toolkit) -> list[Curve | None]:
+    """Return the simplified contour with most vertices of each mask; the contour of a hole may win.
+
+    Args:
+        traced: contours of each mask, see `vosbench.metrics.kernels.contours.trace`.
+        toolkit: which of equals wins, the last (Python) or the first (MATLAB), and in which order they are.
+
+    Returns:
+        Closed polygons of at least four stored points; None for a mask without one.
+    """
     orders = [
         sorted(range(len(contours)), key=lambda i: len(contours[i].curve), reverse=True)
         for contours in traced
