@@ -24,11 +24,11 @@ FIRST_CHANNELS = 3
 
 @dataclass(frozen=True)
 class Inspection:
-    """Which maps inside a method somebody wants to see.
+    """Maps inside a method to show.
 
     Attributes:
         maps: names among the method's `inspectable`.
-        channels: of maps that have many; maps that are one picture ignore them. None: not chosen.
+        channels: of maps that have many; None: the first three.
         show: takes each map, of any size and in any order; those of a frame come before its ids do.
             A title shown again for the same frame, by a later window, replaces the earlier map.
     """
@@ -52,7 +52,7 @@ class Inspection:
 
 @runtime_checkable
 class Inspectable(Protocol):
-    """A method that can show maps from its inside while it segments.
+    """Method that shows maps from its inside while it segments.
 
     Attributes:
         inspectable: name -> what the map shows; constant.
@@ -65,7 +65,7 @@ class Inspectable(Protocol):
 
 @runtime_checkable
 class Method(Protocol):
-    """Turns a video (and, when semi-supervised, its first mask) into a segmentation.
+    """Method that turns a video, and its first mask when semi-supervised, into a segmentation.
 
     Attributes:
         task: ``"semi-supervised"`` methods are given the ids of frame 0; a caller that has those of a later

@@ -1,4 +1,4 @@
-"""What a comparison would take, judged by the records that are there of the same methods."""
+"""Time, disk and memory of a planned comparison, from earlier records of the same methods."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _RECORD = 16_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is still to be computed, and what that takes.
+    """Time, disk and memory of the cells that are not computed yet.
 
     Attributes:
-        seconds: of the methods whose time is known, all workers together.
-        unknown: methods that have no record to tell from.
+        seconds: of the methods whose time is known, with all workers.
+        unknown: methods without a record.
         disk: bytes of masks and records.
         flow: bytes of flow, at most: what the cache has already is not subtracted.
         memory: bytes that all workers hold at once, at most; None where no record tells.

@@ -1,4 +1,4 @@
-"""Whether weights are scored on what they were trained or selected on."""
+"""Train/test leakage check of weights."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def leaks(records: Iterable[Record], zoo: Mapping[str, Mapping[str, Any]]) -> li
         records: of any models.
         zoo: SHA-256 of weights -> how they were trained, see `vosbench.models.pretrained.zoo.trainings`.
     """
-    found: dict[tuple[str, str, str, _Source], dict[str, set[str]]] = {}
+    found: dict[tuple[str, str, str, _LeakSource], dict[str, set[str]]] = {}
     for record in records:
         if record.edition != "official":
             continue
@@ -91,31 +91,32 @@ def _listed(names: tuple[str, ...]) -> str:
     return f"{', '.join(names[:_SHOWN])}{more}"
 
 
-class _Source(NamedTuple):
-    """Where a model knows sequences from."""
+class _LeakSource(NamedTuple):
+    """Training or selection by which a model knows sequences."""
 
     kind: LeakKind
     through: str
     how: str
 
 
-def _known(record: Record, zoo: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[_Source, frozenset[str]]]:
+def _known(record: Record, zoo: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[_LeakSource, frozenset[str]]]:
     provenance = record.provenance
     weights = provenance.get("weights") or {}
     yield from _of_training(provenance.get("training") or zoo.get(str(weights.get("sha256")), {}), "")
     yield from _of_parts(weights.get("parts", ()), "")
 
 
-def _of_training(training: Mapping[str, Any], through: str) -> Iterator[tuple[_Source, frozenset[str]]]:
+def _of_training(training: Mapping[str, Any], through: str) -> Iterator[tuple[_LeakSource, frozenset[str]]]:
     trained = training.get("data", {}).get("sequences", ())
-    yield _Source("trained on", through, ""), frozenset(trained)
-    for each in training.get("selection", ()):
-        if each.get("edition") == "official":
-            yield _Source("selected on", through, each.get("how", "")), frozenset(each.get("sequences", ()))
+    yield _LeakSource("trained on", through, ""), frozenset(trained)
+    for selection in training.get("selection", ()):
+        if selection.get("edition") == "official":
+            source = _LeakSource("selected on", through, selection.get("how", ""))
+            yield source, frozenset(selection.get("sequences", ()))
     yield from _of_parts(training.get("parts", ()), through)
 
 
-def _of_parts(parts: Iterable[Mapping[str, Any]], through: str) -> Iterator[tuple[_Source, frozenset[str]]]:
+def _of_parts(parts: Iterable[Mapping[str, Any]], through: str) -> Iterator[tuple[_LeakSource, frozenset[str]]]:
     for part in parts:
         way = f"{part['key']} {part['weights']}"
         yield from _of_training(part.get("training", {}), f"{through}, {way}" if through else way)

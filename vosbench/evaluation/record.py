@@ -1,4 +1,4 @@
-"""A record: one method on one sequence under one protocol, with everything needed to believe it."""
+"""Record of one method on one sequence under one protocol, with the evidence for its values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Record:
-    """One cell's evidence.
+    """Values of one method on one sequence under one protocol, and their evidence.
 
     Attributes:
         model: method name, e.g. ``"mpnet"``.
@@ -35,7 +35,7 @@ class Record:
         provenance: command, config and its hash, weights and their hash, data hash, flow, versions,
             git state, device, precision, time; ``load`` of the machine while the seconds were measured, see
             `vosbench.environment.load`; ``training``, how weights of one's own were trained, as
-            far as it is told beside them; ``content``, the hashes of what the values follow from:
+            far as known; ``content``, the hashes of what the values follow from:
             ``masks`` (see `vosbench.scoring.predictions`), ``truth``, ``protocol`` and the
             ``metric_version``; ``scored``, when the masks were scored again later.
     """
@@ -84,11 +84,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """A hole in a table: a method that gave no result on a sequence.
+    """Missing result: a method that failed on a sequence.
 
     Attributes:
         model, size, dataset, edition, split, sequence, protocol: as in `Record`; the size is ``""``
-            where nobody chose one.
+            where none was chosen.
         error: what went wrong, one line.
         command: what the user ran.
         time: when.
@@ -119,7 +119,7 @@ class Failure:
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: does not tell of a failure ({error}); delete it") from None
+            raise InputError(f"{path}: not the file of a failure ({error}); delete it") from None
 
 
 def record_path(root: Path, dataset: str, protocol: str, model: str, sequence: str) -> Path:

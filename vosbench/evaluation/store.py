@@ -1,4 +1,4 @@
-"""Records on disk: finding them again, the key that says nothing changed, and their provenance."""
+"""Records on disk: reading, keys, hashes of videos, provenance of a process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_records(root: Path) -> list[Record]:
 
 
 def read_failures(out: Path) -> list[Failure]:
-    """Return what failed in the comparison in `out` and was not made good since, in the order of paths.
+    """Return the missing results of the comparison in `out`, in the order of paths.
 
     Raises:
         InputError: a file under ``<out>/failures`` is something else.
@@ -49,7 +49,7 @@ def _json_files(root: Path) -> list[Path]:
 
 
 def current_record(path: Path, key: str, masks: str | None) -> Record | None:
-    """Return the record at `path` when it was made under the same `key` from what is there, else None.
+    """Return the record at `path` when it was made under the same `key` from the same masks, else None.
 
     Args:
         path: where the record would be.

@@ -1,4 +1,4 @@
-"""Running independent tasks on other machines: on a Ray cluster, or as jobs of Slurm through submitit.
+"""Execution of independent tasks on other machines: a Ray cluster, or jobs of Slurm through submitit.
 
 The machines share a file system: they read data and write records where this one does.
 """
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 EXECUTORS = ("local", "ray", "slurm")
 
-_TELL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "name")
+_COMMON = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "name")
 """Options of submitit that every cluster has; others are Slurm's own, e.g. ``partition``."""
 
 _POLL = 0.2
@@ -35,7 +35,7 @@ class _Lost(Exception):  # noqa: N818 - news, not an error
 
 
 class _Cluster(Protocol):
-    """Something that runs calls: what `_run_all` needs of it."""
+    """Cluster, as `_run_all` uses it."""
 
     def submit(self, calls: Sequence[Callable[[], Any]]) -> list[Any]: ...
     def wait(self, handles: Sequence[Any]) -> list[Any]: ...
@@ -101,7 +101,7 @@ class RayExecutor:
     ) -> None:
         """Run the tasks, see `vosbench.executors.local.Executor`."""
         ray = _extra("ray", "ray")
-        # what is not asked for: reports to Ray's makers, and lines about workers that are retried here
+        # no reports to the makers of Ray, no lines about workers that are retried here
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         workers = self._start(ray, len(tasks))
@@ -140,7 +140,7 @@ class _Ray:
     options: Mapping[str, Any]
 
     def submit(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        # a killed worker is our affair: whoever is killed twice for lack of memory must not go on for ever
+        # lost tasks are retried here: one that is killed for lack of memory again must not go on for ever
         try:
             remote = self.ray.remote(_call).options(max_retries=0, **self.options)
         except (ValueError, TypeError) as error:
@@ -189,7 +189,7 @@ class SlurmExecutor:
         kind: Literal["slurm", "local"] = options.pop("cluster", "slurm")
         if kind not in ("slurm", "local"):
             raise unknown_name("value of --executor-options cluster", str(kind), ("slurm", "local"))
-        parameters = {key if key in _TELL else f"slurm_{key}": value for key, value in options.items()}
+        parameters = {key if key in _COMMON else f"slurm_{key}": value for key, value in options.items()}
         parameters.setdefault("name", "vosbench")
         if kind == "slurm":
             parameters.setdefault("slurm_array_parallelism", self.workers)
@@ -200,9 +200,9 @@ class SlurmExecutor:
             raise InputError(f"no Slurm job can be submitted here: {_first_line(error)}") from None
         cluster = _Slurm(executor, submitit.core.utils)
         # Slurm queues what it has no room for; the processes of one machine would all start at once
-        together = len(tasks) if kind == "slurm" else self.workers
+        slots = len(tasks) if kind == "slurm" else self.workers
         threads = None if kind == "slurm" else max(1, available_cores() // self.workers)
-        _run_all(cluster, function, tasks, max(1, together), threads, finished, lost)
+        _run_all(cluster, function, tasks, max(1, slots), threads, finished, lost)
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class _Slurm:
         return done
 
     def result(self, handle: Any) -> Any:
-        # what the task raised comes back as a value: submitit would tell it as its own error
+        # errors of the task come back as values: submitit would raise its own
         try:
             return handle.result()
         except (self.errors.UncompletedJobError, self.errors.FailedJobError):
@@ -231,7 +231,7 @@ class _Slurm:
 
 @dataclass(frozen=True)
 class _Raised:
-    """What a task raised on its way back."""
+    """Error of a task, on its way back."""
 
     error: InputError
 
@@ -240,19 +240,19 @@ def _run_all(
     cluster: _Cluster,
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
-    together: int,
+    slots: int,
     threads: int | None,
     finished: Callable[[Result], None],
     lost: Callable[[Task], Iterable[Task]],
 ) -> None:
-    """Run tasks, `together` at a time; whoever is lost is replaced by what `lost` says."""
+    """Run tasks, `slots` at a time; a lost task is replaced by those that `lost` returns."""
     waiting = deque(tasks)
     running: dict[Any, Task] = {}
     while waiting or running:
-        next_ones = [waiting.popleft() for _ in range(min(len(waiting), together - len(running)))]
-        if next_ones:
-            calls = [partial(_guarded, function, task, threads) for task in next_ones]
-            running.update(zip(cluster.submit(calls), next_ones, strict=True))
+        batch = [waiting.popleft() for _ in range(min(len(waiting), slots - len(running)))]
+        if batch:
+            calls = [partial(_guarded, function, task, threads) for task in batch]
+            running.update(zip(cluster.submit(calls), batch, strict=True))
         for handle in cluster.wait(list(running)):
             task = running.pop(handle)
             try:

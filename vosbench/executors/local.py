@@ -1,4 +1,4 @@
-"""Running independent tasks in processes of this machine, ended cleanly whatever happens."""
+"""Execution of independent tasks in processes of this machine, ended cleanly whatever happens."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def choose_workers(asked: int | None, tasks: int) -> int:
 
 
 class Executor(Protocol):
-    """Runs independent tasks somewhere."""
+    """Execution of independent tasks, on this machine or others."""
 
     def run(
         self,
@@ -89,11 +89,11 @@ class LocalExecutor:
         waiting = deque(tasks)
         while waiting:
             suspects = _run_pool(function, waiting, self.workers, finished)
-            # Nobody says which of the tasks in hand killed its process: they go on one at a time.
-            alone = deque(each for task in suspects for each in lost(task))
-            while alone:
-                killed = _run_pool(function, alone, 1, finished)
-                alone.extend(each for task in killed for each in lost(task))
+            # which of the running tasks killed its process is unknown: they go on one at a time
+            retried = deque(replacement for task in suspects for replacement in lost(task))
+            while retried:
+                killed = _run_pool(function, retried, 1, finished)
+                retried.extend(replacement for task in killed for replacement in lost(task))
 
 
 def run_tasks(
@@ -111,10 +111,10 @@ def run_tasks(
     Raises:
         InputError: raised by `function`, or a worker process was killed.
     """
-    LocalExecutor(workers).run(function, tasks, finished, _refuse_to_lose)
+    LocalExecutor(workers).run(function, tasks, finished, _refuse_lost)
 
 
-def _refuse_to_lose(task: object) -> list[Any]:
+def _refuse_lost(task: object) -> list[Any]:
     raise InputError(
         "a worker process was killed, most likely for lack of memory; run again with fewer workers"
     )
@@ -126,7 +126,7 @@ def _run_pool(
     workers: int,
     finished: Callable[[Result], None],
 ) -> list[Task]:
-    """Run the waiting tasks until there are none or a process is killed; return what was in hand then."""
+    """Run the waiting tasks until there are none or a process is killed; return the tasks that ran then."""
     threads = max(1, available_cores() // workers)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
@@ -138,7 +138,7 @@ def _run_pool(
     running: dict[Future[Result], Task] = {}
     try:
         while waiting or running:
-            # no more than run at once: of others nobody could say whether they were in hand
+            # no more than run at once: the tasks that a killed process stops are then known
             while waiting and len(running) < workers:
                 running[pool.submit(function, waiting[0])] = waiting[0]
                 waiting.popleft()
@@ -146,9 +146,9 @@ def _run_pool(
                 finished(future.result())
                 del running[future]
     except BrokenProcessPool:
-        return _in_hand(running, finished)
+        return _unfinished(running, finished)
     except BaseException:
-        # What the others are still computing is of no use now; waiting for it looks like a hang.
+        # the results of the others are of no use now; waiting for them looks like a hang
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         raise
@@ -157,8 +157,8 @@ def _run_pool(
     return []
 
 
-def _in_hand(running: Mapping[Future[Result], Task], finished: Callable[[Result], None]) -> list[Task]:
-    """Hand over what was finished when the pool broke; return the other tasks."""
+def _unfinished(running: Mapping[Future[Result], Task], finished: Callable[[Result], None]) -> list[Task]:
+    """Hand over the results that were there when the pool broke; return the other tasks."""
     suspects = []
     for future, task in running.items():
         if isinstance(future.exception(), BrokenProcessPool):
@@ -178,7 +178,7 @@ def _start_method() -> str:
 
 
 def _start_worker(threads: int) -> None:
-    # The parent alone answers Ctrl-C; a worker would only add a traceback.
+    # only the parent answers Ctrl-C; a worker would add a traceback
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_threads(threads)
@@ -190,7 +190,7 @@ def use_threads(threads: int) -> None:
         os.environ[name] = str(threads)
     # Flow of one pair gains little from threads, and sequences already run side by side.
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
-    # The variables are read on import; what the user's own script imported already is told directly.
+    # the variables are read on import; libraries that are imported already are set directly
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
     if "cv2" in sys.modules:
@@ -198,7 +198,7 @@ def use_threads(threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """Leave when the parent is gone: after a SIGKILL nobody else ends the workers."""
+    """Exit when the parent is gone: after a SIGKILL nothing else ends the workers."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])

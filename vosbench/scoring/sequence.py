@@ -29,7 +29,7 @@ _OBJECTS = "objects"
 
 @dataclass(frozen=True)
 class SequenceScore:
-    """What one sequence scored.
+    """Score of one sequence.
 
     Attributes:
         values: metric name -> value as a fraction, NaN where undefined (None in records); a mean
