@@ -99,7 +99,9 @@ class _LeakSource(NamedTuple):
     how: str
 
 
-def _known(record: Record, zoo: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[_LeakSource, frozenset[str]]]:
+def _known(
+    record: Record, zoo: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[_LeakSource, frozenset[str]]]:
     provenance = record.provenance
     weights = provenance.get("weights") or {}
     yield from _of_training(provenance.get("training") or zoo.get(str(weights.get("sha256")), {}), "")
@@ -116,7 +118,9 @@ def _of_training(training: Mapping[str, Any], through: str) -> Iterator[tuple[_L
     yield from _of_parts(training.get("parts", ()), through)
 
 
-def _of_parts(parts: Iterable[Mapping[str, Any]], through: str) -> Iterator[tuple[_LeakSource, frozenset[str]]]:
+def _of_parts(
+    parts: Iterable[Mapping[str, Any]], through: str
+) -> Iterator[tuple[_LeakSource, frozenset[str]]]:
     for part in parts:
         way = f"{part['key']} {part['weights']}"
         yield from _of_training(part.get("training", {}), f"{through}, {way}" if through else way)
