@@ -26,7 +26,8 @@ from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
-from vosbench.models.pretrained.zoo import WEIGHTS, export, training_of
+from vosbench.models.pretrained.weight_files import training_of
+from vosbench.models.pretrained.zoo import WEIGHTS, export
 from vosbench.training import fit
 
 SHOWN = "WORK"

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from vosbench.models.lip.network import LIPNet
-from vosbench.models.lip.rules import Rules, select
+from vosbench.models.lip.rules import DetectionRules, select
 from vosbench.models.lip.widths import TINY
 
 SIZE = (64, 96)
 BOXES = [[20.0, 10.0, 60.0, 40.0], [60.0, 20.0, 90.0, 50.0]]
-BEST = partial(select, previous=None, rules=Rules())
+BEST = partial(select, previous=None, rules=DetectionRules())
 
 
 def parameters(module: nn.Module) -> int:

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import load_method
 from vosbench.training import fit
 
 

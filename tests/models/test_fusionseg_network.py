@@ -15,10 +15,10 @@ from vosbench.errors import InputError
 from vosbench.models.fusionseg.network import (
     TINY,
     FusionSegNet,
+    FusionSegWidths,
     PaperFusion,
     ReleasedFusion,
     Stream,
-    Widths,
 )
 from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.layers.resnet import FixedBatchNorm2d
@@ -177,7 +177,7 @@ def test_weights_of_torchvision_fit_all_but_the_head(tmp_path):
 def test_weights_of_another_width_are_refused(tmp_path):
     torch.save(Stream(TINY).state_dict(), tmp_path / "tiny.pth")
     with pytest.raises(InputError, match="weights of this network and width"):
-        load_pretrained(Stream(Widths(width=16, blocks=TINY.blocks)), tmp_path / "tiny.pth")
+        load_pretrained(Stream(FusionSegWidths(width=16, blocks=TINY.blocks)), tmp_path / "tiny.pth")
 
 
 def identity_fusion():

@@ -41,13 +41,13 @@ def details(module, shown, mask):
     """What the heads said of every frame: scores and vectors, which ids on a map would hide."""
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        look = tracking.Tracker._look
+        look = tracking.LIPTracker._look
 
         def keep(*arguments):
             seen.append(look(*arguments))
             return seen[-1]
 
-        patch.setattr(tracking.Tracker, "_look", keep)
+        patch.setattr(tracking.LIPTracker, "_look", keep)
         module.segment(shown, mask).stack()
     return [
         torch.cat([each.vectors.flatten(), each.found["scores"], *map(flat, each.state)]) for each in seen

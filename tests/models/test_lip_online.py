@@ -8,8 +8,8 @@ from tests.models.test_lip_rules import found
 from vosbench.models.lip.adaptation import THRESHOLDS
 from vosbench.models.lip.heads import ONLINE
 from vosbench.models.lip.network import SAMPLED, LIPNet
-from vosbench.models.lip.online import FirstFrame, OnlineSettings, learn_heads, learn_video
-from vosbench.models.lip.rules import Rules, select
+from vosbench.models.lip.online import FirstFrame, LIPOnlineSettings, learn_heads, learn_video
+from vosbench.models.lip.rules import DetectionRules, select
 
 SIDES = (48, 64)
 
@@ -24,7 +24,7 @@ def learnt(first, network, **keys):
     heads = network.heads.specialise(2, torch.Generator().manual_seed(0))
     before = state_hash(heads)
     torch.manual_seed(0)
-    stopping = learn_heads(heads, first, OnlineSettings(sides=SIDES, **keys))
+    stopping = learn_heads(heads, first, LIPOnlineSettings(sides=SIDES, **keys))
     return stopping, state_hash(heads) != before
 
 
@@ -67,7 +67,7 @@ def test_what_is_learnt_lowers_the_losses():
             return sum(heads.train().learn(images, levels, [target], ONLINE).values())
 
     after, before = (
-        learn_video(network, first, OnlineSettings(iterations=count, lr=0.02, sides=SIDES), 64)
+        learn_video(network, first, LIPOnlineSettings(iterations=count, lr=0.02, sides=SIDES), 64)
         for count in (25, 1)
     )
     assert total(after) < 0.8 * total(before)
@@ -78,7 +78,7 @@ def test_a_loss_that_is_low_teaches_nothing():
     high = {name: 100.0 if name == "loss_mask" else 0.0 for name in THRESHOLDS}
     heads = network.heads.specialise(2)
     before = {name: value.clone() for name, value in heads.state_dict().items()}
-    settings = OnlineSettings(sides=SIDES, iterations=2, thresholds=high, weight_decay=0.0)
+    settings = LIPOnlineSettings(sides=SIDES, iterations=2, thresholds=high, weight_decay=0.0)
     learn_heads(heads, first_frame(network), settings)
     moved = {name for name, value in heads.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
@@ -89,7 +89,7 @@ def test_heads_of_a_video_are_a_copy_with_the_shortcut_and_the_regions_of_that_s
     network = tiny().eval()
     network.train_stage("coco")
     before = state_hash(network)
-    heads = learn_video(network, first_frame(network), OnlineSettings(iterations=1, sides=SIDES), 64)
+    heads = learn_video(network, first_frame(network), LIPOnlineSettings(iterations=1, sides=SIDES), 64)
     assert heads.ids == 2
     assert heads.roi_heads.box_head.shortcut
     assert heads.roi_heads.fg_bg_sampler.batch_size_per_image == SAMPLED["online"]
@@ -100,4 +100,4 @@ def test_heads_of_a_video_are_a_copy_with_the_shortcut_and_the_regions_of_that_s
 
 def test_without_the_one_maximum_all_that_is_near_is_believed():
     now = found((1, 0.5), (2, 0.3), (1, 0.7), (2, 0.1), (1, 0.6, [50.0, 50.0, 60.0, 60.0]))
-    assert select(now, found((1, 0.9)), Rules(one_maximum=False)).tolist() == [2, 0, 1]
+    assert select(now, found((1, 0.9)), DetectionRules(one_maximum=False)).tolist() == [2, 0, 1]

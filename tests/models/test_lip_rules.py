@@ -18,7 +18,7 @@ from vosbench.models.lip.adaptation import (
     tune_ids,
 )
 from vosbench.models.lip.heads import FOCAL, PLAIN
-from vosbench.models.lip.rules import Rules, candidates, id_map, select
+from vosbench.models.lip.rules import DetectionRules, candidates, id_map, select
 from vosbench.models.lip.targets import expand_boxes, expanded
 
 # of 10 x 10 pixels
@@ -43,12 +43,12 @@ def within(area):
 class TestRules:
     @pytest.mark.parametrize(("score", "kept"), [(0.2, []), (0.21, [0])])
     def test_scores_need_to_be_above_the_least(self, score, kept):
-        assert select(found((1, score)), None, Rules()).tolist() == kept
+        assert select(found((1, score)), None, DetectionRules()).tolist() == kept
 
     def test_ten_of_eleven_candidates_of_an_id_are_kept(self):
         scores = [0.3 + 0.01 * number for number in range(11)]
         eleven = found(*((1, score) for score in scores), (2, 0.25))
-        assert candidates(eleven, Rules()).tolist() == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 11]
+        assert candidates(eleven, DetectionRules()).tolist() == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 11]
 
     @pytest.mark.parametrize(
         ("score", "area", "kept"),
@@ -62,29 +62,29 @@ class TestRules:
     )
     def test_an_id_that_was_sure_stays_near(self, score, area, kept):
         now = found((1, 0.9, within(area)))
-        assert select(now, found((1, score)), Rules()).tolist() == kept
+        assert select(now, found((1, score)), DetectionRules()).tolist() == kept
 
     def test_only_the_place_of_the_same_id_counts(self):
         now = found((1, 0.9, within(10)), (2, 0.8, within(100)))
-        assert select(now, found((2, 0.9)), Rules()).tolist() == [0, 1]
+        assert select(now, found((2, 0.9)), DetectionRules()).tolist() == [0, 1]
 
     def test_one_detection_of_an_id_is_kept_the_best(self):
         now = found((1, 0.5), (2, 0.3), (1, 0.7), (2, 0.6), (1, 0.6))
-        assert select(now, None, Rules()).tolist() == [2, 3]
+        assert select(now, None, DetectionRules()).tolist() == [2, 3]
 
     @pytest.mark.parametrize(("order", "kept"), [("continuity_first", [1]), ("maximum_first", [])])
     def test_the_order_of_the_two_constraints(self, order, kept):
         # the best one is far away, the next best is not
         now = found((1, 0.9, [50.0, 50.0, 60.0, 60.0]), (1, 0.6))
-        assert select(now, found((1, 0.9)), Rules(order=order)).tolist() == kept
+        assert select(now, found((1, 0.9)), DetectionRules(order=order)).tolist() == kept
 
     def test_a_near_detection_outside_the_candidates_is_none(self):
         far = [(1, 0.9, [50.0, 50.0, 60.0, 60.0])] * 10
-        assert select(found(*far, (1, 0.8)), found((1, 0.9)), Rules()).tolist() == []
+        assert select(found(*far, (1, 0.8)), found((1, 0.9)), DetectionRules()).tolist() == []
 
     def test_a_frame_without_detections(self):
-        assert select(found(), found((1, 0.9)), Rules()).tolist() == []
-        assert select(found((1, 0.9)), found(), Rules()).tolist() == [0]
+        assert select(found(), found((1, 0.9)), DetectionRules()).tolist() == []
+        assert select(found((1, 0.9)), found(), DetectionRules()).tolist() == [0]
 
     @settings(deadline=None)
     @given(
@@ -94,7 +94,7 @@ class TestRules:
     )
     def test_what_is_believed_obeys_all_rules(self, now, before, order):
         detections = found(*((label, score, within(10 * side)) for label, score, side in now))
-        kept = select(detections, found(*before), Rules(order=order)).tolist()
+        kept = select(detections, found(*before), DetectionRules(order=order)).tolist()
         labels, scores = [now[number][0] for number in kept], [now[number][1] for number in kept]
         assert len(set(labels)) == len(labels)
         assert scores == sorted(scores, reverse=True)

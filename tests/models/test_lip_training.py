@@ -10,8 +10,9 @@ from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.lip.network import LIPNet
-from vosbench.models.lip.training import Roster
-from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.models.lip.training import ObjectLabels
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import load_method
 from vosbench.training import fit
 
 LAST = "network.heads.roi_heads.box_predictor.cls_score.weight"
@@ -24,18 +25,18 @@ def lip(**switches):
 
 class TestRoster:
     def test_objects_are_numbered_as_they_are_seen(self):
-        roster = Roster(4)
-        roster.enter([(7, 2), (7, 1), (3, 1)])
-        roster.enter([(3, 1), (7, 2), (0, 9)])
-        assert roster.labels(7, torch.tensor([1, 2])).tolist() == [2, 1]
-        assert roster.labels(3, torch.tensor([1])).tolist() == [3]
-        assert roster.objects == [(7, 2), (7, 1), (3, 1), (0, 9)]
-        again = Roster(4, roster.objects)
+        object_labels = ObjectLabels(4)
+        object_labels.enter([(7, 2), (7, 1), (3, 1)])
+        object_labels.enter([(3, 1), (7, 2), (0, 9)])
+        assert object_labels.labels(7, torch.tensor([1, 2])).tolist() == [2, 1]
+        assert object_labels.labels(3, torch.tensor([1])).tolist() == [3]
+        assert object_labels.objects == [(7, 2), (7, 1), (3, 1), (0, 9)]
+        again = ObjectLabels(4, object_labels.objects)
         assert again.labels(0, torch.tensor([9])).tolist() == [4]
 
     def test_too_many_say_which_key_to_raise(self):
         with pytest.raises(InputError, match=r"more than 1 objects, raise model\.vos_ids"):
-            Roster(1).enter([(0, 1), (0, 2)])
+            ObjectLabels(1).enter([(0, 1), (0, 2)])
 
 
 class TestStages:

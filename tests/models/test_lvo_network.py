@@ -7,9 +7,9 @@ from torch import nn
 from tests.rounding import assert_rounded
 from vosbench.models.layers.deeplab import grid
 from vosbench.models.layers.recurrent import ConvGRU
-from vosbench.models.lvo.network import APPEARANCES, LITE, TINY, LVONet, Widths
+from vosbench.models.lvo.network import APPEARANCES, LITE, TINY, LVONet, LVOWidths
 
-SMALL = Widths(motion=4, appearance=4, blocks=(1, 1, 1, 1), reduction=(8, 6), memory=4)
+SMALL = LVOWidths(motion=4, appearance=4, blocks=(1, 1, 1, 1), reduction=(8, 6), memory=4)
 
 
 def parameters(module):

@@ -17,7 +17,8 @@ from vosbench.data.mini.scene import Behaviour
 from vosbench.data.transforms.augmentation import ClipTransform
 from vosbench.models import build
 from vosbench.models.lvo.module import LVO
-from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import load_method
 from vosbench.training import fit
 from vosbench.video import Video
 

@@ -4,7 +4,8 @@ from torch import nn
 
 from vosbench.errors import InputError
 from vosbench.models import build
-from vosbench.models.pretrained.zoo import WEIGHTS, load_method, read_state
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import WEIGHTS, load_method
 
 
 def tiny(**variant):

@@ -6,7 +6,8 @@ import torch
 
 from vosbench.data import open_dataset
 from vosbench.data.mini import write_mini
-from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import load_method
 from vosbench.training import fit
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from vosbench.method import Inspection, Method
 from vosbench.models import build
 from vosbench.models.pretrained.author_weights import translate
 from vosbench.models.stcnn.module import STCNN
-from vosbench.models.stcnn.online import OnlineSettings, Pictures, learn_object, object_seed
+from vosbench.models.stcnn.online import STCNNOnlineSettings, TrainingPictures, learn_object, object_seed
 from vosbench.models.stcnn.tracking import merge
 from vosbench.video import Video
 
@@ -232,13 +232,13 @@ def test_the_released_statistics_are_those_of_the_frame():
 def test_pictures_to_learn_from_are_dreams_or_the_frame_itself():
     shown, mask, _ = video()
     ids = (mask > 0).astype(np.uint8)
-    still = Pictures(shown.frames[0], ids, OnlineSettings(lucid=False))
+    still = TrainingPictures(shown.frames[0], ids, STCNNOnlineSettings(lucid=False))
     assert len(still) == 1
     np.testing.assert_array_equal(still[0].frames[0].permute(1, 2, 0).numpy(), shown.frames[0])
-    dreams = Pictures(shown.frames[0], ids, OnlineSettings(images=7, seed=3))
+    dreams = TrainingPictures(shown.frames[0], ids, STCNNOnlineSettings(images=7, seed=3))
     assert len(dreams) == 7
     assert not torch.equal(dreams[0].frames, dreams[1].frames)
-    again = Pictures(shown.frames[0], ids, OnlineSettings(images=7, seed=3))
+    again = TrainingPictures(shown.frames[0], ids, STCNNOnlineSettings(images=7, seed=3))
     # each follows from its number, whichever was made before
     assert torch.equal(again[1].frames, dreams[1].frames)
     assert dreams[0].masks.shape == (1, HEIGHT, WIDTH)
@@ -251,7 +251,7 @@ def test_learning_an_object_changes_a_copy_of_the_spatial_branch_but_no_statisti
     network = stcnn(tcb=tcb).eval().network
     before = weights(network)
     learned = learn_object(
-        network, shown.frames[0], (mask > 0).astype(np.uint8), OnlineSettings(2, 2, lucid, lr=0.1)
+        network, shown.frames[0], (mask > 0).astype(np.uint8), STCNNOnlineSettings(2, 2, lucid, lr=0.1)
     )
     assert same(weights(network), before)
     found, given = weights(learned), weights(network.segmentation)

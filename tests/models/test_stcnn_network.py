@@ -11,7 +11,7 @@ from torchvision.models import resnet101
 from tests.rounding import assert_rounded
 from vosbench.models.layers.resnet import ResNet
 from vosbench.models.pretrained.author_weights import translate
-from vosbench.models.stcnn.blocks import TINY, Widths, crop_to, start_as_bilinear
+from vosbench.models.stcnn.blocks import TINY, STCNNWidths, crop_to, start_as_bilinear
 from vosbench.models.stcnn.discriminator import Discriminator
 from vosbench.models.stcnn.generator import Generator
 from vosbench.models.stcnn.network import STCNNNet
@@ -377,7 +377,7 @@ def test_statistics_of_the_frames_themselves_in_a_test_leave_no_trace():
 
 def test_widths_of_tiny_are_the_published_ones_over_eight():
     wide, small = empty().state_dict(), tiny().state_dict()
-    assert Widths().width == 8 * TINY.width
+    assert STCNNWidths().width == 8 * TINY.width
     assert small.keys() <= wide.keys()
     name = "segmentation.decoder.joins.2.0.weight"
     assert wide[name].shape == (256, 768, 3, 3)

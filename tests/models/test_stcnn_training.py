@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 from vosbench.config import load_stage
 from vosbench.errors import InputError
 from vosbench.models import build
-from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.models.pixelwise import merged_objects
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import load_method
 from vosbench.models.stcnn import module as place
 from vosbench.models.stcnn.losses import Balance
-from vosbench.models.stcnn.training import merged, split_clip
+from vosbench.models.stcnn.training import split_clip
 from vosbench.training import fit
 
 SIZE = (40, 56)
@@ -219,7 +221,7 @@ def test_past_and_present_of_a_clip():
     past, present = split_clip(clip, 4)
     torch.testing.assert_close(past[:, :3], clip["frames"][:, 1] / 127.5 - 1)
     torch.testing.assert_close(present, clip["frames"][:, -1].float())
-    assert set(merged(clip["masks"]).unique().tolist()) == {0, 1, 255}
+    assert set(merged_objects(clip["masks"]).unique().tolist()) == {0, 1, 255}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,11 @@ def shrink_masks(masks: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     return F.interpolate(masks[:, None], tuple(size), mode="nearest-exact")[:, 0]
 
 
+def merged_objects(masks: Tensor) -> Tensor:
+    """Return 1 for any object of (..., H, W) uint8 ids, 0 for background, and 255 where void."""
+    return torch.where(masks == VOID, masks, (masks > 0).to(masks.dtype))
+
+
 def mean_over_known(losses: Tensor, masks: Tensor) -> Tensor:
     """Return the mean of losses, (B, H, W), where masks, (B, H, W) uint8, are not void; 0 if all are."""
     known = masks != VOID

@@ -1,7 +1,8 @@
-"""Checking the switches of a method."""
+"""Checks of the switches of a method, and their values for a size."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vosbench.errors import InputError, unknown_name
@@ -38,3 +39,35 @@ def require_count(method: str, key: str, value: Any, least: int = 1, unit: str =
     """
     if not (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         raise InputError(f"{method}: {key} is {value!r}, at least {least}{unit and ' ' + unit}")
+
+
+def require_number(method: str, key: str, value: Any) -> None:
+    """Refuse what is not a number from 0 on.
+
+    Raises:
+        InputError: names method and key.
+    """
+    if not (isinstance(value, int | float) and value >= 0):
+        raise InputError(f"{method}: {key} is {value!r}, it must be a number from 0 on")
+
+
+def require_choices(method: str, keys: Mapping[str, Any], choices: Mapping[str, tuple[Any, ...]]) -> None:
+    """Refuse values that are not among the choices of their keys; None passes where None is a choice.
+
+    Raises:
+        InputError: names method, key and choices.
+    """
+    for key, allowed in choices.items():
+        if keys[key] is not None or None not in allowed:
+            require(method, key, keys[key], tuple(each for each in allowed if each is not None))
+
+
+def values_for_size(keys: Mapping[str, Any], by_size: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the keys that have a value of their own for each size, None replaced by the value for the size.
+
+    Args:
+        keys: all keys of a method, ``size`` among them.
+        by_size: size -> key -> value.
+    """
+    defaults = by_size[keys["size"]]
+    return {key: default if keys[key] is None else keys[key] for key, default in defaults.items()}

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from vosbench.config import StageConfig, load_stage
@@ -20,6 +21,7 @@ from vosbench.errors import InputError, unknown_name
 from vosbench.given import segment
 from vosbench.method import Detector, Inspection, Task
 from vosbench.models.optimizers import ParameterGroup, build_optimizer
+from vosbench.models.postprocessing.object_tracker import object_ids
 from vosbench.models.validated import MONITOR, Validated, foreground_similarity, known_frames
 from vosbench.scoring.evaluate import Evaluation, ProtocolVideo, evaluate_sequence
 from vosbench.scoring.metrics import protocol_metrics
@@ -68,6 +70,7 @@ class VOSModule(pl.LightningModule):
         self.provenance: Mapping[str, Any] | None = None
         self.test_metrics: MetricCollection | None = None
         self.val_metrics: MetricCollection | None = None
+        self.register_load_state_dict_pre_hook(_adapt_state)  # type: ignore[no-untyped-call]
 
     def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
         """Load what a stage starts from, choose what is trained and what `configure_optimizers` sets up.
@@ -136,6 +139,43 @@ class VOSModule(pl.LightningModule):
         """Write into the checkpoint which network it is of."""
         described = {"name": self.name, "size": self.hparams["size"], "variant": self.variant()}
         checkpoint["vosbench"] = described
+
+    def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Change the weights of another variant in place, before they are loaded; by default nothing.
+
+        Args:
+            state: name -> tensor.
+            prefix: of the names of this module.
+        """
+
+    def shows(self, name: str) -> bool:
+        """Return whether a map of `inspectable` is wanted of the segmentation."""
+        return self.inspection is not None and name in self.inspection.maps
+
+    def show(self, index: int, name: str, title: str, values: Tensor | NDArray[np.float32]) -> None:
+        """Show a map of a frame, if it is wanted.
+
+        Args:
+            index: of the frame.
+            name: of the map, one of `inspectable`.
+            title: of what is shown, where a name has several maps.
+            values: (h, w), in [0, 1].
+        """
+        if self.inspection is not None and self.shows(name):
+            shown = values.float().cpu().numpy() if isinstance(values, Tensor) else values
+            self.inspection.show(index, title, shown)
+
+    def objects_of(self, video: Video, first_mask: IdMap | None) -> IdMap:
+        """Return the first mask of a video for a semi-supervised method.
+
+        Raises:
+            InputError: there is no mask, or no object in it.
+        """
+        if first_mask is None:
+            raise InputError(f"video {video.name}: {self.name} is semi-supervised, it needs the first mask")
+        if not object_ids(first_mask).size:
+            raise InputError(f"video {video.name}: there is no object in the first mask")
+        return first_mask
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Segment every frame in bounded memory, see `vosbench.method.Method.segment`."""
@@ -276,6 +316,10 @@ def _temporary_store(batch: ProtocolVideo) -> Iterator[PredictionStore]:
     suffix = ".json" if batch.protocol.objects == "detections" else ""
     with tempfile.TemporaryDirectory(prefix="vosbench-predictions-") as folder:
         yield PredictionStore(Path(folder) / f"{batch.video.name}{suffix}", batch.video.frame_names)
+
+
+def _adapt_state(module: VOSModule, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    module.adapt_state(state, prefix)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from vosbench.config import DataConfig, FitConfig
 from vosbench.data.catalogue import dataset_spec
 from vosbench.data.datasets.base import edition_of
 from vosbench.data.roots import data_root
-from vosbench.models.pretrained.zoo import part_of, training_of
+from vosbench.models.pretrained.weight_files import part_of, training_of
 from vosbench.training.stage_data import OpenSet, open_sets
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def trained_on(
         of data sets that methods are compared on. ``selection``: of every data set that was validated on
         ``name``, ``edition``, ``split``, ``monitor``, ``val`` if that was ``videos`` and, of sets that
         methods are compared on and of held-out videos, ``sequences``. ``parts``: the weights
-        of other networks that were taken in, see `vosbench.models.pretrained.zoo.part_of`.
+        of other networks that were taken in, see `vosbench.models.pretrained.weight_files.part_of`.
 
     Raises:
         InputError: data are missing.

@@ -26,7 +26,7 @@ def what_to_test(run: Path) -> list[str]:
     last = max(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
     lines = [f"to test: {last}"]
     if (best := last.with_name("best.ckpt")).is_file():
-        from vosbench.models.pretrained.zoo import training_of
+        from vosbench.models.pretrained.weight_files import training_of
 
         selections = training_of(best).get("selection", ())
         chosen_on = ", ".join(_described(each) for each in selections)

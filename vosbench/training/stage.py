@@ -213,7 +213,7 @@ def load_weights(module: LightningModule, checkpoint: Path) -> None:
     Raises:
         InputError: the file is missing, unreadable or of another network.
     """
-    from vosbench.models.pretrained.zoo import read_state
+    from vosbench.models.pretrained.weight_files import read_state
 
     state, _ = read_state(checkpoint)
     try:

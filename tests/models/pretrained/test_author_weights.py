@@ -20,7 +20,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from vosbench.errors import InputError
 from vosbench.models.pretrained.author_weight_names import layouts
-from vosbench.models.pretrained.author_weights import Accounting, import_state, read_released, translate
+from vosbench.models.pretrained.author_weights import Accounting, import_state, translate
+from vosbench.models.pretrained.released_files import read_released
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "checkpoints"
 FILES = {

@@ -20,7 +20,8 @@ from vosbench.models.layers.efficientnet_lite import imagenet_weights
 from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.mpnet.module import SIZE_INSIDE, MPNet
-from vosbench.models.pretrained.zoo import load_method, read_state
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import load_method
 from vosbench.tensor_files import is_file, read_tensors
 from vosbench.video import FlowField, Video
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from vosbench.config import StageConfig
 from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
-from vosbench.method import Size, Task
+from vosbench.method import Size
 from vosbench.models.fusionseg.backbones import (
     Backbone,
     LiteStream,
@@ -43,19 +43,17 @@ from vosbench.models.fusionseg.network import (
     StreamName,
 )
 from vosbench.models.fusionseg.switches import WIDTHS, check_switches
-from vosbench.models.layers.preprocessing import Convention, normalise
+from vosbench.models.layers.preprocessing import Convention, flow_tensor, frame_tensor, normalise
 from vosbench.models.layers.pretrained import RANDOM
 from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.optimizers import ParameterGroup
-from vosbench.models.pixelwise import dice_loss, enlarge, mean_over_known, shrink_masks
+from vosbench.models.pixelwise import dice_loss, enlarge, mean_over_known, merged_objects, shrink_masks
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
 STAGES = ("appearance", "motion", "joint")
-_FILES = ("appearance_weights", "motion_weights")
-"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
 
 
 class FusionSeg(VOSModule):
@@ -96,9 +94,8 @@ class FusionSeg(VOSModule):
         InputError: a value outside its choices.
     """
 
-    task: Task = "unsupervised"
     name = "fusionseg"
-    file_keys = _FILES
+    file_keys = ("appearance_weights", "motion_weights")
     stages = STAGES
     released_switches: ClassVar[Mapping[str, Any]] = {"convention": "caffe", "fusion": "released"}
     """What the network is built with for the weights that the authors released."""
@@ -158,13 +155,19 @@ class FusionSeg(VOSModule):
             self.network.fusion.start_as_identity()
         self.stage_name = stream
         self.network.train_stage(stream)
-        cast(Any, self).register_load_state_dict_pre_hook(_leave_out_absent_parts)
 
     @property
     def packaged_weights(self) -> dict[str, Path]:
         """Keys whose value stands for weights of the package, and the file of these."""
         taken = self.sees_flow and "motion" in self.network.streams and self.hparams["motion_weights"] is None
         return {"motion_weights": packaged("mpnet", SIZE_INSIDE[self.hparams["size"]])} if taken else {}
+
+    def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Leave the other stream and the fusion of a joint checkpoint out of a single stream."""
+        for part in (*STREAMS, "fusion"):
+            if getattr(self.network, part) is None:
+                for key in [key for key in state if key.startswith(f"{prefix}network.{part}.")]:
+                    del state[key]
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
         """Load what the streams start from; train one of them, or the fusion beside both."""
@@ -247,7 +250,7 @@ class FusionSeg(VOSModule):
         `dice` adds the soft Dice loss of a stream.
         """
         logits = self._logits(batch, grid=True)
-        target = shrink_masks(_merged(batch["masks"]), logits.shape[-2:])
+        target = shrink_masks(merged_objects(batch["masks"].flatten(0, 1)), logits.shape[-2:])
         losses = F.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
         loss = mean_over_known(losses, target)
         if self.dice and self.stage_name != "joint":
@@ -258,7 +261,7 @@ class FusionSeg(VOSModule):
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log J of the frames that have masks."""
         probability = self._logits(batch, grid=False).softmax(dim=1)[:, 1]
-        frames, target = batch["frames"].flatten(0, 1), _merged(batch["masks"])
+        frames, target = batch["frames"].flatten(0, 1), merged_objects(batch["masks"].flatten(0, 1))
         predicted = probability > self.threshold
         return self.measure({"frames": frames, "predicted": predicted, "target": target})
 
@@ -300,7 +303,7 @@ class FusionSeg(VOSModule):
     @torch.inference_mode()
     def probability(self, video: Video, index: int) -> NDArray[np.float32]:
         """Return the probability, (H, W) float32, that each pixel of frame `index` is foreground."""
-        frame = torch.from_numpy(np.array(video.frames[index])).to(self.device).permute(2, 0, 1)[None]
+        frame = frame_tensor(video.frames[index], self.device)
         height, width = frame.shape[-2:]
         size = fitted_size(height, width, self.longest_side)
         logits: dict[StreamName, Tensor] = {}
@@ -309,7 +312,7 @@ class FusionSeg(VOSModule):
                 logits[name] = self.network.logits(name, self._input(resized(frame, size)))
             else:
                 logits[name] = self._motion_logits(video, index, size)
-            self._show(index, name, name, _cropped(logits[name].softmax(dim=1), size)[0, 1])
+            self.show(index, name, name, _cropped(logits[name].softmax(dim=1), size)[0, 1])
         found = self._fused(index, list(logits.values()), size)
         probability = _cropped(found.float().softmax(dim=1)[:, 1:], size)
         if size != (height, width):
@@ -319,8 +322,7 @@ class FusionSeg(VOSModule):
 
     def _motion_logits(self, video: Video, index: int, size: tuple[int, int]) -> Tensor:
         """Return (1, 2, h, w) for a frame of `size`, larger where pictures are padded."""
-        field = np.array(field_of(video, index, self.last_flow), dtype=np.float32)
-        flow = torch.from_numpy(field)[None].to(self.device)
+        flow = flow_tensor(field_of(video, index, self.last_flow), self.device)
         if self.sees_flow:
             # logits are padded: padded flow would say that the border stands still
             return self._padded(self.network.logits("motion", resize_flow(flow, *size)))
@@ -336,12 +338,12 @@ class FusionSeg(VOSModule):
         fusion = self.network.fusion
         if fusion is None:
             return logits[0]
-        if self.inspection is not None and "branches" in self.inspection.maps:
+        if self.inspection is not None and self.shows("branches"):
             parts = [_cropped(part, size)[0] for part in fusion.parts(*logits)]
             for channel in self.inspection.channels_of("branches", fusion.channels):
                 largest = max(float(part[channel].max()) for part in parts) or 1.0
                 for branch, part in zip(fusion.branches, parts, strict=True):
-                    self._show(index, "branches", f"branch {branch} {channel}", part[channel] / largest)
+                    self.show(index, "branches", f"branch {branch} {channel}", part[channel] / largest)
         result: Tensor = fusion(*logits)
         return result
 
@@ -356,26 +358,6 @@ class FusionSeg(VOSModule):
             return
         self.inspection.channels_of("branches", fusion.channels)
 
-    def _show(self, index: int, name: str, title: str, values: Tensor) -> None:
-        if self.inspection is not None and name in self.inspection.maps:
-            self.inspection.show(index, title, values.float().cpu().numpy())
-
-
-def _merged(masks: Tensor) -> Tensor:
-    """(B, T, H, W) ids -> (B * T, H, W) uint8: any object is foreground, 255 stays void."""
-    flat = masks.flatten(0, 1)
-    return torch.where(flat == VOID, flat, (flat > 0).to(flat.dtype))
-
 
 def _cropped(values: Tensor, size: tuple[int, int]) -> Tensor:
     return values[..., : size[0], : size[1]]
-
-
-def _leave_out_absent_parts(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Leave the other stream and the fusion of a joint checkpoint out where there is one stream."""
-    network = module.network
-    assert isinstance(network, FusionSegNet)
-    for part in (*STREAMS, "fusion"):
-        if getattr(network, part) is None:
-            for key in [key for key in state if key.startswith(f"{prefix}network.{part}.")]:
-                del state[key]

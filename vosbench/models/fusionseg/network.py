@@ -29,7 +29,7 @@ FUSIONS = ("paper", "released")
 
 
 @dataclass(frozen=True)
-class Widths:
+class FusionSegWidths:
     """Size of a stream, by default the published one.
 
     Attributes:
@@ -41,7 +41,7 @@ class Widths:
     blocks: Blocks = RESNET101
 
 
-TINY = Widths(width=8, blocks=(1, 1, 2, 1))
+TINY = FusionSegWidths(width=8, blocks=(1, 1, 2, 1))
 """[ours] The same topology for a CPU."""
 
 
@@ -59,11 +59,11 @@ class Stream(nn.Module):
     spare: ClassVar[tuple[str, ...]] = ResNet.spare
     fresh: ClassVar[tuple[str, ...]] = ("head.",)
 
-    def __init__(self, widths: Widths | None = None, layout: Convention = "torchvision") -> None:
+    def __init__(self, widths: FusionSegWidths | None = None, layout: Convention = "torchvision") -> None:
         super().__init__()
         if layout not in CONVENTIONS:
             raise ValueError(f"layout must be 'caffe' or 'torchvision', got {layout!r}")
-        widths = widths or Widths()
+        widths = widths or FusionSegWidths()
         caffe = layout == "caffe"
         self.body = ResNet(
             widths.blocks,
@@ -183,7 +183,7 @@ class FusionSegNet(nn.Module):
         self,
         stream: str = "joint",
         fusion: str = "paper",
-        widths: Widths | None = None,
+        widths: FusionSegWidths | None = None,
         layout: Convention = "torchvision",
         *,
         frozen_norm: bool | Collection[StreamName] = True,

@@ -1,4 +1,4 @@
-"""The switches of FusionSeg: their choices, and what they may not be together."""
+"""Switches of FusionSeg: their choices, and the combinations that are refused."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from vosbench.errors import InputError
 from vosbench.models.fusionseg.backbones import BACKBONES, MOTION_NETWORKS
 from vosbench.models.fusionseg.inputs import LAST_FLOWS
-from vosbench.models.fusionseg.network import FUSIONS, TINY, VARIANTS, Widths
+from vosbench.models.fusionseg.network import FUSIONS, TINY, VARIANTS, FusionSegWidths
 from vosbench.models.layers.preprocessing import CONVENTIONS
 from vosbench.models.layers.pretrained import refuse_torchvision
-from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.switches import require_choices, require_count, require_number, require_share
 
-WIDTHS = {"full": Widths(), "lite": TINY, "tiny": TINY}
+WIDTHS = {"full": FusionSegWidths(), "lite": TINY, "tiny": TINY}
 """Of a ResNet; size lite has none."""
 
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
@@ -22,13 +22,11 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "fusion": FUSIONS,
     "convention": CONVENTIONS,
     "last_flow": LAST_FLOWS,
-}
-_OPTIONAL: Mapping[str, tuple[Any, ...]] = {
-    "backbone": BACKBONES,
-    "motion_network": MOTION_NETWORKS,
-    "norm": ("frozen", "trained"),
-    "fusion_start": ("random", "identity"),
-    "pad": (False, True),
+    "backbone": (*BACKBONES, None),
+    "motion_network": (*MOTION_NETWORKS, None),
+    "norm": ("frozen", "trained", None),
+    "fusion_start": ("random", "identity", None),
+    "pad": (False, True, None),
 }
 _FACTORS = ("head_lr", "fusion_lr", "fusion_bias_lr", "dice")
 _BY_SIZE = ("head_lr", "dice")
@@ -44,16 +42,13 @@ def check_switches(switches: Mapping[str, Any]) -> None:
     Raises:
         InputError: a value outside its choices, or two that exclude each other.
     """
-    for key, choices in {**_CHOICES, **_OPTIONAL}.items():
-        if not (key in _OPTIONAL and switches[key] is None):
-            require("fusionseg", key, switches[key], choices)
+    require_choices("fusionseg", switches, _CHOICES)
     require_share("fusionseg", "threshold", switches["threshold"])
     if switches["longest_side"] is not None:
         require_count("fusionseg", "longest_side", switches["longest_side"], 32, "pixels")
     for key in _FACTORS:
-        factor = switches[key]
-        if not (key in _BY_SIZE and factor is None) and not (isinstance(factor, int | float) and factor >= 0):
-            raise InputError(f"fusionseg: {key} is {factor!r}, it must be a number from 0 on")
+        if not (key in _BY_SIZE and switches[key] is None):
+            require_number("fusionseg", key, switches[key])
     if switches["fusion_start"] == "identity" and switches["fusion"] != "paper":
         raise InputError(f"fusionseg: fusion={switches['fusion']} has no identity, leave fusion_start out")
     if switches["convention"] == "caffe":

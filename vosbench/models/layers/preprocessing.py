@@ -1,11 +1,14 @@
-"""How pixels are scaled for networks with published weights."""
+"""Frames and flow as tensors; scaling of pixels for networks with published weights."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from vosbench.video import FlowField, Frame
 
 Convention = Literal["caffe", "torchvision"]
 CONVENTIONS: tuple[Convention, ...] = ("caffe", "torchvision")
@@ -45,3 +48,13 @@ def normalise(frames: Tensor, convention: Scaling) -> Tensor:
 
 def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+
+
+def frame_tensor(frame: Frame, device: torch.device) -> Tensor:
+    """Return a frame, (H, W, 3) uint8, as (1, 3, H, W) uint8 on a device."""
+    return torch.from_numpy(np.array(frame)).to(device).permute(2, 0, 1)[None]
+
+
+def flow_tensor(field: FlowField, device: torch.device) -> Tensor:
+    """Return a flow field, (2, H, W) in pixels, as (1, 2, H, W) float32 on a device."""
+    return torch.from_numpy(np.array(field, dtype=np.float32)).to(device)[None]

@@ -28,7 +28,7 @@ from vosbench.models.layers.detection import (
     region_proposals,
 )
 from vosbench.models.layers.precision import at_least_float32
-from vosbench.models.lip.widths import Widths
+from vosbench.models.lip.widths import LIPWidths
 
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0)
 AGNOSTIC = 2
@@ -93,10 +93,10 @@ class LIPHeads(nn.Module):
     """
 
     def __init__(
-        self, ids: int, widths: Widths | None = None, *, shortcut: bool = True, mask_deconv: bool = True
+        self, ids: int, widths: LIPWidths | None = None, *, shortcut: bool = True, mask_deconv: bool = True
     ) -> None:
         super().__init__()
-        widths = widths or Widths()
+        widths = widths or LIPWidths()
         self.rpn = region_proposals(
             widths.channels, widths.anchors, RATIOS, widths.proposals, widths.sampled_anchors
         )

@@ -1,4 +1,4 @@
-"""The keys of LIP: what they may be, and what they are for a size."""
+"""Keys of LIP: their choices, and their values for a size."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from typing import Any
 from vosbench.errors import InputError
 from vosbench.models.lip.pyramid import MEMORIES
 from vosbench.models.lip.rules import ORDERS
-from vosbench.models.lip.widths import TINY, Widths
-from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.lip.widths import TINY, LIPWidths
+from vosbench.models.switches import (
+    require_choices,
+    require_count,
+    require_number,
+    require_share,
+    values_for_size,
+)
 
 NAME = "lip"
-WIDTHS = {"full": Widths(), "tiny": TINY}
+WIDTHS = {"full": LIPWidths(), "tiny": TINY}
 CONVENTIONS = ("detectron", "torchvision")
 SWITCHES = (
     *("bottom_up", "shortcut", "gru_on_p6", "mask_deconv"),
@@ -61,9 +67,7 @@ def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
         InputError: a value outside its choices.
     """
     _check(keys)
-    chosen = {
-        key: default if keys[key] is None else keys[key] for key, default in BY_SIZE[keys["size"]].items()
-    }
+    chosen = values_for_size(keys, BY_SIZE)
     chosen["train_sides"] = tuple(chosen["train_sides"])
     return chosen
 
@@ -76,16 +80,15 @@ def _check(keys: Mapping[str, Any]) -> None:
         "rule_order": ORDERS,
         **dict.fromkeys(SWITCHES, (False, True)),
     }
-    for key, allowed in choices.items():
-        require(NAME, key, keys[key], allowed)
+    require_choices(NAME, keys, choices)
     for key in ("least_score", "trusted_score", "least_iou", "id_tuning_score", "focal_alpha"):
         require_share(NAME, key, keys[key])
     for key, (least, unit) in _COUNTS.items():
         if keys[key] is not None:
             require_count(NAME, key, keys[key], least, unit)
     for key in ("online_lr", "id_tuning_lr", "id_threshold", "focal_gamma"):
-        if keys[key] is not None and not (isinstance(keys[key], int | float) and keys[key] >= 0):
-            raise InputError(f"{NAME}: {key} is {keys[key]!r}, it must be a number from 0 on")
+        if keys[key] is not None:
+            require_number(NAME, key, keys[key])
     if keys["train_sides"] is not None:
         _check_sides(keys["train_sides"])
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vosbench.config import StageConfig
 from vosbench.errors import InputError
@@ -19,22 +18,18 @@ from vosbench.models.lip.adaptation import THRESHOLDS, IdTuning
 from vosbench.models.lip.heads import IdLoss
 from vosbench.models.lip.keys import NAME, WIDTHS, resolved
 from vosbench.models.lip.network import COCO_IDS, LIPNet
-from vosbench.models.lip.online import OnlineSettings
+from vosbench.models.lip.online import LIPOnlineSettings
 from vosbench.models.lip.pyramid import RECURRENCE, Memory
-from vosbench.models.lip.rules import MASK_THRESHOLD, Order, Rules, candidates
+from vosbench.models.lip.rules import MASK_THRESHOLD, DetectionRules, Order, candidates
 from vosbench.models.lip.targets import expanded
-from vosbench.models.lip.tracking import Tracker, TrackingSettings
-from vosbench.models.lip.training import Roster
-from vosbench.models.optimizers import ParameterGroup
+from vosbench.models.lip.tracking import LIPTracker, LIPTrackingSettings
+from vosbench.models.lip.training import ObjectLabels
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
-from vosbench.video import VOID, IdMap, Segmentation, Video
+from vosbench.video import IdMap, Segmentation, Video
 
 STAGES = ("coco", "vos")
 """Of offline training; the third is part of inference."""
-
-_FILES = ("body_weights",)
-"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
 
 _LAST = "network.heads.roi_heads.box_predictor.cls_score."
 
@@ -67,8 +62,8 @@ class LIP(VOSModule):
         focal_gamma, focal_alpha: of the loss of ids online, see `IdLoss`.
         one_maximum: of an id at most one detection is believed.
         location_continuity: ids that were sure of their place stay near it.
-        rule_order: which of the two comes first, see `Rules`.
-        least_score, candidates, trusted_score, least_iou: see `Rules`.
+        rule_order: which of the two comes first, see `DetectionRules`.
+        least_score, candidates, trusted_score, least_iou: see `DetectionRules`.
         inference_id_tuning: tune the last layer of ids between frames.
         id_tuning_iterations, id_tuning_score: see `IdTuning`.
         id_tuning_lr: None: 0.002, 0.01 when tiny.
@@ -78,9 +73,8 @@ class LIP(VOSModule):
     """
 
     task: Task = "semi-supervised"
-    needs_flow = False
     name = NAME
-    file_keys = _FILES
+    file_keys = ("body_weights",)
     stages = STAGES
 
     def __init__(
@@ -123,8 +117,8 @@ class LIP(VOSModule):
         chosen = resolved(self.hparams)
         self.sides: tuple[int, ...] = chosen["train_sides"]
         id_loss = IdLoss(focal=True, gamma=focal_gamma, alpha=focal_alpha, last_layer_only=True)
-        self.tracking = TrackingSettings(
-            online=OnlineSettings(
+        self.tracking = LIPTrackingSettings(
+            online=LIPOnlineSettings(
                 heads=online,
                 iterations=chosen["online_iterations"],
                 lr=chosen["online_lr"],
@@ -142,7 +136,7 @@ class LIP(VOSModule):
             )
             if inference_id_tuning
             else None,
-            rules=Rules(
+            rules=DetectionRules(
                 least_score=least_score,
                 candidates=candidates,
                 trusted_score=trusted_score,
@@ -163,9 +157,14 @@ class LIP(VOSModule):
             mask_deconv=mask_deconv,
             widths=WIDTHS[size],
         )
-        self.roster = Roster(chosen["vos_ids"])
+        self.object_labels = ObjectLabels(chosen["vos_ids"])
         self.stage_name = "vos"
-        self.register_load_state_dict_pre_hook(_take_number_of_ids)  # type: ignore[no-untyped-call]
+
+    def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Make room for as many ids as a checkpoint has."""
+        weights = state.get(f"{prefix}{_LAST}weight")
+        if weights is not None and len(weights) != 1 + self.network.heads.ids:
+            self.network.heads.replace_ids(len(weights) - 1)
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
         """Load the body of stage ``coco``; train what the stage does not freeze."""
@@ -194,11 +193,7 @@ class LIP(VOSModule):
     def setup(self, stage: str) -> None:
         """Give stage ``vos`` a new last layer of ids, unless training goes on from a checkpoint of it."""
         if stage == "fit" and self.stage_name == "vos" and self.trainer.ckpt_path is None:
-            self.network.heads.replace_ids(self.roster.most)
-
-    def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
-        """Return what the stage trains of the network."""
-        return [each for each in self.network.parameters() if each.requires_grad]
+            self.network.heads.replace_ids(self.object_labels.most)
 
     def variant(self) -> dict[str, Any]:
         """Return the switches that a checkpoint is loaded with, and its number of ids."""
@@ -209,12 +204,12 @@ class LIP(VOSModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of, and which objects have which id."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["objects"] = [list(each) for each in self.roster.objects]
+        checkpoint["objects"] = [list(each) for each in self.object_labels.objects]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the ids that objects have."""
         objects = [(video, number) for video, number in checkpoint["objects"]]
-        self.roster = Roster(self.roster.most, objects)
+        self.object_labels = ObjectLabels(self.object_labels.most, objects)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the sum of the five losses, each a mean over the frames of the clips."""
@@ -240,7 +235,7 @@ class LIP(VOSModule):
         if self.stage_name == "coco":
             return clips
         videos = [int(video) for video in batch["video"]]
-        self.roster.enter(
+        self.object_labels.enter(
             [
                 (video, number)
                 for video, clip in zip(videos, clips, strict=True)
@@ -249,7 +244,10 @@ class LIP(VOSModule):
             ]
         )
         return [
-            [expanded(target) | {"labels": self.roster.labels(video, target["ids"])} for target in clip]
+            [
+                expanded(target) | {"labels": self.object_labels.labels(video, target["ids"])}
+                for target in clip
+            ]
             for video, clip in zip(videos, clips, strict=True)
         ]
 
@@ -283,17 +281,5 @@ class LIP(VOSModule):
         Raises:
             InputError: there is no mask or no object in it.
         """
-        if first_mask is None:
-            raise InputError(f"video {video.name}: {NAME} is semi-supervised, it needs the first mask")
-        if not np.isin(first_mask, (0, VOID), invert=True).any():
-            raise InputError(f"video {video.name}: there is no object in the first mask")
-        return Segmentation(Tracker(self.network, self.tracking).masks(video, first_mask), len(video))
-
-
-def _take_number_of_ids(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Make room for as many ids as a checkpoint has."""
-    weights = state.get(f"{prefix}{_LAST}weight")
-    network = module.network
-    assert isinstance(network, LIPNet)
-    if weights is not None and len(weights) != 1 + network.heads.ids:
-        network.heads.replace_ids(len(weights) - 1)
+        first_mask = self.objects_of(video, first_mask)
+        return Segmentation(LIPTracker(self.network, self.tracking).masks(video, first_mask), len(video))

@@ -16,7 +16,7 @@ from torchvision.models.detection.transform import (  # type: ignore[import-unty
 from vosbench.models.layers.detection import Features, Found, Targets
 from vosbench.models.lip.heads import PLAIN, IdLoss, LIPHeads
 from vosbench.models.lip.pyramid import RECURRENCE, Backbone, Memory, PyramidMemory, State
-from vosbench.models.lip.widths import Widths
+from vosbench.models.lip.widths import LIPWidths
 
 Stage = Literal["coco", "vos", "online"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -79,10 +79,10 @@ class LIPNet(nn.Module):
         shortcut: bool = True,
         gru_on_p6: bool = True,
         mask_deconv: bool = True,
-        widths: Widths | None = None,
+        widths: LIPWidths | None = None,
     ) -> None:
         super().__init__()
-        self.widths = widths = widths or Widths()
+        self.widths = widths = widths or LIPWidths()
         self.shortcut = shortcut
         self.backbone = Backbone(widths)
         self.memory = PyramidMemory(widths, memory, bottom_up=bottom_up, on_p6=gru_on_p6)
@@ -108,7 +108,7 @@ class LIPNet(nn.Module):
         Args:
             pictures: (3, H, W) normalised each.
             targets: ``boxes``, ``labels`` and ``masks`` of each.
-            short_side: their shorter side is resized to it, or to that of `Widths`.
+            short_side: their shorter side is resized to it, or to that of `LIPWidths`.
         """
         prepared: tuple[ImageList, Targets | None] = self._transform(short_side)(list(pictures), targets)
         return prepared

@@ -23,7 +23,7 @@ View = tuple[ImageList, Features, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class OnlineSettings:
+class LIPOnlineSettings:
     """How the heads learn the objects of a video.
 
     Attributes:
@@ -87,7 +87,7 @@ class FirstFrame:
         return self._views[side]
 
 
-def learn_video(network: LIPNet, first: FirstFrame, settings: OnlineSettings, test_side: int) -> LIPHeads:
+def learn_video(network: LIPNet, first: FirstFrame, settings: LIPOnlineSettings, test_side: int) -> LIPHeads:
     """Return heads that know the objects of a video; the network stays as it is.
 
     Args:
@@ -109,7 +109,7 @@ def learn_video(network: LIPNet, first: FirstFrame, settings: OnlineSettings, te
     return adapted(heads, learn, seed=settings.seed)
 
 
-def learn_heads(heads: LIPHeads, first: FirstFrame, settings: OnlineSettings) -> EarlyStopping:
+def learn_heads(heads: LIPHeads, first: FirstFrame, settings: LIPOnlineSettings) -> EarlyStopping:
     """Train heads in place; return when and why it ended."""
     optimizer = SGD(
         heads.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
@@ -129,7 +129,7 @@ def learn_heads(heads: LIPHeads, first: FirstFrame, settings: OnlineSettings) ->
     return stopping
 
 
-def learn_ids(heads: LIPHeads, view: View, settings: OnlineSettings) -> None:
+def learn_ids(heads: LIPHeads, view: View, settings: LIPOnlineSettings) -> None:
     """Train the last layer of ids in place, on what the heads propose in the frame anyway."""
     images, levels, target = view
     with torch.no_grad():

@@ -13,7 +13,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool  # type: ig
 
 from vosbench.models.layers.recurrent import ConvGRU
 from vosbench.models.layers.resnet import ResNet
-from vosbench.models.lip.widths import Widths
+from vosbench.models.lip.widths import LIPWidths
 
 Memory = Literal["dynamic", "zero"]
 MEMORIES: tuple[Memory, ...] = get_args(Memory)
@@ -31,7 +31,7 @@ class Backbone(nn.Module):
         widths: sizes.
     """
 
-    def __init__(self, widths: Widths) -> None:
+    def __init__(self, widths: LIPWidths) -> None:
         super().__init__()
         self.body = ResNet(widths.blocks, widths.width, norm=widths.norm)
         self.fpn = FeaturePyramidNetwork(
@@ -67,7 +67,7 @@ class PyramidMemory(nn.Module):
     """
 
     def __init__(
-        self, widths: Widths, memory: Memory = "dynamic", *, bottom_up: bool = True, on_p6: bool = True
+        self, widths: LIPWidths, memory: Memory = "dynamic", *, bottom_up: bool = True, on_p6: bool = True
     ) -> None:
         super().__init__()
         if memory not in MEMORIES:

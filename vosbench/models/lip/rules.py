@@ -18,7 +18,7 @@ MASK_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class Rules:
+class DetectionRules:
     """Constraints on the detections of a frame; numbers are the paper's.
 
     Attributes:
@@ -39,12 +39,12 @@ class Rules:
     one_maximum: bool = True
 
 
-def candidates(found: Found, rules: Rules) -> Tensor:
+def candidates(found: Found, rules: DetectionRules) -> Tensor:
     """Return the numbers of the detections that are looked at at all, best first.
 
     Args:
         found: ``labels`` (N,) and ``scores`` (N,), in any order.
-        rules: `Rules.least_score` and `Rules.candidates`.
+        rules: `DetectionRules.least_score` and `DetectionRules.candidates`.
 
     Returns:
         (M,) int64.
@@ -57,13 +57,13 @@ def candidates(found: Found, rules: Rules) -> Tensor:
     return ranked[better < rules.candidates]
 
 
-def continuous(found: Found, previous: Found | None, rules: Rules) -> Tensor:
+def continuous(found: Found, previous: Found | None, rules: DetectionRules) -> Tensor:
     """Tell which detections are where their ids were in the frame before, if that is known.
 
     Args:
         found: ``boxes`` (N, 4) and ``labels`` (N,).
         previous: the same with ``scores``, at most one of an id; None before the first frame.
-        rules: `Rules.trusted_score` and `Rules.least_iou`.
+        rules: `DetectionRules.trusted_score` and `DetectionRules.least_iou`.
 
     Returns:
         (N,) bool.
@@ -83,7 +83,7 @@ def best_of_each(labels: Tensor) -> Tensor:
     return (~same.tril(-1).any(dim=1)).nonzero()[:, 0]
 
 
-def select(found: Found, previous: Found | None, rules: Rules) -> Tensor:
+def select(found: Found, previous: Found | None, rules: DetectionRules) -> Tensor:
     """Return the numbers of the detections that are believed, best first.
 
     Args:

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from vosbench.models.layers.detection import Found
-from vosbench.models.layers.preprocessing import Scaling, normalise
+from vosbench.models.layers.preprocessing import Scaling, frame_tensor, normalise
 from vosbench.models.lip.adaptation import IdTuning, id_labels, tune_ids
 from vosbench.models.lip.heads import LIPHeads
 from vosbench.models.lip.network import FrameResult, LIPNet
-from vosbench.models.lip.online import FirstFrame, OnlineSettings, learn_video
+from vosbench.models.lip.online import FirstFrame, LIPOnlineSettings, learn_video
 from vosbench.models.lip.pyramid import State
-from vosbench.models.lip.rules import Rules, best_of_each, id_map, select
+from vosbench.models.lip.rules import DetectionRules, best_of_each, id_map, select
+from vosbench.models.postprocessing.object_tracker import ObjectTracker, object_ids
 from vosbench.video import VOID, Frame, IdMap, Video
 
 IGNORED = -1
@@ -25,7 +26,7 @@ IGNORED = -1
 
 
 @dataclass(frozen=True)
-class TrackingSettings:
+class LIPTrackingSettings:
     """How objects are followed.
 
     Attributes:
@@ -36,36 +37,28 @@ class TrackingSettings:
         convention: of pixels.
     """
 
-    online: OnlineSettings = field(default_factory=OnlineSettings)
+    online: LIPOnlineSettings = field(default_factory=LIPOnlineSettings)
     tuning: IdTuning | None = field(default_factory=IdTuning)
-    rules: Rules = field(default_factory=Rules)
+    rules: DetectionRules = field(default_factory=DetectionRules)
     side: int = 640
     convention: Scaling = "detectron"
 
 
-class Tracker:
-    """Follows the objects of a first mask.
-
-    The network stays as it is: heads that learnt them, the state of the memory, and where objects were
-    live as long as the iteration over one video's masks.
+class LIPTracker(ObjectTracker):
+    """LIPTracker of the objects of a first mask, with heads that learn the objects of each video.
 
     Args:
-        network: is switched to test mode when an iteration begins.
-        settings: how.
+        network: switched to test mode when an iteration begins.
+        settings: of the tracking.
     """
 
-    def __init__(self, network: LIPNet, settings: TrackingSettings) -> None:
+    def __init__(self, network: LIPNet, settings: LIPTrackingSettings) -> None:
+        super().__init__(network)
         self._network = network
         self._settings = settings
-        self._device = next(network.parameters()).device
 
-    def masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
-        """Yield the ids of every frame; those of frame 0 are the given ones, void left out."""
-        self._network.eval()
-        yield np.where(first_mask == VOID, np.uint8(0), first_mask)
-        if len(video) == 1:
-            return
-        numbers = np.array([0, *(each for each in np.unique(first_mask) if each not in (0, VOID))], np.uint8)
+    def _later_masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
+        numbers = np.append(np.uint8(0), object_ids(first_mask))
         first, heads = self._learnt(video.frames[0], first_mask, numbers)
         previous, state = _given(first), self._remembered(video.frames[0])
         for index in range(1, len(video)):
@@ -103,7 +96,7 @@ class Tracker:
 
     def _picture(self, frame: Frame) -> Tensor:
         """(H, W, 3) uint8 -> (3, H, W) normalised."""
-        pixels = torch.from_numpy(np.array(frame)).to(self._device).permute(2, 0, 1)
+        pixels = frame_tensor(frame, self._device)[0]
         return normalise(pixels, self._settings.convention)
 
 

@@ -13,7 +13,7 @@ Object = tuple[int, int]
 """Index of a video and id in it."""
 
 
-class Roster:
+class ObjectLabels:
     """The ids of a training set: its objects get 1, 2, ... in the order in which they are first seen.
 
     On several devices all must call `enter` in every step; they then agree.

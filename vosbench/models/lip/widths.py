@@ -11,7 +11,7 @@ from vosbench.models.layers.resnet import RESNET101, Blocks
 
 
 @dataclass(frozen=True)
-class Widths:
+class LIPWidths:
     """Size of the network, by default the published one.
 
     Attributes:
@@ -50,7 +50,7 @@ class Widths:
         return nn.GroupNorm(math.gcd(self.groups, channels), channels)
 
 
-TINY = Widths(
+TINY = LIPWidths(
     width=16,
     blocks=(1, 1, 1, 1),
     channels=32,

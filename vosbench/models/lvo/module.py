@@ -18,9 +18,9 @@ from vosbench.config import StageConfig
 from vosbench.data.roots import cache_root
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle
-from vosbench.method import Size, Task
+from vosbench.method import Size
 from vosbench.models.layers.deeplab import CLASSES
-from vosbench.models.layers.preprocessing import Convention, normalise
+from vosbench.models.layers.preprocessing import Convention, flow_tensor, frame_tensor, normalise
 from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
 from vosbench.models.lvo.feature_cache import FeatureCache
 from vosbench.models.lvo.lite import enlarged, on_fine_grid, to_fine_grid
@@ -35,7 +35,7 @@ from vosbench.models.lvo.network import (
     TINY,
     USED,
     LVONet,
-    Widths,
+    LVOWidths,
     on_grid,
 )
 from vosbench.models.lvo.streams import (
@@ -47,22 +47,30 @@ from vosbench.models.lvo.streams import (
 )
 from vosbench.models.mpnet.module import SIZE_INSIDE, TEST_SHORT_SIDE
 from vosbench.models.mpnet.network import SMALLEST_SIDE
-from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
+from vosbench.models.pixelwise import enlarge, mean_over_known, merged_objects, shrink_masks
 from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
 from vosbench.models.postprocessing.windows import STEP, WINDOW, stream_windows
 from vosbench.models.pretrained.zoo import packaged
-from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.switches import require_choices, require_count, require_share
 from vosbench.models.validated import MONITOR, Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
-WIDTHS = {"full": Widths(), "lite": LITE_WIDTHS, "tiny": TINY}
+WIDTHS = {"full": LVOWidths(), "lite": LITE_WIDTHS, "tiny": TINY}
 CLASS_IOU = "val/class_iou"
 """Logged mean over the classes of VOC, of which background is one."""
-PRETRAINS = ("voc", "imagenet")
-NORMS = ("frozen", "trained")
-_FILES = ("appearance_weights", "motion_weights", "motion_test")
-"""Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "size": tuple(WIDTHS),
+    "appearance": APPEARANCES,
+    "appearance_pretrain": ("voc", "imagenet"),
+    "convention": get_args(Convention),
+    "motion": MOTIONS,
+    "angle": get_args(Angle),
+    "memory": MEMORY_NAMES,
+    "bidirectional": (False, True),
+    "appearance_norm": ("frozen", "trained", None),
+    "cache_features": (False, True),
+}
 _LONGER = 4
 """A window of more than so many times the frames that the memory was trained on is warned of."""
 
@@ -109,9 +117,8 @@ class LVO(VOSModule):
         InputError: a value outside its choices, or neither of the two streams.
     """
 
-    task: Task = "unsupervised"
     name = "lvo"
-    file_keys = _FILES
+    file_keys = ("appearance_weights", "motion_weights", "motion_test")
     stages = STAGES
     inspectable: ClassVar[Mapping[str, str]] = {
         "gates": "gates of the memory, forward in time: 'reset' and 'update' of chosen channels of a ConvGRU",
@@ -147,18 +154,11 @@ class LVO(VOSModule):
         super().__init__()
         lite = size == "lite"
         appearance = appearance or (LITE if lite else "deeplab_v2")
-        require("lvo", "size", size, tuple(WIDTHS))
-        require("lvo", "appearance", appearance, APPEARANCES)
+        self.save_hyperparameters()
+        self.hparams["appearance"] = appearance
+        require_choices("lvo", self.hparams, _CHOICES)
         if appearance in ((*DEEPLABS,) if lite else (LITE,)):
             raise InputError(f"lvo: size={size} has no appearance={appearance}, leave appearance out")
-        require("lvo", "appearance_pretrain", appearance_pretrain, PRETRAINS)
-        require("lvo", "convention", convention, get_args(Convention))
-        require("lvo", "motion", motion, MOTIONS)
-        require("lvo", "angle", angle, get_args(Angle))
-        require("lvo", "memory", memory, MEMORY_NAMES)
-        require("lvo", "bidirectional", bidirectional, (False, True))
-        if appearance_norm is not None:
-            require("lvo", "appearance_norm", appearance_norm, NORMS)
         if appearance_weights is not None and appearance not in USED:
             raise InputError(f"lvo: appearance={appearance} has no weights to load, leave appearance_weights")
         if appearance == motion == "none":
@@ -172,14 +172,11 @@ class LVO(VOSModule):
         require_count("lvo", "step", step)
         if step > window:
             raise InputError(f"lvo: step is {step}, at most the window of {window}, or frames are left out")
-        require("lvo", "cache_features", cache_features, (False, True))
         require_share("lvo", "map_crop", map_crop)
         if shortest_clip is not None:
             require_count("lvo", "shortest_clip", shortest_clip)
         if not lite and (map_crop != 1 or shortest_clip is not None):
             raise InputError(f"lvo: size={size} has no map_crop and no shortest_clip, leave them out")
-        self.save_hyperparameters()
-        self.hparams["appearance"] = appearance
         self.lite = lite
         self.angle: Angle = angle
         self.convention: Convention = convention
@@ -294,7 +291,7 @@ class LVO(VOSModule):
             return self.network.scores(normalise(batch["frames"].flatten(0, 1), self.convention)), target
         x = self._streams(batch["frames"], batch.get("flow"))
         logits = self.network.remember(x)
-        return logits.flatten(0, 1), _merged(target)
+        return logits.flatten(0, 1), merged_objects(target)
 
     def _training_scores(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return scores (N, classes, h, w) and the classes that they are compared with, (N, h, w) uint8."""
@@ -303,7 +300,7 @@ class LVO(VOSModule):
             return scores, shrink_masks(target, scores.shape[-2:])
         x = self._streams(batch["frames"], batch.get("flow"))
         size = tuple(x.shape[-2:])
-        target = on_fine_grid(_merged(batch["masks"].flatten(0, 1)), (size[0], size[1]))
+        target = on_fine_grid(merged_objects(batch["masks"].flatten(0, 1)), (size[0], size[1]))
         x, target = self._cut(x, target.reshape(*x.shape[:2], *target.shape[1:]))
         return to_fine_grid(self.network.remember(x).flatten(0, 1)), target.flatten(0, 1)
 
@@ -401,24 +398,24 @@ class LVO(VOSModule):
             if self.network.motion is not None and video.flow is not None and index < len(video) - 1:
                 motion = self._motion(video.flow[index])
             if motion is not None:
-                self._show(index, "motion", "motion", motion[0, 0])
+                self.show(index, "motion", "motion", motion[0, 0])
             yield _Seen(index, self._seen(video.frames[index], motion))
 
     @torch.inference_mode()
     def _motion(self, field: NDArray[np.float32]) -> Tensor:
         """(2, H, W) pixels -> (1, 1, h, w) probability."""
-        return self._motion_map(torch.from_numpy(np.array(field, dtype=np.float32))[None].to(self.device))
+        return self._motion_map(flow_tensor(field, self.device))
 
     @torch.inference_mode()
     def _seen(self, frame: NDArray[np.uint8], motion: Tensor | None) -> Tensor:
         """(H, W, 3) -> (C, h, w)."""
-        pixels = torch.from_numpy(np.array(frame)).to(self.device).permute(2, 0, 1)[None]
+        pixels = frame_tensor(frame, self.device)
         return self.network.features(normalise(pixels, self.convention), motion)[0]
 
     def _window_runner(self) -> _Run:
         """Return what runs the memory over a window; gates of a frame are shown by the first that sees it."""
         inspection = self.inspection
-        gates = inspection is not None and "gates" in inspection.maps
+        gates = self.shows("gates")
         if gates and self.hparams["memory"] not in ("convgru", "convlstm"):
             raise InputError(f"lvo: memory={self.hparams['memory']} has no gates to inspect")
         count = WIDTHS[self.hparams["size"]].memory
@@ -435,7 +432,7 @@ class LVO(VOSModule):
                     return
                 for channel in channels:
                     for gate, maps in values.items():
-                        self._show(index, "gates", f"{gate} {channel}", maps[0, channel])
+                        self.show(index, "gates", f"{gate} {channel}", maps[0, channel])
 
             x = torch.stack([seen.features for seen in window])[None]
             logits = self.network.remember(x, watch if gates else None)
@@ -444,15 +441,6 @@ class LVO(VOSModule):
             return result
 
         return run
-
-    def _show(self, index: int, name: str, title: str, values: Tensor) -> None:
-        if self.inspection is not None and name in self.inspection.maps:
-            self.inspection.show(index, title, values.float().cpu().numpy())
-
-
-def _merged(masks: Tensor) -> Tensor:
-    """Return 0, 1 and 255 of ids: any object is foreground, void stays void."""
-    return torch.where(masks == VOID, masks, (masks > 0).to(masks.dtype))
 
 
 class _Seen(NamedTuple):

@@ -45,7 +45,7 @@ KERNEL = 7
 
 
 @dataclass(frozen=True)
-class Widths:
+class LVOWidths:
     """Channels, by default the published ones.
 
     Attributes:
@@ -65,9 +65,9 @@ class Widths:
     lite: bool = False
 
 
-TINY = Widths(motion=16, appearance=8, blocks=(1, 1, 2, 1), reduction=(64, 32), memory=16)
+TINY = LVOWidths(motion=16, appearance=8, blocks=(1, 1, 2, 1), reduction=(64, 32), memory=16)
 """[ours] The same topology for a CPU; the 7x7 kernels stay."""
-LITE_WIDTHS = Widths(motion=16, reduction=(64, 32), memory=24, lite=True)
+LITE_WIDTHS = LVOWidths(motion=16, reduction=(64, 32), memory=24, lite=True)
 """[ours] For real video on a CPU."""
 
 
@@ -93,11 +93,11 @@ class LVONet(nn.Module):
         motion: str = "mpnet",
         memory: str = "convgru",
         bidirectional: bool = True,
-        widths: Widths | None = None,
+        widths: LVOWidths | None = None,
         convention: Convention = "torchvision",
     ) -> None:
         super().__init__()
-        widths = widths or Widths()
+        widths = widths or LVOWidths()
         self.appearance, self.reduction, channels = _appearance(appearance, widths, convention)
         self.grid = lite_grid if widths.lite else grid
         self.motion = MotionPatternNet(2, widths.motion) if motion == "mpnet" else None
@@ -296,7 +296,7 @@ class _ToGrid(nn.Module):
 
 
 def _appearance(
-    name: str, widths: Widths, convention: Convention
+    name: str, widths: LVOWidths, convention: Convention
 ) -> tuple[nn.Module | None, nn.Module | None, int]:
     """Return stream, reduction head and the channels that the memory gets of them."""
     if name == "none":

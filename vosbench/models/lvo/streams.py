@@ -15,7 +15,8 @@ from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.lvo.lite import LiteAppearance
 from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.mpnet.network import MotionPatternNet
-from vosbench.models.pretrained.zoo import packaged, read_state
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import packaged
 from vosbench.tensor_files import is_file, read_tensors
 
 ZOO = "zoo"

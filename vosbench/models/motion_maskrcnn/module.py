@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vosbench.config import StageConfig
 from vosbench.errors import InputError
-from vosbench.method import Detections, Size, Task
+from vosbench.method import Detections, Size
 from vosbench.models.layers.detection import Targets, foreground, no_loss
-from vosbench.models.layers.preprocessing import Scaling, normalise
+from vosbench.models.layers.preprocessing import Scaling, flow_tensor, frame_tensor, normalise
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
 from vosbench.models.motion_maskrcnn.found import MASK_THRESHOLD, FrameDetections, plain
 from vosbench.models.motion_maskrcnn.network import (
     Merge,
     MergeInit,
-    MotionMaskRCNNNet,
     Route,
     Stream,
 )
@@ -85,7 +83,6 @@ class MotionMaskRCNN(VOSModule):
         InputError: a value outside its choices, or switches that exclude each other.
     """
 
-    task: Task = "unsupervised"
     name = "motion_maskrcnn"
     file_keys = FILES
     stages = STAGES
@@ -140,7 +137,12 @@ class MotionMaskRCNN(VOSModule):
         self.route: Route = "main"
         self._filled = False
         self._body_of_static = None if static_weights is None else load_static(self.network, static_weights)
-        self.register_load_state_dict_pre_hook(_leave_out_absent_branch)  # type: ignore[no-untyped-call]
+
+    def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Leave the static branch of a checkpoint out of a joint network without one."""
+        if self.network.stream == "joint" and self.network.static is None:
+            for key in [key for key in state if key.startswith(f"{prefix}network.static.")]:
+                del state[key]
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
         """Load what training starts from; train the route of the stage, less what is frozen."""
@@ -304,14 +306,14 @@ class MotionMaskRCNN(VOSModule):
         self.eval()
         for index in range(len(video)):
             frame = self._detected(video, index, least_score, static)
-            self._show(index, "moving", frame.moving)
-            if frame.static is not None:
-                self._show(index, "static", frame.static)
+            for name, found in (("moving", frame.moving), ("static", frame.static)):
+                if found is not None and self.shows(name):
+                    self.show(index, name, name, found.best())
             yield frame
 
     @torch.inference_mode()
     def _detected(self, video: Video, index: int, least_score: float, static: bool) -> FrameDetections:
-        pixels = torch.from_numpy(np.array(video.frames[index])).to(self.device).permute(2, 0, 1)
+        pixels = frame_tensor(video.frames[index], self.device)[0]
         field = None
         if self.needs_flow:
             if video.flow is None or index >= len(video) - 1:
@@ -319,7 +321,7 @@ class MotionMaskRCNN(VOSModule):
                     self.network([self.picture(pixels, None)], "appearance", least_score) if static else None
                 )
                 return FrameDetections(Detections.none(*pixels.shape[1:]), found and plain(found[0]))
-            field = torch.from_numpy(np.array(video.flow[index], dtype=np.float32)).to(self.device)
+            field = flow_tensor(video.flow[index], self.device)[0]
         pictures = [self.picture(pixels, field)]
         if not static:
             return FrameDetections(plain(self.network(pictures, "main", least_score)[0]), None)
@@ -336,17 +338,3 @@ class MotionMaskRCNN(VOSModule):
                 "the appearance model that its training started from"
             )
         self._body_of_static = None
-
-    def _show(self, index: int, name: str, found: Detections) -> None:
-        if self.inspection is not None and name in self.inspection.maps:
-            self.inspection.show(index, name, found.best())
-
-
-def _leave_out_absent_branch(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Leave the static branch of a checkpoint out where it is not wanted."""
-    network = module.network
-    assert isinstance(network, MotionMaskRCNNNet)
-    if network.stream != "joint" or network.static is not None:
-        return
-    for key in [key for key in state if key.startswith(f"{prefix}network.static.")]:
-        del state[key]

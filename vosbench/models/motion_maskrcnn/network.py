@@ -38,7 +38,7 @@ OBJECT_CLASSES = 2
 
 
 @dataclass(frozen=True)
-class Widths:
+class MotionMaskRCNNWidths:
     """Size of the network, by default the published one.
 
     Attributes:
@@ -63,7 +63,7 @@ class Widths:
     long_side: int = 1333
 
 
-TINY = Widths(
+TINY = MotionMaskRCNNWidths(
     width=16,
     blocks=(1, 1, 1, 1),
     pyramid=32,
@@ -92,7 +92,7 @@ class Pyramid(nn.Module):
         norm_eps: of frozen batch normalisation; 0 where it is folded into weight and bias.
     """
 
-    def __init__(self, widths: Widths, stride_in: StrideIn, norm_eps: float) -> None:
+    def __init__(self, widths: MotionMaskRCNNWidths, stride_in: StrideIn, norm_eps: float) -> None:
         super().__init__()
         norm: Norm = group_norm if widths.norm == "group" else partial(FrozenBatchNorm2d, eps=norm_eps)
         self.body = ResNet(widths.blocks, widths.width, stride_in=stride_in, norm=norm)
@@ -103,7 +103,7 @@ class Pyramid(nn.Module):
         self._frozen = frozen
 
     def forward(self, x: Tensor) -> Features:
-        """Return five levels, (N, `Widths.pyramid`, h, w) from a quarter on, of (N, 3, H, W)."""
+        """Return five levels, (N, channels of the pyramid, h, w) from a quarter on, of (N, 3, H, W)."""
         levels = {str(level): values for level, values in enumerate(self.body(x))}
         return cast(Features, self.fpn(levels))
 
@@ -126,7 +126,12 @@ class TwoStreams(nn.Module):
     """
 
     def __init__(
-        self, widths: Widths, stride_in: StrideIn, norm_eps: float, merge: Merge, merge_init: MergeInit
+        self,
+        widths: MotionMaskRCNNWidths,
+        stride_in: StrideIn,
+        norm_eps: float,
+        merge: Merge,
+        merge_init: MergeInit,
     ) -> None:
         super().__init__()
         self.appearance = Pyramid(widths, stride_in, norm_eps)
@@ -179,13 +184,13 @@ class MotionMaskRCNNNet(DetectionHeads):
         merge: Merge = "3convs",
         merge_init: MergeInit = "random",
         mask_input: MaskInput = "rgb",
-        widths: Widths | None = None,
+        widths: MotionMaskRCNNWidths | None = None,
         stride_in: StrideIn = "1x1",
         norm_eps: float = 0.0,
     ) -> None:
         if merge_init != "random" and merge != "concat_conv":
             raise ValueError(f"merge {merge!r} cannot start as a copy of a stream")
-        widths = widths or Widths()
+        widths = widths or MotionMaskRCNNWidths()
         joint = stream == "joint"
         channels = widths.pyramid * (2 if joint and merge == "concat" else 1)
         merged_masks = joint and mask_input == "merged"

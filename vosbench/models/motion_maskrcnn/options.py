@@ -1,4 +1,4 @@
-"""The switches of Motion Mask R-CNN: what they may be, and the network that they make."""
+"""Switches of Motion Mask R-CNN: their choices, and the network of them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vosbench.models.motion_maskrcnn.network import (
     STREAMS,
     TINY,
     MotionMaskRCNNNet,
-    Widths,
+    MotionMaskRCNNWidths,
 )
-from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.switches import require_choices, require_count, require_number, require_share
 
 NAME = "motion_maskrcnn"
-WIDTHS = {"full": Widths(), "tiny": TINY}
+WIDTHS = {"full": MotionMaskRCNNWidths(), "tiny": TINY}
 WARMUP = {"full": 500, "tiny": 20}
 STAGES = ("A", "M1", "M2", "J1", "J2")
 STREAM_STAGES: Mapping[str, tuple[str, ...]] = {
@@ -133,8 +133,7 @@ def check(options: Options) -> None:
         "quantise_8bit": (False, True),
         "output": OUTPUTS,
     }
-    for key, allowed in choices.items():
-        require(NAME, key, options[key], allowed)
+    require_choices(NAME, options, choices)
     for part in options["freeze"]:
         if part not in PARTS:
             raise unknown_name(f"part of {NAME} to freeze", str(part), PARTS)
@@ -142,9 +141,8 @@ def check(options: Options) -> None:
     if options["warmup"] is not None:
         require_count(NAME, "warmup", options["warmup"], 0, "iterations")
     for key in ("low_magnitude_threshold", "norm_eps"):
-        value = options[key]
-        if value is not None and not (isinstance(value, int | float) and value >= 0):
-            raise InputError(f"{NAME}: {key} is {value!r}, it must be a number from 0 on")
+        if options[key] is not None:
+            require_number(NAME, key, options[key])
     if options["merge_init"] != "random" and options["merge"] != "concat_conv":
         raise InputError(f"{NAME}: only merge=concat_conv can start as a copy, leave merge_init")
     _check_weights(options)

@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import Angle, angle_field, zero_mean
-from vosbench.method import Size, Task
+from vosbench.method import Size
+from vosbench.models.layers.preprocessing import flow_tensor, normalise
 from vosbench.models.mpnet.network import SMALLEST_SIDE, MotionPatternNet
 from vosbench.models.pixelwise import enlarge, mean_over_known, shrink_masks
 from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
 from vosbench.models.postprocessing.objectness import ObjectnessMaps, reweight
-from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.switches import require_choices, require_count, require_share
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
@@ -29,9 +30,13 @@ WIDTH = {"full": 64, "tiny": 16}
 TEST_SHORT_SIDE = {"full": 232, "tiny": 144}
 SIZE_INSIDE: Mapping[Size, Size] = {"full": "full", "lite": "tiny", "tiny": "tiny"}
 """Size of a method -> size of the MP-Net that is its motion stream."""
-# mean and standard deviation of ImageNet, the usual normalisation of 8-bit RGB
-RGB_MEAN = (0.485, 0.456, 0.406)
-RGB_STD = (0.229, 0.224, 0.225)
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "size": tuple(WIDTH),
+    "input": tuple(CHANNELS),
+    "decoder_units": (1, 2, 3, 4),
+    "angle": get_args(Angle),
+    "encode_then_resize": (False, True),
+}
 
 
 class MPNet(VOSModule):
@@ -55,7 +60,6 @@ class MPNet(VOSModule):
         InputError: a value outside its choices.
     """
 
-    task: Task = "unsupervised"
     inspectable: ClassVar[Mapping[str, str]] = {"motion": "probability that each pixel moves"}
     name = "mpnet"
     file_keys = ("objectness",)
@@ -74,15 +78,11 @@ class MPNet(VOSModule):
         test_short_side: int | None = None,
     ) -> None:
         super().__init__()
-        require("mpnet", "size", size, tuple(WIDTH))
-        require("mpnet", "input", input, tuple(CHANNELS))
-        require("mpnet", "decoder_units", decoder_units, (1, 2, 3, 4))
-        require("mpnet", "angle", angle, get_args(Angle))
-        require("mpnet", "encode_then_resize", encode_then_resize, (False, True))
+        self.save_hyperparameters()
+        require_choices("mpnet", self.hparams, _CHOICES)
         require_share("mpnet", "threshold", threshold)
         short_side = TEST_SHORT_SIDE[size] if test_short_side is None else test_short_side
         require_count("mpnet", "test_short_side", short_side, SMALLEST_SIDE, "pixels")
-        self.save_hyperparameters()
         self.input = input
         self.angle: Angle = angle
         self.encode_then_resize = encode_then_resize
@@ -109,9 +109,9 @@ class MPNet(VOSModule):
         """
         parts = []
         if frames is not None and self.input in ("rgb", "rgb_angle"):
-            parts.append(self._normalise(frames[:, 0]))
+            parts.append(normalise(frames[:, 0], "torchvision"))
         if frames is not None and self.input == "rgb_pair":
-            parts += [self._normalise(frames[:, 0]), self._normalise(frames[:, 1])]
+            parts += [normalise(frames[:, 0], "torchvision"), normalise(frames[:, 1], "torchvision")]
         if flow is not None and self.input == "flow":
             parts.append(zero_mean(flow))
         if flow is not None and self.input in ("angle_field", "rgb_angle"):
@@ -173,8 +173,7 @@ class MPNet(VOSModule):
                 if self.crf is not None:
                     probability = refine(video.frames[index], probability, self.crf)
                 mask = (probability > self.threshold).astype(np.uint8)
-                if self.inspection is not None and "motion" in self.inspection.maps:
-                    self.inspection.show(index, "motion", probability)
+                self.show(index, "motion", "motion", probability)
             yield mask
 
     @torch.inference_mode()
@@ -197,7 +196,7 @@ class MPNet(VOSModule):
     def _flow(self, video: Video, index: int) -> Tensor | None:
         if not self.needs_flow or video.flow is None:
             return None
-        return torch.from_numpy(np.array(video.flow[index], dtype=np.float32))[None].to(self.device)
+        return flow_tensor(video.flow[index], self.device)
 
     def _test_code(self, frames: Tensor | None, flow: Tensor | None, size: tuple[int, int]) -> Tensor:
         if self.encode_then_resize:
@@ -205,11 +204,6 @@ class MPNet(VOSModule):
         if frames is not None:
             frames = F.interpolate(frames[0].float(), size, mode="bilinear", antialias=True)[None]
         return self.encode(frames, None if flow is None else resize_flow(flow, *size))
-
-    def _normalise(self, frames: Tensor) -> Tensor:
-        mean = torch.tensor(RGB_MEAN, device=frames.device)[:, None, None]
-        std = torch.tensor(RGB_STD, device=frames.device)[:, None, None]
-        return (frames.float() / 255 - mean) / std
 
 
 def _first_field(batch: dict[str, Tensor]) -> Tensor | None:

@@ -13,7 +13,8 @@ import torch
 from vosbench.errors import InputError
 from vosbench.files import atomic_path
 from vosbench.models import build, method_class
-from vosbench.models.pretrained.author_weights import Accounting, read_released, translate
+from vosbench.models.pretrained.author_weights import Accounting, translate
+from vosbench.models.pretrained.released_files import read_released
 from vosbench.tensor_files import sha256
 
 if TYPE_CHECKING:

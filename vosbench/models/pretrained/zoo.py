@@ -1,10 +1,9 @@
-"""Weights this project trained, where they came from, and loading a method by name."""
+"""Zoo: weights of the package, their provenance, and methods loaded by name."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from importlib.resources import files
@@ -16,6 +15,7 @@ import yaml
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import atomic_path, write_text
 from vosbench.models import METHODS, SIZES, build, is_network, method_class, other_methods
+from vosbench.models.pretrained.weight_files import part_of, read_state, training_beside
 from vosbench.tensor_files import sha256
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from vosbench.method import Method
 
 WEIGHTS = Path(str(files("vosbench.models") / "weights"))
-
-TRAINING = ("data", "selection", "parts")
-"""What a provenance tells of data, see `vosbench.training.provenance.trained_on`."""
 
 
 def method_names() -> tuple[str, ...]:
@@ -80,7 +77,7 @@ def load_method(
     if not is_network(found):
         return _without_weights(name, found, checkpoint, changed)
     path = checkpoint or _zoo_file(name, size)
-    provenance = _told_beside(path) if checkpoint else _zoo_provenance(path)
+    provenance = training_beside(path) if checkpoint else _zoo_provenance(path)
     state, described = read_state(path)
     described = {"name": name, "size": size or "full", "variant": {}} | described
     if described["name"] != name:
@@ -283,86 +280,10 @@ def packaged(name: str, size: str) -> Path:
     return WEIGHTS / f"{name}-{size}.safetensors"
 
 
-def training_of(path: Path) -> dict[str, Any]:
-    """Return what weights were trained and selected on, as far as the file or the JSON beside it tells.
-
-    Returns:
-        Those of `TRAINING` that are told.
-
-    Raises:
-        InputError: the file is missing or neither a checkpoint of `fit` nor safetensors.
-    """
-    told: Mapping[str, Any] = read_state(path)[1].get("training") or _told_beside(path).get("training", {})
-    return {key: told[key] for key in TRAINING if key in told}
-
-
-def part_of(key: str, path: Path) -> dict[str, Any]:
-    """Return what is told of weights that a network takes in from another file.
-
-    Args:
-        key: of the method, e.g. ``"motion_weights"``.
-        path: the file; published weights tell nothing of their training.
-
-    Returns:
-        ``key``, ``weights`` (name of the file), ``sha256`` and ``training``, see `training_of`.
-    """
-    try:
-        training = training_of(path)
-    except InputError:
-        training = {}
-    return {"key": key, "weights": path.name, "sha256": sha256(path), "training": training}
-
-
 def trainings() -> dict[str, Mapping[str, Any]]:
     """Return SHA-256 of every weights file of the zoo -> how the weights were trained and selected."""
     told = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json")))
     return {each["sha256"]: each["training"] for each in told}
-
-
-def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read weights, and the network they describe themselves as belonging to.
-
-    Args:
-        path: a Lightning checkpoint (read without running any code in it) or safetensors.
-
-    Returns:
-        The state dict, and ``name``, ``size``, ``variant`` and ``training`` (what a checkpoint of `fit` has
-        learnt from) as far as the file says.
-
-    Raises:
-        InputError: the file is missing or neither of the two.
-    """
-    if not path.is_file():
-        raise InputError(f"no weights file {path}")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return _read_checkpoint(path)
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            described = json.loads((file.metadata() or {}).get("vosbench", "{}"))
-            return {key: file.get_tensor(key) for key in file.keys()}, described  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a safetensors file ({error})") from None
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        raise InputError(
-            f"{path}: not a checkpoint that can be read safely (.ckpt or .safetensors)"
-        ) from None
-    if not isinstance(content, dict) or "state_dict" not in content or "vosbench" not in content:
-        raise InputError(f"{path}: not a checkpoint of vosbench fit")
-    told = {"training": content["training"]} if "training" in content else {}
-    return content["state_dict"], dict(content["vosbench"]) | told
 
 
 def _zoo_file(name: str, size: str | None) -> Path:
@@ -377,16 +298,6 @@ def _zoo_file(name: str, size: str | None) -> Path:
     raise InputError(
         f"the zoo has no weights of {wanted}: train it with vosbench fit and give its checkpoint"
     )
-
-
-def _told_beside(path: Path) -> dict[str, Any]:
-    """Return the provenance that `export` wrote beside weights; nothing where there is none of them."""
-    try:
-        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    known = isinstance(told, dict) and told.get("sha256") == sha256(path)
-    return {"training": told["training"]} if known and "training" in told else {}
 
 
 def _zoo_provenance(path: Path) -> dict[str, Any]:

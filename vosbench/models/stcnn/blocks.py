@@ -16,7 +16,7 @@ StrideIn = Literal["1x1", "3x3"]
 
 
 @dataclass(frozen=True)
-class Widths:
+class STCNNWidths:
     """Size of both branches, by default the published one.
 
     Attributes:
@@ -30,7 +30,7 @@ class Widths:
     discriminator: int | None = None
 
 
-TINY = Widths(width=8, blocks=(1, 1, 2, 1), discriminator=16)
+TINY = STCNNWidths(width=8, blocks=(1, 1, 2, 1), discriminator=16)
 """[ours] The same topology for a CPU."""
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.layers.resnet import ResNet, repeat_stem
-from vosbench.models.stcnn.blocks import StrideIn, Widths, crop_to, start_as_bilinear, start_as_he
+from vosbench.models.stcnn.blocks import STCNNWidths, StrideIn, crop_to, start_as_bilinear, start_as_he
 
 DELTA = 4
 """Frames that the published network looks back."""
@@ -47,13 +47,13 @@ class Generator(nn.Module):
     def __init__(
         self,
         delta: int = DELTA,
-        widths: Widths | None = None,
+        widths: STCNNWidths | None = None,
         *,
         relu: bool = True,
         stride_in: StrideIn = "1x1",
     ) -> None:
         super().__init__()
-        widths = widths or Widths()
+        widths = widths or STCNNWidths()
         self.delta = delta
         self.encoder = ResNet(widths.blocks, widths.width, in_channels=3 * delta, stride_in=stride_in)
         self.decoder = GeneratorDecoder(widths.width, relu=relu)

@@ -1,4 +1,4 @@
-"""The keys of STCNN: what they may be, and what they are for a size."""
+"""Keys of STCNN: their choices, and their values for a size."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from typing import Any, get_args
 
 from vosbench.errors import InputError
 from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
-from vosbench.models.stcnn.blocks import TINY, StrideIn, Widths
+from vosbench.models.stcnn.blocks import TINY, STCNNWidths, StrideIn
 from vosbench.models.stcnn.discriminator import OUTPUTS
 from vosbench.models.stcnn.generator import DELTAS
 from vosbench.models.stcnn.network import TCB_NORMS
 from vosbench.models.stcnn.past import STARTS
 from vosbench.models.stcnn.segmentation import TOPDOWNS
-from vosbench.models.switches import require, require_count, require_share
+from vosbench.models.switches import (
+    require_choices,
+    require_count,
+    require_number,
+    require_share,
+    values_for_size,
+)
 
-WIDTHS = {"full": Widths(), "tiny": TINY}
+WIDTHS = {"full": STCNNWidths(), "tiny": TINY}
 TRAIN_PHASES = ("both", "offline_only", "online_only")
 NORMS = ("frozen", "trained")
 
@@ -56,9 +62,7 @@ def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
         InputError: a value outside its choices.
     """
     _check(keys)
-    chosen = {
-        key: default if keys[key] is None else keys[key] for key, default in BY_SIZE[keys["size"]].items()
-    }
+    chosen = values_for_size(keys, BY_SIZE)
     if keys["stride_in"] is None and keys["released"]:
         chosen["stride_in"] = "1x1"
     if chosen["stride_in"] == "1x1":
@@ -86,9 +90,7 @@ def _check(keys: Mapping[str, Any]) -> None:
             ("tcb", "attention", "lucid", "detach_tcb", "d_remap", "spatial_gate", "released"), (False, True)
         ),
     }
-    for key, allowed in choices.items():
-        if keys[key] is not None or None not in allowed:
-            require("stcnn", key, keys[key], tuple(each for each in allowed if each is not None))
+    require_choices("stcnn", keys, choices)
     for key in ("threshold", "gate_threshold", "margin", "online_momentum"):
         require_share("stcnn", key, keys[key])
     counts = {"online_iterations": 1, "online_images": 1, "online_seed": 0, "gate_reach": 1, "gate_least": 0}
@@ -99,8 +101,8 @@ def _check(keys: Mapping[str, Any]) -> None:
         *("adversarial", "discriminator_lr", "joint_generator_lr", "adversary_decay"),
         *("online_lr", "online_weight_decay"),
     ):
-        if keys[key] is not None and not (isinstance(keys[key], int | float) and keys[key] >= 0):
-            raise InputError(f"stcnn: {key} is {keys[key]!r}, it must be a number from 0 on")
+        if keys[key] is not None:
+            require_number("stcnn", key, keys[key])
     size = keys["temporal_size"]
     if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
         raise InputError(f"stcnn: temporal_size is {size}: write temporal_size=[height,width] in pixels")

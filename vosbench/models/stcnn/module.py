@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_stage
@@ -16,7 +14,7 @@ from vosbench.method import Size, Task
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.layers.pretrained import load_pretrained, refuse_torchvision
 from vosbench.models.optimizers import ParameterGroup, build_optimizer
-from vosbench.models.pixelwise import enlarge
+from vosbench.models.pixelwise import enlarge, merged_objects
 from vosbench.models.stcnn.blocks import StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
 from vosbench.models.stcnn.gate import GateSettings
@@ -30,20 +28,19 @@ from vosbench.models.stcnn.losses import (
     side_weight,
 )
 from vosbench.models.stcnn.network import Output, STCNNNet
-from vosbench.models.stcnn.online import OnlineSettings
+from vosbench.models.stcnn.online import STCNNOnlineSettings
 from vosbench.models.stcnn.past import scale_past
-from vosbench.models.stcnn.tracking import Tracker, TrackingSettings
+from vosbench.models.stcnn.tracking import STCNNTracker, STCNNTrackingSettings
 from vosbench.models.stcnn.training import (
     bias_groups,
     check_alternating,
     generator_objective,
-    merged,
     split_clip,
     teach_discriminator,
 )
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
-from vosbench.video import VOID, IdMap, Segmentation, Video
+from vosbench.video import IdMap, Segmentation, Video
 
 STAGES = ("temporal", "spatial", "joint")
 LEARNERS = {
@@ -106,7 +103,6 @@ class STCNN(VOSModule):
     """
 
     task: Task = "semi-supervised"
-    needs_flow = False
     name = "stcnn"
     file_keys = _FILES
     stages = STAGES
@@ -163,7 +159,7 @@ class STCNN(VOSModule):
         self.temporal_size: tuple[int, int] | None = chosen["temporal_size"]
         self.joint_generator_lr: float = chosen["joint_generator_lr"]
         self.threshold = threshold
-        online = OnlineSettings(
+        online = STCNNOnlineSettings(
             iterations=chosen["online_iterations"],
             images=chosen["online_images"],
             lucid=lucid,
@@ -172,7 +168,7 @@ class STCNN(VOSModule):
             weight_decay=online_weight_decay,
             seed=online_seed,
         )
-        self.tracking = TrackingSettings(
+        self.tracking = STCNNTrackingSettings(
             online=None if train_phase == "offline_only" else online,
             gate=GateSettings(gate_reach, gate_least, gate_threshold) if spatial_gate else None,
             start=start,
@@ -193,7 +189,19 @@ class STCNN(VOSModule):
         self._unfilled: set[str] = set()
         self.balance = Balance(margin=margin)
         self.stage_name = "joint"
-        cast(Any, self).register_load_state_dict_pre_hook(_settle_discriminator)
+
+    def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Leave a discriminator out of a network without one; a missing discriminator stays as it is."""
+        start = f"{prefix}discriminator."
+        saved = [key for key in state if key.startswith(start)]
+        self._unfilled.discard("encoder_weights")
+        if self.discriminator is None:
+            for key in saved:
+                del state[key]
+        elif saved:
+            self._unfilled.discard("discriminator_weights")
+        else:
+            state.update({start + key: value for key, value in self.discriminator.state_dict().items()})
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
         """Load what both branches start from; train them in turns with an adversary, or the spatial one."""
@@ -300,7 +308,7 @@ class STCNN(VOSModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor | None:
         """Return the loss of stage ``spatial``; in the others let every part learn whose turn it is."""
         if self.stage_name == "spatial":
-            loss = segmentation_loss(self._spatial_logits(batch), merged(batch["masks"][:, -1]))
+            loss = segmentation_loss(self._spatial_logits(batch), merged_objects(batch["masks"][:, -1]))
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
             return loss
         self._alternate(batch, batch_idx)
@@ -326,7 +334,7 @@ class STCNN(VOSModule):
         if "segmentation" in turn:
             features = () if prediction is None else prediction.features
             logits = self.network.segment(normalise(present, "torchvision"), features)
-            masks = merged(batch["masks"][:, -1])
+            masks = merged_objects(batch["masks"][:, -1])
             enlarged = [enlarge(each, masks.shape[-2:]) for each in logits]
             loss = segmentation_loss(enlarged, masks, side_weight(*self._progress(batch_idx)))
             self.log("train/loss", loss, prog_bar=True, batch_size=len(past))
@@ -386,7 +394,7 @@ class STCNN(VOSModule):
             raise InputError("stcnn: stage temporal has nothing to validate, write data.val_split=null")
         logits = self._spatial_logits(batch) if self.stage_name == "spatial" else self(batch["frames"]).logits
         predicted = logits[-1][:, 0].sigmoid() > self.threshold
-        frames, target = batch["frames"][:, -1], merged(batch["masks"][:, -1])
+        frames, target = batch["frames"][:, -1], merged_objects(batch["masks"][:, -1])
         return self.measure({"frames": frames, "predicted": predicted, "target": target})
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
@@ -399,33 +407,10 @@ class STCNN(VOSModule):
         Raises:
             InputError: there is no mask or no object in it, or a map to inspect is not there.
         """
-        if first_mask is None:
-            raise InputError(f"video {video.name}: stcnn is semi-supervised, it needs the first mask")
-        if not np.isin(first_mask, (0, VOID), invert=True).any():
-            raise InputError(f"video {video.name}: there is no object in the first mask")
+        first_mask = self.objects_of(video, first_mask)
         for name in () if self.inspection is None else self.inspection.maps:
             switch = {"attention": "attention", "predicted": "tcb"}[name]
             if not self.hparams[switch]:
                 raise InputError(f"stcnn: with {switch}=false there is no map '{name}' to inspect")
-        tracker = Tracker(self.network, self.tracking, self._show)
+        tracker = STCNNTracker(self.network, self.tracking, self.show)
         return Segmentation(tracker.masks(video, first_mask), len(video))
-
-    def _show(self, index: int, name: str, title: str, values: NDArray[np.float32]) -> None:
-        if self.inspection is not None and name in self.inspection.maps:
-            self.inspection.show(index, title, values)
-
-
-def _settle_discriminator(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Leave the discriminator of a checkpoint out where there is none; one that is missing stays as it is."""
-    start = f"{prefix}discriminator."
-    found = [key for key in state if key.startswith(start)]
-    unfilled: set[str] = cast(Any, module)._unfilled
-    unfilled.discard("encoder_weights")
-    own: nn.Module | None = cast(Any, module).discriminator
-    if own is None:
-        for key in found:
-            del state[key]
-    elif found:
-        unfilled.discard("discriminator_weights")
-    else:
-        state.update({start + key: value for key, value in own.state_dict().items()})

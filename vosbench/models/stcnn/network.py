@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vosbench.models.layers.pretrained import Loaded
 from vosbench.models.pixelwise import enlarge
-from vosbench.models.stcnn.blocks import StrideIn, Widths
+from vosbench.models.stcnn.blocks import STCNNWidths, StrideIn
 from vosbench.models.stcnn.generator import DELTA, Generator, Prediction
 from vosbench.models.stcnn.segmentation import SpatialBranch
 
@@ -72,7 +72,7 @@ class STCNNNet(nn.Module):
         detach_tcb: bool = True,
         tcb_bn_test_mode: str = "stored",
         released: bool = False,
-        widths: Widths | None = None,
+        widths: STCNNWidths | None = None,
         stride_in: StrideIn = "1x1",
     ) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ CHANGES = ClipTransform(rotate=30, zoom=(0.75, 1.25), mirror=0.5)
 
 
 @dataclass(frozen=True)
-class OnlineSettings:
+class STCNNOnlineSettings:
     """How the spatial branch learns an object.
 
     Attributes:
@@ -46,7 +46,7 @@ class OnlineSettings:
     seed: int = 0
 
 
-class Pictures:
+class TrainingPictures:
     """What an object is learned from: a first frame and its mask, or dreams of them, each made when needed.
 
     Args:
@@ -55,7 +55,7 @@ class Pictures:
         settings: of the online training.
     """
 
-    def __init__(self, frame: Frame, mask: IdMap, settings: OnlineSettings) -> None:
+    def __init__(self, frame: Frame, mask: IdMap, settings: STCNNOnlineSettings) -> None:
         self._length = settings.images if settings.lucid else 1
         self._dreamer = Dreamer(frame, mask, seed=settings.seed) if settings.lucid else None
         self._made = {} if settings.lucid else {0: _still(frame, mask)}
@@ -72,7 +72,9 @@ class Pictures:
         return self._made[index]
 
 
-def learn_object(network: STCNNNet, frame: Frame, mask: IdMap, settings: OnlineSettings) -> SpatialBranch:
+def learn_object(
+    network: STCNNNet, frame: Frame, mask: IdMap, settings: STCNNOnlineSettings
+) -> SpatialBranch:
     """Return a copy of the spatial branch that has learned an object; the network stays as it is.
 
     The past of a picture is the picture itself, standing still, as in the released code. Batch
@@ -84,7 +86,7 @@ def learn_object(network: STCNNNet, frame: Frame, mask: IdMap, settings: OnlineS
         mask: (H, W) uint8, 1 the object, 255 void.
         settings: how.
     """
-    pictures = Pictures(frame, mask, settings)
+    pictures = TrainingPictures(frame, mask, settings)
 
     def learn(branch: SpatialBranch) -> None:
         optimizer = SGD(

@@ -13,7 +13,7 @@ from vosbench.models.layers.precision import at_least_float32
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.layers.resnet import ResNet
 from vosbench.models.pixelwise import enlarge
-from vosbench.models.stcnn.blocks import StrideIn, Widths, conv_norm, crop_to, start_as_he
+from vosbench.models.stcnn.blocks import STCNNWidths, StrideIn, conv_norm, crop_to, start_as_he
 
 TOPDOWNS = ("resize", "code_crop")
 POOLINGS = (1, 2, 3, 6)
@@ -41,11 +41,11 @@ class SpatialBranch(nn.Module):
         *,
         attention: bool = True,
         topdown: str = "resize",
-        widths: Widths | None = None,
+        widths: STCNNWidths | None = None,
         stride_in: StrideIn = "1x1",
     ) -> None:
         super().__init__()
-        widths = widths or Widths()
+        widths = widths or STCNNWidths()
         self.encoder = ResNet(
             widths.blocks,
             widths.width,

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vosbench.models.layers.preprocessing import normalise
+from vosbench.models.layers.preprocessing import frame_tensor, normalise
 from vosbench.models.pixelwise import enlarge
+from vosbench.models.postprocessing.object_tracker import ObjectTracker, object_ids
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate
 from vosbench.models.stcnn.network import STCNNNet
-from vosbench.models.stcnn.online import OnlineSettings, learn_object, object_seed
+from vosbench.models.stcnn.online import STCNNOnlineSettings, learn_object, object_seed
 from vosbench.models.stcnn.past import past_indices, scale_past
 from vosbench.models.stcnn.segmentation import LEVELS, SpatialBranch
 from vosbench.video import VOID, Frame, IdMap, Video
@@ -24,7 +25,7 @@ Show = Callable[[int, str, str, NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True)
-class TrackingSettings:
+class STCNNTrackingSettings:
     """How objects are followed.
 
     Attributes:
@@ -34,7 +35,7 @@ class TrackingSettings:
         threshold: probability above which a pixel belongs to an object.
     """
 
-    online: OnlineSettings | None = field(default_factory=OnlineSettings)
+    online: STCNNOnlineSettings | None = field(default_factory=STCNNOnlineSettings)
     gate: GateSettings | None = field(default_factory=GateSettings)
     start: str = "paper"
     threshold: float = 0.5
@@ -47,30 +48,22 @@ class _Object:
     gate: SpatialGate | None
 
 
-class Tracker:
-    """Follows the objects of a first mask, each with a spatial branch of its own if it is learned.
-
-    The network stays as it is: all that is learned, and the gates, live as long as the iteration over
-    one video's masks.
+class STCNNTracker(ObjectTracker):
+    """STCNNTracker of the objects of a first mask, with a spatial branch per object if objects are learned.
 
     Args:
-        network: is switched to test mode when an iteration begins.
-        settings: how.
-        show: told about maps inside.
+        network: switched to test mode when an iteration begins.
+        settings: of the tracking.
+        show: takes maps inside.
     """
 
-    def __init__(self, network: STCNNNet, settings: TrackingSettings, show: Show) -> None:
+    def __init__(self, network: STCNNNet, settings: STCNNTrackingSettings, show: Show) -> None:
+        super().__init__(network)
         self._network = network
         self._settings = settings
         self._show = show
-        self._device = next(network.parameters()).device
 
-    def masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
-        """Yield the ids of every frame; those of frame 0 are the given ones, void left out."""
-        self._network.eval()
-        yield np.where(first_mask == VOID, np.uint8(0), first_mask)
-        if len(video) == 1:
-            return
+    def _later_masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
         frames: dict[int, Frame] = {0: np.array(video.frames[0])}
         objects = self._learned(frames[0], first_mask)
         for index in range(1, len(video)):
@@ -84,7 +77,7 @@ class Tracker:
     def _learned(self, frame: Frame, first_mask: IdMap) -> list[_Object]:
         settings = self._settings
         objects = []
-        for number in (int(each) for each in np.unique(first_mask) if each not in (0, VOID)):
+        for number in object_ids(first_mask).tolist():
             branch = self._network.segmentation
             mask = np.where(first_mask == VOID, first_mask, (first_mask == number).astype(np.uint8))
             if settings.online is not None:
@@ -130,8 +123,7 @@ class Tracker:
             self._show(index, "attention", f"attention {level + 1} of object {number}", values)
 
     def _pixels(self, frame: Frame) -> Tensor:
-        """(H, W, 3) -> (1, 3, H, W), both uint8."""
-        return torch.from_numpy(frame).to(self._device).permute(2, 0, 1)[None]
+        return frame_tensor(frame, self._device)
 
 
 def merge(probabilities: Mapping[int, NDArray[np.floating]], threshold: float) -> IdMap:

@@ -15,7 +15,6 @@ from vosbench.errors import InputError
 from vosbench.models.optimizers import ParameterGroup
 from vosbench.models.stcnn.losses import discriminator_losses, generator_loss
 from vosbench.models.stcnn.past import scale_past
-from vosbench.video import VOID
 
 Backward = Callable[[Tensor], None]
 BIAS_LR = 2.0
@@ -82,11 +81,6 @@ def split_clip(
             ]
         )
     return scale_past(pixels[:, :-1].flatten(1, 2)), pixels[:, -1]
-
-
-def merged(masks: Tensor) -> Tensor:
-    """Make one foreground of all objects; 255 stays void."""
-    return torch.where(masks == VOID, masks, (masks > 0).to(masks.dtype))
 
 
 def teach_discriminator(
