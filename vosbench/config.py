@@ -50,7 +50,7 @@ class OptimizerConfig:
 
 @dataclass
 class ScheduleConfig:
-    """How the learning rate falls.
+    """Schedule of the learning rate.
 
     Attributes:
         name: ``constant``, ``step``, ``multistep``, ``exponential``, ``poly`` or ``cosine``.
@@ -69,7 +69,7 @@ class ScheduleConfig:
 
 @dataclass
 class ClipConfig:
-    """How clips are cut; see `vosbench.data.loading.clips.ClipSettings`, which the keys are those of.
+    """Cutting of clips; keys as in `vosbench.data.loading.clips.ClipSettings`.
 
     Attributes:
         length, stride, masks, flow_beyond, backward, before, repeat: as there.
@@ -176,7 +176,7 @@ class DataConfig:
 
 @dataclass
 class FitConfig:
-    """Everything `vosbench.training.fit` reads; ``configs/fit.yaml`` says what each key means."""
+    """Configuration of `vosbench.training.fit`; ``configs/fit.yaml`` describes every key."""
 
     model: dict[str, Any]
     recipe: dict[str, StageConfig]

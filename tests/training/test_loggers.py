@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from vosbench.errors import InputError
 from vosbench.formats.png import davis_palette
-from vosbench.training.loggers import Scene, open_log, sheet, wandb_is_offline, wandb_project
+from vosbench.training.loggers import LoggedFrame, open_log, sheet, wandb_is_offline, wandb_project
 
 
 def scene(name="00003", size=(60, 80), void=False, grey=100):
@@ -21,7 +21,7 @@ def scene(name="00003", size=(60, 80), void=False, grey=100):
     if void:
         truth[:, size[1] // 2 :] = 255
     frame = np.full((*size, 3), grey, np.uint8)
-    return Scene(name, frame, {"ground truth": truth, "prediction": np.zeros(size, np.uint8)})
+    return LoggedFrame(name, frame, {"ground truth": truth, "prediction": np.zeros(size, np.uint8)})
 
 
 def write_all(log):

@@ -14,7 +14,7 @@ from vosbench.formats.png import read_ids
 from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.board import Board
 from vosbench.metrics.specs import frame_measures
-from vosbench.training.loggers import Cell, Log, Scene, open_log
+from vosbench.training.loggers import Cell, Log, LoggedFrame, open_log
 from vosbench.video import VOID, IdMap, Video
 
 FRAMES = 3
@@ -107,7 +107,7 @@ def _lines(board: Board, sequence: str) -> dict[str, Sequence[float | None]]:
     return {}
 
 
-def _scenes(board: Board, video: Video, masks: Path) -> Iterator[Scene]:
+def _scenes(board: Board, video: Video, masks: Path) -> Iterator[LoggedFrame]:
     """Yield frames with ground truth, spread evenly over a video, and the masks that were kept of them."""
     evaluated = [i for i in board.protocol.evaluated(len(video), video.annotations) if i in video.annotations]
     middle = (
@@ -122,7 +122,7 @@ def _scenes(board: Board, video: Video, masks: Path) -> Iterator[Scene]:
             file = masks / board.label / row.model / video.name / f"{name}.png"
             if file.is_file():
                 shown[row.name] = _mask(file, shown["ground truth"])
-        yield Scene(name, video.frames[index], shown)
+        yield LoggedFrame(name, video.frames[index], shown)
 
 
 def _truth(board: Board, target: IdMap) -> IdMap:

@@ -1,4 +1,4 @@
-"""What methods that decide pixel by pixel share; 255 in a mask is void and never counts."""
+"""Shared parts of methods that decide pixel by pixel; 255 in a mask is void and never counts."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _SAMPLE = 8
 
 
 class RandomWeights:
-    """What the weights of a network were when it was built, to tell later which of them nothing has replaced.
+    """Record of the random weights of a new network, to find the weights that nothing has replaced since.
 
     Biases, scales and statistics start at constants and are not looked at.
 

@@ -1,4 +1,4 @@
-"""What stands out in a picture, without learning."""
+"""Saliency of a picture, without learning."""
 
 from __future__ import annotations
 

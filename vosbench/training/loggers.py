@@ -1,4 +1,4 @@
-"""Where training and comparisons log tables, curves and pictures: files, TensorBoard or Weights & Biases."""
+"""Logs of training and comparisons: tables, curves and pictures in files, TensorBoard or Weights & Biases."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Cell = str | float | int | None
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A frame and what it is taken for.
+class LoggedFrame:
+    """Frame, and the masks to draw over it.
 
     Attributes:
-        name: says which frame.
+        name: caption of the frame.
         frame: (H, W, 3) uint8 RGB.
         masks: ``"ground truth"``, ``"prediction"`` or a method -> (H, W) uint8 ids; 255 is not drawn.
     """
@@ -50,10 +50,10 @@ class Scene:
 
 
 class Log(Protocol):
-    """Takes what is worth looking at."""
+    """Log of pictures, tables and curves."""
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
-        """Keep scenes, of every step if there are any; the scenes of a title have the same masks."""
+    def pictures(self, title: str, frames: Sequence[LoggedFrame], step: int | None = None) -> None:
+        """Keep frames, of every step if there are any; the frames of a title have the same masks."""
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Keep a table."""
@@ -62,7 +62,7 @@ class Log(Protocol):
         """Keep lines by name, value after value."""
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write the rest and end the log."""
 
 
 def open_log(kind: str, folder: Path, name: str) -> Log:
@@ -99,26 +99,26 @@ def wandb_project() -> str:
 
 
 def wandb_is_offline() -> bool:
-    """Whether runs are written to files only, as they are unless ``WANDB_MODE`` says otherwise."""
+    """Return True if runs are written to files only, the default unless ``WANDB_MODE`` is set."""
     return os.environ.get("WANDB_MODE", "offline") in ("offline", "dryrun")
 
 
-def sheet(scenes: Sequence[Scene]) -> Frame:
-    """Return one picture: a row per scene with the frame, then every mask over it.
+def sheet(frames: Sequence[LoggedFrame]) -> Frame:
+    """Return one picture: a row per frame with the frame, then every mask over it.
 
     Args:
-        scenes: at least one, with masks of the same names.
+        frames: at least one, with masks of the same names.
 
     Returns:
         (h, w, 3) uint8 RGB.
     """
-    return np.concatenate([_row(scene) for scene in scenes])
+    return np.concatenate([_row(frame) for frame in frames])
 
 
-def _row(scene: Scene) -> Frame:
-    drawn = {"frame": scene.frame}
-    for name, ids in scene.masks.items():
-        drawn[name] = overlay(scene.frame, without_void(ids))
+def _row(frame: LoggedFrame) -> Frame:
+    drawn = {"frame": frame.frame}
+    for name, ids in frame.masks.items():
+        drawn[name] = overlay(frame.frame, without_void(ids))
     return np.concatenate([_panel(name, picture) for name, picture in drawn.items()], axis=1)
 
 
@@ -143,12 +143,12 @@ class FolderLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
+    def pictures(self, title: str, frames: Sequence[LoggedFrame], step: int | None = None) -> None:
         """Write a sheet."""
-        if scenes:
+        if frames:
             file = self._folder / (f"{title}.png" if step is None else f"{title}-{step:06d}.png")
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_frame(file, sheet(scenes))
+            write_frame(file, sheet(frames))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Write a table; what is not known is empty."""
@@ -170,10 +170,10 @@ class TensorBoardLog:
     def __init__(self, writer: SummaryWriter) -> None:
         self._writer: Any = writer
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
+    def pictures(self, title: str, frames: Sequence[LoggedFrame], step: int | None = None) -> None:
         """Add a sheet as an image."""
-        if scenes:
-            self._writer.add_image(title, sheet(scenes), step, dataformats="HWC")
+        if frames:
+            self._writer.add_image(title, sheet(frames), step, dataformats="HWC")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Add a table as text."""
@@ -188,7 +188,7 @@ class TensorBoardLog:
                     self._writer.add_scalar(f"{title}/{name}", value, step)
 
     def close(self) -> None:
-        """Write what is waiting."""
+        """Write the rest."""
         self._writer.close()
 
 
@@ -198,17 +198,17 @@ class WandbLog:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def pictures(self, title: str, scenes: Sequence[Scene], step: int | None = None) -> None:
-        """Log a picture per scene; the step is that of training, ``trainer/global_step``."""
+    def pictures(self, title: str, frames: Sequence[LoggedFrame], step: int | None = None) -> None:
+        """Log a picture per frame; the step is that of training, ``trainer/global_step``."""
         import wandb
 
         images = [
             wandb.Image(
-                scene.frame,
-                caption=scene.name,
-                masks={name: _wandb_mask(ids) for name, ids in scene.masks.items()},
+                frame.frame,
+                caption=frame.name,
+                masks={name: _wandb_mask(ids) for name, ids in frame.masks.items()},
             )
-            for scene in scenes
+            for frame in frames
         ]
         self._run.log({title: images} | ({} if step is None else {"trainer/global_step": step}))
 

@@ -1,4 +1,4 @@
-"""What weights were trained and selected on, written into every checkpoint for the leak check."""
+"""Provenance of a checkpoint: the data it was trained and selected on, for the leakage check."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _ROUNDED = ("bf16-true", "16-true", "transformer-engine", "transformer-engine-fl
 
 
 def fit(overrides: list[str]) -> Path:
-    """Train a method as its recipe says.
+    """Train a method by its recipe.
 
     The run folder holds ``config.yaml`` (every key resolved) and, per stage, a folder with
     ``checkpoints/last.ckpt`` (written after every epoch), ``checkpoints/best.ckpt`` (highest validation J,

@@ -1,4 +1,4 @@
-"""What fit keeps beside the curves: the best epoch, pictures of validations, a table of final numbers."""
+"""Validation log of a stage: the best checkpoint, pictures, a table of final numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vosbench.scoring.evaluate import ProtocolVideo
 from vosbench.training.loggers import (
     FolderLog,
     Log,
-    Scene,
+    LoggedFrame,
     TensorBoardLog,
     WandbLog,
     wandb_is_offline,
@@ -28,7 +28,7 @@ from vosbench.video import IdMap
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCENES = 4
+SHOWN = 4
 """Pictures of a validation, always of the same clips."""
 
 
@@ -82,7 +82,7 @@ class TrainingLog(Callback):
     def __init__(self, logger: Logger, folder: Path) -> None:
         self._logger = logger
         self._folder = folder
-        self._scenes: list[Scene] = []
+        self._frames: list[LoggedFrame] = []
         self._started = 0.0
         self._log: Log | None = None
 
@@ -108,19 +108,19 @@ class TrainingLog(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the scenes of this batch that are shown."""
+        """Keep the frames of this batch that are shown."""
         if trainer.sanity_checking or self._log is None or not _is_validated(outputs):
             return
         batches = int(trainer.num_val_batches[dataloader_idx])
-        wanted = Counter(number * batches // SCENES for number in range(SCENES))[batch_idx]
+        wanted = Counter(number * batches // SHOWN for number in range(SHOWN))[batch_idx]
         name = batch.video.name if isinstance(batch, ProtocolVideo) else f"clip {batch_idx}"
-        self._scenes += _scenes(outputs, wanted, name)
+        self._frames += _frames(outputs, wanted, name)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the scenes."""
-        if self._log is not None and self._scenes:
-            self._log.pictures("pictures/val", self._scenes, trainer.global_step)
-            self._scenes = []
+        """Log the frames."""
+        if self._log is not None and self._frames:
+            self._log.pictures("pictures/val", self._frames, trainer.global_step)
+            self._frames = []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the last and best value of every metric."""
@@ -145,12 +145,12 @@ def _is_validated(outputs: object) -> TypeGuard[Validated]:
     return isinstance(outputs, Mapping) and outputs.keys() >= {"frames", "predicted", "target"}
 
 
-def _scenes(seen: Validated, wanted: int, name: str) -> list[Scene]:
-    """Return scenes spread evenly over the frames of a batch; fewer when there are fewer."""
+def _frames(seen: Validated, wanted: int, name: str) -> list[LoggedFrame]:
+    """Return frames spread evenly over the frames of a batch; fewer when there are fewer."""
     count = len(seen["frames"])
     places = dict.fromkeys(number * count // wanted for number in range(wanted)) if count else {}
     return [
-        Scene(
+        LoggedFrame(
             f"{name}.{place}",
             seen["frames"][place].permute(1, 2, 0).cpu().numpy(),
             {"ground truth": _ids(seen["target"], place), "prediction": _ids(seen["predicted"], place)},

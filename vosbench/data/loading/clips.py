@@ -32,7 +32,7 @@ _MASKS = ("none", "first", "last", "any", "all")
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How clips are cut and what is read of them.
+    """Cutting of clips, and the parts of clips that are read.
 
     Attributes:
         length: frames of a clip (T).

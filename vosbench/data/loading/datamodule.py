@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Loading:
-    """How batches are made.
+    """Batches of a stage.
 
     Attributes:
         batch_size: clips per training batch and device.
@@ -108,7 +108,7 @@ class ClipDataModule(pl.LightningDataModule):
 
     @property
     def validates(self) -> bool:
-        """Whether there are validation clips."""
+        """True if there are validation clips."""
         return self._val is not None
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -1,4 +1,4 @@
-"""Which clips an epoch draws, in which order, on which device, and with which random numbers.
+"""Clips of an epoch: their order, device and random numbers.
 
 Everything follows from a seed and the epoch: neither the number of workers nor an interruption changes
 it. A sampler draws for all devices alike and keeps the share of its own.
@@ -38,7 +38,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """What is drawn from: groups of samples that follow each other.
+    """Source of samples: groups of samples that follow each other.
 
     Attributes:
         sizes: samples of each group. An epoch takes one random sample of every group: with groups
@@ -52,7 +52,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Order:
-    """How an epoch goes through its pools.
+    """Order in which an epoch goes through pools.
 
     Attributes:
         batch_size: samples per batch and device.
@@ -96,7 +96,7 @@ class Order:
 
 
 class EpochSampler(DistributedSampler[Draw]):
-    """Draws the samples of one device; Lightning leaves it in place and tells it the epoch.
+    """Sampler of one device; Lightning leaves the sampler in place and sets the epoch.
 
     Args:
         pools: one per dataset, in the order in which `Concatenated` joins them.

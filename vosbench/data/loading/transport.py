@@ -43,7 +43,7 @@ def start_worker(_worker: int = 0) -> None:
 
 
 class _Place(NamedTuple):
-    """Where a tensor lies in a slot: bytes from its start, and how they are read."""
+    """Place of a tensor in a slot: first byte, type and shape."""
 
     offset: int
     dtype: torch.dtype
@@ -70,7 +70,7 @@ class SlotCollate:
         self._busy = np.frombuffer(mmap.mmap(-1, workers * slots), np.uint8)
         _KNOWN[id(self)] = self
 
-    def __call__(self, items: Sequence[Mapping[str, Tensor]]) -> _Parcel | dict[str, Tensor]:
+    def __call__(self, items: Sequence[Mapping[str, Tensor]]) -> _SlotBatch | dict[str, Tensor]:
         """Return a batch that becomes the dict of tensors on its way to the main process."""
         slot = self._free_slot()
         if slot is None:
@@ -78,7 +78,7 @@ class SlotCollate:
         room = _Room(torch.from_numpy(self._bytes(slot)))
         batch = self._collate(items, room.empty)
         self._busy[slot] = 1
-        return _Parcel(id(self), slot, batch, room)
+        return _SlotBatch(id(self), slot, batch, room)
 
     def unpack(self, slot: int, places: Mapping[str, _Place | Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a slot, which is free again when the last of them is gone."""
@@ -131,8 +131,8 @@ class _Room:
         return _Place(offset, tensor.dtype, tuple(tensor.shape), tensor.stride())
 
 
-class _Parcel:
-    """A batch whose pickle says where it lies."""
+class _SlotBatch:
+    """Batch in a slot, whose pickle holds the places of its tensors."""
 
     def __init__(self, pool: int, slot: int, batch: Mapping[str, Tensor], room: _Room) -> None:
         self._address = pool, slot, {key: room.place(tensor) for key, tensor in batch.items()}

@@ -44,7 +44,7 @@ def dilated_classifiers(inputs: int) -> nn.ModuleList:
 
 
 def summed(classifiers: nn.ModuleList, x: Tensor) -> Tensor:
-    """Return the sum of what the classifiers say of x, (N, 2, h, w) float32."""
+    """Return the sum of the logits of the classifiers, (N, 2, h, w) float32."""
     first, *others = classifiers
     result = at_least_float32(first(x))
     for classifier in others:
@@ -53,7 +53,7 @@ def summed(classifiers: nn.ModuleList, x: Tensor) -> Tensor:
 
 
 class LiteHead(nn.Module):
-    """Part of `LiteStream` that is added to its body: the pyramid, and the classifiers of a stream."""
+    """Head on the body of `LiteStream`: the pyramid, and the classifiers of a stream."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What FusionSeg's streams are given: pictures of flow, their size, and weights to start from."""
+"""Inputs of FusionSeg's streams: pictures of flow, their size, and weights to start from."""
 
 from __future__ import annotations
 

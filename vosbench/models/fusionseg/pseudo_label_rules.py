@@ -1,4 +1,4 @@
-"""Which parts of a guessed mask FusionSeg believes: its tests of boxes, each on its own.
+"""Rules of FusionSeg's pseudo labels: tests of boxes, each on its own.
 
 Jain, Xiong, Grauman, "FusionSeg", CVPR 2017, section 3.2.
 """
@@ -145,7 +145,7 @@ def moves_apart(flow_image: Frame, box: Box, above: float = CONTRAST, times: flo
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of boxes; each is dropped by the first test that it fails.
+    """Numbers of boxes by the first test that they fail.
 
     Attributes:
         boxes: all.

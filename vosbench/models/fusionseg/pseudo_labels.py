@@ -49,7 +49,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Report:
-    """What a run kept, earlier parts of it included.
+    """Pseudo labels that a run kept, earlier parts of the run included.
 
     Attributes:
         frames: with at least one box.

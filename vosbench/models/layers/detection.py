@@ -1,4 +1,4 @@
-"""What detectors of regions share, on torchvision's parts.
+"""Shared parts of region detectors, built on torchvision's.
 
 Boxes, anchors and deltas are float32 under any autocast. torchvision has them in the type of the features,
 and bfloat16 knows multiples of 8 only beyond 1024 pixels.
@@ -34,7 +34,7 @@ POOLED = ("0", "1", "2", "3")
 
 
 class RegionHeads(RoIHeads):  # type: ignore[misc]
-    """torchvision's heads with the box loss of Mask R-CNN (beta 1); subclasses say what they learn."""
+    """torchvision's heads with the box loss of Mask R-CNN (beta 1); subclasses define the targets."""
 
     box_beta: ClassVar[float] = 1.0
 

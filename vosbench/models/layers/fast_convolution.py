@@ -83,7 +83,7 @@ def prepare(
 
 
 def pays(x: Tensor, weight: Tensor) -> bool:
-    """Whether the transform is used: in single precision on a CPU, for large kernels and enough to do.
+    """Return True where the transform is faster: in single precision on a CPU, for large kernels and inputs.
 
     Compiled programs and reduced precision keep the library's convolution.
     """
@@ -119,12 +119,12 @@ class Tiling:
 
     @property
     def outputs(self) -> int:
-        """How many there are."""
+        """Number of outputs."""
         return self.inputs + 2 * self.padding - self.kernel + 1
 
     @property
     def tiles(self) -> int:
-        """How many there are."""
+        """Number of tiles."""
         return ceil(self.outputs / self.step)
 
     @property
@@ -133,13 +133,13 @@ class Tiling:
         return (3 * self.length - 1) // 2 if self.length % 2 else 3 * self.length // 2 - 1
 
     def read(self, tile: int) -> tuple[slice, slice]:
-        """Which inputs a tile reads, and where they are in it; the rest of it is padding."""
+        """Return the inputs that a tile reads, and their place in the tile; the rest is padding."""
         start = tile * self.step - self.padding
         first, last = (min(max(row, 0), self.inputs) for row in (start, start + self.length))
         return slice(first, last), slice(first - start, last - start)
 
     def written(self, tile: int) -> slice:
-        """Which outputs a tile gives."""
+        """Return the outputs of a tile."""
         return slice(tile * self.step, min((tile + 1) * self.step, self.outputs))
 
 

@@ -1,4 +1,4 @@
-"""What autocast may not round: logits, losses, and whatever else counts pixels or compares."""
+"""Values that autocast may not round: logits, losses, and all that counts pixels or compares."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _FILE = re.compile(r"(resnet|vgg|maskrcnn_resnet)\w*-[0-9a-f]{8}\.pth")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load_pretrained` did.
+    """Result of `load_pretrained`.
 
     Attributes:
         weights: name of the file, ``"none"`` when there was none.

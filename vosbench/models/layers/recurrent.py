@@ -29,7 +29,7 @@ PROJECTED_BYTES = 32 * 2**20
 
 
 class ConvMemory(nn.Module, ABC):
-    """What the convolutional recurrent layers share.
+    """Base of the convolutional recurrent layers.
 
     Input convolutions carry the bias, convolutions of the state have none: one bias per gate. Weights
     start uniform in +-1/sqrt(fan in) (torch's default), biases at 0.
@@ -67,7 +67,7 @@ class ConvMemory(nn.Module, ABC):
             nn.init.zeros_(self.inputs.bias)
 
     def rows(self, gate: str) -> slice:
-        """Where a gate is among the output channels of `inputs` and `hidden`."""
+        """Return the slice of a gate among the output channels of `inputs` and `hidden`."""
         start = self.gates.index(gate) * self.channels
         return slice(start, start + self.channels)
 
@@ -94,7 +94,7 @@ class ConvMemory(nn.Module, ABC):
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
     def _in_parts(self, x: Tensor) -> Iterator[Tensor]:
-        """What `project` gives, frame by frame; without gradients only some frames exist at a time."""
+        """Yield `project` frame by frame; without gradients only some frames exist at a time."""
         count = x.shape[1]
         if not torch.is_grad_enabled():
             frame = len(x) * len(self.inputs.weight) * x.shape[3] * x.shape[4] * x.element_size()

@@ -114,7 +114,7 @@ class FixedBatchNorm2d(nn.BatchNorm2d):
         self.eval()
 
     def train(self, mode: bool = True) -> FixedBatchNorm2d:
-        """Stay as in a test, whatever `mode` says."""
+        """Stay as in a test, whatever `mode` is."""
         super().train(mode=False)
         return self
 

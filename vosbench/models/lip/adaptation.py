@@ -26,7 +26,7 @@ THRESHOLDS: dict[str, float] = {
 
 
 class EarlyStopping:
-    """Tells which losses are still worth a step, and that none is.
+    """Early stopping by loss: the losses that are still worth a step.
 
     Args:
         thresholds: of each loss; one below it is ignored, in that step.
@@ -59,7 +59,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class IdTuning:
-    """How the last layer of ids is tuned between frames.
+    """Settings of the tuning of the last layer of ids between frames.
 
     Attributes:
         iterations: at most.
@@ -79,7 +79,7 @@ class IdTuning:
 
 
 class Tuned(NamedTuple):
-    """What `tune_ids` did: steps taken, and the loss before the first and after the last."""
+    """Result of `tune_ids`: steps taken, and the loss before the first and after the last."""
 
     steps: int
     before: float

@@ -1,4 +1,4 @@
-"""What LIP does with features: propose regions, tell whose they are, fit them, draw their masks."""
+"""Heads of LIP: region proposals, ids, boxes and masks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ ONLINE = IdLoss(focal=True, last_layer_only=True)
 
 
 class Regions(NamedTuple):
-    """What is found in a picture before masks are drawn.
+    """Regions of a picture before masks are drawn.
 
     Attributes:
         found: ``boxes``, ``labels`` and ``scores``, best first, in pixels of the resized picture.

@@ -39,7 +39,7 @@ Choose = Callable[[Found], Tensor]
 
 
 class FrameResult(NamedTuple):
-    """What the network says of a frame; all boxes in its pixels.
+    """Result of the network for a frame; all boxes in pixels of the frame.
 
     Attributes:
         found: ``boxes`` (N, 4), ``labels`` (N,) from 1, ``scores`` (N,) and ``masks`` (N, 1, H, W)

@@ -1,4 +1,4 @@
-"""What LIP learns from the first frame of a video (Lyu et al., section 4.2)."""
+"""Online training of LIP on the first frame of a video (Lyu et al., section 4.2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ View = tuple[ImageList, Features, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class LIPOnlineSettings:
-    """How the heads learn the objects of a video.
+    """Settings of the online training of the heads.
 
     Attributes:
         heads: all of them learn; otherwise the last layer of ids alone, which is new for every video.

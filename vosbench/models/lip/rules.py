@@ -1,4 +1,4 @@
-"""Which detections of a frame are believed, and the map of ids that they make (section 3.3)."""
+"""Selection of the detections of a frame, and the map of ids of the selected ones (section 3.3)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ IGNORED = -1
 
 @dataclass(frozen=True)
 class LIPTrackingSettings:
-    """How objects are followed.
+    """Settings of the tracking of objects.
 
     Attributes:
         online: what is learnt of the first frame.

@@ -30,7 +30,7 @@ class ObjectLabels:
 
     @property
     def objects(self) -> list[Object]:
-        """What was seen, in order."""
+        """Objects so far, in order."""
         return list(self._numbers)
 
     def enter(self, objects: Sequence[Object]) -> None:

@@ -444,7 +444,7 @@ class LVO(VOSModule):
 
 
 class _Seen(NamedTuple):
-    """What the streams see of a frame; features are (C, h, w)."""
+    """Output of the streams for a frame; features are (C, h, w)."""
 
     frame: int
     features: Tensor

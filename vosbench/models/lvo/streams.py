@@ -1,4 +1,4 @@
-"""What LVO's two streams are given: weights of other networks, and encoded flow."""
+"""Inputs of LVO's two streams: weights of other networks, and encoded flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the detector finds in a frame, as the tracker takes it."""
+"""Detections of a frame, in the form of the tracker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MASK_THRESHOLD = 0.5
 
 
 class FrameDetections(NamedTuple):
-    """What moves in a frame, and what there is at all; None where nobody looked for that."""
+    """Moving objects of a frame, and all objects; None where the static branch was not asked."""
 
     moving: Detections
     static: Detections | None

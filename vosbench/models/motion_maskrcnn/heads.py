@@ -1,4 +1,4 @@
-"""What Mask R-CNN does with features: propose regions, score and fit them, draw their masks."""
+"""Heads of Mask R-CNN: region proposals, scores, boxes and masks."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Options(dict[str, Any]):
 
     @property
     def joint(self) -> bool:
-        """Whether both streams are there."""
+        """True if both streams are there."""
         return bool(self["stream"] == "joint")
 
     @property

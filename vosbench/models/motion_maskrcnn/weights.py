@@ -1,4 +1,4 @@
-"""What a detector starts from: weights of ImageNet for a body, whole detectors for a stream."""
+"""Initial weights of a detector: of ImageNet for a body, whole detectors for a stream."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from vosbench.video import Frame
 
 @dataclass(frozen=True)
 class CrfSettings:
-    """How far and how strongly pixels pull at each other.
+    """Ranges and weights of the pairwise terms.
 
     Attributes:
         normalise: stretch the probabilities of a frame to 0..1 first, unless they are all equal. The

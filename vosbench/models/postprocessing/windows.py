@@ -54,7 +54,7 @@ def stream_windows(
     window: int = WINDOW,
     step: int = STEP,
 ) -> Iterator[NDArray[np.floating]]:
-    """Yield for every frame the average of what the windows that see it say about it.
+    """Yield for every frame the average over the windows that contain the frame.
 
     A frame comes as soon as no later window sees it. Memory does not grow with the video: `items` is
     read as far as the next window needs, and at most `window` of them are held.

@@ -1,4 +1,4 @@
-"""What the tensors of the authors' released weights are called there, and what they are called here.
+"""Names of the tensors of the authors' released weights, there and here.
 
 Read off the released network definitions: FusionSeg's Caffe deploy files, the fork of Detectron.pytorch
 that Motion Mask R-CNN uses, STCNN's ``network/``. Residual networks have torchvision's names here.

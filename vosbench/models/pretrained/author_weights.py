@@ -38,7 +38,7 @@ class Conflict(NamedTuple):
 
 @dataclass(frozen=True)
 class Accounting:
-    """What became of every tensor of released weights, and where every tensor of the network came from.
+    """Account of every tensor of released weights, and of every tensor of the network.
 
     Args:
         method: e.g. ``"fusionseg"``.
@@ -68,12 +68,12 @@ class Accounting:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """Those of `used` whose name is another one within the network here."""
+        """Tensors of `used` with another name within the network here."""
         return {key: ours for key, ours in self.used.items() if ours.removeprefix(NETWORK) != key}
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the file has its place, and every place its tensor."""
+        """True if every tensor of the file has a place, and every place a tensor."""
         return not (self.missing or self.unexpected or self.conflicts)
 
     def lines(self) -> Iterator[str]:
@@ -93,7 +93,7 @@ class Accounting:
             yield f"another shape: {name} is {released} in the file, {wanted} in the network"
 
     def summary(self) -> str:
-        """Return one line that says what is out of order, for an error."""
+        """Return one line on the tensors that are out of order, for an error."""
         parts = [
             f"{len(names)} {what} ({_some(names)})"
             for what, names in (

@@ -25,7 +25,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read, and what became of it.
+    """Result of `import_weights`.
 
     Attributes:
         accounts: of each file, in order.
@@ -81,7 +81,7 @@ def import_weights(
 
 
 def complaint(imported: Imported) -> str:
-    """Return the line that says why nothing was written."""
+    """Return one line with the reason why nothing was written."""
     for account in imported.accounts:
         if not account.complete:
             return account.summary()

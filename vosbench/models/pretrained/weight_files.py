@@ -65,7 +65,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def training_of(path: Path) -> dict[str, Any]:
-    """Return what weights were trained and selected on, as far as the file or the JSON beside it tells.
+    """Return the data that weights were trained and selected on, by the file or the JSON beside it.
 
     Returns:
         Those of `TRAINING` that are told.
@@ -78,7 +78,7 @@ def training_of(path: Path) -> dict[str, Any]:
 
 
 def part_of(key: str, path: Path) -> dict[str, Any]:
-    """Return what is told of weights that a network takes in from another file.
+    """Return the provenance of weights that a network takes in from another file.
 
     Args:
         key: of the method, e.g. ``"motion_weights"``.

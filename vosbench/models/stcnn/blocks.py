@@ -1,4 +1,4 @@
-"""What the two branches of STCNN are made of (Xu et al., CVPR 2019, sections 3.1 and 3.2)."""
+"""Blocks of the two branches of STCNN (Xu et al., CVPR 2019, sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 

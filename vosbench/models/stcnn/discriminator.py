@@ -1,4 +1,4 @@
-"""Whether a frame is real or predicted (Xu et al., section 3.1)."""
+"""Discriminator of real and predicted frames (Xu et al., section 3.1)."""
 
 from __future__ import annotations
 

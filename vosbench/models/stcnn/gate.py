@@ -1,4 +1,4 @@
-"""Where STCNN may find the object: near where it was, by its released code."""
+"""Spatial gate of STCNN: objects stay near their last place, by the released code."""
 
 from __future__ import annotations
 

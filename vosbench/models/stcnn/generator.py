@@ -22,7 +22,7 @@ DELTAS = (3, 4, 5, 6)
 
 
 class Prediction(NamedTuple):
-    """What the temporal branch says of the past frames.
+    """Output of the temporal branch for past frames.
 
     Attributes:
         frame: (N, 3, ceil(H / 4), ceil(W / 4)) float32, the predicted frame, -1..1.

@@ -1,4 +1,4 @@
-"""What the branches of STCNN learn from (Xu et al., section 3.3, and the released code)."""
+"""Losses of the branches of STCNN (Xu et al., section 3.3, and the released code)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def segmentation_loss(logits: Sequence[Tensor], masks: Tensor, side: float = 1.0
 
 @dataclass(frozen=True)
 class Balance:
-    """Which of the two adversaries learns in the next step, by the released code.
+    """Balance of the two adversaries: which of them learns in the next step, by the released code.
 
     Two flags that latch: the losses of the discriminator only ever clear them, and once both are cleared both
     are set again.

@@ -57,7 +57,7 @@ _FILES = ("encoder_weights", "discriminator_weights")
 
 
 class STCNN(VOSModule):
-    """A temporal branch that foretells the next frame, and a spatial one that segments it with its help.
+    """Spatio-temporal CNN: a temporal branch predicts the next frame, a spatial branch segments it.
 
     Args:
         size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
@@ -111,7 +111,7 @@ class STCNN(VOSModule):
 
     inspectable: ClassVar[Mapping[str, str]] = {
         "attention": "where each of the three attention modules looks, from coarse to fine",
-        "predicted": "the frame that the temporal branch foretells, in grey",
+        "predicted": "the frame that the temporal branch predicts, in grey",
     }
 
     def __init__(
@@ -294,7 +294,7 @@ class STCNN(VOSModule):
         self.balance = Balance(generator, discriminator, self.hparams["margin"])
 
     def forward(self, frames: Tensor) -> Output:
-        """Return logits of the last frame of clips, and how the frames before foretell it.
+        """Return logits of the last frame of clips, and its prediction from the frames before.
 
         Args:
             frames: (B, T, 3, H, W) RGB in 0..255, T at least 1 + delta; 1 without temporal branch.

@@ -28,11 +28,11 @@ TCB_NORMS = ("stored", "batch")
 
 
 class Output(NamedTuple):
-    """What the network says of a frame.
+    """Output of the network for a frame.
 
     Attributes:
         logits: five maps (N, 1, H, W), from coarse to fine, then the fused one, which is the result.
-        predicted: (N, 3, ceil(H / 4), ceil(W / 4)) the frame as the past ones foretell it, None without
+        predicted: (N, 3, ceil(H / 4), ceil(W / 4)) the frame as predicted from the past, None without
             temporal branch.
     """
 

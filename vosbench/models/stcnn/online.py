@@ -1,4 +1,4 @@
-"""What the spatial branch of STCNN learns from the first frame of a video (Xu et al., section 3.3)."""
+"""Online training of the spatial branch of STCNN on the first frame of a video (Xu et al., section 3.3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHANGES = ClipTransform(rotate=30, zoom=(0.75, 1.25), mirror=0.5)
 
 @dataclass(frozen=True)
 class STCNNOnlineSettings:
-    """How the spatial branch learns an object.
+    """Settings of the online training of the spatial branch on an object.
 
     Attributes:
         iterations: pictures that it sees, one at a time.
@@ -47,7 +47,7 @@ class STCNNOnlineSettings:
 
 
 class TrainingPictures:
-    """What an object is learned from: a first frame and its mask, or dreams of them, each made when needed.
+    """Training pictures of an object: a first frame and its mask, or dreams of them, each made when needed.
 
     Args:
         frame: (H, W, 3) uint8.

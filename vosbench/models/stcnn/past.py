@@ -1,4 +1,4 @@
-"""Which frames the temporal branch of STCNN looks at, and how their pixels are scaled."""
+"""Past frames of the temporal branch of STCNN, and the scaling of their pixels."""
 
 from __future__ import annotations
 

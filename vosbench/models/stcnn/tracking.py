@@ -26,7 +26,7 @@ Show = Callable[[int, str, str, NDArray[np.float32]], None]
 
 @dataclass(frozen=True)
 class STCNNTrackingSettings:
-    """How objects are followed.
+    """Settings of the tracking of objects.
 
     Attributes:
         online: how each is learned; None: not at all.

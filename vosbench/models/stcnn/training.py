@@ -1,4 +1,4 @@
-"""How the two branches of STCNN learn together, with several optimisers (Xu et al., section 3.3)."""
+"""Joint training of the two branches of STCNN, with several optimisers (Xu et al., section 3.3)."""
 
 from __future__ import annotations
 
