@@ -1,4 +1,4 @@
-"""Methods by name; nothing heavy is imported before one is built."""
+"""Methods by name, imported when they are built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods that see nothing or almost nothing: what a network has to beat."""
+"""Baselines: methods that see nothing or almost nothing."""
 
 from __future__ import annotations
 

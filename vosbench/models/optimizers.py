@@ -1,4 +1,4 @@
-"""From a stage's configuration to its optimiser and schedule."""
+"""Optimiser and schedule of a stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that are still the random ones a network was built with, where a stage counts on others."""
+"""Check for random weights that a stage uses without training them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a stage's configuration to its batches."""
+"""Data of a stage: data sets, flow, augmentation, batches."""
 
 from __future__ import annotations
 

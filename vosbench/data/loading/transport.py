@@ -1,4 +1,4 @@
-"""Worker processes that keep their memory, and batches from them without new shared memory for each.
+"""Transport of batches from worker processes, without new shared memory for each batch.
 
 Pages of fresh memory are handed out by the system one by one, which may take longer than decoding the
 pictures that are put there. Here workers write into slots that stay, and the main process gives a slot

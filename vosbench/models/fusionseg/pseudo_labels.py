@@ -1,4 +1,4 @@
-"""Makes the training masks of FusionSeg's motion stream from videos with boxes.
+"""Pseudo labels: training masks of FusionSeg's motion stream, made from videos with boxes.
 
 An appearance method guesses a mask of each frame with boxes, `bootstrap_rules` says what of it to
 believe, and what is left is written in the layout that `vosbench.data.datasets.fusionseg_vid` reads.

@@ -1,4 +1,4 @@
-"""Adapting to a video: when to stop, and tuning the last layer of ids (sections 3.3 and 5.1)."""
+"""Adaptation of LIP to a video: early stopping, tuning of the last layer of ids (sections 3.3 and 5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LIP whole: what is seen, what is remembered of it, and the heads on both (Lyu et al., section 3)."""
+"""Network of LIP: backbone, memory and heads (Lyu et al., section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes that LIP learns from."""
+"""Training boxes of LIP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following objects through a video with LIP (Lyu et al., section 3.3)."""
+"""Tracking of objects with LIP (Lyu et al., section 3.3)."""
 
 from __future__ import annotations
 

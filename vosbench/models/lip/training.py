@@ -1,4 +1,4 @@
-"""Parts of training: numbers for the objects of a training set."""
+"""Labels of the objects of a training set of LIP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of training: groups of parameters, the rise of the learning rate, classes of targets."""
+"""Training of Motion Mask R-CNN: parameter groups, warm-up, classes of targets."""
 
 from __future__ import annotations
 

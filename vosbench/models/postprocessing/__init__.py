@@ -1,1 +1,1 @@
-"""From network output to masks: CRF, tracker, windows, online adaptation."""
+"""Postprocessing of network output: CRF, tracker, windows, online adaptation."""

@@ -1,4 +1,4 @@
-"""Dense CRF: a foreground probability follows the edges of its frame.
+"""Dense CRF, which fits a foreground probability to the edges of its frame.
 
 Fully connected CRF with Gaussian edge potentials (Krähenbühl and Koltun, NIPS 2011), run by their code
 through pydensecrf2. The settings are those of the code that MP-Net and LVO were released with.

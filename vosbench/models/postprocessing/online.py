@@ -1,4 +1,4 @@
-"""Online adaptation: a network that learns something about one video, and forgets it after that.
+"""Online adaptation of a copy of a network to one video.
 
 A part of the network is copied, the copy learns, the given one is never touched. So there is nothing to
 restore: whatever ends a video early, an exception, an abandoned generator, a second video begun meanwhile,

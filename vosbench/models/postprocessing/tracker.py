@@ -1,4 +1,4 @@
-"""Detections of single frames become objects of a video: the tracker of Dave et al.
+"""Tracker of Dave et al.: objects of a video from the detections of single frames.
 
 Source: Dave, Tokmakov and Ramanan, "Towards segmenting anything that moves", ICCV workshops 2019,
 section 3.3, with the details of the code released with it.

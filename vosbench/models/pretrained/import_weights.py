@@ -1,4 +1,4 @@
-"""From published weights to a file that every command takes as a checkpoint."""
+"""Import of published weights into a file that every command takes as a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""STCNN: both branches together (Xu et al., CVPR 2019, section 3)."""
+"""Network of STCNN: both branches (Xu et al., CVPR 2019, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following objects through a video with STCNN (Xu et al., section 3.3, and the released code)."""
+"""Tracking of objects with STCNN (Xu et al., section 3.3, and the released code)."""
 
 from __future__ import annotations
 
