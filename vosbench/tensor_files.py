@@ -1,4 +1,4 @@
-"""Files of weights: read without running code in them, downloaded once."""
+"""Weights files: reading without running code, download, hash."""
 
 from __future__ import annotations
 

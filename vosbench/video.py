@@ -1,4 +1,4 @@
-"""Video and Segmentation: what every reader produces, what every method takes and returns."""
+"""Video and Segmentation: input and output of every method."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _since(items: Mapping[int, T], start: int) -> LazyMapping[T]:
 
 
 class Segmentation:
-    """One id map per frame, in frame order, possibly still being computed.
+    """Id maps of a video in frame order, possibly still being computed.
 
     A method may hand in a generator, so that a long video is never held in memory; such a
     segmentation can be iterated once. `stack` gathers everything.

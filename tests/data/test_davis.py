@@ -197,7 +197,7 @@ def test_folder_without_the_layout(tmp_path):
         ("DAVIS/JPEGImages/480p", "move what is in .*davis16/DAVIS one level up"),
         ("jpegimages/480p", "rename .*davis16/jpegimages to 'JPEGImages'"),
         ("DAVIS-data.zip", "unpack DAVIS-data.zip there"),
-        ("frames", "it has frames; 'vosbench data list davis16' tells the layout"),
+        ("frames", "it has frames; 'vosbench data list davis16' shows the layout"),
     ],
 )
 def test_what_is_wrong_with_the_layout_is_said(tmp_path, make, advice):

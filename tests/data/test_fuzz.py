@@ -38,7 +38,7 @@ from vosbench.formats.fbms import (
     write_definition,
 )
 from vosbench.formats.flo import read_flo, write_flo
-from vosbench.formats.flow_picture import read_angle_magnitude, write_range
+from vosbench.formats.flow_picture import range_path, read_angle_magnitude
 from vosbench.formats.frame_folder import open_folder
 from vosbench.formats.image import image_size, read_frame, write_frame
 from vosbench.formats.json_file import read_json
@@ -114,7 +114,7 @@ def flow_picture(path):
     codes = PIXELS.copy()
     codes[..., 2] = 0
     Image.fromarray(codes).save(path)
-    write_range(path, 0.5, 12.25)
+    range_path(path).write_text("0.5 12.25")
 
 
 def flow_range(path):

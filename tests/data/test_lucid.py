@@ -13,7 +13,7 @@ from vosbench.data.lucid.dream import Dreamer
 from vosbench.data.lucid.inpaint import fill
 from vosbench.data.lucid.layers import Tone, cut_out, paste
 from vosbench.data.lucid.motion import plan
-from vosbench.data.lucid.settings import IDENTITY, KHOREVA, LucidSettings
+from vosbench.data.lucid.settings import IDENTITY, LucidSettings
 from vosbench.data.lucid.warp import Warp, Window, displacement, tamed, thin_plate, turning
 from vosbench.formats.image import read_frame
 from vosbench.formats.png import read_ids
@@ -71,7 +71,31 @@ def test_a_hard_paste_in_place_gives_back_the_frame():
     assert (picture[ONE] == frame[ONE]).all()
 
 
-@pytest.mark.parametrize("chosen", [LucidSettings(), KHOREVA], ids=["stcnn", "khoreva"])
+LARGE_MOTION = LucidSettings(
+    foreground="all",
+    background_illumination=0.0,
+    illumination=1.0,
+    gain=(0.95, 1.05),
+    gamma=(0.7, 1.3),
+    offset=(-0.07, 0.07),
+    object_rotation=30.0,
+    deform=1.0,
+    deformation=0.1,
+    turn=0.0,
+    flip=0.0,
+    mirror_background=0.0,
+    step_shift=0.1,
+    step_rotation=30.0,
+    step_scale=(0.85, 1.15),
+    step_deformation=0.1,
+    camera_shift=0.1,
+    camera_rotation=30.0,
+    camera_scale=(0.85, 1.15),
+)
+# the ranges of Khoreva et al., section 4: larger motion, no mirroring
+
+
+@pytest.mark.parametrize("chosen", [LucidSettings(), LARGE_MOTION], ids=["stcnn", "khoreva"])
 def test_masks_hold_known_ids_and_no_object_leaves(chosen):
     frame, ids = annotated(ONE, TWO, THREE)
     ids[40:44, :5] = 255
@@ -84,7 +108,7 @@ def test_masks_hold_known_ids_and_no_object_leaves(chosen):
 def test_a_lone_object_stays_half_visible_in_every_frame():
     frame, ids = annotated(ONE)
     # only the picture's turn may shrink or enlarge; at 0 degrees area is what is visible
-    chosen = replace(KHOREVA, object_scale=(1, 1), step_scale=(1, 1), deform=0.0, step_deformation=0.0)
+    chosen = replace(LARGE_MOTION, object_scale=(1, 1), step_scale=(1, 1), deform=0.0, step_deformation=0.0)
     dreamer = Dreamer(frame, ids, chosen, seed=1)
     whole = ONE.sum()
     for _ in range(25):
@@ -131,7 +155,7 @@ def photometric(dream):
     return [(error(there, part), error(dream.frames[1], part), part.sum()) for part in parts]
 
 
-@pytest.mark.parametrize("chosen", [LucidSettings(), KHOREVA], ids=["stcnn", "khoreva"])
+@pytest.mark.parametrize("chosen", [LucidSettings(), LARGE_MOTION], ids=["stcnn", "khoreva"])
 def test_flow_takes_each_pixel_to_its_colour_in_the_next_frame(chosen):
     frame, ids = annotated(ellipse(60, 45, 30, 25), textured=True)
     dreamer = Dreamer(frame, ids, replace(chosen, illumination=1.0), seed=5)
@@ -241,7 +265,7 @@ def test_others_stay_in_the_background_or_go():
 def test_depth_order_is_drawn():
     frame, ids = annotated(ONE, TWO)
     layers = [cut_out(frame, ids, k, 1.0) for k in (1, 2)]
-    orders = {plan(layers, ids.shape, KHOREVA, np.random.default_rng(k)).moved for k in range(20)}
+    orders = {plan(layers, ids.shape, LARGE_MOTION, np.random.default_rng(k)).moved for k in range(20)}
     assert orders == {(0, 1), (1, 0)}
 
 
@@ -261,7 +285,7 @@ def test_an_object_cut_by_the_border_stays_cut(side):
 def test_a_tiny_object_never_vanishes(pixels):
     tiny = np.zeros((HEIGHT, WIDTH), bool)
     tiny[40, 60 : 60 + pixels] = True
-    dreamer = Dreamer(*annotated(tiny), KHOREVA)
+    dreamer = Dreamer(*annotated(tiny), LARGE_MOTION)
     for _ in range(20):
         masks = dreamer.clip(3).masks
         assert (masks == 1).any(axis=(1, 2)).all()
@@ -269,7 +293,7 @@ def test_a_tiny_object_never_vanishes(pixels):
 
 
 def test_an_object_that_fills_the_frame_still_dreams():
-    dreamer = Dreamer(texture(), np.ones((HEIGHT, WIDTH), np.uint8), KHOREVA)
+    dreamer = Dreamer(texture(), np.ones((HEIGHT, WIDTH), np.uint8), LARGE_MOTION)
     for _ in range(10):
         dream = dreamer.pair(flow=True)
         assert (dream.masks == 1).mean(axis=(1, 2)).min() > 0.45
@@ -281,7 +305,7 @@ def test_small_frames_dream(shape):
     frame = np.full((*shape, 3), 90, np.uint8)
     ids = np.zeros(shape, np.uint8)
     ids[0, 0] = 1
-    dream = Dreamer(frame, ids, KHOREVA).pair(flow=True)
+    dream = Dreamer(frame, ids, LARGE_MOTION).pair(flow=True)
     assert dream.masks.shape == (2, *shape)
     assert (dream.masks[0] == 1).any()
 

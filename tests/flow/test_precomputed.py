@@ -8,7 +8,7 @@ from vosbench.flow.cache import attach_flow
 from vosbench.flow.encodings import angle_magnitude, magnitude_range
 from vosbench.flow.precomputed import Precomputed
 from vosbench.formats.flo import write_flo
-from vosbench.formats.flow_picture import write_range
+from vosbench.formats.flow_picture import range_path
 from vosbench.formats.kitti import write_kitti
 from vosbench.formats.pfm import write_pfm
 from vosbench.video import Video
@@ -133,7 +133,7 @@ def write_kind(folder, stem, kind, flow):
     else:
         tensor = torch.from_numpy(flow)
         Image.fromarray(angle_magnitude(tensor).movedim(0, -1).numpy()).save(folder / f"{stem}.png")
-        write_range(folder / f"{stem}.png", *magnitude_range(tensor).tolist())
+        range_path(folder / f"{stem}.png").write_text(" ".join(map(str, magnitude_range(tensor).tolist())))
 
 
 @pytest.mark.parametrize(("kind", "error"), [("flo", 0), ("pfm", 0), ("kitti", 1 / 128), ("picture", 0.3)])
@@ -225,7 +225,7 @@ def test_content_hash_follows_the_range_of_pictures(tmp_path):
     for name in NAMES[:-1]:
         write_kind(tmp_path / "cat", name, "picture", field(1))
     before = Precomputed(tmp_path).content_hash(video)
-    write_range(tmp_path / "cat/00006.png", 0, 9)
+    range_path(tmp_path / "cat/00006.png").write_text("0 9")
     assert Precomputed(tmp_path).content_hash(video) != before
 
 

@@ -7,14 +7,14 @@ from PIL import Image
 
 from vosbench.errors import InputError
 from vosbench.flow.encodings import angle_magnitude, colour_wheel, magnitude_range
-from vosbench.formats.flow_picture import range_path, read_angle_magnitude, write_range
+from vosbench.formats.flow_picture import range_path, read_angle_magnitude
 
 
 def write_picture(path, flow):
     """As the released converter writes it, through our encoder, which equals it (see test_encodings)."""
     tensor = torch.from_numpy(flow)
     Image.fromarray(angle_magnitude(tensor).movedim(0, -1).numpy()).save(path)
-    write_range(path, *magnitude_range(tensor).tolist())
+    range_path(path).write_text(" ".join(map(str, magnitude_range(tensor).tolist())))
 
 
 def test_vectors_by_hand(tmp_path):
@@ -55,7 +55,7 @@ def test_a_colour_wheel_is_refused(tmp_path):
     Image.fromarray(wheel).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a\.png: .*cannot be read back: a colour wheel does not say"):
         read_angle_magnitude(tmp_path / "a.png")
-    write_range(tmp_path / "a.png", 0, 1)
+    range_path(tmp_path / "a.png").write_text("0 1")
     with pytest.raises(InputError, match=r"a\.png: its blue channel is not 0"):
         read_angle_magnitude(tmp_path / "a.png")
 

@@ -1,4 +1,4 @@
-"""The commands about data sets: ``data list``, ``download``, ``verify``, ``mini``, ``prepare``."""
+"""Commands of data sets: ``data list``, ``download``, ``verify``, ``mini``, ``prepare``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ app = typer.Typer(help="Data sets: list, download, verify, prepare, render minia
 def data_mini(
     name: Annotated[str, typer.Argument(help="Data set, or all.")] = "all",
     data_root: DataRoot = None,
-    seed: Annotated[int, typer.Option(help="Of all random choices: same seed, same bytes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices: same seed, same bytes.")] = 0,
     scenes: Annotated[int | None, typer.Option(min=1, help="Scenes or sequences per split.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    everything: Annotated[bool, typer.Option("--all", help="Render all of them.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Render every data set.")] = False,
 ) -> None:
     """Render miniature editions in official layout, with exact ground truth."""
     from vosbench.data.catalogue import CATALOGUE
@@ -40,7 +40,7 @@ def data_mini(
 
 @app.command("list")
 def data_list(
-    name: Annotated[str | None, typer.Argument(help="Tell everything about this one.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print the whole description of this data set.")] = None,
     data_root: DataRoot = None,
 ) -> None:
     """List the data sets, where they are expected and whether they are there."""
@@ -68,9 +68,9 @@ def data_list(
 def data_download(
     name: Annotated[str, typer.Argument(help="Data set.")],
     data_root: DataRoot = None,
-    keep_archives: Annotated[bool, typer.Option(help="Keep the archives beside the data set.")] = False,
+    keep_archives: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
 ) -> None:
-    """Fetch a data set from its authors, check it and unpack it; interrupted, it goes on where it was."""
+    """Download a data set from its authors, check and unpack it; resumes after an interruption."""
     from vosbench.data.download.fetch import fetch
     from vosbench.data.roots import data_root as find
 
@@ -91,7 +91,7 @@ def data_verify(
     data_root: DataRoot = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; one per core by default.")] = None,
 ) -> None:
-    """Decode every file of a data set and name all that is missing or damaged; status 1 when something is."""
+    """Decode every file of a data set; list missing and damaged files, with exit status 1."""
     from vosbench.data.catalogue import dataset_spec
     from vosbench.data.roots import data_root as find
     from vosbench.data.verify import verify
@@ -109,17 +109,20 @@ def data_verify(
 def data_prepare(
     name: Annotated[Literal["fusionseg_vid"], typer.Argument(help="Data set that is made from another.")],
     appearance: Annotated[
-        str, typer.Option(help="Who guesses masks: a method that needs no flow, or a folder of its masks.")
+        str,
+        typer.Option(
+            help="Source of the guessed masks: a method that needs no flow, or a folder of its masks."
+        ),
     ],
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of that method.")] = None,
     switches: Settings = None,
-    split: Annotated[str, typer.Option(help="Part of ilsvrc_vid.")] = "train",
+    split: Annotated[str, typer.Option(help="Split of ilsvrc_vid.")] = "train",
     data_root: DataRoot = None,
     flow: Flow = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first videos.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Make FusionSeg's pseudo masks of ImageNet-VID: boxes, guessed masks, flow; counts what it drops."""
+    """Make FusionSeg's pseudo masks of ImageNet-VID: boxes, guessed masks, flow; prints what is dropped."""
     from vosbench.data.catalogue import open_dataset
     from vosbench.data.roots import cache_root
     from vosbench.data.roots import data_root as find
@@ -152,7 +155,7 @@ def data_prepare(
 def _appearance(
     choice: str, checkpoint: Path | None, switches: list[str], device: str
 ) -> tuple[Segmenter, dict[str, Any]]:
-    """Return who guesses masks, and what determines the guesses."""
+    """Return the source of the guessed masks, and the settings that determine the masks."""
     from vosbench.models.fusionseg.pseudo_labels import MaskFolder, fingerprint, of_method
     from vosbench.models.pretrained.zoo import load_method, move_to, parse_settings
 
@@ -162,5 +165,5 @@ def _appearance(
         return MaskFolder(Path(choice)), {"folder": choice, "files": fingerprint(Path(choice))}
     method, weights = load_method(choice, checkpoint=checkpoint, settings=parse_settings(switches))
     if method.needs_flow:
-        raise InputError(f"--appearance {choice}: needs flow; name a method that looks at frames alone")
+        raise InputError(f"--appearance {choice}: needs flow; name a method that reads frames alone")
     return of_method(move_to(method, device).segment), {"method": choice, **weights}

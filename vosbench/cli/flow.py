@@ -1,4 +1,4 @@
-"""The command ``flow compute``."""
+"""Command ``flow compute``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def flow_compute(
         str, typer.Option("--format", help=".flo, or .png: 16 bits as KITTI has it.")
     ] = ".flo",
 ) -> None:
-    """Write the flow of a data set as files with their provenance; interrupted, it goes on where it was."""
+    """Write the flow of a data set as files with provenance; resumes after an interruption."""
     from vosbench.data.catalogue import open_dataset
     from vosbench.data.roots import cache_root
     from vosbench.data.roots import data_root as find

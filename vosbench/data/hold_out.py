@@ -1,4 +1,4 @@
-"""Which videos of a training set are kept for validation."""
+"""Selection of validation videos within a training set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vosbench.errors import InputError, unknown_name
 
 HELD_OUT = "held_out"
-"""The word for these videos in the place of a split."""
+"""Name of these videos in the place of a split."""
 
 _STEPS = 2**64
 
@@ -18,8 +18,8 @@ def held_out(names: Sequence[str], wanted: float | Sequence[str]) -> frozenset[s
 
     A share decides about a video by its name alone: a hash of the name, as a number from 0 to 1, lies below
     the share. The same video is held out in every data set that has it, with every seed and in every stage.
-    What comes before the last ``/`` stands for the name, so that views of a scene (``SCENE/left``) stay
-    together. At least one scene is held out, and one is left.
+    What comes before the last ``/`` stands for the name, so that views of a scene (``SCENE/left``) stay in
+    one part. At least one scene is held out, and one is left.
 
     Args:
         names: videos of the training split.

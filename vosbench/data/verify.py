@@ -1,4 +1,4 @@
-"""Naming everything that is wrong with a data set: missing, empty, truncated, unreadable or wrongly sized."""
+"""Check of the files of a data set: missing, empty, truncated, unreadable, of another size."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from vosbench.video import Video
 __all__ = ["Damage", "verify"]
 
 Progress = Callable[[int, int, str], None]
-"""Called with (done, total, what was looked at)."""
+"""Called with (files done, files in all, name of the file)."""
 
 _BATCH = 2048
 
 
 @dataclass
-class _Found:
-    """What looking at a part of the data set gave.
+class _Checked:
+    """Result of the check of a part of the data set.
 
     Attributes:
-        damage: what is wrong.
+        damage: faults.
         sizes: group, file and size.
     """
 
@@ -39,7 +39,7 @@ class _Found:
     sizes: list[tuple[str, Path, Size]] = field(default_factory=list)
 
 
-_Tasks = Sequence[tuple[Callable[[], _Found], str]]
+_Tasks = Sequence[tuple[Callable[[], _Checked], str]]
 
 
 def verify(
@@ -50,7 +50,7 @@ def verify(
     *,
     workers: int | None = None,
 ) -> list[Damage]:
-    """Decode every file of a split and name all that is wrong with it.
+    """Decode every file of a split and return all faults.
 
     Files are compared with the lists of the data set and, where it has none, with each other: a mask
     without frame, a number left out, a picture of another size than the rest of its sequence. A
@@ -60,7 +60,7 @@ def verify(
         name: data set.
         root: the data root; the files are in ``root / name``.
         split: e.g. ``"val"``; the default split when None.
-        progress: told about every file.
+        progress: called after every file.
         workers: threads; decoding runs in parallel. As many as there are processors when None.
 
     Returns:
@@ -101,7 +101,7 @@ def _inventory(name: str, root: Path, split: str) -> Inventory | Dataset | Damag
 
 
 def _refused(name: str, root: Path, split: str) -> list[Damage]:
-    """What only the reader notices."""
+    """Return the fault that only the reader notices."""
     try:
         open_dataset(name, root, split)
     except InputError as error:
@@ -110,7 +110,7 @@ def _refused(name: str, root: Path, split: str) -> list[Damage]:
 
 
 def _damage(error: InputError, folder: Path) -> Damage:
-    """Take the path that begins a message; `folder` when there is none."""
+    """Return a fault with the path that begins a message; `folder` when there is none."""
     message = str(error)
     named = re.match(rf"({re.escape(str(folder))}[^:]*?)(?:, (line \d+))?: (.*)", message, re.DOTALL)
     if named is None:
@@ -133,8 +133,8 @@ def _too_few(name: str, root: Path, split: str, inventory: Inventory) -> list[Da
     return []
 
 
-def _run(tasks: _Tasks, progress: Progress | None, workers: int) -> _Found:
-    found, done, rest = _Found(), 0, iter(tasks)
+def _run(tasks: _Tasks, progress: Progress | None, workers: int) -> _Checked:
+    found, done, rest = _Checked(), 0, iter(tasks)
     with ThreadPoolExecutor(workers) as pool:
         # in batches, so that a large data set does not become a million waiting objects
         while batch := list(islice(rest, _BATCH)):
@@ -148,15 +148,15 @@ def _run(tasks: _Tasks, progress: Progress | None, workers: int) -> _Found:
     return found
 
 
-def _look(check: Check) -> _Found:
+def _look(check: Check) -> _Checked:
     """Decode one file."""
     try:
         size = check.read(check.path)
     except InputError as error:
-        return _Found([Damage(check.path, _problem(error, check.path))])
+        return _Checked([Damage(check.path, _problem(error, check.path))])
     if size is None or check.group is None:
-        return _Found()
-    return _Found(sizes=[(check.group, check.path, size)])
+        return _Checked()
+    return _Checked(sizes=[(check.group, check.path, size)])
 
 
 def _problem(error: InputError, path: Path) -> str:
@@ -183,13 +183,13 @@ def _words(size: Size) -> str:
     return f"{size[1]}x{size[0]}"
 
 
-def _read(dataset: Dataset, index: int) -> _Found:
+def _read(dataset: Dataset, index: int) -> _Checked:
     """Read one video as its reader does, file by file."""
     folder = dataset.root / dataset.name
     try:
         video = dataset[index]
     except InputError as error:
-        return _Found([_damage(error, folder)])
+        return _Checked([_damage(error, folder)])
     damage = []
 
     def attempt(read: Callable[[], object]) -> None:
@@ -218,7 +218,7 @@ def _read(dataset: Dataset, index: int) -> _Found:
     ):
         for key in keys:
             attempt(partial(values.__getitem__, key))
-    return _Found(damage)
+    return _Checked(damage)
 
 
 def _odd_frames(sizes: Mapping[str, Size]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Flow computed once: attached to a video lazily, kept on disk under what it was computed from."""
+"""Cache of optical flow: attached to a video lazily, stored under the hash of its inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flow without learning, as implemented by OpenCV, computed on grey frames."""
+"""Classical flow estimators of OpenCV, on grey frames."""
 
 from __future__ import annotations
 

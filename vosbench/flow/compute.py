@@ -42,7 +42,7 @@ def compute(
         videos: a data set, or any videos of different names.
         estimator: computes a pair.
         out: written into.
-        progress: told about every pair.
+        progress: called after every pair.
         fmt: ``".flo"``, or ``".png"``: KITTI's 16 bits, in steps of 1/64 pixel and below 512 pixels.
         cache: the flow cache to take fields from and to fill; None for none.
 
@@ -93,7 +93,7 @@ def _compute_sequence(
 
 
 def _claim(folder: Path, described: dict[str, Any], fmt: str) -> None:
-    """Say what the folder holds before anything is in it, so that a part of it is known for one."""
+    """Write the provenance of the folder before its first file, so that a partial folder is recognised."""
     present = sorted(path.name for path in folder.glob("*") if path.suffix in SUFFIXES)
     other = [name for name in present if not name.endswith(fmt)]
     found = read_provenance(folder)

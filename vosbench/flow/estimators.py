@@ -31,7 +31,7 @@ __all__ = [
 
 @runtime_checkable
 class FlowEstimator(Protocol):
-    """Computes the flow from one frame to another.
+    """Estimator of the flow from one frame to another.
 
     Attributes:
         name: the estimator, e.g. ``"dis"``.
@@ -41,12 +41,12 @@ class FlowEstimator(Protocol):
 
     @property
     def name(self) -> str:
-        """Which estimator."""
+        """Name of the estimator."""
         ...
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What determines its output."""
+        """Settings that determine the output."""
         ...
 
     def __call__(self, first: Frame, second: Frame) -> FlowField:

@@ -1,4 +1,4 @@
-"""Which file of a folder holds the flow of which pair of frames."""
+"""Assignment of flow files to pairs of frames."""
 
 from __future__ import annotations
 

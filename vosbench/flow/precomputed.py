@@ -1,4 +1,4 @@
-"""Flow that another program wrote, read from its files."""
+"""Precomputed optical flow, read from files of other programs."""
 
 from __future__ import annotations
 

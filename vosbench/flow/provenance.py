@@ -1,4 +1,4 @@
-"""What a folder of computed flow came from: ``provenance.json`` beside the files of a sequence."""
+"""Provenance of computed flow: ``provenance.json`` beside the files of a sequence."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def _read_network(file: BinaryIO, size: int) -> dict[str, NDArray[np.float32]]:
 
 @dataclass
 class _Budget:
-    """How many fields of the file may still follow."""
+    """Number of fields that may still follow."""
 
     left: int = _MOST_FIELDS
 
@@ -135,7 +135,7 @@ def _text(data: memoryview) -> str:
 
 @dataclass
 class _Blob:
-    """What a blob says of itself, before it is checked."""
+    """Fields of a blob before their check."""
 
     shape: list[int] | None = None
     sides: dict[int, int] = field(default_factory=dict)

@@ -29,7 +29,7 @@ _BLANKS = " \t\r\n"
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image of an annotation file.
+    """Image of an annotation file.
 
     Attributes:
         id: number by which objects refer to it.
@@ -45,12 +45,12 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class CocoObject:
-    """One object in an image.
+    """Object in an image.
 
     Attributes:
         category: name of its class.
         box: x, y, width, height in pixels, as the file has it.
-        crowd: whether it is a region of many objects that were not told apart.
+        crowd: whether it is a region of many objects without separate masks.
         segmentation: its outline, as `decode_segmentation` takes it.
     """
 
@@ -273,7 +273,7 @@ def _image(item: Any, path: Path, number: int) -> CocoImage:
 
 
 def _is_file_name(text: str) -> bool:
-    """Whether it stays in the folder of the images."""
+    """Return whether a name stays in the folder of the images."""
     return text.isprintable() and not set(text) & set("/\\") and not text.startswith(".") and text != ""
 
 

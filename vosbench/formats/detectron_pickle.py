@@ -88,7 +88,7 @@ def read_blobs(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 class _Refused(pickle.UnpicklingError):
-    """The pickle asks for more than data."""
+    """Refusal of a pickle that asks for more than data."""
 
 
 def _inspect(content: bytes) -> None:
@@ -117,7 +117,7 @@ def _one_line(error: BaseException) -> str:
 
 
 class _Kind:
-    """What the pickle says of the numbers of an array: ``f4``, and the order of bytes once it came."""
+    """Type of the numbers of an array: ``f4``, and the byte order once it is known."""
 
     __slots__ = ("code", "order")
 
@@ -149,7 +149,7 @@ class _Array:
 
 
 class _Name:
-    """What a name in the pickle stands for. It can be called, as the pickle wants, but not changed."""
+    """Stand-in for a name in the pickle, which can be called but not changed."""
 
     __slots__ = ("_call",)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
-from vosbench.files import write_text
+from vosbench.files import read_bytes, write_text
 from vosbench.formats.image import opened_image
 from vosbench.formats.png import read_ids
 from vosbench.formats.pnm import read_pnm
@@ -30,7 +30,7 @@ _COLOURED = 1 << 24
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """One labelled frame.
+    """Labelled frame.
 
     Attributes:
         number: index of the frame in its shot, from 0.
@@ -65,10 +65,7 @@ def read_definition(path: Path) -> Definition:
         InputError: missing, truncated, a heading or number is not where it should be, more than 255
             regions, or two maps for one frame.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_bytes(path)
     if len(content) > _MOST_BYTES:
         raise InputError(f"{path}: {len(content)} bytes, which is no definition file of FBMS-59")
     return _Lines(path, content.decode("latin-1")).definition()
@@ -199,7 +196,7 @@ def read_regions(path: Path, colours: Sequence[int], *, probabilities: bool = Tr
 
 
 def _combined(values: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """One number per pixel: the grey level, or red, green and blue side by side."""
+    """Return one number per pixel: the grey level, or red, green and blue side by side."""
     wide = values.astype(np.uint32)
     if wide.ndim == 2:
         return wide

@@ -1,4 +1,4 @@
-"""Decoding one file completely, to know that it is whole, and saying how large it is."""
+"""Complete decoding of a file, to check that it is whole and to return its size."""
 
 from __future__ import annotations
 

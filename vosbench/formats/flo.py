@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path
+from vosbench.files import atomic_path, read_bytes
 from vosbench.video import FlowField
 
 _TAG = 202021.25
@@ -21,10 +21,7 @@ def read_flo(path: Path) -> FlowField:
     Raises:
         InputError: missing, no .flo file, or its length does not fit its size.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_bytes(path)
     if len(content) < _HEADER.size:
         raise InputError(f"{path}: .flo file is truncated; copy or compute it again")
     tag, width, height = _HEADER.unpack_from(content)

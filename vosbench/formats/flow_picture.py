@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from vosbench.errors import InputError
-from vosbench.files import write_text
 from vosbench.formats.image import read_frame
 from vosbench.video import FlowField
 
@@ -46,11 +45,6 @@ def read_angle_magnitude(path: Path) -> FlowField:
 def range_path(path: Path) -> Path:
     """Return the text file with the range of magnitudes that belongs to a picture."""
     return path.with_name(path.stem + RANGE_SUFFIX)
-
-
-def write_range(path: Path, lowest: float, highest: float) -> None:
-    """Write the range of magnitudes beside the picture `path`, atomically."""
-    write_text(range_path(path), f"{lowest} {highest}")
 
 
 def _read_range(path: Path) -> tuple[float, float]:

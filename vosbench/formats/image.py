@@ -1,4 +1,4 @@
-"""Colour images: JPEG, PNG, PPM and whatever else Pillow opens."""
+"""Colour images: JPEG, PNG, PPM, BMP, TIFF, WebP."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _most_pixels(path: Path, kind: str | None) -> int:
 
 
 def _is_covered(image: Image.Image) -> bool:
-    """Whether the strips of a TIFF, or whatever parts there are, reach the edges of the image."""
+    """Return whether the strips of a TIFF, or other parts, reach the edges of the image."""
     ends = [tile[1] for tile in getattr(image, "tile", ()) if tile[1] is not None]
     if not ends:
         return True
@@ -101,7 +101,7 @@ def _is_covered(image: Image.Image) -> bool:
 
 
 def _is_cut_to_eight_bits(image: Image.Image) -> bool:
-    """Whether Pillow drops the lower half of 16-bit colours without a word."""
+    """Return whether Pillow silently drops the lower half of 16-bit colours."""
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 

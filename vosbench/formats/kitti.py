@@ -1,4 +1,4 @@
-"""Optical flow as KITTI stores it: a 16-bit RGB PNG, R = 64 u + 2^15, G = 64 v + 2^15, B = valid or not."""
+"""Optical flow of KITTI: a 16-bit RGB PNG, R = 64 u + 2^15, G = 64 v + 2^15, B = valid or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path
+from vosbench.files import atomic_path, read_bytes
 from vosbench.formats.png import png_header
 from vosbench.formats.png_pixels import compressed_pixels
 from vosbench.video import FlowField
@@ -37,10 +37,7 @@ def read_kitti(path: Path) -> tuple[FlowField, NDArray[np.bool_]]:
     Raises:
         InputError: missing, no 16-bit RGB PNG, truncated or damaged.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    data = read_bytes(path)
     header = png_header(data, path)
     if (header.bits, header.colour) != (_BITS, _RGB) or header.interlace:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The label maps in MATLAB files of level 5, read with every size checked against the bytes there are.
+"""Label maps in MATLAB files of level 5, every size checked against the bytes of the file.
 
 `scipy.io.loadmat` believes the sizes in a file: 536 bytes whose cell array claims 2**27 elements take 1 GiB,
 and of 300 randomly damaged files 5 end the process (scipy 1.17, a segmentation fault).

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path
+from vosbench.files import atomic_path, read_bytes
 from vosbench.video import FlowField
 
 _HEADER = re.compile(rb"(P[Ff])\s+(\d{1,6})\s+(\d{1,6})\s+([-+0-9.eE]{1,32})\s")
@@ -48,12 +48,7 @@ def read_flow_pfm(path: Path) -> FlowField:
 
 def _read(path: Path, allowed: tuple[int, ...]) -> tuple[int, NDArray[np.float32]]:
     """Return the number of channels and (H, W, channels), top row first."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_bytes(path)
     header = _HEADER.match(content)
     if header is None:
         raise InputError(f"{path}: not a PFM file (the header must be PF or Pf, width, height, scale)")

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from zlib_ng import zlib_ng
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path
+from vosbench.files import atomic_path, read_bytes
 from vosbench.formats.image import over_black
 from vosbench.formats.png_palette import (
     REWRITE,
@@ -56,7 +56,7 @@ _COLOUR_NAMES = {2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"}
 
 
 class ColourError(InputError):
-    """A mask whose colours do not tell the ids of its pixels.
+    """Error for a mask whose colours do not determine the ids of its pixels.
 
     Args:
         source: the file.
@@ -77,7 +77,7 @@ class ColourError(InputError):
 
 
 class PngHeader(NamedTuple):
-    """What the first bytes of a PNG say (PNG specification, section 11.2.2).
+    """Header of a PNG (PNG specification, section 11.2.2).
 
     Attributes:
         width, height: in pixels.
@@ -97,17 +97,17 @@ class PngHeader(NamedTuple):
 
     @property
     def has_levels(self) -> bool:
-        """Whether a pixel is one value, an index or a grey level, and no colour."""
+        """True when a pixel is one value, an index or a grey level, and no colour."""
         return self.colour in (_GREY, _INDEXED)
 
     @property
     def is_indexed(self) -> bool:
-        """Whether a pixel is an index of a palette."""
+        """True when a pixel is an index of a palette."""
         return self.colour == _INDEXED
 
     @property
     def is_plain(self) -> bool:
-        """Whether pixels of at most 8 bits come row after row, and there are not unreasonably many."""
+        """True for pixels of at most 8 bits, row after row, in a reasonable number."""
         common = self.bits in (1, 2, 4, 8) and not (self.compression or self.filtering or self.interlace)
         return self.has_levels and common and 0 < self.width * self.height <= _MOST_PIXELS
 
@@ -126,7 +126,7 @@ def read_ids(path: Path, *, told_apart: bool = True) -> IdMap:
         InputError: no PNG, truncated, a colour image, or 16 bits.
         ColourError: a kind of the former: the colours do not tell the ids.
     """
-    return decode_ids(_read_bytes(path), path, told_apart=told_apart)
+    return decode_ids(read_bytes(path), path, told_apart=told_apart)
 
 
 def decode_ids(data: bytes, source: Path, *, told_apart: bool = True) -> IdMap:
@@ -180,7 +180,7 @@ def rewrite_colours(path: Path | str) -> None:
         InputError: not readable, or it has other colours.
     """
     path = Path(path)
-    data = _read_bytes(path)
+    data = read_bytes(path)
     png_header(data, path)
     kind, values = _Picture.decode(data, path).meaning()
     if values is None:
@@ -245,7 +245,7 @@ def read_palette(path: Path) -> Colours | None:
     Raises:
         InputError: no PNG, or damaged.
     """
-    data = _read_bytes(path)
+    data = read_bytes(path)
     png_header(data, path)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
@@ -258,13 +258,6 @@ def read_palette(path: Path) -> Colours | None:
     entries = np.asarray(stored, np.uint8).reshape(-1, 3)
     colours[: len(entries)] = entries
     return colours
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
@@ -310,7 +303,7 @@ class _Picture(NamedTuple):
         return cls(over_black(pixels), pixels[..., 3])
 
     def meaning(self) -> tuple[str, IdMap | None]:
-        """Say what the colours mean, and return the ids or levels they stand for."""
+        """Return the meaning of the colours, and the ids or levels that they stand for."""
         uniform = int(self.alpha.min(initial=255)) == int(self.alpha.max(initial=0))
         if not uniform and not self.colours.any():
             return _IN_ALPHA, self.alpha

@@ -1,4 +1,4 @@
-"""What the colours of an indexed PNG say about its indices: whether they are the ids, or in another order.
+"""Palettes of indexed PNG: whether the indices are the ids, or in another order.
 
 Programs that choose or sort a palette on their own (``Image.quantize`` and ``convert("P")`` of Pillow,
 optimisers of file size) keep the colours and renumber the indices. The colours then tell what a pixel is:
@@ -36,7 +36,7 @@ _FIRST_CHUNK, _CHUNK_EDGE = 8, 12
 
 
 class Reading(NamedTuple):
-    """Pixel values, and what to say when they are not the indices themselves.
+    """Pixel values, and a remark when they are not the indices themselves.
 
     Attributes:
         values: (H, W) uint8 ids or grey levels, uint16 levels of grey images with 16 bits.
@@ -48,7 +48,7 @@ class Reading(NamedTuple):
 
 
 class UnclearPaletteError(ValueError):
-    """Colours and indices do not tell what the ids are."""
+    """Error for colours and indices that do not determine the ids."""
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(f"{problem}; {advice}")
@@ -228,7 +228,7 @@ def _davis_ids(colours: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def _is_web(indices: NDArray[np.int64], colours: NDArray[np.int64]) -> bool:
-    """Tell whether these are entries of Pillow's web palette: 6 x 6 x 6 colours from index 10 on."""
+    """Return whether these are entries of Pillow's web palette: 6 x 6 x 6 colours from index 10 on."""
     if not len(indices):
         return False
     steps = colours // _WEB_STEP @ np.array([1, _WEB_SIDE, _WEB_SIDE**2])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path
+from vosbench.files import atomic_path, read_bytes
 
 # Blanks and comments may stand between the fields; one blank ends the header.
 _GAP = rb"(?:\s|#[^\n]*\n)+"
@@ -23,10 +23,7 @@ def read_pnm(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: missing, no binary PGM or PPM, 16 bits, or fewer pixels than its size needs.
     """
-    try:
-        return decode_pnm(path.read_bytes(), path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    return decode_pnm(read_bytes(path), path)
 
 
 def decode_pnm(content: bytes, path: Path) -> NDArray[np.uint8]:

@@ -164,7 +164,7 @@ def fill_polygon(polygon: Any, height: int, width: int) -> Mask:
 
 
 def _crossings(points: NDArray[np.int64], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where a closed outline of (N, 2) fine points crosses middles of columns: pixel column and fine row."""
+    """Return where a closed outline of (N, 2) fine points crosses middles of columns: column, fine row."""
     x, y = _outline(points)
     left, upper = np.minimum(x[1:], x[:-1]), np.minimum(y[1:], y[:-1])
     column, remainder = np.divmod(left, _FINENESS)

@@ -14,7 +14,7 @@ _WANTED = ("name", "trackid", "xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True)
 class XmlObject:
-    """One ``<object>``.
+    """Object of an XML file.
 
     Attributes:
         name: of its class; ImageNet-VID has WordNet numbers such as ``n02691156``.
@@ -65,7 +65,7 @@ def _refuse_declarations(*_: object) -> None:
 
 
 class _Collector:
-    """Keeps the texts that matter: <annotation>: <size>: ..., <object>: ..., <bndbox>: ..."""
+    """Collector of the texts that are used: <annotation>: <size>: ..., <object>: ..., <bndbox>: ..."""
 
     def __init__(self) -> None:
         self.size: dict[str, str] = {}

@@ -1,1 +1,1 @@
-"""One file per data set: its official folder, read and checked."""
+"""Readers of the official folders, one file per data set."""

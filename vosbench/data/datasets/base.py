@@ -1,4 +1,4 @@
-"""What every data set is: a sequence of videos that knows its name, split and edition."""
+"""Base class of data sets: a sequence of videos with name, split and edition."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def dataset_folder(root: Path, name: str, marker: str) -> Path:
     if folder.is_dir():
         raise InputError(
             f"{folder}: no folder '{marker}' in it, so this is not {name} in its official layout; "
-            f"{mending(folder, name, marker)}"
+            f"{repair_advice(folder, name, marker)}"
         )
     raise InputError(f"{name}: no folder {folder}; {_advice(root, name, marker)}")
 
 
-def mending(folder: Path, name: str, marker: str) -> str:
-    """Say what to do with a folder of the data set `name` that does not hold `marker`."""
+def repair_advice(folder: Path, name: str, marker: str) -> str:
+    """Return the advice for a folder of the data set `name` without the folder `marker`."""
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for path in entries:
         if (path / marker).is_dir():
@@ -90,7 +90,7 @@ def mending(folder: Path, name: str, marker: str) -> str:
     if archive is not None:
         return f"unpack {archive} there"
     found = "it is empty" if not entries else f"it has {', '.join(path.name for path in entries[:3])}"
-    return f"{found}; 'vosbench data list {name}' tells the layout and where to get it"
+    return f"{found}; 'vosbench data list {name}' shows the layout and the address"
 
 
 def _advice(root: Path, name: str, marker: str) -> str:

@@ -29,7 +29,7 @@ class Coco(Dataset):
 
     Objects have the ids 1..K in the order of the annotation file. Where they overlap, the smaller one
     is on top, for it is nearly always the one in front (a tie over a shirt); one that is hidden
-    altogether is left in `Video.boxes` only. Crowds, regions of objects that were not told apart, are
+    altogether is left in `Video.boxes` only. Crowds, regions of objects without separate masks, are
     void (255) where no object covers them, and have no box and no id. Masks equal those of the COCO
     tool pixel by pixel.
 

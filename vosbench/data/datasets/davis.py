@@ -112,7 +112,7 @@ def _check_files(sequences: dict[str, list[_FrameAndMask]]) -> None:
                 if path.name not in names(path.parent):
                     raise InputError(
                         f"{NAME}: sequence {sequence} lacks the {kind} {path.stem} ({path}); "
-                        "copy the data set again or mend its list"
+                        "copy the data set again or correct its list"
                     )
 
 

@@ -25,7 +25,7 @@ SHIPPED = {
 
 
 class _Annotations(NamedTuple):
-    """Where the masks of a task are, and the archive that brings them, followed by the resolution."""
+    """Folder of the masks of a task, and name of their archive without the resolution."""
 
     masks: str
     archive: str
@@ -150,30 +150,29 @@ def expected_files(root: Path, split: str) -> Inventory:
     else:
         names = tuple(subfolders(frames)) if split == "all" else shipped_split(SHIPPED[split])
     inventory = Inventory(path if path.is_file() else frames)
-    homes, unsupervised = [folder / "Annotations/480p"], folder / "Annotations_unsupervised/480p"
+    mask_folders, unsupervised = [folder / "Annotations/480p"], folder / "Annotations_unsupervised/480p"
     if unsupervised.is_dir():
-        homes.append(unsupervised)
+        mask_folders.append(unsupervised)
     elif split in ("train", "val"):
         archive = f"{_ANNOTATIONS['unsupervised'].archive}-480p.zip"
         inventory.add_damage(unsupervised, f"missing: the ground truth of davis17-unsupervised, in {archive}")
     for name in inventory.folder_names(names):
-        _expected_sequence(
-            inventory, frames / name, [home / name for home in homes], hidden=split.startswith("test")
-        )
+        masks = [folder / name for folder in mask_folders]
+        _expected_sequence(inventory, frames / name, masks, hidden=split.startswith("test"))
     inventory.sequences = len(names)
     return inventory
 
 
-def _expected_sequence(inventory: Inventory, frames: Path, homes: list[Path], *, hidden: bool) -> None:
-    of_home = {home: stems(home, ".png") for home in homes}
-    names = sorted(stems(frames, ".jpg", ".jpeg").union(*of_home.values()))
+def _expected_sequence(inventory: Inventory, frames: Path, mask_folders: list[Path], *, hidden: bool) -> None:
+    masks_by_folder = {mask_folder: stems(mask_folder, ".png") for mask_folder in mask_folders}
+    names = sorted(stems(frames, ".jpg", ".jpeg").union(*masks_by_folder.values()))
     if not frames.is_dir() or not names:
         inventory.add_damage(frames, "missing: the split lists this sequence")
         return
     for stem in names:
         inventory.add(frames.name, frames / f"{stem}.jpg")
-        for home, masks in of_home.items():
+        for mask_folder, masks in masks_by_folder.items():
             if stem in masks or not (hidden or masks == {names[0]}):
-                inventory.add(frames.name, home / f"{stem}.png", read=ids_size)
+                inventory.add(frames.name, mask_folder / f"{stem}.png", read=ids_size)
     inventory.add_gaps(frames, names, ".jpg", first=0)
     inventory.frames += len(names)

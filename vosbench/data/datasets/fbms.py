@@ -166,11 +166,11 @@ def _labelled(definition: Definition, source: Path, frames: list[Path]) -> dict[
 
 
 def _moving(folder: Path, split: str) -> list[Video]:
-    home = folder.parent / MOVING
-    truth = _any_case(home, _FOLDERS[split])
+    base = folder.parent / MOVING
+    truth = _any_case(base, _FOLDERS[split])
     if truth is None:
         raise InputError(
-            f"{home}: no folder '{_FOLDERS[split]}' with the moving-only labels of FBMS-59; unpack "
+            f"{base}: no folder '{_FOLDERS[split]}' with the moving-only labels of FBMS-59; unpack "
             f"them as {MOVING}/{_FOLDERS[split]}/SEQ/GroundTruth/*.png, or use labels=all"
         )
     videos = []

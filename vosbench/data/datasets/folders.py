@@ -1,4 +1,4 @@
-"""What the readers of image folders share: listing, order by number, and size checks."""
+"""Image folders: listing, order by number, size checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from vosbench.data.datasets.base import dataset_folder, mending
+from vosbench.data.datasets.base import dataset_folder, repair_advice
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.image import SUFFIXES, image_size, read_frame
 from vosbench.formats.png import read_ids
@@ -29,7 +29,7 @@ def find_dataset(root: Path, name: str, markers: Sequence[str]) -> Path:
     if folder.is_dir() and len(markers) > 1:
         raise InputError(
             f"{folder}: none of the folders {', '.join(markers)} in it, so this is not {name} in its "
-            f"official layout; {mending(folder, name, markers[0])}"
+            f"official layout; {repair_advice(folder, name, markers[0])}"
         )
     return dataset_folder(root, name, markers[0])
 

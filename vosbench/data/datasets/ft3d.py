@@ -30,7 +30,7 @@ _SUFFIXES = (".png", ".webp")
 
 
 class FlyingThings3D(Dataset):
-    """One video per scene and view, e.g. ``"A/0000/left"``, with ground-truth flow and moving labels.
+    """Videos by scene and view, e.g. ``"A/0000/left"``, with ground-truth flow and moving labels.
 
     Official layout inside ``root / "ft3d"``: ``frames_cleanpass/TRAIN/A/0000/left/0006.png`` (or webp),
     ``optical_flow/TRAIN/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm``,

@@ -36,7 +36,7 @@ def moving_label(
     next_disparity: NDArray[np.float32] | None = None,
     tolerance: float = TOLERANCE,
 ) -> NDArray[np.bool_]:
-    """Say which scene points move in the world between two frames (MP-Net section 6.1).
+    """Label the scene points that move in the world between two frames (MP-Net section 6.1).
 
     The point behind every pixel, from its disparity and the camera pose, is compared with the point
     reached through the optical flow at the next frame. Its depth there comes from the disparity
@@ -122,7 +122,7 @@ def _depth_around(
 def moving_instances(
     moving: NDArray[np.bool_], objects: NDArray[np.float32] | None = None, smallest: float = SMALLEST
 ) -> IdMap:
-    """Tell moving objects apart.
+    """Separate moving objects.
 
     Args:
         moving: (H, W) bool.

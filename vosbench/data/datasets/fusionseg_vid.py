@@ -1,4 +1,4 @@
-"""Masks for ImageNet-VID that FusionSeg's first stage and its tests of the boxes made."""
+"""Pseudo masks of ImageNet-VID, made as in FusionSeg."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class FusionSegVid(Dataset):
         names = subfolders(masks)
         if not names:
             raise InputError(f"{masks}: no folders of videos; run vosbench data prepare {NAME}")
-        homes = _homes(root, names)
+        folders = _frame_folders(root, names)
         super().__init__(
-            NAME, root, split, LazySequence(lambda i: _video(homes[names[i]], masks / names[i]), len(names))
+            NAME, root, split, LazySequence(lambda i: _video(folders[names[i]], masks / names[i]), len(names))
         )
 
 
-def _homes(root: Path, names: list[str]) -> dict[str, Path]:
+def _frame_folders(root: Path, names: list[str]) -> dict[str, Path]:
     """Video -> folder of its frames."""
     own = root / NAME / PICTURES
     if own.is_dir():
-        homes = {name: own / name for name in subfolders(own)}
+        folders = {name: own / name for name in subfolders(own)}
         where = own
     else:
         where = root / FRAMES / "Data" / "VID"
@@ -66,14 +66,14 @@ def _homes(root: Path, names: list[str]) -> dict[str, Path]:
                 f"{root / NAME}: its frames are those of {FRAMES}, but there is no folder {where}; put "
                 f"{FRAMES} beside it, or frames in {own}"
             )
-        homes = {place.name: where / place for place in snippets(root, "trainval")}
-    missing = [name for name in names if name not in homes]
+        folders = {place.name: where / place for place in snippets(root, "trainval")}
+    missing = [name for name in names if name not in folders]
     if missing:
         raise InputError(
             f"{where}: lacks {len(missing)} of the {len(names)} videos in {root / NAME / ANNOTATIONS}, first "
             f"{missing[0]}; unpack ImageNet-VID again or remove their masks"
         )
-    return homes
+    return folders
 
 
 def _video(pictures: Path, masks: Path) -> Video:
@@ -89,7 +89,7 @@ def expected_files(root: Path, split: str) -> Inventory:
     folder, masks = root / NAME, root / NAME / ANNOTATIONS
     dataset = FusionSegVid(root, split)
     names = subfolders(masks)
-    frame_folders = _homes(root, names)
+    frame_folders = _frame_folders(root, names)
     inventory = Inventory(masks, sequences=len(dataset))
     for name in names:
         frames = inventory.list_images(frame_folders[name], _FRAME_SUFFIXES)

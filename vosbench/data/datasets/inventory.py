@@ -24,7 +24,7 @@ _MOST_NAMED = 1000
 
 @dataclass(frozen=True, order=True)
 class Damage:
-    """One thing wrong with a data set.
+    """Fault of a data set.
 
     Attributes:
         path: the file or folder.
@@ -40,7 +40,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Check:
-    """One file that should be there.
+    """Expected file.
 
     Attributes:
         path: of the file.
@@ -72,7 +72,7 @@ class Inventory:
     frames: int = 0
 
     def add_damage(self, path: Path, problem: str = "missing") -> None:
-        """Note damage."""
+        """Add a fault."""
         self.damage.append(Damage(path, problem))
 
     def add(self, group: str, *paths: Path, read: Callable[[Path], Size | None] = picture_size) -> None:
@@ -88,7 +88,7 @@ class Inventory:
                 yield name
 
     def add_gaps(self, folder: Path, stems: Iterable[str], suffix: str, first: int | None = None) -> None:
-        """Note numbers that are missing between the first frame and the last."""
+        """Add the numbers that are missing between the first frame and the last."""
         names = [stem for stem in stems if stem.isascii() and stem.isdigit() and len(stem) <= 9]
         if not names:
             return

@@ -1,4 +1,4 @@
-"""Still images with a mask of what stands out: MSRA10K, and the training part of DUTS."""
+"""Still images with masks of salient objects: MSRA10K, and the training part of DUTS."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Msra10k(Dataset):
 
     def __init__(self, root: Path, split: str = "train") -> None:
         _only_train(NAME, split)
-        home = find_dataset(root, NAME, ("MSRA10K_Imgs_GT", "Imgs"))
-        archive = home / "MSRA10K_Imgs_GT" / "Imgs"
-        folder = archive if archive.is_dir() else home / "Imgs"
+        base = find_dataset(root, NAME, ("MSRA10K_Imgs_GT", "Imgs"))
+        archive = base / "MSRA10K_Imgs_GT" / "Imgs"
+        folder = archive if archive.is_dir() else base / "Imgs"
         super().__init__(NAME, root, split, _stills(folder, folder, "MSRA10K_Imgs_GT.zip"))
 
 
@@ -63,8 +63,8 @@ class Duts(Dataset):
 
     def __init__(self, root: Path, split: str = "train") -> None:
         _only_train(DUTS, split)
-        home = find_dataset(root, DUTS, ("DUTS-TR", "DUTS-TR-Image"))
-        folder = home / "DUTS-TR" if (home / "DUTS-TR").is_dir() else home
+        base = find_dataset(root, DUTS, ("DUTS-TR", "DUTS-TR-Image"))
+        folder = base / "DUTS-TR" if (base / "DUTS-TR").is_dir() else base
         videos = _stills(folder / "DUTS-TR-Image", folder / "DUTS-TR-Mask", "DUTS-TR.zip")
         super().__init__(DUTS, root, split, videos)
 
@@ -128,9 +128,9 @@ def _expected_stills(root: Path, split: str, name: str, pictures: str, masks: st
     folder = find_dataset(root, name, (outer, inner))
     if (folder / pictures).is_dir():
         folder = folder / outer
-    home, truth = folder / inner, folder / masks.partition("/")[2]
-    names = sorted(stems(home, ".jpg", ".jpeg") | stems(truth, ".png"))
-    inventory = Inventory(home, sequences=len(names), frames=len(names))
+    base, truth = folder / inner, folder / masks.partition("/")[2]
+    names = sorted(stems(base, ".jpg", ".jpeg") | stems(truth, ".png"))
+    inventory = Inventory(base, sequences=len(names), frames=len(names))
     for name in names:
-        inventory.add(name, home / f"{name}.jpg", truth / f"{name}.png")
+        inventory.add(name, base / f"{name}.jpg", truth / f"{name}.png")
     return inventory

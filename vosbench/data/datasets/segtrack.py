@@ -21,7 +21,7 @@ _MOST_OBJECTS = 254
 
 
 class SegTrackV2(Dataset):
-    """Every frame labelled, one or several objects: ids 1..K in the order of the object folders.
+    """Videos with a mask in every frame: object ids 1..K in the order of the object folders.
 
     The official layout is ``JPEGImages/SEQ/*.png`` (or bmp, jpg), masks ``GroundTruth/SEQ/*.png`` of a
     single object or ``GroundTruth/SEQ/1/*.png``, ``GroundTruth/SEQ/2/*.png``, ... of several, a list
@@ -61,7 +61,7 @@ def _sequences(folder: Path) -> list[str]:
         if name not in present:
             raise InputError(
                 f"{path}: lists sequence {name}, but there is no folder {folder / 'JPEGImages' / name}; "
-                "unpack SegTrack-v2 again or mend the list"
+                "unpack SegTrack-v2 again or correct the list"
             )
     if not names:
         raise InputError(f"{path}: no sequences listed; remove it to take every folder")
@@ -117,7 +117,7 @@ def _frames(folder: Path, name: str) -> list[Path]:
 
 
 def _object_masks(folder: Path, frames: list[Path]) -> list[list[Path]]:
-    """One list of masks per object, in the order of the frames."""
+    """Return a list of masks per object, in the order of the frames."""
     objects = sorted(subfolders(folder), key=lambda name: (last_number(name) or 0, name))
     if len(objects) > _MOST_OBJECTS:
         raise InputError(f"{folder}: {len(objects)} object folders, but ids end at {_MOST_OBJECTS}")
@@ -156,7 +156,7 @@ def _expected_sequence(inventory: Inventory, folder: Path, name: str) -> None:
     paths = {path.stem: path for path in inventory.list_images(frames)}
     suffix = next((path.suffix for path in paths.values()), ".png")
     mask_folders = [truth / item for item in subfolders(truth)] or [truth]
-    masks = [{path.stem: path for path in inventory.list_images(home)} for home in mask_folders]
+    masks = [{path.stem: path for path in inventory.list_images(mask_folder)} for mask_folder in mask_folders]
     if listed.is_file():
         stems = [Path(word).name for word in listed.read_text(errors="replace").split()[1:]]
     else:

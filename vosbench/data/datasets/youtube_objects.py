@@ -27,7 +27,7 @@ _TOLERANCE = 0.03
 
 
 class YouTubeObjects(Dataset):
-    """One object class per video, a mask every tenth frame or so: ids 0 and 1.
+    """Videos of one object class, a mask about every tenth frame: ids 0 and 1.
 
     Layout of the released masks (Jain and Grauman, ECCV 2014), pieced together from public code that
     reads them, because the archive itself could not be looked into:
@@ -124,13 +124,13 @@ class _Shot:
 def _official(folder: Path, masks: Path) -> Iterator[_Shot]:
     for class_ in subfolders(masks):
         for video in subfolders(masks / class_ / "data"):
-            home = masks / class_ / "data" / video / "shots"
-            labelled = [shot for shot in subfolders(home) if (home / shot / "labels").is_dir()]
+            shots = masks / class_ / "data" / video / "shots"
+            labelled = [shot for shot in subfolders(shots) if (shots / shot / "labels").is_dir()]
             for shot in labelled:
                 place = Path(class_) / "data" / video / "shots" / shot
-                homes = (folder / "v1" / place, folder / place, home / shot / "images")
+                candidates = (folder / "v1" / place, folder / place, shots / shot / "images")
                 name = f"{class_}_{video}" + (f"_{shot}" if len(labelled) > 1 else "")
-                yield _shot(name, homes, home / shot / "labels")
+                yield _shot(name, candidates, shots / shot / "labels")
 
 
 def _simple(folder: Path) -> Iterator[_Shot]:
@@ -139,13 +139,13 @@ def _simple(folder: Path) -> Iterator[_Shot]:
         yield _shot(name, (frames / name,), masks / name)
 
 
-def _shot(name: str, homes: tuple[Path, ...], labels: Path) -> _Shot:
+def _shot(name: str, candidates: tuple[Path, ...], labels: Path) -> _Shot:
     masks = by_number(images(labels))
     if not masks:
         raise InputError(f"{labels}: no masks, such as 00001.jpg; unpack the masks of YouTube-Objects again")
-    frames = next((found for home in homes if (found := _frames(home))), {})
+    frames = next((found for candidate in candidates if (found := _frames(candidate))), {})
     if not frames:
-        places = ", ".join(str(home) for home in homes)
+        places = ", ".join(str(candidate) for candidate in candidates)
         raise InputError(
             f"{NAME}: no frames of sequence {name}, looked for in {places}; download the frames of "
             "YouTube-Objects and unpack them there"
@@ -153,14 +153,14 @@ def _shot(name: str, homes: tuple[Path, ...], labels: Path) -> _Shot:
     index_of = {number: index for index, number in enumerate(frames)}
     for number, mask in masks.items():
         if number not in index_of:
-            home = next(iter(frames.values())).parent
-            raise InputError(f"{mask}: there is no frame {number} in {home}; unpack the frames again")
+            parent = next(iter(frames.values())).parent
+            raise InputError(f"{mask}: there is no frame {number} in {parent}; unpack the frames again")
     return _Shot(name, tuple(frames.values()), {index_of[number]: mask for number, mask in masks.items()})
 
 
-def _frames(home: Path) -> dict[int, Path]:
+def _frames(candidate: Path) -> dict[int, Path]:
     """Number -> frame, in order; pictures called frame0001 hide others."""
-    found = images(home)
+    found = images(candidate)
     return by_number([path for path in found if path.stem.startswith("frame")] or found)
 
 
@@ -177,15 +177,16 @@ def expected_files(root: Path, split: str) -> Inventory:
         return inventory
     for labels in sorted(masks.glob("*/data/*/shots/*/labels")):
         place = labels.parent.relative_to(masks)
-        homes = [folder / "v1" / place, folder / place, labels.parent / "images"]
-        _expect_shot(inventory, f"{place.parts[0]}_{place.parts[2]}_{place.parts[4]}", homes, labels)
+        candidates = [folder / "v1" / place, folder / place, labels.parent / "images"]
+        _expect_shot(inventory, f"{place.parts[0]}_{place.parts[2]}_{place.parts[4]}", candidates, labels)
     return inventory
 
 
-def _expect_shot(inventory: Inventory, name: str, homes: list[Path], labels: Path) -> None:
+def _expect_shot(inventory: Inventory, name: str, candidates: list[Path], labels: Path) -> None:
     inventory.sequences += 1
     masks = inventory.list_images(labels)
-    frames: list[Path] = next((found for home in homes if (found := inventory.list_images(home))), [])
+    listed = (inventory.list_images(candidate) for candidate in candidates)
+    frames = next(filter(None, listed), list[Path]())
     frames = [path for path in frames if path.stem.startswith("frame")] or frames
     inventory.add(f"{name} masks", *masks)
     inventory.add(f"{name} frames", *frames)
@@ -193,7 +194,7 @@ def _expect_shot(inventory: Inventory, name: str, homes: list[Path], labels: Pat
     if not masks:
         inventory.add_damage(labels, "missing: a shot without masks")
     if not frames:
-        inventory.add_damage(homes[0], "missing: the frames of the masks")
+        inventory.add_damage(candidates[0], "missing: the frames of the masks")
         return
     numbers = {last_number(path.stem) for path in frames}
     for mask in masks:

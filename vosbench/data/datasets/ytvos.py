@@ -49,9 +49,9 @@ class YouTubeVos(Dataset):
         if split != "train" and split not in SHIPPED:
             raise unknown_name(f"split of {NAME}", split, ["train", *SHIPPED])
         folder = dataset_folder(root, NAME, "train")
-        home = folder / ("train" if frames == "labelled" else "train_all_frames") / "JPEGImages"
+        base = folder / ("train" if frames == "labelled" else "train_all_frames") / "JPEGImages"
         masks = folder / "train" / "Annotations"
-        for needed in (home, masks):
+        for needed in (base, masks):
             if not needed.is_dir():
                 raise InputError(
                     f"{needed}: no such folder; unpack {needed.parent.name}.zip of YouTube-VOS there"
@@ -59,14 +59,14 @@ class YouTubeVos(Dataset):
         meta = folder / "train" / "meta.json"
         categories = read_categories(meta)
         names = _names(folder, split, meta, categories)
-        present = set(subfolders(home))
+        present = set(subfolders(base))
         missing = [name for name in names if name not in present]
         if missing:
             raise InputError(
-                f"{home}: lacks {len(missing)} of {len(names)} videos of split {split}, first {missing[0]}; "
+                f"{base}: lacks {len(missing)} of {len(names)} videos of split {split}, first {missing[0]}; "
                 "unpack YouTube-VOS again"
             )
-        videos = [_video(home / name, masks / name, categories[name]) for name in names]
+        videos = [_video(base / name, masks / name, categories[name]) for name in names]
         super().__init__(NAME, root, split, videos)
 
 
@@ -129,20 +129,20 @@ def _video(frames: Path, masks: Path, categories: dict[int, str]) -> Video:
 
 def expected_files(root: Path, split: str) -> Inventory:
     """List the labelled frames of YouTube-VOS."""
-    home = dataset_folder(root, NAME, "train") / "train"
+    base = dataset_folder(root, NAME, "train") / "train"
     if split != "train" and split not in SHIPPED:
         raise unknown_name(f"split of {NAME}", split, ["train", *SHIPPED])
-    own = home.parent / "ImageSets" / f"{split}.txt"
+    own = base.parent / "ImageSets" / f"{split}.txt"
     if split == "train":
-        source = home / "meta.json"
+        source = base / "meta.json"
         names = tuple(sorted(read_categories(source)))
     elif own.is_file():
         source, names = own, tuple(own.read_text(encoding="utf-8", errors="replace").split())
     else:
-        source, names = home, shipped_split(SHIPPED[split])
+        source, names = base, shipped_split(SHIPPED[split])
     inventory = Inventory(source, sequences=len(names))
     for name in inventory.folder_names(names):
-        frames, masks = home / "JPEGImages" / name, home / "Annotations" / name
+        frames, masks = base / "JPEGImages" / name, base / "Annotations" / name
         labelled = stems(masks, ".png")
         present = sorted(labelled | stems(frames, ".jpg", ".jpeg"))
         if not labelled:

@@ -1,4 +1,4 @@
-"""Unpacking zip and tar archives: nothing leaves the folder, grows without bound or is left half done."""
+"""Safe unpacking of zip and tar archives: within the folder, within limits, whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_READ = 1 << 26
 """Headers of tar files are read at once; none of an honest archive is larger."""
 
 _NOTES = ".vosbench"
-_RUBBISH = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
+_DESKTOP_FILES = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
 _BLOCK = 512
 
 _DAMAGE = (
@@ -49,7 +49,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unpack to; generous for the largest data sets (FlyingThings3D: about 1.5 TB).
+    """Limits of an archive, generous for the largest data sets (FlyingThings3D: about 1.5 TB).
 
     Attributes:
         total: bytes.
@@ -86,7 +86,7 @@ def unpack(
         inner: name of a file or folder that shall be directly in `folder`; what is above it in the
             archive is dropped.
         checksum: of the archive, remembered in the note.
-        progress: told (bytes of the archive read, its size, its name).
+        progress: called with (bytes of the archive read, its size, its name).
 
     Raises:
         InputError: no archive, damaged, encrypted, too large, a member that would leave the folder, no
@@ -113,7 +113,7 @@ def unpack(
 
 
 def is_unpacked(name: str, folder: Path, checksum: str | None = None) -> bool:
-    """Whether `unpack` has put the archive called `name` into `folder`, and its entries are still there.
+    """Return whether the archive `name` is unpacked in `folder` with all of its entries.
 
     Args:
         name: file name of the archive.
@@ -135,7 +135,7 @@ def _note(name: str, folder: Path) -> Path:
 
 @contextmanager
 def _explained(archive: Path, folder: Path) -> Iterator[None]:
-    """Turn what damaged archives and full disks raise into one line."""
+    """Turn the errors of damaged archives and full disks into InputError."""
     try:
         yield
     except OSError as error:
@@ -155,7 +155,7 @@ def _damaged(archive: Path, error: Exception) -> InputError:
 
 
 class _Unpacking:
-    """One archive on its way into the hidden folder."""
+    """Unpacking of one archive into the hidden folder."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class _Unpacking:
                     raise InputError(
                         f"{self.archive}: encrypted archive; unpack it by hand with its password"
                     )
-                path = self.place(member.filename)
+                path = self.member_path(member.filename)
                 if path is None:
                     continue
                 mode = member.external_attr >> 16
@@ -210,7 +210,7 @@ class _Unpacking:
 
     def target(self, opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
         if member.file_size > 4096:
-            raise InputError(f"{self.archive}: the link {member.filename} has no sensible target")
+            raise InputError(f"{self.archive}: the target of the link {member.filename} is too long")
         return opened.read(member).decode("utf-8", errors="surrogateescape")
 
     def untar(self, file: IO[bytes], start: bytes) -> None:
@@ -232,7 +232,7 @@ class _Unpacking:
                 """Compressed files check themselves at their end."""
 
     def untar_member(self, opened: tarfile.TarFile, member: tarfile.TarInfo, file: IO[bytes]) -> None:
-        path = self.place(member.name)
+        path = self.member_path(member.name)
         if path is None:
             return
         if member.isdir():
@@ -249,22 +249,22 @@ class _Unpacking:
             raise InputError(f"{self.archive}: {member.name} is no file, folder or link; unpack it by hand")
 
     def copy_earlier(self, path: Path, member: tarfile.TarInfo) -> None:
-        """A hard link becomes a copy of the member that it names."""
-        source = self.place(member.linkname)
+        """Copy the member that a hard link names."""
+        source = self.member_path(member.linkname)
         if source is None or not source.is_file():
             raise InputError(f"{self.archive}: {member.name} links to {member.linkname}, which is not in it")
         with source.open("rb") as content:
             self.write(path, content, None)
 
-    def place(self, name: str) -> Path | None:
-        """Where a member goes; None for droppings of desktop systems."""
+    def member_path(self, name: str) -> Path | None:
+        """Return the path of a member; None for files that desktop systems leave behind."""
         self.members += 1
         self.bound(self.members, self.written)
         parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
         outside = name.startswith(("/", "\\")) or ".." in parts or PureWindowsPath(name).drive
         if outside or "\0" in name:
             raise InputError(f"{self.archive}: its member '{name}' would leave the folder; do not trust it")
-        if not parts or any(part in _RUBBISH or part.startswith("._") for part in parts):
+        if not parts or any(part in _DESKTOP_FILES or part.startswith("._") for part in parts):
             return None
         if parts[0] == _NOTES:
             raise InputError(f"{self.archive}: its member '{name}' would overwrite notes of vosbench")
@@ -281,7 +281,7 @@ class _Unpacking:
             self.progress(file.tell(), self.size, self.archive.name)
 
     def bound(self, members: int, size: int) -> None:
-        """Stop when the archive has too many members or unpacks to too much."""
+        """Refuse an archive with too many members or too much content."""
         limits = self.limits
         if members > limits.members:
             raise InputError(f"{self.archive}: more than {limits.members} members; do not trust it")
@@ -297,31 +297,31 @@ class _Unpacking:
 
     def link(self, content: Path) -> None:
         """Make the symbolic links, after everything else, so that no file is written through one."""
-        home = content.resolve()
+        root = content.resolve()
         made: list[tuple[Path, str, str]] = []
         for name, target in self.links:
-            path = self.place(name)
+            path = self.member_path(name)
             if path is None or not path.is_relative_to(content):
                 continue
-            self.check_link(home, path.parent, name, target)
+            self.check_link(root, path.parent, name, target)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             path.symlink_to(target)
-            self.check_link(home, path, name, target)
+            self.check_link(root, path, name, target)
             made.append((path, name, target))
         # a later link may have changed where an earlier one leads
         for path, name, target in made:
-            self.check_link(home, path, name, target)
+            self.check_link(root, path, name, target)
 
-    def check_link(self, home: Path, path: Path, name: str, target: str) -> None:
-        if Path(target).is_absolute() or not path.resolve().is_relative_to(home):
+    def check_link(self, root: Path, path: Path, name: str, target: str) -> None:
+        if Path(target).is_absolute() or not path.resolve().is_relative_to(root):
             raise InputError(
                 f"{self.archive}: its link '{name}' to '{target}' would leave the folder; do not trust it"
             )
 
 
 class _Guarded:
-    """A stream for tarfile that bounds what is read at once and in all.
+    """Stream for tarfile with bounds on one read and on all reads.
 
     Attributes:
         last: what was read last.
@@ -334,7 +334,7 @@ class _Guarded:
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > _LARGEST_READ:
-            raise ValueError("a header without sense")
+            raise ValueError("a header of impossible size")
         self.last = self.stream.read(size)
         self.job.bound(self.job.members, self.stream.tell())
         return self.last
@@ -367,7 +367,7 @@ def _decompressed(file: IO[bytes], start: bytes) -> Iterator[IO[bytes]]:
 
 
 def _content(archive: Path, hidden: Path, inner: str | None) -> Path:
-    """The folder whose content is wanted: the highest one that holds `inner`."""
+    """Return the highest folder that holds `inner`."""
     if inner is None:
         return hidden
     level = [hidden]
@@ -383,8 +383,8 @@ def _merge(source: Path, target: Path) -> None:
     """Move every entry of `source` into `target`; folders that both have are merged."""
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.iterdir()):
-        there = target / path.name
-        if path.is_dir() and not path.is_symlink() and there.is_dir():
-            _merge(path, there)
+        destination = target / path.name
+        if path.is_dir() and not path.is_symlink() and destination.is_dir():
+            _merge(path, destination)
         else:
-            path.replace(there)
+            path.replace(destination)

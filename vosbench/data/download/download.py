@@ -1,4 +1,4 @@
-"""Fetching one file from the web: resumed after a fault, checked, and put in place as a whole."""
+"""Download of one file: resumed after a fault, checked, and renamed when complete."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RANGE = re.compile(r"bytes\s+(?:(\d+)-\d+|\*)/(\d+|\*)")
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a faulty connection is tried again.
+    """Number of attempts and waiting time after faults of the connection.
 
     Attributes:
         attempts: connections in a row that bring nothing new.
@@ -55,7 +55,7 @@ class _Response(Protocol):
 
 @dataclass(frozen=True)
 class _State:
-    """What the server said of the file whose beginning is in the partial file."""
+    """Version of the file on the server that a partial file belongs to."""
 
     url: str
     etag: str | None
@@ -63,13 +63,13 @@ class _State:
     size: int | None
 
     def agrees(self, other: _State) -> bool:
-        """Whether both describe one version of one file; what only one of them states does not count."""
+        """Return whether both describe one version; facts that only one of them states do not count."""
         pairs = ((self.etag, other.etag), (self.modified, other.modified), (self.size, other.size))
         return self.url == other.url and all(a == b for a, b in pairs if a is not None and b is not None)
 
     @property
     def known(self) -> bool:
-        """Whether a changed file would be noticed."""
+        """True when a changed file would be noticed."""
         return self.etag is not None or self.modified is not None
 
 
@@ -90,7 +90,7 @@ def download(
     Args:
         archive: the file; must not be manual.
         folder: made when missing.
-        progress: told about every piece.
+        progress: called after every piece.
         retries: of broken connections and busy servers.
 
     Returns:
@@ -115,7 +115,7 @@ def download(
 
 
 def problem_of(path: Path, archive: Archive) -> str:
-    """Return what is wrong with a complete file, ``""`` when its size and checksum are right or not known."""
+    """Return the fault of a complete file, ``""`` when its size and checksum are right or not known."""
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
         return f"{size} bytes instead of {archive.size}"
@@ -128,7 +128,7 @@ def problem_of(path: Path, archive: Archive) -> str:
 
 
 class _Download:
-    """One call of `download`, from the first connection to the last."""
+    """Download of one file over one or several connections."""
 
     def __init__(self, archive: Archive, target: Path, progress: Progress | None, retries: Retries) -> None:
         self.archive = archive
@@ -174,7 +174,7 @@ class _Download:
             raise self.explained(error) from None
 
     def resumable(self) -> _State | None:
-        """The version of the partial file, if going on with it cannot mix two versions unnoticed."""
+        """Return the version of the partial file; None when resuming could mix two versions unnoticed."""
         if not self.have():
             return None
         try:
@@ -215,7 +215,7 @@ class _Download:
             self.copy(response, file, start, state.size)
 
     def described(self, response: _Response) -> tuple[int, _State]:
-        """Where the response starts, and the version of the file it is from."""
+        """Return the first byte of the response and the version of its file."""
         headers = response.headers
         offset, size = 0, _number(headers.get("Content-Length"))
         if response.status == 206:
@@ -283,7 +283,7 @@ class _Download:
         )
 
     def explained(self, error: Exception) -> Exception:
-        """The exception to raise instead of a fault of the network or the disk."""
+        """Return the exception to raise for a fault of the network or the disk."""
         reason = error.reason if isinstance(error, URLError) else error
         if isinstance(reason, OSError) and reason.errno in (errno.ENOSPC, errno.EDQUOT):
             return InputError(

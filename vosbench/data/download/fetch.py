@@ -1,4 +1,4 @@
-"""From nothing to a data set that opens: download, check, unpack, prove."""
+"""Download of a data set: fetch its archives, check, unpack, open."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fetch(
     Args:
         name: data set.
         root: the data root; made when missing.
-        progress: told about downloading and unpacking, in bytes.
+        progress: called while downloading and unpacking, in bytes.
         keep_archives: leave the archives where they are.
         retries: of broken connections.
 
@@ -61,7 +61,7 @@ def fetch(
     with claimed(root, name):
         for archive in spec.archives:
             if not _done(archive, folder):
-                _bring(archive, folder, downloads, progress, retries)
+                _download_and_unpack(archive, folder, downloads, progress, retries)
         open_dataset(name, root)
         if not keep_archives:
             for archive in spec.archives:
@@ -70,10 +70,10 @@ def fetch(
 
 
 def _done(archive: Archive, folder: Path) -> bool:
-    home = folder / archive.unpack_into
-    if archive.manual is not None and archive.inner is not None and (home / archive.inner).exists():
+    parent = folder / archive.unpack_into
+    if archive.manual is not None and archive.inner is not None and (parent / archive.inner).exists():
         return True
-    return is_unpacked(archive.filename, home, archive.checksum)
+    return is_unpacked(archive.filename, parent, archive.checksum)
 
 
 def _ask(name: str, archive: Archive, folder: Path, downloads: Path) -> None:
@@ -88,12 +88,12 @@ def _ask(name: str, archive: Archive, folder: Path, downloads: Path) -> None:
     )
 
 
-def _bring(
+def _download_and_unpack(
     archive: Archive, folder: Path, downloads: Path, progress: Progress | None, retries: Retries | None
 ) -> None:
-    home = folder / archive.unpack_into
+    parent = folder / archive.unpack_into
     if archive.manual is None:
         path = download(archive, downloads, progress, retries)
     else:
         path = downloads / archive.filename
-    unpack(path, home, inner=archive.inner, checksum=archive.checksum, progress=progress)
+    unpack(path, parent, inner=archive.inner, checksum=archive.checksum, progress=progress)

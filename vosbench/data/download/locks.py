@@ -1,4 +1,4 @@
-"""One process at a time writes a data set."""
+"""Locks, so that one process at a time writes a data set."""
 
 from __future__ import annotations
 

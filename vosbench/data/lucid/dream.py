@@ -34,7 +34,7 @@ from vosbench.video import VOID, FlowField, Frame, IdMap
 
 @dataclass(frozen=True)
 class Dream:
-    """A short video that never was.
+    """Synthetic short video.
 
     Attributes:
         frames: (T, H, W, 3) uint8 RGB.

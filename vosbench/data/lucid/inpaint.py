@@ -1,4 +1,4 @@
-"""Fills the place of a removed object with what surrounds it."""
+"""Inpainting: a removed object is replaced by its surroundings."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class _Search:
         return _windows(self.picture).reshape(self._hole.size, -1)
 
     def _repaint(self, wanted: NDArray[np.int64]) -> None:
-        """Every pixel of the hole becomes the mean of what the patches over it say."""
+        """Set every pixel of the hole to the mean of the patches over the pixel."""
         height, width = self._hole.shape
         total = np.zeros((height, width, 3), np.float32)
         count = np.zeros((height, width, 1), np.float32)

@@ -32,7 +32,7 @@ class Tone:
 
     @property
     def changes(self) -> bool:
-        """Whether it does anything."""
+        """True when it changes any colour."""
         return (self.saturation, self.value) != (_STRAIGHT, _STRAIGHT)
 
     def __call__(self, picture: Frame) -> Frame:
@@ -51,7 +51,7 @@ class Tone:
 
 @dataclass(frozen=True)
 class Edge:
-    """Where the frame border cuts an object.
+    """Side of an object that the frame border cuts.
 
     Attributes:
         outward: (2,) direction out of the frame.

@@ -1,4 +1,4 @@
-"""What happens in a dream: which objects move, where to, and how the camera looks at them."""
+"""Motion in a dream: moving objects, their paths, the camera."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SimilarityMotion:
 
 @dataclass(frozen=True)
 class Course:
-    """Where an object is over time.
+    """Path of an object over time.
 
     Attributes:
         first: source to image at time 0.
@@ -81,7 +81,7 @@ class Course:
 
 @dataclass(frozen=True)
 class DreamScene:
-    """One dream.
+    """Objects, light and camera of one dream.
 
     Attributes:
         moved: indices of the moved objects, the farthest first.

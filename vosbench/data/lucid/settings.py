@@ -12,7 +12,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class LucidSettings:
-    """What a dream may change. Numbers are those of STCNN's released code unless marked.
+    """Settings of a dream. Numbers are those of STCNN's released code unless marked.
 
     Probabilities are per dream: all frames of a pair or clip share what is drawn, and only motion
     differs between them.
@@ -92,29 +92,6 @@ class LucidSettings:
         if not 0 < self.min_visible <= 1:
             raise ValueError(f"min_visible is {self.min_visible}, but it is a fraction above 0")
 
-
-KHOREVA = LucidSettings(
-    foreground="all",
-    background_illumination=0.0,
-    illumination=1.0,
-    gain=(0.95, 1.05),
-    gamma=(0.7, 1.3),
-    offset=(-0.07, 0.07),
-    object_rotation=30.0,
-    deform=1.0,
-    deformation=0.1,
-    turn=0.0,
-    flip=0.0,
-    mirror_background=0.0,
-    step_shift=0.1,
-    step_rotation=30.0,
-    step_scale=(0.85, 1.15),
-    step_deformation=0.1,
-    camera_shift=0.1,
-    camera_rotation=30.0,
-    camera_scale=(0.85, 1.15),
-)
-"""The ranges of Khoreva et al., section 4: larger motion, no mirroring."""
 
 IDENTITY = LucidSettings(
     foreground="all",

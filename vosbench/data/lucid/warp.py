@@ -95,7 +95,7 @@ def tamed(spline: Spline, window: Window) -> Spline:
 
 @dataclass(frozen=True)
 class Warp:
-    """Where a layer of the source frame lies in an image.
+    """Map from a layer of the source frame to an image.
 
     Attributes:
         affine: (2, 3) from source to image, applied after the inverse of the deformation.

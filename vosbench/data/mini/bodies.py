@@ -1,4 +1,4 @@
-"""Kinds of bodies: what walks, rolls, flies or stands in the miniature world.
+"""Bodies of the miniature world: figures, animals, vehicles, birds, plants, pillars.
 
 A builder returns the parts of a body about two body units high whose feet are at y = -1.
 The body faces +x.
@@ -51,7 +51,7 @@ def _v(x: float, y: float, z: float) -> Vector:
 
 
 def single(skins: SkinSampler) -> tuple[Part, ...]:
-    """One ellipsoid, box or cylinder of random proportions and tilt."""
+    """Return one ellipsoid, box or cylinder of random proportions and tilt."""
     rng = skins.rng
     shape = int(rng.choice([ELLIPSOID, BOX, CYLINDER]))
     size = np.exp(rng.uniform(-0.6, 0.2, 3))
@@ -60,7 +60,7 @@ def single(skins: SkinSampler) -> tuple[Part, ...]:
 
 
 def cluster(skins: SkinSampler) -> tuple[Part, ...]:
-    """Two to five primitives grown together at random: a concave rigid thing."""
+    """Return two to five overlapping primitives: a concave rigid object."""
     rng = skins.rng
     count = int(rng.integers(2, 6))
     return tuple(
@@ -76,7 +76,7 @@ def cluster(skins: SkinSampler) -> tuple[Part, ...]:
 
 
 def biped(skins: SkinSampler) -> tuple[Part, ...]:
-    """A walking figure: torso, head, arms and legs that swing in opposite phase."""
+    """Return a walking figure: torso, head, arms and legs that swing in opposite phase."""
     rng = skins.rng
     rate, phase = rng.uniform(0.03, 0.12), rng.uniform(0, 2 * np.pi)
     stride = rng.uniform(0.3, 0.8)
@@ -96,7 +96,7 @@ def biped(skins: SkinSampler) -> tuple[Part, ...]:
 
 
 def quadruped(skins: SkinSampler) -> tuple[Part, ...]:
-    """A four-legged animal with head, neck and tail."""
+    """Return a four-legged animal with head, neck and tail."""
     rng = skins.rng
     rate, phase = rng.uniform(0.04, 0.14), rng.uniform(0, 2 * np.pi)
     stride = rng.uniform(0.25, 0.7)
@@ -119,7 +119,7 @@ def quadruped(skins: SkinSampler) -> tuple[Part, ...]:
 
 
 def vehicle(skins: SkinSampler) -> tuple[Part, ...]:
-    """A car or cart: two boxes on four turning wheels."""
+    """Return a car or cart: two boxes on four turning wheels."""
     rng = skins.rng
     paint, glass, rubber = (skins.draw() for _ in range(3))
     length, height = rng.uniform(1.2, 1.9), rng.uniform(0.3, 0.5)
@@ -139,7 +139,7 @@ def vehicle(skins: SkinSampler) -> tuple[Part, ...]:
 
 
 def bird(skins: SkinSampler) -> tuple[Part, ...]:
-    """A body between two flapping wings."""
+    """Return a body between two flapping wings."""
     rng = skins.rng
     rate, phase, beat = rng.uniform(0.05, 0.2), rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.0)
     plumage, feathers = skins.draw(), skins.draw()
@@ -155,7 +155,7 @@ def bird(skins: SkinSampler) -> tuple[Part, ...]:
 
 
 def tree(skins: SkinSampler) -> tuple[Part, ...]:
-    """A trunk with one to three crowns."""
+    """Return a trunk with one to three crowns."""
     rng = skins.rng
     bark, leaves = skins.draw(), skins.draw()
     parts = [Part(CYLINDER, _v(0.1, 0.7, 0.1), bark, joint=_v(0, -0.3, 0))]
@@ -166,7 +166,7 @@ def tree(skins: SkinSampler) -> tuple[Part, ...]:
 
 
 def pillar(skins: SkinSampler) -> tuple[Part, ...]:
-    """An upright column or post."""
+    """Return an upright column or post."""
     radius = skins.rng.uniform(0.08, 0.3)
     shape = int(skins.rng.choice([BOX, CYLINDER]))
     return (Part(shape, _v(radius, 1.0, radius), skins.draw()),)

@@ -99,7 +99,7 @@ class MotionPath:
 
 @dataclass(frozen=True)
 class Rig:
-    """How the camera moves: its pose at time 0, then a path, a rotation path and what it follows.
+    """Motion of the camera: pose at time 0, path, rotation path and the followed body.
 
     Attributes:
         start: (4, 4) camera-to-world matrix at time 0.

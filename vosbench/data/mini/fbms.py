@@ -26,7 +26,7 @@ _GREY = "vehicles1"
 
 
 class _Style(NamedTuple):
-    """How the files of a sequence are named: the number of the first frame, and digits."""
+    """Names of the files of a sequence: number of the first frame, and digits."""
 
     first: int
     digits: int

@@ -1,4 +1,4 @@
-"""Writing the pictures of a miniature quickly, with settings that are part of its bytes."""
+"""Pictures of a miniature, written fast and with settings that determine their bytes."""
 
 from __future__ import annotations
 

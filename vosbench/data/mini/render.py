@@ -21,7 +21,7 @@ MOVING_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class SurfaceMotion:
-    """Where the visible surface points go.
+    """Motion of the visible surface points.
 
     Attributes:
         flow: (2, H, W) float32 pixels.

@@ -1,4 +1,4 @@
-"""The distribution of scenes: what stands and moves where, and how the camera follows.
+"""Distribution of scenes: standing and moving bodies, and the motion of the camera.
 
 Speeds are drawn in pixels per frame of a 256-pixel-wide image, so that the statistics of optical
 flow, which is all that motion networks see, are set directly and hold at every depth and focal length.
@@ -44,7 +44,7 @@ _FOLLOWING = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is fixed about a scene; None leaves it to chance.
+    """Fixed properties of a scene; None leaves a property to chance.
 
     Attributes:
         camera: one of `CAMERA_MOTIONS`.
@@ -72,7 +72,7 @@ def sample_scene(seed: np.random.SeedSequence, recipe: Recipe, frames: int, aspe
 
     Args:
         seed: of this scene alone, so that scenes do not depend on each other.
-        recipe: what is fixed.
+        recipe: fixed properties.
         frames: number of frames that will be rendered; motions are centred on the middle one.
         aspect: image height / width.
     """
@@ -86,7 +86,7 @@ def sample_visible_scene(
 
     Args:
         entropy: seed of this scene alone.
-        recipe: what is fixed.
+        recipe: fixed properties.
         frames: number of frames that will be rendered.
         aspect: image height / width.
         min_area: smallest share of the image that they cover, seen in a few probe frames; at most

@@ -1,4 +1,4 @@
-"""What a scene is made of: bodies (groups of primitives that share an id), their motion, the camera."""
+"""Scenes: bodies (groups of primitives that share an id), their motion, the camera."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXTURES = 8
 
 
 class Behaviour(StrEnum):
-    """Whether a body moves in the world."""
+    """Motion of a body in the world."""
 
     STATIC = "static"
     MOVING = "moving"

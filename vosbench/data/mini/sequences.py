@@ -1,4 +1,4 @@
-"""What the miniatures of the object data sets share: named recipes, and scenes with several objects."""
+"""Named sequences of miniatures, with one or several objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vosbench.errors import InputError
 from vosbench.video import VOID, Frame
 
 Recipes = Mapping[str, Mapping[str, Recipe]]
-"""Split -> sequence name -> what is fixed about its scene."""
+"""Split -> sequence name -> fixed properties of its scene."""
 
 _LEAST_SHARE = 0.008
 """Share of the image that an object covers where it counts as visible."""
@@ -65,7 +65,7 @@ class NamedSequences:
         return f"{names[position]}-{round_ + 1}" if round_ else names[position]
 
     def recipe(self, split: str, index: int) -> Recipe:
-        """Return what is fixed about a sequence."""
+        """Return the fixed properties of a sequence."""
         return list(self.recipes[split].values())[index % len(self.recipes[split])]
 
     def entropy(self, split: str, index: int) -> tuple[int, ...]:
@@ -127,7 +127,7 @@ class RenderedSequence:
         return ids
 
     def views(self) -> Iterator[RenderedView]:
-        """Yield what the camera sees, in frame order."""
+        """Yield the view of the camera, in frame order."""
         return map(self._view, range(self.settings.frames))
 
     def ids(self, view: RenderedView) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the miniatures of still images share."""
+"""Still images of miniatures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STILLS: Mapping[str, Recipe] = {
     "things": Recipe("static", "cluster", 3, main_height=0.5),
     "animal-behind-things": Recipe("static", "quadruped", 1, main_height=0.6, foreground=2),
 }
-"""What is fixed about the scenes; they repeat when more images are asked for."""
+"""Fixed properties of the scenes, which repeat when more images are asked for."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StillImages(NamedSequences):
 
 @dataclass(frozen=True)
 class Still:
-    """One rendered image.
+    """Rendered image.
 
     Attributes:
         picture: (H, W, 3) uint8 RGB.

@@ -53,7 +53,7 @@ def _draw_pattern(rng: np.random.Generator) -> Any:
 
 
 def _texture(rng: np.random.Generator) -> Image:
-    """One tileable colour texture (S, S, 3) in [0, 255]."""
+    """Return a tileable colour texture (S, S, 3) in [0, 255]."""
     dark, light = rng.uniform(20, 120, 3), rng.uniform(110, 245, 3)
     saturation = rng.uniform(0.2, 1.0)
     dark, light = (saturation * c + (1 - saturation) * c.mean() for c in (dark, light))

@@ -1,4 +1,4 @@
-"""Writing a miniature edition as a whole: safely, in parallel, and only when it is needed."""
+"""Rendering of miniature editions: whole, in parallel, only when missing."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ NOTE = "Rendered miniature made by vosbench: a test bed in the official folder l
 
 
 class MiniSettings(Protocol):
-    """What the settings of every miniature, a dataclass, can do."""
+    """Settings of a miniature, a dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def jobs(self) -> Iterator[tuple[str, int]]:
-        """Yield (split, number) for everything that can be rendered on its own."""
+        """Yield (split, number) of every sequence or image."""
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
-        """Render one of them into `folder`."""
+        """Render one job into `folder`."""
 
     def finish(self, folder: Path) -> None:
-        """Write what concerns all of them, such as lists."""
+        """Write files about the whole edition, such as lists."""
 
 
 def write_mini(
@@ -151,7 +151,7 @@ def _marker(name: str, settings: MiniSettings) -> str:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Never touch what this module has not written: it may be the official data."""
+    """Refuse a folder that this module has not written: it may hold official data."""
     if not folder.exists() or (folder / MARKER).is_file():
         return
     if not folder.is_dir() or any(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""What happens to a training clip: random changes, decided once for all of its frames."""
+"""Random changes of a training clip, the same for all of its frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmentation of a clip: every frame, flow field and mask of it changes together.
+"""Transforms of a clip, applied alike to frames, flow fields and masks.
 
 Randomness comes from torch's generator, which the loader seeds per worker.
 """
