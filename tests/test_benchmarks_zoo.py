@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from vosbench.config import compose_fit
 from vosbench.errors import InputError
-from vosbench.models import METHODS
+from vosbench.models import METHODS, build
 from vosbench.models.pretrained.zoo import load_method
 
 PLANS = sorted((Path(__file__).parents[1] / "benchmarks" / "zoo").glob("*.yaml"))
@@ -33,8 +34,8 @@ def train(zoo_program):
 
 def test_every_method_has_a_plan_of_its_tiny_size(train):
     plans = [train.read_plan(path) for path in PLANS]
-    assert {plan.model for plan in plans} == set(METHODS)
-    assert all("size=tiny" in plan.fit for plan in plans)
+    assert {plan.model for plan in plans if "size=tiny" in plan.fit} == set(METHODS)
+    assert all("size=lite" in plan.fit or "size=tiny" in plan.fit for plan in plans)
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
@@ -47,7 +48,8 @@ def test_a_plan_composes_and_renders_every_set_that_its_stages_read(train, path,
         for name in [""] if named else stage.data:
             read = compose_fit([*overrides, *([f"data={name}"] if name else [])]).data
             # what has an edition of its own is rendered where it is read
-            assert read.edition == "mini" or read.name in plan.world["sets"]
+            assert read.edition == "mini" or read.name in plan.world["sets"] or read.name in plan.real
+    assert set(plan.flows) <= {name for name, stage in config.recipe.items() if stage.flow}
 
 
 def test_a_plan_may_not_render_what_is_tested_on(train, tmp_path):
@@ -68,6 +70,50 @@ def test_time_of_a_run_that_goes_on_is_added_and_its_first_commit_stays(train, t
     provenance = train.remembered(memory)
     assert provenance["git"]["commit"] == "a" * 40
     assert 100 <= provenance["cpu_seconds_at_least"] < 110
+
+
+def test_flow_of_real_data_and_folders_are_the_users(train, tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "model": "lvo",
+                "real": ["davis16"],
+                "flows": ["memory"],
+                "fit": ["size=lite", "recipe=lvo_lite", "model.appearance_weights={out}/a-{work}"],
+            }
+        )
+    )
+    plan = train.read_plan(path)
+    config = compose_fit(plan.overrides("W", "O", ["dis", "raft:/x/raft-small.pth"]))
+    assert config.recipe["memory"].flow == ["dis", "raft:/x/raft-small.pth"]
+    assert config.model["appearance_weights"] == "O/a-W"
+    with pytest.raises(InputError, match="no folder davis16 in --data-root"):
+        train.link(plan.real, tmp_path, tmp_path / "world")
+    (tmp_path / "davis16").mkdir()
+    train.link(plan.real, tmp_path, tmp_path / "world")
+    train.link(plan.real, tmp_path, tmp_path / "world")
+    assert (tmp_path / "world" / "davis16").resolve() == tmp_path / "davis16"
+
+
+def test_other_weights_are_put_into_what_is_published(train, tmp_path):
+    def saved(name, model, **more):
+        content = {"state_dict": model.state_dict(), **more}
+        model.on_save_checkpoint(content)
+        torch.save(content, tmp_path / name)
+        return tmp_path / name
+
+    torch.manual_seed(0)
+    other = saved("mpnet.ckpt", build("mpnet", "tiny"), training={"data": {"name": "davis16"}})
+    last = saved("last.ckpt", build("lvo", "tiny", appearance="none"))
+    plan = train.Plan("lvo", [], replaced={"motion_test": "{work}/mpnet.ckpt"})
+    path, parts = train.finished(last, plan, tmp_path, tmp_path)
+    published, _ = load_method("lvo", checkpoint=path)
+    expected = load_method("mpnet", checkpoint=other)[0].network.state_dict()
+    for key, value in published.network.motion.state_dict().items():
+        assert torch.equal(value, expected[key])
+    assert parts[0]["training"] == {"data": {"name": "davis16"}}
+    assert train.finished(last, train.Plan("lvo", []), tmp_path, tmp_path) == (last, [])
 
 
 @pytest.mark.slow

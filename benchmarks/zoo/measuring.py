@@ -1,17 +1,23 @@
-"""J of zoo weights on rendered test sequences that they were not trained on."""
+"""J of zoo weights on rendered test sequences and held-out real videos."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vosbench.models.evaluate import evaluate_sequence
+
 from vosbench.benchmark import compare
+from vosbench.data import DAVIS16DataModule
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.evaluation.statistics import interval
+from vosbench.models.pretrained.zoo import load_method
 from vosbench.scoring.protocol import load_protocol
 from vosbench.scoring.sequence import SequenceScore, aggregation, counted_rows, overall
 
+HELD_OUT_SHARE = 0.15
+"""As in ``vosbench/configs/data/davis16.yaml``."""
 BASELINES = ("centre_box", "all_foreground", "flow_threshold")
 
 
@@ -56,6 +62,24 @@ def measure(model: str, weights: Path, work: Path) -> dict[str, Any]:
         world.title: _measured(world, model, weights, work / "tests" / f"{number}")
         for number, world in enumerate(WORLDS)
     }
+
+
+def measure_held_out(model: str, weights: Path, root: Path, flow: str, cache: Path) -> dict[str, Any]:
+    """Return J on the videos of DAVIS 2016 train that training holds out, see `vosbench.data.hold_out`.
+
+    Args:
+        model: method.
+        weights: of it.
+        root: holds davis16.
+        flow: estimator.
+        cache: keeps flow.
+    """
+    data = DAVIS16DataModule(root, hold_out=HELD_OUT_SHARE, metrics=("j",), flow=flow, cache=cache)
+    data.setup("fit")
+    method, _ = load_method(model, checkpoint=weights)
+    videos = (data.under_protocol(video) for video in data.val_videos())
+    scores = {video.video.name: evaluate_sequence(method, video).score for video in videos}
+    return {model: _told(scores, data.protocol.id, in_full=True)}
 
 
 def _measured(world: World, model: str, weights: Path, folder: Path) -> dict[str, Any]:

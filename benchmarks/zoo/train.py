@@ -1,10 +1,11 @@
-"""Make weights of the zoo: render data, train, measure, export with provenance.
+"""Make weights of the zoo: render data or take real ones, train, measure, export with provenance.
 
     python benchmarks/zoo/train.py benchmarks/zoo/fusionseg.yaml [--work zoo-runs] [--out FOLDER]
+    python benchmarks/zoo/train.py benchmarks/zoo/fusionseg_lite.yaml --data-root ROOT --flow raft:FILE
 
 Without --out the weights take the place of those in the package.
 An interrupted run continues when started again: rendered data, finished stages and epochs are kept.
-No real picture is used, and no rendered scene is both trained and tested on.
+No scene or video is both trained and tested on.
 """
 
 import argparse
@@ -12,22 +13,22 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
-from measuring import measure
+from measuring import measure, measure_held_out
 
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
 from vosbench.models.pretrained.weight_files import training_of
-from vosbench.models.pretrained.zoo import WEIGHTS, export
+from vosbench.models.pretrained.zoo import WEIGHTS, export, load_method
 from vosbench.training import fit
 
 SHOWN = "WORK"
@@ -41,7 +42,11 @@ class Plan:
     Attributes:
         model: method.
         world: ``seed``, and ``sets``: miniature -> its settings, see `vosbench.data.mini.write_mini`.
-        fit: what follows ``vosbench fit model=MODEL``.
+        real: data sets of --data-root that are trained on; those with held-out videos are measured on these.
+        flows: stages that are trained with the flow of --flow.
+        fit: what follows ``vosbench fit model=MODEL``; ``{work}`` stands for --work, ``{out}`` for --out.
+        replaced: switches that put other weights into the trained network, e.g. ``motion_test``.
+        half: whether weights are kept as float16.
         variant: switches of inference that differ from those of training.
         selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
             sets, ``sequences``; goes into the provenance, beside what `fit` validated on.
@@ -49,15 +54,27 @@ class Plan:
     """
 
     model: str
-    world: dict[str, Any]
     fit: list[str]
+    world: dict[str, Any] = field(default_factory=lambda: {"sets": {}})
+    real: list[str] = field(default_factory=list)
+    flows: list[str] = field(default_factory=list)
+    replaced: dict[str, str] = field(default_factory=dict)
+    half: bool = False
     variant: dict[str, Any] = field(default_factory=dict)
     selection: list[dict[str, Any]] = field(default_factory=list)
     note: str = ""
 
-    def overrides(self, work: Path | str) -> list[str]:
+    def overrides(
+        self, work: Path | str, out: Path | str = "OUT", flows: Sequence[str] = ("dis",)
+    ) -> list[str]:
         """Arguments of ``vosbench fit``."""
-        return [f"model={self.model}", *self.fit, f"data_root={work}/world", f"run={work}/{self.model}"]
+        return [
+            f"model={self.model}",
+            *(line.format(work=work, out=out) for line in self.fit),
+            *(f"recipe.{stage}.flow=[{','.join(repr(flow) for flow in flows)}]" for stage in self.flows),
+            f"data_root={work}/world",
+            f"run={work}/{self.model}",
+        ]
 
 
 def read_plan(path: Path) -> Plan:
@@ -65,7 +82,7 @@ def read_plan(path: Path) -> Plan:
         plan = Plan(**yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not a plan of the zoo ({error})") from None
-    if plan.world["seed"] == 0:
+    if plan.world["sets"] and plan.world["seed"] == 0:
         raise InputError(f"{path}: world.seed is 0, the seed of the scenes that are tested on: write another")
     return plan
 
@@ -73,6 +90,16 @@ def read_plan(path: Path) -> Plan:
 def render(world: dict[str, Any], folder: Path) -> None:
     for name, settings in world["sets"].items():
         print(ensure_mini(name, folder, seed=world["seed"], **settings), flush=True)
+
+
+def link(names: Sequence[str], root: Path | None, folder: Path) -> None:
+    """Put real data sets beside the rendered ones."""
+    for name in names:
+        if root is None or not (root / name).is_dir():
+            raise InputError(f"no folder {name} in --data-root {root}: the plan trains on {', '.join(names)}")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / name).exists():
+            (folder / name).symlink_to((root / name).resolve(), target_is_directory=True)
 
 
 @contextmanager
@@ -109,14 +136,30 @@ def length(checkpoint: Path) -> dict[str, int]:
     return {"epochs": content["epoch"] + 1, "steps": content["global_step"]}
 
 
-def training(plan: Plan, recipe: Path, stages: dict[str, Path], memory: dict[str, Any]) -> dict[str, Any]:
+def finished(last: Path, plan: Plan, work: Path, out: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Return the checkpoint to publish, where a plan may put in other weights, and their provenance."""
+    if not plan.replaced:
+        return last, []
+    switches = {key: file.format(work=work, out=out) for key, file in plan.replaced.items()}
+    method, described = load_method(plan.model, checkpoint=last, settings=switches)
+    content = torch.load(last, map_location="cpu", weights_only=True)
+    content["state_dict"] = cast(torch.nn.Module, method).state_dict()
+    path = last.with_name("replaced.ckpt")
+    torch.save(content, path)
+    return path, described["parts"]
+
+
+def training(
+    plan: Plan, overrides: list[str], recipe: Path, stages: dict[str, Path], memory: dict[str, Any]
+) -> dict[str, Any]:
     """Return the provenance of weights, all but their measured values."""
     lengths = {name: length(checkpoint) for name, checkpoint in stages.items()}
     known = training_of(list(stages.values())[-1])
+    rendered = {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world}
     return {
         "command": f"python benchmarks/zoo/train.py benchmarks/zoo/{recipe.name}",
-        "fit": f"vosbench fit {' '.join(plan.overrides(SHOWN))}",
-        "data": {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world},
+        "fit": f"vosbench fit {' '.join(overrides)}",
+        "data": known["data"] if plan.real else rendered,
         "selection": [*known.get("selection", []), *plan.selection],
         **({"parts": known["parts"]} if "parts" in known else {}),
         "stages": lengths,
@@ -137,22 +180,38 @@ def main() -> None:
     parser.add_argument("plan", type=Path, help="YAML file")
     parser.add_argument("--work", type=Path, default=Path("zoo-runs"), help="worlds and runs are made here")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="weights and their provenance go here")
+    parser.add_argument("--data-root", type=Path, help="real data sets that a plan trains on")
+    parser.add_argument(
+        "--flow", action="append", help="estimator of their flow; again for more; dis by default"
+    )
     options = parser.parse_args()
-    plan, work = read_plan(options.plan), options.work.resolve()
+    plan, work, out = read_plan(options.plan), options.work.resolve(), options.out.resolve()
+    flows = options.flow or ["dis"]
     os.environ["VOSBENCH_CACHE"] = str(work / "cache")
     environment()  # the commit that this process runs, not one that is made while it trains
     render(plan.world, work / "world")
+    link(plan.real, options.data_root, work / "world")
     memory = work / f"{plan.model}.json"
     with kept_in_mind(memory):
-        run = fit(plan.overrides(work))
+        run = fit(plan.overrides(work, out, flows))
     stages = stages_of(run)
-    last = list(stages.values())[-1]
-    provenance = training(plan, options.plan, stages, remembered(memory))
+    shown = plan.overrides(SHOWN, "OUT", [flow.partition("/")[0] for flow in flows])
+    provenance = training(plan, shown, options.plan, stages, remembered(memory))
+    last, parts = finished(list(stages.values())[-1], plan, work, out)
+    provenance["parts"] = [*provenance.get("parts", []), *parts]
     # what is measured is the file that is published
-    weights = export(last, provenance, options.out, variant=plan.variant)
-    provenance["measured"] = measure(plan.model, weights, work)
+    weights = export(last, provenance, out, variant=plan.variant, half=plan.half)
+    if plan.real:
+        provenance["measured"] = {
+            f"davis16 train, held out, flow {flow.partition(':')[0]}": measure_held_out(
+                plan.model, weights, work / "world", flow, work / "cache"
+            )
+            for flow in flows
+        }
+    else:
+        provenance["measured"] = measure(plan.model, weights, work)
     print(json.dumps(provenance["measured"], indent=1))
-    print(export(last, provenance, options.out, variant=plan.variant))
+    print(export(last, provenance, out, variant=plan.variant, half=plan.half))
 
 
 if __name__ == "__main__":

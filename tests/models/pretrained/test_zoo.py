@@ -219,3 +219,21 @@ def test_shipped_weights_are_what_their_provenance_says():
         assert isinstance(method, Method)
         assert provenance["training"]["command"]
         assert path.stat().st_size < 8_000_000 or size == "full"
+
+
+def test_half_precision_halves_the_file_and_is_read_as_float32(tmp_path):
+    module = checkpoint(tmp_path / "a.ckpt")
+    whole, half = (
+        zoo.export(tmp_path / "a.ckpt", {}, tmp_path / name, half=name == "half")
+        for name in ("whole", "half")
+    )
+    assert half.stat().st_size < 0.52 * whole.stat().st_size
+    method, _ = zoo.load_method("mpnet", checkpoint=half)
+    for name, value in module.state_dict().items():
+        read = method.state_dict()[name]
+        assert read.dtype == value.dtype
+        assert torch.equal(read, value.half().float() if value.is_floating_point() else value)
+    torch.nn.init.constant_(module.network.classifier.bias, 1e6)
+    torch.save(torch.load(tmp_path / "a.ckpt") | {"state_dict": module.state_dict()}, tmp_path / "b.ckpt")
+    with pytest.raises(InputError, match=r"classifier\.bias has values beyond the range of float16"):
+        zoo.export(tmp_path / "b.ckpt", {}, tmp_path, half=True)

@@ -246,6 +246,7 @@ def export(
     folder: Path = WEIGHTS,
     *,
     variant: dict[str, Any] | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a checkpoint's weights and their provenance as zoo files.
 
@@ -254,12 +255,13 @@ def export(
         training: how it was trained and what it measures; goes into the provenance.
         folder: where ``<name>-<size>.safetensors`` and ``.json`` are written.
         variant: switches of inference to change, e.g. the threshold.
+        half: write floating-point tensors as float16; networks are float32 when they have read them.
 
     Returns:
         The safetensors file.
 
     Raises:
-        InputError: the checkpoint cannot be read.
+        InputError: the checkpoint cannot be read, or has values beyond the range of float16.
     """
     from safetensors.torch import save_file
 
@@ -268,11 +270,20 @@ def export(
     described["variant"] |= variant or {}
     path = folder / f"{described['name']}-{described['size']}.safetensors"
     with atomic_path(path) as temporary:
-        tensors = {key: value.contiguous() for key, value in state.items()}
+        tensors = {key: (_halved(key, value) if half else value).contiguous() for key, value in state.items()}
         save_file(tensors, temporary, metadata={"vosbench": json.dumps(described, sort_keys=True)})
     provenance = described | {"sha256": sha256(path), "training": training}
     write_text(path.with_suffix(".json"), json.dumps(provenance, indent=1, sort_keys=True) + "\n")
     return path
+
+
+def _halved(name: str, value: Tensor) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    result = value.half()
+    if not result.isfinite().all():
+        raise InputError(f"{name} has values beyond the range of float16: write them as they are")
+    return result
 
 
 def packaged(name: str, size: str) -> Path:
