@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from vosbench.config import compose_fit
+from vosbench.data import open_dataset
 from vosbench.errors import InputError
 from vosbench.models import METHODS, build
 from vosbench.models.pretrained.zoo import load_method
@@ -114,6 +116,26 @@ def test_other_weights_are_put_into_what_is_published(train, tmp_path):
         assert torch.equal(value, expected[key])
     assert parts[0]["training"] == {"data": {"name": "davis16"}}
     assert train.finished(last, train.Plan("lvo", []), tmp_path, tmp_path) == (last, [])
+
+
+def test_held_out_videos_are_measured(zoo_program, make_davis, tmp_path, monkeypatch):
+    make_davis(tmp_path, {"boat": 4, "bear": 3, "bus": 4})
+    lists = tmp_path / "davis16" / "ImageSets" / "480p"
+    (lists / "val.txt").rename(lists / "train.txt")
+    measuring = zoo_program("measuring")
+    torch.manual_seed(0)
+    model = build("mpnet", "tiny", threshold=0)
+    content = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(content)
+    torch.save(content, tmp_path / "a.ckpt")
+    measured = measuring.measure_held_out("mpnet", tmp_path / "a.ckpt", tmp_path, "dis", tmp_path / "cache")
+    videos = {video.name: video for video in open_dataset("davis16", tmp_path, "train")}
+    # with threshold 0 all is foreground; the first and the last frame do not count
+    expected = {
+        name: np.mean([(videos[name].annotations[t] > 0).mean() for t in (1, 2)]) for name in ("boat", "bus")
+    }
+    assert measured["mpnet"]["J_mean_by_sequence"] == pytest.approx(expected, abs=1e-4)
+    assert measured["mpnet"]["sequences"] == 2
 
 
 @pytest.mark.slow

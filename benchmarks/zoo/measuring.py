@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-
-from vosbench.models.evaluate import evaluate_sequence
 
 from vosbench.benchmark import compare
 from vosbench.data import DAVIS16DataModule
@@ -13,6 +12,8 @@ from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.evaluation.statistics import interval
 from vosbench.models.pretrained.zoo import load_method
+from vosbench.scoring.evaluate import evaluate_sequence
+from vosbench.scoring.predictions import PredictionStore
 from vosbench.scoring.protocol import load_protocol
 from vosbench.scoring.sequence import SequenceScore, aggregation, counted_rows, overall
 
@@ -77,9 +78,13 @@ def measure_held_out(model: str, weights: Path, root: Path, flow: str, cache: Pa
     data = DAVIS16DataModule(root, hold_out=HELD_OUT_SHARE, metrics=("j",), flow=flow, cache=cache)
     data.setup("fit")
     method, _ = load_method(model, checkpoint=weights)
-    videos = (data.under_protocol(video) for video in data.val_videos())
-    scores = {video.video.name: evaluate_sequence(method, video).score for video in videos}
-    return {model: _told(scores, data.protocol.id, in_full=True)}
+    scores = {}
+    for video in data.val_videos():
+        with TemporaryDirectory() as folder:
+            store = PredictionStore(Path(folder), video.frame_names)
+            evaluation = evaluate_sequence(method, [data.under_protocol(video)], store)
+        scores[video.name] = evaluation.score(data.protocol.id)
+    return {model: _summary(scores, data.protocol.id, in_full=True)}
 
 
 def _measured(world: World, model: str, weights: Path, folder: Path) -> dict[str, Any]:
