@@ -6,18 +6,16 @@ from hypothesis import strategies as st
 from vosbench.data.transforms.augmentation import ClipTransform
 from vosbench.data.transforms.clip_transforms import (
     Clip,
-    degrade_flow,
     jitter_colours,
     mirror,
-    move_camera,
     random_crop,
     rescale,
     resize_flow,
     reverse,
     rotate,
     stop_and_go,
-    stop_camera,
 )
+from vosbench.data.transforms.flow_transforms import degrade_flow, move_camera, stop_camera
 from vosbench.errors import InputError
 
 

@@ -9,18 +9,16 @@ import torch
 from vosbench.data.transforms.clip_transforms import (
     Clip,
     chance,
-    degrade_flow,
     jitter_colours,
     mirror,
-    move_camera,
     random_crop,
     rescale,
     reverse,
     rotate,
     stop_and_go,
-    stop_camera,
     uniform,
 )
+from vosbench.data.transforms.flow_transforms import degrade_flow, move_camera, stop_camera
 from vosbench.errors import InputError
 
 
