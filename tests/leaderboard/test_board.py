@@ -71,8 +71,8 @@ def test_the_best_value_is_that_of_a_complete_row(make_record):
     ]
     (board,) = make_boards(records, split_sizes={("davis16", "val"): 2})
     assert [board.complete(row) for row in board.rows] == [True, False]
-    assert board.best("J_mean") == 0.7
-    assert make_boards(records)[0].best("J_mean") is None
+    assert board.ranked("J_mean")[0] == 0.7
+    assert make_boards(records)[0].ranked("J_mean") == []
 
 
 def test_a_method_without_a_value_on_a_sequence_that_counts_is_not_the_best_there(make_record):
@@ -91,7 +91,7 @@ def test_a_method_without_a_value_on_a_sequence_that_counts_is_not_the_best_ther
     assert rows["x"].values["T_mean"] == 0.1
     assert not board.competes(rows["x"], "T_mean")
     assert board.competes(rows["x"], "J_mean")
-    assert board.best("T_mean") == pytest.approx(0.25)
+    assert board.ranked("T_mean")[0] == pytest.approx(0.25)
 
 
 def test_a_sequence_that_does_not_count_for_t_needs_none(make_record):

@@ -8,7 +8,6 @@ from vosbench.leaderboard.latex import latex
 from vosbench.leaderboard.published import load_published
 from vosbench.leaderboard.status import MethodStatus, Status
 from vosbench.leaderboard.tables import (
-    is_best,
     markdown,
     markdown_table,
     overall_table,
@@ -144,8 +143,8 @@ def test_values_of_another_toolkit_are_marked_and_do_not_compete(make_record, ma
     (row,) = [row for row in board.rows if row.kind == "reported"]
     # nothing is published of the sequences, but of the data set
     assert (row.values["J_mean"], row.values["T_mean"]) == (0.6, 0.1)
-    assert board.best("J_mean") == 0.6
-    assert board.best("T_mean") == 0.3
+    assert board.ranked("J_mean")[0] == 0.6
+    assert board.ranked("T_mean")[0] == 0.3
     text = markdown([board], "Title")
     assert "10.0† |" in text
     assert "* † T_mean: of another toolkit; these values do not compete" in text
@@ -172,12 +171,12 @@ def test_how_far_methods_have_come_is_a_table_of_its_own():
 def test_values_that_look_equal_are_equally_good(make_record):
     records = [make_record("one", j=(0.80001,)), make_record("two", j=(0.8,)), make_record("three", j=(0.5,))]
     (board,) = make_boards(records, split_sizes={("davis16", "val"): 1})
-    assert [is_best(board, row, "J_mean") for row in board.rows] == [True, True, False]
+    assert [place(board, row, "J_mean") == 1 for row in board.rows] == [True, True, False]
 
 
 def test_a_method_without_rivals_is_not_the_best(make_record):
     (board,) = make_boards([make_record(edition="mini")])
-    assert not is_best(board, board.rows[0], "J_mean")
+    assert place(board, board.rows[0], "J_mean") is None
 
 
 def test_a_published_number_comes_with_its_place_and_verdict(val_records, make_reported):

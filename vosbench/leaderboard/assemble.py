@@ -14,9 +14,9 @@ from vosbench.evaluation.record import Failure, Record
 from vosbench.evaluation.scores import intervals_of
 from vosbench.leaderboard.board import Board, BoardRow, data_set_values, scores_of
 from vosbench.leaderboard.comparisons import Context, with_published
+from vosbench.leaderboard.conditions import Zoo
 from vosbench.leaderboard.published import REPORTED
 from vosbench.leaderboard.reported import Reported
-from vosbench.leaderboard.status import Training
 from vosbench.leaderboard.verdicts import Deviation, Tolerance, reason_of
 from vosbench.metrics.specs import value_spec, values_in_order
 from vosbench.scoring.protocol import Protocol, load_protocol
@@ -35,7 +35,7 @@ def make_boards(
     *,
     published: Iterable[Record] = (),
     failures: Iterable[Failure] = (),
-    zoo: Training | None = None,
+    zoo: Zoo | None = None,
 ) -> list[Board]:
     """Gather records into boards, official editions first.
 

@@ -133,10 +133,6 @@ class Board:
         counted = counted_rows(scores_of(row.records), metric, self.protocol)
         return all(row.records[name].values.get(metric) is not None for name in counted)
 
-    def best(self, metric: str) -> float | None:
-        """Return the best value of a metric among the rows that compete; None without any."""
-        return next(iter(self.ranked(metric)), None)
-
     def ranked(self, metric: str) -> list[float]:
         """Return the values of a metric of the rows that compete, best first."""
         values = [row.values.get(metric) for row in self.rows if self.competes(row, metric)]

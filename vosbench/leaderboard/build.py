@@ -12,11 +12,12 @@ from vosbench.files import write_text
 from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.bibtex import citations, load_bibliography, references
 from vosbench.leaderboard.board import Board
+from vosbench.leaderboard.conditions import Zoo
 from vosbench.leaderboard.html.page import html
 from vosbench.leaderboard.latex import latex
 from vosbench.leaderboard.published import load_published
 from vosbench.leaderboard.reported import Reported, load_reported
-from vosbench.leaderboard.status import MethodStatus, Status, Training, method_statuses, trained_weights
+from vosbench.leaderboard.status import MethodStatus, Status, method_statuses, trained_weights
 from vosbench.leaderboard.tables import markdown
 from vosbench.leaderboard.verdicts import Deviation, Tolerance, load_deviations
 from vosbench.models import METHODS
@@ -124,7 +125,7 @@ def records_of(root: Path) -> list[Record]:
     return read_records(root)
 
 
-def _methods(boards: Sequence[Board], zoo: Training) -> list[MethodStatus]:
+def _methods(boards: Sequence[Board], zoo: Zoo) -> list[MethodStatus]:
     shown: dict[tuple[str, str], list[Status]] = {}
     for row in (row for board in boards for row in board.rows if row.kind == "measured"):
         shown.setdefault((row.method, row.size), []).append(row.status)

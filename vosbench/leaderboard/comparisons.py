@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
-from vosbench.leaderboard.conditions import Conditions, measured_conditions
+from vosbench.leaderboard.conditions import Conditions, Zoo, measured_conditions
 from vosbench.leaderboard.published import REPORTED, published_name
 from vosbench.leaderboard.reported import Reported, select
-from vosbench.leaderboard.status import Training, status_of
+from vosbench.leaderboard.status import status_of
 from vosbench.leaderboard.verdicts import Deviation, Measured, Tolerance, Verdict, judge
 from vosbench.metrics.specs import values_in_order
 
@@ -22,7 +22,7 @@ class Context:
     deviations: Sequence[Deviation]
     tolerance: Tolerance
     split_sizes: Mapping[tuple[str, str], int]
-    zoo: Training
+    zoo: Zoo
 
 
 def with_published(row: BoardRow, board: Board, context: Context) -> BoardRow:

@@ -16,7 +16,7 @@ from vosbench.evaluation.record import Record
 MINI = "rendered scenes of "
 
 Zoo = Mapping[str, Mapping[str, Any]]
-"""SHA-256 of a weights file -> its provenance, as `vosbench.leaderboard.status.Training`."""
+"""SHA-256 of a weights file -> its provenance, see `vosbench.leaderboard.status.trained_weights`."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vosbench.evaluation.record import Record
+from vosbench.leaderboard.conditions import Zoo
 from vosbench.leaderboard.published import REPORTED, SAME_MASKS
 
 StatusKind = Literal[
@@ -60,16 +61,12 @@ class MethodStatus:
     status: Status
 
 
-Training = Mapping[str, Mapping[str, Any]]
-"""SHA-256 of a weights file -> its provenance in the zoo."""
-
-
 def trained_weights(zoo: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Return the zoo by hash; see `vosbench.models.pretrained.zoo.shipped`."""
     return {item["sha256"]: item for item in zoo}
 
 
-def status_of(records: Collection[Record], zoo: Training, reproduced: bool = False) -> Status:
+def status_of(records: Collection[Record], zoo: Zoo, reproduced: bool = False) -> Status:
     """Return the status of a row.
 
     Args:
@@ -95,7 +92,7 @@ def status_of(records: Collection[Record], zoo: Training, reproduced: bool = Fal
     return found
 
 
-def status_of_weights(weights: Mapping[str, Any], zoo: Training) -> Status:
+def status_of_weights(weights: Mapping[str, Any], zoo: Zoo) -> Status:
     """Return the status that a weights file gives its method.
 
     Args:
@@ -122,7 +119,7 @@ def status_of_weights(weights: Mapping[str, Any], zoo: Training) -> Status:
 
 
 def method_statuses(
-    names: Sequence[str], zoo: Training, shown: Mapping[tuple[str, str], Sequence[Status]]
+    names: Sequence[str], zoo: Zoo, shown: Mapping[tuple[str, str], Sequence[Status]]
 ) -> list[MethodStatus]:
     """Return the status of methods: the furthest that weights or records of a size show.
 
@@ -146,7 +143,7 @@ def method_statuses(
     ]
 
 
-def _of_weights(weights: Sequence[Mapping[str, Any]], zoo: Training) -> Status:
+def _of_weights(weights: Sequence[Mapping[str, Any]], zoo: Zoo) -> Status:
     found = dict.fromkeys(status_of_weights(item, zoo) for item in weights)
     if len(found) == 1:
         return next(iter(found))

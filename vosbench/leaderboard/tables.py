@@ -70,11 +70,6 @@ def place(board: Board, row: BoardRow, metric: str) -> Literal[1, 2] | None:
     return 2 if len(rivals) > 2 and show(metric, value) == shown[1] else None
 
 
-def is_best(board: Board, row: BoardRow, metric: str) -> bool:
-    """Whether a value, as shown, is the best of at least two methods that compete."""
-    return place(board, row, metric) == 1
-
-
 def show_interval(row: BoardRow, metric: str) -> str:
     """Return the interval of a value, e.g. ``"[47.5, 59.6]"``; ``""`` where none is shown."""
     found = row.intervals.get(metric)
