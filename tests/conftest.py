@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
@@ -20,6 +21,11 @@ ROOT = Path(__file__).parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:
     # every core has its own worker; torch reads this when it is first imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# the time of an example depends on what else the machine does
+settings.register_profile("vosbench", deadline=None)
+settings.load_profile("vosbench")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ masks = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pair=masks)
 @example(pair=(np.zeros((9, 9), bool), np.ones((9, 9), bool)))
 @example(pair=(np.zeros((9, 9), bool), np.eye(9, dtype=bool)))

@@ -337,7 +337,7 @@ def test_light_follows_its_curves():
 offsets = st.lists(st.tuples(*[st.floats(-30, 30)] * 2), min_size=5, max_size=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(offsets, st.floats(-180, 180), st.floats(0.5, 2))
 def test_a_warp_has_an_inverse_however_wild_its_control_points(moves, degrees, scale):
     controls = np.array([[0, 0], [40, 3], [41, 30], [1, 28], [20, 31.0]])

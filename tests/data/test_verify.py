@@ -370,7 +370,7 @@ def test_damage_of_real_files_is_named_exactly(real_copy):
         ("ft3d", "camera_data/TRAIN/*/*/camera_data.txt"),
     ],
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=3)), min_size=1, max_size=4))
 @example(edits=[(0, b"/")])
 @example(edits=[(0, b"../")])

@@ -142,7 +142,7 @@ sequences = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(sequences, min_size=1, max_size=6))
 def test_leaving_out_a_sequence_equals_a_plain_loop_over_the_others(table):
     named = {f"s{index}": row for index, row in enumerate(table)}
@@ -198,7 +198,7 @@ def test_of_what_is_never_negative_it_is_the_t_interval_of_the_logarithm():
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=8))
 def test_the_interval_of_a_fraction_stays_within_0_and_1_and_holds_the_value(values):
     found = interval(rows(*values), FRACTION)
@@ -432,7 +432,7 @@ def test_differences_are_paired_whatever_the_aggregate(rule):
 pairs = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs, st.booleans())
 def test_what_one_wins_the_other_loses_and_the_probability_agrees_with_the_interval(values, lower_is_better):
     first, second = (rows(*column) for column in zip(*values, strict=True))

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vosbench.flow.encodings import angle_field, angle_magnitude, colour_wheel, magnitude_range, zero_mean
@@ -84,7 +84,6 @@ def test_signed_angle_tells_up_from_down():
     assert angle_field(field_of((0.0, -1.0)), "signed")[0, 0, 0].item() == pytest.approx(-math.pi / 2)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31))
 def test_mirroring_flow_mirrors_the_angle(seed):
     flow = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

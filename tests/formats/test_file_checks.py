@@ -71,7 +71,7 @@ def test_every_truncation_is_noticed(case):
         assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=4))
 def test_flipped_bits_give_a_size_or_one_line(case, flips):
     path, size, content = case

@@ -35,7 +35,7 @@ def test_palette_is_the_voc_one():
     assert len({tuple(colour) for colour in palette.tolist()}) == 256
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_ids_survive_writing_and_reading(tmp_path_factory, height, width, seed):
     path = tmp_path_factory.mktemp("png") / "ids.png"

@@ -46,14 +46,14 @@ def files(draw):
     return write(kinds, differences, draw(st.integers(1, 3))), shape
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(files())
 def test_every_filter_is_undone_as_pillow_does(file):
     data, shape = file
     assert np.array_equal(decode_pixels(data, *shape), pillow(data))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 2))
 )
@@ -69,7 +69,7 @@ def test_masks_written_by_pillow_come_back(ids):
         assert pixels.flags.writeable
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.integers(0, 15)),
     st.sampled_from([1, 2, 4]),

@@ -81,7 +81,7 @@ def test_void_is_emptied_before_boundaries_are_taken():
     assert contour_accuracy(frames(full), frames(full & ~hole), bound_th=1).tolist() == [0.0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs, st.sampled_from([1, 1.5, 2, 3]))
 def test_equals_the_plain_definition(pair, radius):
     pred, target = pair

@@ -109,7 +109,7 @@ def with_boxes(frame):
     return {key: [*map(tight_box, frame[key])] for key in ("found", "regions")}
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(frames())
 def test_a_brute_force_twin_agrees(frames):
     pool = DetectionPool()
@@ -266,7 +266,7 @@ def test_crowds_of_id_maps():
         assert pool.compute()["map50_seg"] == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_run_lengths_survive_the_way_through_a_file(height, width, seed, density):
     mask = np.random.default_rng(seed).random((height, width)) < density

@@ -152,7 +152,7 @@ def test_the_background_may_have_another_id_or_be_inferred():
 IDS = arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(IDS, IDS)
 def test_values_are_fractions(pred, target):
     for variant in ("official", "proposed", "binary"):
@@ -160,7 +160,7 @@ def test_values_are_fractions(pred, target):
         assert all(0 <= found[key] <= 1 + 1e-12 for key in ("precision", "recall", "f_measure"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(IDS.filter(lambda ids: ids.any()))
 def test_the_truth_itself_scores_one(ids):
     for variant in ("official", "proposed"):

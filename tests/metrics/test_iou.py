@@ -37,7 +37,7 @@ def test_void_counts_in_neither_number():
 IDS = arrays(np.uint8, (3, 2, 4), elements=st.integers(0, 2))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(IDS, IDS, arrays(bool, (3, 2, 4)))
 def test_a_brute_force_twin_agrees(pred, target, void):
     values = []

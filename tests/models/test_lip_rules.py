@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -86,7 +86,6 @@ class TestRules:
         assert select(found(), found((1, 0.9)), DetectionRules()).tolist() == []
         assert select(found((1, 0.9)), found(), DetectionRules()).tolist() == [0]
 
-    @settings(deadline=None)
     @given(
         st.lists(st.tuples(st.integers(1, 4), st.sampled_from([0.1, 0.3, 0.5, 0.7]), st.integers(1, 10))),
         st.lists(st.tuples(st.integers(1, 4), st.floats(0, 1)), unique_by=lambda each: each[0]),

@@ -132,19 +132,19 @@ def check(pred, target, protocol):
     assert values["J_mean"] + values["F_mean"] == pytest.approx(j + f, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(videos("davis16-unsupervised"))
 def test_davis16(video):
     check(*video, "davis16-unsupervised")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(videos("davis17-semi-supervised"))
 def test_davis17_semi_supervised(video):
     check(*video, "davis17-semi-supervised")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(videos("davis17-unsupervised"))
 def test_davis17_unsupervised(video):
     check(*video, "davis17-unsupervised")

@@ -295,7 +295,7 @@ def test_no_space_is_seen_before_a_zip_is_unpacked(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=3))
 def test_damage_gives_one_line_and_nothing_outside(tmp_path_factory, kind, flips):
     folder = tmp_path_factory.mktemp("fuzz")

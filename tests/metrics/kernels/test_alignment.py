@@ -48,14 +48,14 @@ def matrix(rows, columns, seed, values):
     return np.random.default_rng(seed).integers(0, values, (rows, columns)) / values
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(few)
 def test_the_path_is_that_of_the_released_search(case):
     cost = matrix(*case)
     assert path_through(cost) == released_path_of(cost)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(few, st.integers(0, 11), st.integers(0, 11))
 def test_any_cell_may_come_first(case, row, column):
     cost = matrix(*case)
@@ -64,7 +64,7 @@ def test_any_cell_may_come_first(case, row, column):
     assert path_through(cost, first) == released_path_of(turned)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(few)
 def test_blocks_of_anti_diagonals_make_no_difference(case):
     cost = matrix(*case)
@@ -76,7 +76,7 @@ def test_blocks_of_anti_diagonals_make_no_difference(case):
         assert path_through(cost, first) == released_path_of(turned)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(few)
 def test_longer_totals_make_no_difference(case):
     cost = matrix(*case)
@@ -85,7 +85,7 @@ def test_longer_totals_make_no_difference(case):
         assert path_through(cost) == released_path_of(cost)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(few, min_size=2, max_size=5))
 def test_matrices_of_any_shape_are_searched_together(cases):
     matrices = [matrix(*case) for case in cases]
@@ -106,7 +106,7 @@ def test_batches_fit_in_memory():
         assert batch_size((n, n)) * (n + 1) * (2 * n + 1) <= path_totals.BATCH
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(few)
 def test_all_paths_found_are_monotone_and_cost_the_same(case):
     cost = matrix(*case)

@@ -73,7 +73,7 @@ def slow_shape_contexts(points):
     return counts / counts.sum(1, keepdims=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.float64, st.tuples(st.integers(4, 12), st.just(2)), elements=st.integers(0, 97)))
 def test_shape_contexts_equal_those_of_one_pair_after_the_other(points):
     # places that repeat, like the end of a closed curve, are in it
@@ -83,7 +83,7 @@ def test_shape_contexts_equal_those_of_one_pair_after_the_other(points):
     assert shape_contexts(points, matlab=True) == pytest.approx(turned, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(np.float64, st.tuples(st.integers(4, 12), st.just(2)), elements=st.integers(1, 9)),
     st.randoms(),
@@ -133,7 +133,7 @@ def test_matching_cost_of_equal_and_of_disjoint_histograms():
 counts = hnp.arrays(np.int64, st.tuples(st.integers(1, 20), st.just(60)), elements=st.integers(0, 400))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(counts, counts)
 def test_rough_costs_are_within_their_error(first, second):
     assume(first.any(1).all() and second.any(1).all())

@@ -88,7 +88,7 @@ def test_in_the_matlab_build_a_curve_through_touches_may_start_at_another():
     assert sorted(usual[2][1:].tolist()) == sorted(matlab[2][1:].tolist())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(masks, st.booleans())
 def test_curves_walk_every_crack_once_with_the_foreground_on_the_right(mask, matlab):
     padded = np.pad(mask, 1)
@@ -146,7 +146,7 @@ def slow_simplification(points, tolerance):
     return points[sorted(stays)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=16)))
 def test_simplification_equals_that_of_one_point_after_the_other(mask):
     for contour in trace(mask):

@@ -252,7 +252,7 @@ def _twin_values(variant, pairs, clusters, regions):
     return shared / max(sum(c.sum() for c in clusters), 1), shared / max(sum(g.sum() for g in regions), 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(IDS, IDS, MASK, MASK, st.integers(0, 3))
 def test_a_brute_force_twin_agrees(pred, target, void, uncovered, background):
     found = VolumeOverlap(background)
@@ -271,7 +271,7 @@ def test_a_brute_force_twin_agrees(pred, target, void, uncovered, background):
     assert found.count_error() == abs(len(predicted) - len(set(target[~void]) - {0}))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(IDS, IDS, MASK, st.sampled_from([np.int8, np.int16, np.uint16, np.int64]))
 def test_neither_the_type_of_the_ids_nor_their_names_matter(pred, target, void, kind):
     plain, renamed = VolumeOverlap(), VolumeOverlap()

@@ -57,7 +57,7 @@ def test_boundary_at_every_word_width(width):
     assert Silhouette(mask, 3).area == mask.sum()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 140)), fill=st.just(False)),
     st.sampled_from([1, 1.5, 2, 3, 4.2, 8, 70]),

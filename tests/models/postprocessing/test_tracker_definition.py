@@ -89,7 +89,7 @@ def as_lists(numbers):
     return seen
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(frames=videos(), chosen=options)
 def test_tracks_and_ids_are_those_of_the_definition(frames, chosen):
     book = ByTheBook(frames, **chosen)
@@ -98,7 +98,7 @@ def test_tracks_and_ids_are_those_of_the_definition(frames, chosen):
     assert np.array_equal(tracker(iter(frames)), book.ids())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(frames=videos(distinct=True), chosen=options, random=st.randoms(use_true_random=False))
 def test_the_order_of_detections_changes_only_the_numbers_of_tracks(frames, chosen, random):
     orders = [random.sample(range(len(scores)), len(scores)) for _, scores, _ in frames]
@@ -111,7 +111,7 @@ def test_the_order_of_detections_changes_only_the_numbers_of_tracks(frames, chos
     assert np.array_equal(np.vectorize(renamed.get)(tracker(frames)), tracker(shuffled))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(frames=videos())
 def test_tensors_are_tracked_like_arrays(frames):
     tensors = [tuple(map(torch.from_numpy, item)) for item in frames]

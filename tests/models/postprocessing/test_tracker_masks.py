@@ -21,7 +21,7 @@ def boxes_of_noise(draw):
     return masks
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(masks=boxes_of_noise(), rested=st.sets(st.integers(0, 4)))
 def test_overlaps_areas_boxes_and_pixels_are_those_of_the_masks(masks, rested):
     packed = [PackedMask(mask) for mask in masks]
