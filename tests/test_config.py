@@ -66,7 +66,7 @@ def test_load_stage_is_the_packaged_recipe():
     [
         ("model=mpnt", "unknown model 'mpnt': did you mean mpnet?"),
         ("data=minni", "unknown data 'minni': did you mean mini?"),
-        ("recipe=x", "unknown recipe 'x': choose from .*mpnet, mpnet_tiny"),
+        ("recipe=x", "unknown recipe 'x': choose from .*mpnet, mpnet_davis, mpnet_tiny"),
         ("siz=tiny", "unknown configuration key 'siz': did you mean size?"),
         ("model.imput=rgb", "did you mean model.input"),
         ("recipe.A.optimizer.lrr=1", "did you mean recipe.A.optimizer.lr"),
