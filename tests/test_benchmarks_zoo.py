@@ -98,26 +98,6 @@ def test_flow_of_real_data_and_folders_are_the_users(train, tmp_path):
     assert (tmp_path / "world" / "davis16").resolve() == tmp_path / "davis16"
 
 
-def test_other_weights_are_put_into_what_is_published(train, tmp_path):
-    def saved(name, model, **more):
-        content = {"state_dict": model.state_dict(), **more}
-        model.on_save_checkpoint(content)
-        torch.save(content, tmp_path / name)
-        return tmp_path / name
-
-    torch.manual_seed(0)
-    other = saved("mpnet.ckpt", build("mpnet", "tiny"), training={"data": {"name": "davis16"}})
-    last = saved("last.ckpt", build("lvo", "tiny", appearance="none"))
-    plan = train.Plan("lvo", [], replaced={"motion_test": "{work}/mpnet.ckpt"})
-    path, parts = train.finished(last, plan, tmp_path, tmp_path)
-    published, _ = load_method("lvo", checkpoint=path)
-    expected = load_method("mpnet", checkpoint=other)[0].network.state_dict()
-    for key, value in published.network.motion.state_dict().items():
-        assert torch.equal(value, expected[key])
-    assert parts[0]["training"] == {"data": {"name": "davis16"}}
-    assert train.finished(last, train.Plan("lvo", []), tmp_path, tmp_path) == (last, [])
-
-
 def test_held_out_videos_are_measured(zoo_program, make_davis, tmp_path, monkeypatch):
     make_davis(tmp_path, {"boat": 4, "bear": 3, "bus": 4})
     lists = tmp_path / "davis16" / "ImageSets" / "480p"

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import yaml
@@ -28,7 +28,7 @@ from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
 from vosbench.models.pretrained.weight_files import training_of
-from vosbench.models.pretrained.zoo import WEIGHTS, export, load_method
+from vosbench.models.pretrained.zoo import WEIGHTS, export
 from vosbench.training import fit
 
 SHOWN = "WORK"
@@ -45,7 +45,6 @@ class Plan:
         real: data sets of --data-root that are trained on; those with held-out videos are measured on these.
         flows: stages that are trained with the flow of --flow.
         fit: what follows ``vosbench fit model=MODEL``; ``{work}`` stands for --work, ``{out}`` for --out.
-        replaced: switches that put other weights into the trained network, e.g. ``motion_test``.
         half: whether weights are kept as float16.
         variant: switches of inference that differ from those of training.
         selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
@@ -58,7 +57,6 @@ class Plan:
     world: dict[str, Any] = field(default_factory=lambda: {"sets": {}})
     real: list[str] = field(default_factory=list)
     flows: list[str] = field(default_factory=list)
-    replaced: dict[str, str] = field(default_factory=dict)
     half: bool = False
     variant: dict[str, Any] = field(default_factory=dict)
     selection: list[dict[str, Any]] = field(default_factory=list)
@@ -136,19 +134,6 @@ def length(checkpoint: Path) -> dict[str, int]:
     return {"epochs": content["epoch"] + 1, "steps": content["global_step"]}
 
 
-def finished(last: Path, plan: Plan, work: Path, out: Path) -> tuple[Path, list[dict[str, Any]]]:
-    """Return the checkpoint to publish, where a plan may put in other weights, and their provenance."""
-    if not plan.replaced:
-        return last, []
-    switches = {key: file.format(work=work, out=out) for key, file in plan.replaced.items()}
-    method, described = load_method(plan.model, checkpoint=last, settings=switches)
-    content = torch.load(last, map_location="cpu", weights_only=True)
-    content["state_dict"] = cast(torch.nn.Module, method).state_dict()
-    path = last.with_name("replaced.ckpt")
-    torch.save(content, path)
-    return path, described["parts"]
-
-
 def training(
     plan: Plan, overrides: list[str], recipe: Path, stages: dict[str, Path], memory: dict[str, Any]
 ) -> dict[str, Any]:
@@ -197,8 +182,7 @@ def main() -> None:
     stages = stages_of(run)
     shown = plan.overrides(SHOWN, "OUT", [flow.partition("/")[0] for flow in flows])
     provenance = training(plan, shown, options.plan, stages, remembered(memory))
-    last, parts = finished(list(stages.values())[-1], plan, work, out)
-    provenance["parts"] = [*provenance.get("parts", []), *parts]
+    last = list(stages.values())[-1]
     # what is measured is the file that is published
     weights = export(last, provenance, out, variant=plan.variant, half=plan.half)
     if plan.real:

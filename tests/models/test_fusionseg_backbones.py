@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from tests.rounding import assert_rounded
-from vosbench.config import StageConfig
 from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.fusionseg import inputs
@@ -251,29 +250,3 @@ def test_networks_go_with_a_size(size, variant, message):
 def test_other_networks_are_named(key):
     with pytest.raises(InputError, match=f"fusionseg {key} 'vgg'"):
         lite(**{key: "vgg"})
-
-
-def test_the_appearance_stream_is_tuned_after_the_fusion_has_learnt():
-    model = lite(appearance_weights="random")
-    model.configure_stage("joint", StageConfig())
-    assert model.segments
-    model.configure_stage("tuning", StageConfig())
-    assert not model.segments
-    assert not model.needs_flow
-    trained = {name for name, p in model.network.named_parameters() if p.requires_grad}
-    model.configure_stage("appearance", StageConfig())
-    assert trained == {name for name, p in model.network.named_parameters() if p.requires_grad}
-    assert all(name.startswith("appearance.") for name in trained)
-
-
-def test_tuning_goes_on_with_the_weights_it_starts_from(tmp_path, monkeypatch):
-    """ImageNet is what stage appearance starts from, not what a later stage goes back to."""
-
-    def missing():
-        raise InputError("not installed")
-
-    monkeypatch.setattr(inputs, "imagenet_weights", missing)
-    model = lite()
-    before = {key: value.clone() for key, value in model.network.appearance.state_dict().items()}
-    model.configure_stage("tuning", StageConfig())
-    assert same(model.network.appearance.state_dict(), before)

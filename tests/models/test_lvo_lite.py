@@ -84,19 +84,6 @@ def test_the_appearance_stream_is_that_of_fusionseg(tmp_path):
         assert torch.equal(again.network.appearance.state_dict()[key], value)
 
 
-def test_another_appearance_stream_at_inference(tmp_path):
-    """One that has learnt from the videos of the memory, which were new to the one beside which it learnt."""
-    torch.manual_seed(3)
-    fusionseg = build("fusionseg", "lite", stream="appearance")
-    weights = checkpoint(tmp_path / "fusionseg.ckpt", fusionseg)
-    trained = checkpoint(tmp_path / "lvo.ckpt", lite(appearance=LITE))
-    loaded, described = load_method("lvo", checkpoint=Path(trained), settings={"appearance_test": weights})
-    own = loaded.network.appearance.pyramid.state_dict()
-    for key, value in fusionseg.network.appearance.head.pyramid.state_dict().items():
-        assert torch.equal(own[key], value)
-    assert [part["key"] for part in described["parts"]] == ["appearance_test"]
-
-
 def test_appearance_weights_of_something_else(tmp_path):
     weights = checkpoint(tmp_path / "mpnet.ckpt", build("mpnet", "tiny"))
     with pytest.raises(InputError, match=r"mpnet\.ckpt: not weights of fusionseg or lvo of size lite"):
@@ -109,7 +96,6 @@ def test_appearance_weights_of_something_else(tmp_path):
         ("lite", {"appearance": "deeplab_v2"}, "size=lite has no appearance=deeplab_v2"),
         ("tiny", {"appearance": LITE}, "size=tiny has no appearance=efficientnet_lite0"),
         ("tiny", {"map_crop": 0.5}, "size=tiny has no map_crop"),
-        ("tiny", {"appearance_test": "zoo"}, "size=tiny has no appearance_test"),
         ("full", {"shortest_clip": 3}, "size=full has no shortest_clip"),
     ],
 )

@@ -53,9 +53,7 @@ from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
-STAGES = ("appearance", "motion", "joint", "tuning")
-_TUNING = "tuning"
-"""[ours] The appearance stream learns from videos that the fusion has learnt from, which had to be unseen."""
+STAGES = ("appearance", "motion", "joint")
 
 
 class FusionSeg(VOSModule):
@@ -174,23 +172,23 @@ class FusionSeg(VOSModule):
     def begin_stage(self, name: str, settings: StageConfig) -> None:
         """Load what the streams start from; train one of them, or the fusion beside both."""
         stream = self.hparams["stream"]
-        if stream not in ("joint", name, _trained(name)):
+        if stream not in ("joint", name):
             raise InputError(f"fusionseg: stream={stream} has nothing to train there, write stage={stream}")
-        self.needs_flow = _trained(name) != "appearance"
+        self.needs_flow = name != "appearance"
         for each, module in self.network.streams.items():
             weights = self.hparams[f"{each}_weights"]
             load_stream(module, each, weights, self.hparams["size"], self.convention, fresh=each == name)
-        self.network.train_stage(_trained(name))
+        self.network.train_stage(name)
 
     @property
     def segments(self) -> bool:
         """False while a stream of the joint model is trained."""
-        return bool(_trained(self.stage_name) == self.hparams["stream"])
+        return bool(self.stage_name == self.hparams["stream"])
 
     @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage uses and does not train, or their statistics, see `RandomWeights.refuse`."""
-        stage = _trained(self.stage_name)
+        stage = self.stage_name
         if stage == "joint":
             return {
                 f"network.{name}.": f"write model.{name}_weights=CHECKPOINT of stage {name}, init=CHECKPOINT "
@@ -222,7 +220,7 @@ class FusionSeg(VOSModule):
         given: float | None = self.hparams["head_lr"]
         if given is not None:
             return given
-        stream = getattr(self.network, _trained(self.stage_name))
+        stream = getattr(self.network, self.stage_name)
         return 1.0 if self.hparams["size"] == "tiny" and isinstance(stream, Stream) else 10.0
 
     def forward(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
@@ -359,11 +357,6 @@ class FusionSeg(VOSModule):
         if fusion is None or "branches" not in self.inspection.maps:
             return
         self.inspection.channels_of("branches", fusion.channels)
-
-
-def _trained(stage: str) -> str:
-    """Return the part that a stage trains: a stream or, as ``joint``, the fusion."""
-    return "appearance" if stage == _TUNING else stage
 
 
 def _cropped(values: Tensor, size: tuple[int, int]) -> Tensor:

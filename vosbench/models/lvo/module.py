@@ -98,8 +98,6 @@ class LVO(VOSModule):
             package), a checkpoint, or ``random``.
         motion_test: the same for inference alone, in place of the motion weights of the checkpoint
             (table 5); None keeps those.
-        appearance_test: the same for the appearance stream, when lite: one that has learnt from the videos
-            that the memory learnt from.
         motion_short_side: shorter side of the flow that MP-Net sees, pixels; None for its test size.
         angle: encoding of flow that the motion weights were trained with.
         memory: ``convgru``, ``convlstm``, ``convrnn`` or ``none``.
@@ -120,17 +118,14 @@ class LVO(VOSModule):
     """
 
     name = "lvo"
-    file_keys = ("appearance_weights", "motion_weights", "appearance_test", "motion_test")
+    file_keys = ("appearance_weights", "motion_weights", "motion_test")
     stages = STAGES
     inspectable: ClassVar[Mapping[str, str]] = {
         "gates": "gates of the memory, forward in time: 'reset' and 'update' of chosen channels of a ConvGRU",
         "motion": "what the motion stream holds for moving",
     }
 
-    replaceable: ClassVar[Mapping[str, str]] = {
-        "motion_test": "network.motion.",
-        "appearance_test": "network.appearance.",
-    }
+    replaceable: ClassVar[Mapping[str, str]] = {"motion_test": "network.motion."}
 
     def __init__(
         self,
@@ -143,7 +138,6 @@ class LVO(VOSModule):
         motion: str = "mpnet",
         motion_weights: str = ZOO,
         motion_test: str | None = None,
-        appearance_test: str | None = None,
         motion_short_side: int | None = None,
         angle: Angle = "unsigned",
         memory: str = "convgru",
@@ -191,8 +185,6 @@ class LVO(VOSModule):
         self.network = LVONet(appearance, motion, memory, bidirectional, WIDTHS[size], convention)
         if self.network.motion is not None and motion_test is not None:
             load_motion(self.network.motion, motion_test, size, angle)
-        if self.network.appearance is not None and appearance_test is not None:
-            load_appearance(self.network.appearance, appearance_test)
         self.class_iou = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
         self.stage_name = "memory"
         self.frozen_norm = True
@@ -202,9 +194,7 @@ class LVO(VOSModule):
     def packaged_weights(self) -> dict[str, Path]:
         """Keys whose value stands for weights of the package, and the file of these."""
         size: Size = self.hparams["size"]
-        files: dict[str, Path] = {}
-        if self.lite:
-            files |= dict.fromkeys(("appearance_weights", "appearance_test"), packaged("fusionseg", size))
+        files = {"appearance_weights": packaged("fusionseg", size)} if self.lite else {}
         if self.network.motion is not None:
             files |= dict.fromkeys(("motion_weights", "motion_test"), packaged("mpnet", SIZE_INSIDE[size]))
         return {key: file for key, file in files.items() if self.hparams[key] == ZOO}
@@ -455,7 +445,7 @@ def _check_size(switches: Mapping[str, Any]) -> None:
     size, appearance = switches["size"], switches["appearance"]
     if appearance in (DEEPLABS if size == "lite" else (LITE,)):
         raise InputError(f"lvo: size={size} has no appearance={appearance}, leave appearance out")
-    only_lite = {"map_crop": 1.0, "shortest_clip": None, "appearance_test": None}
+    only_lite = {"map_crop": 1.0, "shortest_clip": None}
     for key, value in only_lite.items():
         if size != "lite" and switches[key] != value:
             raise InputError(f"lvo: size={size} has no {key}, leave it out")
