@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vosbench.errors import InputError
 
@@ -49,16 +51,37 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         new.rename(folder)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int | None = None) -> bytes:
     """Return the content of a file.
 
+    Args:
+        path: the file.
+        most: number of bytes from which on it is another file than the one expected; None for any number.
+
     Raises:
-        InputError: missing or unreadable.
+        InputError: missing, unreadable, or larger than `most`.
     """
     try:
+        if most is not None and path.stat().st_size > most:
+            raise InputError(f"{path}: larger than {most >> 20} MiB, which this file never is; copy it again")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of at most 256 MiB whose outermost value is an object.
+
+    Raises:
+        InputError: missing, larger, no JSON, or another value.
+    """
+    try:
+        value = json.loads(read_bytes(path, 1 << 28))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a JSON file ({error}); copy it again") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: holds no JSON object {{...}}; copy it again")
+    return value
 
 
 def write_text(path: Path, text: str) -> None:

@@ -45,8 +45,8 @@ class LazySequence(Sequence[T], Generic[T]):
     def __getitem__(self, index: slice) -> LazySequence[T]: ...
     def __getitem__(self, index: int | slice) -> T | LazySequence[T]:
         if isinstance(index, slice):
-            chosen = range(self._length)[index]
-            return LazySequence(lambda i: self._load(chosen[i]), len(chosen))
+            indices = range(self._length)[index]
+            return LazySequence(lambda i: self._load(indices[i]), len(indices))
         return self._load(range(self._length)[index])
 
 
@@ -95,9 +95,6 @@ class DeferredMapping(Mapping[int, T], Generic[T]):
     def __len__(self) -> int:
         return len(self._made)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._made
-
 
 @dataclass(frozen=True)
 class Box:
@@ -130,7 +127,7 @@ class Video:
         flow: T-1 items, item t from frame t to t+1, each (2, H, W) float32 pixels; None when not attached.
         categories: id -> class name, for the whole video; empty where the data set names no classes.
         boxes: frame index -> boxes in that frame; empty where the data set has none. A frame without an
-            entry was not looked at, an empty tuple says that nothing is there.
+            entry was not looked at; an empty tuple stands for a frame without objects.
     """
 
     name: str

@@ -25,6 +25,7 @@ from PIL import Image
 
 import vosbench.formats
 from vosbench.errors import InputError
+from vosbench.files import read_json
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.provenance import FILE, describe, read_provenance, write_provenance
 from vosbench.formats.camera import read_cameras, write_cameras
@@ -41,12 +42,11 @@ from vosbench.formats.flo import read_flo, write_flo
 from vosbench.formats.flow_picture import range_path, read_angle_magnitude
 from vosbench.formats.frame_folder import open_folder
 from vosbench.formats.image import image_size, read_frame, write_frame
-from vosbench.formats.json_file import read_json
 from vosbench.formats.kitti import read_kitti, write_kitti
 from vosbench.formats.mask import read_mask
 from vosbench.formats.mat5 import read_struct
 from vosbench.formats.pfm import read_flow_pfm, read_pfm, write_pfm
-from vosbench.formats.png import decode_levels, read_ids, read_palette, write_ids
+from vosbench.formats.png import decode_mask, read_ids, read_palette, write_ids
 from vosbench.formats.pnm import read_pnm, write_pnm
 from vosbench.formats.video_file import VideoFile, write_video
 from vosbench.formats.voc_xml import read_boxes
@@ -223,7 +223,9 @@ FORMATS = {
     "pfm": Format("a.pfm", lambda p: write_pfm(p, FLOW[0]), read_pfm, an_array(np.float32, None, None)),
     "pfm_big_endian": Format(
         "a.pfm",
-        lambda p: write_pfm(p, np.stack([*FLOW, FLOW[0]], -1), big_endian=True),
+        lambda p: p.write_bytes(
+            b"PF\n%d %d\n1.0\n" % FLOW.shape[:0:-1] + np.stack([*FLOW, FLOW[0]], -1).astype(">f4").tobytes()
+        ),
         read_flow_pfm,
         A_FLOW,
     ),
@@ -272,7 +274,7 @@ FORMATS = {
     "levels_16_bits": Format(
         "a.png",
         grey_sixteen,
-        lambda p: decode_levels(p.read_bytes(), p),
+        lambda p: decode_mask(p.read_bytes(), p, by_object=True).values,
         lambda v: v.dtype in (np.uint8, np.uint16) and v.ndim == 2,
     ),
     "mask": Format(

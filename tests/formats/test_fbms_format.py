@@ -170,7 +170,7 @@ def test_what_is_written_is_read(tmp_path_factory, definition):
 
 def test_too_large_a_file(tmp_path):
     (tmp_path / "aDef.dat").write_bytes(b"\n" * (2**20 + 1))
-    with pytest.raises(InputError, match="no definition file of FBMS-59"):
+    with pytest.raises(InputError, match="larger than 1 MiB"):
         read_definition(tmp_path / "aDef.dat")
 
 

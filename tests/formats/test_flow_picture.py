@@ -53,7 +53,7 @@ def test_still_pixels_stay_still(tmp_path):
 def test_a_colour_wheel_is_refused(tmp_path):
     wheel = colour_wheel(torch.randn(2, 6, 8)).movedim(0, -1).numpy()
     Image.fromarray(wheel).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png: .*cannot be read back: a colour wheel does not say"):
+    with pytest.raises(InputError, match=r"a\.png: .*cannot be read back: a colour wheel does not show"):
         read_angle_magnitude(tmp_path / "a.png")
     range_path(tmp_path / "a.png").write_text("0 1")
     with pytest.raises(InputError, match=r"a\.png: its blue channel is not 0"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -28,16 +28,8 @@ _MOST_FIELDS = 2**18
 _MOST_AXES = 32
 """Of a blob, as in Caffe."""
 
-
-class _LayerFields(NamedTuple):
-    """Numbers of the fields of a layer."""
-
-    name: int
-    blobs: int
-
-
-_LAYERS = {100: _LayerFields(name=1, blobs=7), 2: _LayerFields(name=4, blobs=6)}
-"""Field of the network -> how its layers are laid out."""
+_LAYERS = {100: (1, 7), 2: (4, 6)}
+"""Field of the network that holds a layer -> fields of the layer that hold its name and its blobs."""
 
 
 def read_caffemodel(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -58,8 +50,7 @@ def read_caffemodel(path: Path) -> dict[str, NDArray[np.float32]]:
     """
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
-            weights = _read_network(file, size)
+            weights = _read_network(file, path.stat().st_size)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
@@ -108,16 +99,17 @@ class _Budget:
 
 
 def _add_layer(
-    data: bytes, numbers: _LayerFields, weights: dict[str, NDArray[np.float32]], budget: _Budget
+    data: bytes, fields: tuple[int, int], weights: dict[str, NDArray[np.float32]], budget: _Budget
 ) -> None:
     name = ""
+    of_name, of_blobs = fields
     blobs: list[NDArray[np.float32]] = []
     for part in _fields(data, budget):
         if part.wire != _BYTES:
             continue
-        if part.number == numbers.name:
+        if part.number == of_name:
             name = _text(part.data)
-        elif part.number == numbers.blobs:
+        elif part.number == of_blobs:
             blobs.append(_read_blob(part.data, budget))
     for index, blob in enumerate(blobs):
         key = f"{name}/{index}"
@@ -133,34 +125,24 @@ def _text(data: memoryview) -> str:
     return name
 
 
-@dataclass
-class _Blob:
-    """Fields of a blob before their check."""
-
-    shape: list[int] | None = None
-    sides: dict[int, int] = field(default_factory=dict)
-    floats: list[NDArray[np.generic]] = field(default_factory=list)
-    doubles: list[NDArray[np.generic]] = field(default_factory=list)
-
-
 def _read_blob(data: memoryview, budget: _Budget) -> NDArray[np.float32]:
-    blob = _Blob()
+    shape: list[int] | None = None
+    sides: dict[int, int] = {}
+    floats: list[NDArray[np.generic]] = []
+    doubles: list[NDArray[np.generic]] = []
     for part in _fields(data, budget):
         if part.number == 5 and part.wire in (_FOUR, _BYTES):
-            blob.floats.append(_numbers(part.data, "<f4"))
+            floats.append(_numbers(part.data, "<f4"))
         elif part.number == 8 and part.wire in (_EIGHT, _BYTES):
-            blob.doubles.append(_numbers(part.data, "<f8"))
+            doubles.append(_numbers(part.data, "<f8"))
         elif part.number == 7 and part.wire == _BYTES:
-            blob.shape = [*(blob.shape or ()), *_dimensions(part.data, budget)]
+            shape = [*(shape or ()), *_dimensions(part.data, budget)]
         elif part.number in (1, 2, 3, 4) and part.wire == _VARINT:
-            blob.sides[part.number] = part.value
-    return _checked(blob)
-
-
-def _checked(blob: _Blob) -> NDArray[np.float32]:
-    shape = [blob.sides.get(side, 0) for side in (1, 2, 3, 4)] if blob.shape is None else blob.shape
+            sides[part.number] = part.value
+    if shape is None:
+        shape = [sides.get(side, 0) for side in (1, 2, 3, 4)]
     # Caffe prefers doubles where there are both
-    parts = blob.doubles or blob.floats
+    parts = doubles or floats
     count = sum(part.size for part in parts)
     if len(shape) > _MOST_AXES or math.prod(shape) != count or count == 0:
         raise ValueError(f"{count} numbers for a blob of size {shape!s:.80}")
@@ -234,14 +216,14 @@ def _repeats(data: memoryview, start: int, tag: int, width: int) -> int:
     if most == 0:
         raise ValueError("the bytes end within a number")
     rows = np.frombuffer(data[start : start + most * step], np.uint8).reshape(most, step)[:, :tag]
-    found, look = 1, 16
+    count, look = 1, 16
     # ever more rows at a time: a single field costs little, millions do not take millions of steps
-    while found < most:
-        differs = (rows[found : found + look] != rows[0]).any(axis=1)
+    while count < most:
+        differs = (rows[count : count + look] != rows[0]).any(axis=1)
         if differs.any():
-            return found + int(differs.argmax())
-        found, look = min(found + look, most), 2 * look
-    return found
+            return count + int(differs.argmax())
+        count, look = min(count + look, most), 2 * look
+    return count
 
 
 def _split_tag(tag: int) -> tuple[int, int]:
@@ -266,12 +248,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _file_varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            break
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise ValueError("a number that does not end")
+    start = file.tell()
+    value, length = _varint(memoryview(file.read(10)), 0)
+    file.seek(start + length)
+    return value

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
+from vosbench.files import read_bytes
 from vosbench.formats.run_length import MOST_PIXELS, Mask, decode_segmentation
 
 _MOST_BYTES = 2**32
@@ -90,7 +91,7 @@ class CocoFile:
             ends.append(end)
             owners.append(owner)
 
-        found = _walk(
+        present = _walk(
             _text(path),
             path,
             {
@@ -100,7 +101,7 @@ class CocoFile:
             },
         )
         for key in ("images", "annotations", "categories"):
-            if key not in found:
+            if key not in present:
                 raise InputError(f"{path}: no list '{key}', so it is no instance annotation file of COCO")
         self.images = tuple(images)
         self.categories = _categories(categories, path)
@@ -143,10 +144,10 @@ class CocoFile:
 
     def _grouped(self, owners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers of the objects sorted by image, and where in them each image begins: (N,), (I + 1,)."""
-        place = {image.id: index for index, image in enumerate(self.images)}
-        if len(place) < len(self.images):
+        index_of = {image.id: index for index, image in enumerate(self.images)}
+        if len(index_of) < len(self.images):
             raise InputError(f"{self.path}: two images have one id; copy the file again")
-        indices = np.fromiter((place.get(owner, -1) for owner in owners.tolist()), np.int64, len(owners))
+        indices = np.fromiter((index_of.get(owner, -1) for owner in owners.tolist()), np.int64, len(owners))
         lost = np.flatnonzero(indices < 0)
         if len(lost):
             raise InputError(
@@ -184,13 +185,8 @@ class CocoFile:
 
 def _text(path: Path) -> str:
     """Return the file with a character per byte, so that places in the text are places in the file."""
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: larger than {_MOST_BYTES >> 30} GiB, so it is no file of COCO")
-        # the bytes are let go here, before the text is read through
-        return path.read_bytes().decode("latin-1")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    # the bytes are let go here, before the text is read through
+    return read_bytes(path, _MOST_BYTES).decode("latin-1")
 
 
 Keep = Callable[[Any, int, int], None]
@@ -199,7 +195,7 @@ Keep = Callable[[Any, int, int], None]
 
 def _walk(text: str, path: Path, lists: dict[str, Keep]) -> set[str]:
     """Go through an object of lists, an item at a time; return the names of the `lists` that were there."""
-    found: set[str] = set()
+    present: set[str] = set()
     try:
         at = _expect(text, _skip(text, 0), "{")
         while text[at : at + 1] != "}":
@@ -207,10 +203,10 @@ def _walk(text: str, path: Path, lists: dict[str, Keep]) -> set[str]:
             if not isinstance(key, str):
                 raise ValueError(f"no name before {at}")
             at = _expect(text, _skip(text, at), ":")
-            if key in found:
+            if key in present:
                 raise ValueError(f"two lists {key!r}")
             if key in lists and text[at : at + 1] == "[":
-                found.add(key)
+                present.add(key)
                 at = _items(text, at, lists[key])
             else:
                 _, at = _DECODER.raw_decode(text, at)
@@ -219,7 +215,7 @@ def _walk(text: str, path: Path, lists: dict[str, Keep]) -> set[str]:
             raise ValueError("more after its end")
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file of COCO ({error}); copy it again") from None
-    return found
+    return present
 
 
 def _items(text: str, at: int, keep: Keep) -> int:
@@ -262,12 +258,7 @@ def _image(item: Any, path: Path, number: int) -> CocoImage:
     file = _unfolded(file) if isinstance(file, str) else ""
     if type(id_) is not int or not _is_file_name(file):
         raise InputError(f"{path}: image {number} has no id and file_name; copy the file again")
-    if (
-        type(height) is not int
-        or type(width) is not int
-        or min(height, width) < 1
-        or height * width > MOST_PIXELS
-    ):
+    if not (type(height) is type(width) is int) or min(height, width) < 1 or height * width > MOST_PIXELS:
         raise InputError(f"{path}: image {file} has no height and width; copy the file again")
     return CocoImage(id_, file, height, width)
 
@@ -278,13 +269,13 @@ def _is_file_name(text: str) -> bool:
 
 
 def _categories(items: list[Any], path: Path) -> dict[int, str]:
-    found: dict[int, str] = {}
+    categories: dict[int, str] = {}
     for number, item in enumerate(items):
         id_, name = (item.get("id"), item.get("name")) if isinstance(item, dict) else (None, None)
-        if type(id_) is not int or not isinstance(name, str) or id_ in found:
+        if type(id_) is not int or not isinstance(name, str) or id_ in categories:
             raise InputError(f"{path}: category {number} has no id of its own and name; copy the file again")
-        found[id_] = _unfolded(name)
-    return found
+        categories[id_] = _unfolded(name)
+    return categories
 
 
 def _unfolded(text: str) -> str:

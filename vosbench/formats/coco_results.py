@@ -39,7 +39,7 @@ def detections_by_frame(content: bytes, where: Path, video: Video) -> dict[str, 
     if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
         raise InputError(f"{where}: expected a list of detections in the format of COCO results")
     known = set(video.frame_names)
-    found: dict[str, list[Detection]] = {}
+    by_frame: dict[str, list[Detection]] = {}
     for number, item in enumerate(entries, start=1):
         name = item.get("image_id")
         if not isinstance(name, str) or name not in known:
@@ -47,8 +47,8 @@ def detections_by_frame(content: bytes, where: Path, video: Video) -> dict[str, 
                 f"{where}: detection {number} has image_id {name!r}; give the name of a frame of "
                 f"{video.name}, as text, e.g. '{video.frame_names[0]}'"
             )
-        found.setdefault(name, []).append(item)
-    return found
+        by_frame.setdefault(name, []).append(item)
+    return by_frame
 
 
 def write_detections(folder: Path, video: Video, detections: Iterable[Detections]) -> Path:
@@ -67,16 +67,16 @@ def write_detections(folder: Path, video: Video, detections: Iterable[Detections
     """
     entries = [
         entry
-        for name, found in zip(video.frame_names, detections, strict=True)
-        for entry in _entries(name, found)
+        for name, of_frame in zip(video.frame_names, detections, strict=True)
+        for entry in _entries(name, of_frame)
     ]
     path = folder / f"{video.name}.json"
     write_text(path, json.dumps(entries, separators=(",", ":")) + "\n")
     return path
 
 
-def _entries(name: str, found: Detections) -> list[dict[str, Any]]:
-    corners = found.boxes.astype(np.float64)
+def _entries(name: str, detections: Detections) -> list[dict[str, Any]]:
+    corners = detections.boxes.astype(np.float64)
     return [
         {
             "image_id": name,
@@ -85,5 +85,5 @@ def _entries(name: str, found: Detections) -> list[dict[str, Any]]:
             "bbox": [round(float(value), 3) for value in (x0, y0, x1 - x0, y1 - y0)],
             "segmentation": {"size": list(mask.shape), "counts": compress(run_lengths(mask))},
         }
-        for (x0, y0, x1, y1), score, mask in zip(corners, found.scores, found.masks, strict=True)
+        for (x0, y0, x1, y1), score, mask in zip(corners, detections.scores, detections.masks, strict=True)
     ]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
+from vosbench.files import read_bytes
 
 _SIGNATURE = 0x80
 _MOST_BYTES = 2**32
@@ -65,19 +66,14 @@ def read_blobs(path: Path) -> dict[str, NDArray[np.generic]]:
     Raises:
         InputError: missing, damaged, it holds anything but plain data and arrays, or no arrays.
     """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: larger than {_MOST_BYTES >> 30} GiB, so it holds no Detectron model")
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_bytes(path, _MOST_BYTES)
     if not content or content[0] != _SIGNATURE:
         raise InputError(f"{path}: not a pickle of protocol 2 or later; give Detectron's .pkl")
     try:
         _inspect(content)
         value = _Unpickler(content).load()
         blobs = value.get("blobs", value) if isinstance(value, dict) else None
-        arrays = {} if not isinstance(blobs, dict) else _arrays(blobs)
+        arrays = _arrays(blobs) if isinstance(blobs, dict) else {}
     except _Refused as error:
         raise InputError(f"{path}: not read, because {error}; nothing in it was run") from None
     except _DAMAGE as error:
@@ -265,11 +261,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _arrays(blobs: dict[Any, Any]) -> dict[str, NDArray[np.generic]]:
-    found: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     for name, blob in blobs.items():
         if not isinstance(blob, _Array):
             continue
         if not isinstance(name, str) or blob.value is None:
             raise ValueError("an array without name or numbers")
-        found[name] = blob.value
-    return found
+        arrays[name] = blob.value
+    return arrays

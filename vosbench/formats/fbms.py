@@ -24,7 +24,6 @@ from vosbench.video import VOID, IdMap
 _MOST_REGIONS = 255
 """Ids 0..254."""
 
-_MOST_BYTES = 1 << 20
 _COLOURED = 1 << 24
 
 
@@ -65,10 +64,7 @@ def read_definition(path: Path) -> Definition:
         InputError: missing, truncated, a heading or number is not where it should be, more than 255
             regions, or two maps for one frame.
     """
-    content = read_bytes(path)
-    if len(content) > _MOST_BYTES:
-        raise InputError(f"{path}: {len(content)} bytes, which is no definition file of FBMS-59")
-    return _Lines(path, content.decode("latin-1")).definition()
+    return _Lines(path, read_bytes(path, 1 << 20).decode("latin-1")).definition()
 
 
 def write_definition(path: Path, definition: Definition) -> None:
@@ -99,7 +95,7 @@ class _Lines:
         self.skip_to("total number of regions")
         count = self.number("the number of regions")
         if not 1 <= count <= _MOST_REGIONS:
-            raise self.error(f"{count} regions, but 1 to {_MOST_REGIONS} can be read", back=1)
+            raise self.error(f"{count} regions, but 1 to {_MOST_REGIONS} can be read")
         colours = tuple(self.colour() for _ in range(count))
         self.skip_to("total number of frames")
         frames = self.number("the number of frames")
@@ -108,7 +104,7 @@ class _Lines:
         for _ in range(self.number("the number of labelled frames")):
             item = self.labelled()
             if item.number in labelled:
-                raise self.error(f"frame {item.number} has a second map, {item.map}", back=1)
+                raise self.error(f"frame {item.number} has a second map, {item.map}")
             labelled[item.number] = item
         return Definition(colours, frames, tuple(labelled.values()))
 
@@ -116,7 +112,7 @@ class _Lines:
         self.heading("scale of region")
         value = self.number("the scale of a region")
         if value >= _COLOURED:
-            raise self.error(f"scale {value} is no colour of 24 bits", back=1)
+            raise self.error(f"scale {value} is no colour of 24 bits")
         return value
 
     def labelled(self) -> LabelledFrame:
@@ -146,25 +142,26 @@ class _Lines:
             pass
 
     def heading(self, heading: str) -> None:
-        found = self.next(f"'{heading}'")
-        if not found.lower().startswith(heading):
-            raise self.error(f"expected '{heading}', found '{found[:60]}'", back=1)
+        line = self.next(f"'{heading}'")
+        if not line.lower().startswith(heading):
+            raise self.error(f"expected '{heading}', found '{line[:60]}'")
 
     def number(self, what: str) -> int:
         word = self.next(what)
         if not (word.isascii() and word.isdigit()) or len(word) > 9:
-            raise self.error(f"expected {what}, found '{word[:60]}'", back=1)
+            raise self.error(f"expected {what}, found '{word[:60]}'")
         return int(word)
 
     def file_name(self) -> str:
         """A bare file name: folders before it are those of the annotator."""
         name = PureWindowsPath(self.next("a file name")).name
         if not name or "\0" in name:
-            raise self.error("expected a file name", back=1)
+            raise self.error("expected a file name")
         return name
 
-    def error(self, message: str, *, back: int) -> InputError:
-        number = self.lines[self.position - back][0]
+    def error(self, message: str) -> InputError:
+        """Return the error about the line read last."""
+        number = self.lines[self.position - 1][0]
         return InputError(f"{self.path}, line {number}: {message}")
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from zlib_ng import zlib_ng
 
 from vosbench.errors import InputError
+from vosbench.files import read_bytes
 from vosbench.formats.fbms import read_labels
 from vosbench.formats.pfm import read_pfm
 from vosbench.formats.png import decode_ids, read_header
@@ -18,17 +19,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        InputError: missing, empty, or unreadable.
-    """
-    read_size(path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+def _content(path: Path) -> bytes:
+    _check_present(path)
+    return read_bytes(path)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -40,7 +33,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing, empty, no picture, damaged or truncated.
     """
-    content = read_bytes(path)
+    content = _content(path)
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -60,7 +53,7 @@ def ids_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing, empty, damaged or truncated, or no such PNG.
     """
-    content = read_bytes(path)
+    content = _content(path)
     height, width = decode_ids(content, path).shape
     _check_png(path, content)
     return height, width
@@ -72,7 +65,7 @@ def mask_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing, empty, damaged or truncated, or no such PNG.
     """
-    read_size(path)
+    _check_present(path)
     return ids_size(path) if read_header(path).has_levels else picture_size(path)
 
 
@@ -82,10 +75,8 @@ def _check_png(path: Path, content: bytes) -> None:
         return
     view, start = memoryview(content), len(_PNG)
     while start + 12 <= len(content):
-        kind, end = (
-            content[start + 4 : start + 8],
-            start + 12 + int.from_bytes(view[start : start + 4], "big"),
-        )
+        kind = content[start + 4 : start + 8]
+        end = start + 12 + int.from_bytes(view[start : start + 4], "big")
         if end > len(content):
             break
         if zlib_ng.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
@@ -102,7 +93,7 @@ def map_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing, empty, damaged or truncated, or no such map.
     """
-    read_size(path)
+    _check_present(path)
     values = read_pfm(path) if path.suffix.lower() == ".pfm" else read_pnm(path)
     return values.shape[0], values.shape[1]
 
@@ -113,22 +104,16 @@ def labels_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: missing, empty, damaged or truncated, or no labels.
     """
-    content = read_bytes(path)
+    content = _content(path)
     height, width = read_labels(path).shape
     _check_png(path, content)
     return height, width
 
 
-def read_size(path: Path) -> int:
-    """Return the number of bytes of a file that is not empty.
-
-    Raises:
-        InputError: missing or empty.
-    """
+def _check_present(path: Path) -> None:
     try:
         size = path.stat().st_size
     except (OSError, ValueError):
         raise InputError(f"{path}: missing") from None
     if not size:
         raise InputError(f"{path}: empty file")
-    return size

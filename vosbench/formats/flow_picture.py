@@ -51,7 +51,7 @@ def _read_range(path: Path) -> tuple[float, float]:
     beside = range_path(path)
     if not beside.is_file():
         raise InputError(
-            f"{path}: flow as an 8-bit picture cannot be read back: a colour wheel does not say how "
+            f"{path}: flow as an 8-bit picture cannot be read back: a colour wheel does not show how "
             f"fast things move, and an angle/magnitude picture needs {beside.name} beside it; "
             "give .flo, .pfm or 16-bit PNG of KITTI"
         )

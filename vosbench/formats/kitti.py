@@ -46,11 +46,11 @@ def read_kitti(path: Path) -> tuple[FlowField, NDArray[np.bool_]]:
     if not 0 < header.width * header.height <= _MOST_PIXELS:
         raise InputError(f"{path}: {header.width}x{header.height} is no size of a flow field")
     try:
-        sound = _rebuilt(data, header.height, header.width)
+        checked = _rebuilt(data, header.height, header.width)
     except (ValueError, _DAMAGED) as error:
         raise InputError(f"{path}: PNG file is damaged or truncated ({error}); copy it again") from None
     # OpenCV keeps 16 bits, which Pillow does not; it has the channels in the order B, G, R
-    pixels = cv2.imdecode(np.frombuffer(sound, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(checked, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape != (header.height, header.width, 3) or pixels.dtype != np.uint16:
         raise InputError(f"{path}: PNG file is damaged; copy it again")
     valid: NDArray[np.bool_] = pixels[..., 0] > 0

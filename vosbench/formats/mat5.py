@@ -8,6 +8,7 @@ Source: MATLAB MAT-File Format (MathWorks), chapter 1.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
+from vosbench.files import read_bytes
 
 _HEADER = 128
 _MOST_BYTES = 2**28
@@ -49,21 +51,16 @@ def read_struct(path: Path, name: str) -> dict[str, NDArray[np.generic]]:
     Raises:
         InputError: missing, another format, damaged, or there is no such variable.
     """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: larger than {_MOST_BYTES >> 20} MiB, so it holds no label map")
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_bytes(path, _MOST_BYTES)
     if len(content) < _HEADER or content[124:128] != b"\x00\x01IM":
         raise InputError(f"{path}: not a MATLAB file of version 5 to 7 (little-endian); copy it again")
     try:
-        found = _find(content[_HEADER:], name)
+        fields = _find(content[_HEADER:], name)
     except (ValueError, struct.error, zlib.error) as error:
         raise InputError(f"{path}: damaged or truncated ({error}); copy it again") from None
-    if found is None:
+    if fields is None:
         raise InputError(f"{path}: no struct {name} in it; copy it again")
-    return found
+    return fields
 
 
 def _find(content: bytes, name: str) -> dict[str, NDArray[np.generic]] | None:
@@ -73,13 +70,12 @@ def _find(content: bytes, name: str) -> dict[str, NDArray[np.generic]] | None:
         # compressed elements are not padded at this level
         at = element.end if element.kind != _COMPRESSED else at + 8 + len(element.data)
         if element.kind == _COMPRESSED:
-            inner = _inflated(element.data)
-            element = _element(inner, 0)
+            element = _element(_inflated(element.data), 0)
         if element.kind != _MATRIX:
             continue
-        found = _matrix(element.data, 0)
-        if found.name == name and isinstance(found.value, dict):
-            return found.value
+        matrix = _matrix(element.data, 0)
+        if matrix.name == name and isinstance(matrix.value, dict):
+            return matrix.value
     return None
 
 
@@ -119,11 +115,9 @@ def _matrix(data: bytes, depth: int) -> _Matrix:
         return _Matrix("", None)
     if depth > _DEEPEST:
         raise ValueError("structs within structs")
-    flags, dims, name = (
-        (part := _element(data, 0)),
-        (part := _element(data, part.end)),
-        _element(data, part.end),
-    )
+    flags = _element(data, 0)
+    dims = _element(data, flags.end)
+    name = _element(data, dims.end)
     if len(flags.data) != 8 or dims.kind != 5:
         raise ValueError("an array without flags and dimensions")
     class_, is_complex = flags.data[0], bool(flags.data[1] & 8)
@@ -162,9 +156,6 @@ def _numbers(element: _Element, shape: tuple[int, ...]) -> NDArray[np.generic]:
     if element.kind not in _TYPES:
         raise ValueError(f"numbers of kind {element.kind}")
     kind = np.dtype(_TYPES[element.kind])
-    count = 1
-    for side in shape:
-        count *= side
-    if len(shape) < 2 or min(shape) < 0 or count * kind.itemsize != len(element.data):
+    if len(shape) < 2 or min(shape) < 0 or math.prod(shape) * kind.itemsize != len(element.data):
         raise ValueError(f"{len(element.data)} bytes for an array of size {shape}")
     return np.frombuffer(element.data, kind).reshape(shape, order="F")

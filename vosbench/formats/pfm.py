@@ -73,18 +73,16 @@ def _read(path: Path, allowed: tuple[int, ...]) -> tuple[int, NDArray[np.float32
     return channels, np.ascontiguousarray(rows, dtype=np.float32)
 
 
-def write_pfm(path: Path, values: NDArray[np.float32], *, big_endian: bool = False) -> None:
-    """Write a PFM file atomically.
+def write_pfm(path: Path, values: NDArray[np.float32]) -> None:
+    """Write a PFM file in little-endian order, atomically.
 
     Args:
         path: file.
         values: (H, W) or (H, W, 3) float32, top row first.
-        big_endian: byte order of the pixels.
     """
     colour = values.ndim == 3
     if values.ndim not in (2, 3) or (colour and values.shape[2] != 3):
         raise ValueError(f"a PFM holds (H, W) or (H, W, 3), not {values.shape}")
-    kind, scale, order = "PF" if colour else "Pf", "1.0" if big_endian else "-1.0", ">" if big_endian else "<"
-    header = f"{kind}\n{values.shape[1]} {values.shape[0]}\n{scale}\n".encode()
+    header = f"{'PF' if colour else 'Pf'}\n{values.shape[1]} {values.shape[0]}\n-1.0\n".encode()
     with atomic_path(path) as temporary:
-        temporary.write_bytes(header + values[::-1].astype(f"{order}f4").tobytes())
+        temporary.write_bytes(header + values[::-1].astype("<f4").tobytes())

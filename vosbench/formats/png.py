@@ -22,6 +22,7 @@ from vosbench.formats.image import over_black
 from vosbench.formats.png_palette import (
     REWRITE,
     Colours,
+    Palette,
     Reading,
     UnclearPaletteError,
     davis_palette,
@@ -37,7 +38,6 @@ __all__ = [
     "PngHeader",
     "davis_palette",
     "decode_ids",
-    "decode_levels",
     "decode_mask",
     "png_header",
     "read_header",
@@ -112,7 +112,7 @@ class PngHeader(NamedTuple):
         return self.has_levels and common and 0 < self.width * self.height <= _MOST_PIXELS
 
 
-def read_ids(path: Path, *, told_apart: bool = True) -> IdMap:
+def read_ids(path: Path, *, by_object: bool = True) -> IdMap:
     """Read an indexed or grey PNG of 1, 2, 4 or 8 bits as (H, W) uint8 ids.
 
     Grey levels are taken as ids as they are in the file: a {0, 255} mask gives 0 and 255, a 1-bit
@@ -120,36 +120,35 @@ def read_ids(path: Path, *, told_apart: bool = True) -> IdMap:
 
     Args:
         path: the file.
-        told_apart: whether it matters which object a pixel belongs to.
+        by_object: the objects matter, and not only the foreground.
 
     Raises:
         InputError: no PNG, truncated, a colour image, or 16 bits.
-        ColourError: a kind of the former: the colours do not tell the ids.
+        ColourError: an `InputError` for colours that do not determine the ids.
     """
-    return decode_ids(read_bytes(path), path, told_apart=told_apart)
+    return decode_ids(read_bytes(path), path, by_object=by_object)
 
 
-def decode_ids(data: bytes, source: Path, *, told_apart: bool = True) -> IdMap:
+def decode_ids(data: bytes, source: Path, *, by_object: bool = True) -> IdMap:
     """Return the ids of a PNG held in memory, as `read_ids` does; `source` names it in errors."""
     if png_header(data, source).bits == 16:
         raise InputError(f"{source}: mask has 16 bits per pixel; save it as an indexed or 8-bit grey PNG")
-    return decode_mask(data, source, told_apart=told_apart).values.astype(np.uint8, copy=False)
+    return decode_mask(data, source, by_object=by_object).values.astype(np.uint8, copy=False)
 
 
-def decode_levels(data: bytes, source: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Return the ids or grey levels of a PNG held in memory, (H, W) uint8, or uint16 when it has 16 bits.
+def decode_mask(data: bytes, source: Path, *, by_object: bool) -> Reading:
+    """Return the ids or grey levels of a PNG held in memory, and how the palette was understood.
+
+    Args:
+        data: the whole file.
+        source: the file, for messages.
+        by_object: as in `read_ids`.
+
+    Returns:
+        (H, W) uint8, or uint16 when the file has 16 bits.
 
     Raises:
         InputError: as `read_ids`, but 16-bit grey is taken.
-    """
-    return decode_mask(data, source, told_apart=True).values
-
-
-def decode_mask(data: bytes, source: Path, *, told_apart: bool) -> Reading:
-    """Return what `decode_levels` does, and how the palette was understood; `told_apart` as in `read_ids`.
-
-    Raises:
-        InputError: as `decode_levels`.
     """
     header = png_header(data, source)
     if not header.has_levels:
@@ -161,17 +160,13 @@ def decode_mask(data: bytes, source: Path, *, told_apart: bool) -> Reading:
     if not header.is_indexed:
         return Reading(levels)
     try:
-        palette = palette_of(data)
-    except ValueError as error:
-        raise _damaged(source, error) from None
-    try:
-        return read_by_palette(levels, palette, told_apart=told_apart)
+        return read_by_palette(levels, _palette(data, source), by_object=by_object)
     except UnclearPaletteError as error:
         raise ColourError(source, error.problem, error.advice) from None
 
 
 def rewrite_colours(path: Path | str) -> None:
-    """Rewrite a PNG whose colours say what its pixels are as one of ids or grey levels.
+    """Rewrite a PNG of colours as one of the ids or grey levels that the colours stand for.
 
     Colours of DAVIS become ids, grey ones levels; transparent pixels become black, the background. A mask
     that is black all over and differs in transparency becomes that transparency.
@@ -182,7 +177,7 @@ def rewrite_colours(path: Path | str) -> None:
     path = Path(path)
     data = read_bytes(path)
     png_header(data, path)
-    kind, values = _Picture.decode(data, path).meaning()
+    kind, values = _meaning(data, path)
     if values is None:
         raise InputError(f"{path}: mask {kind}; write its ids as an indexed or 8-bit grey PNG")
     if kind == _IN_DAVIS_COLOURS:
@@ -219,45 +214,24 @@ def read_header(path: Path) -> PngHeader:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def write_ids(path: Path, ids: IdMap, palette: Colours | None = None) -> None:
-    """Write (H, W) uint8 ids as an 8-bit indexed PNG, atomically.
-
-    Args:
-        path: where to write.
-        ids: the map; every value is kept exactly.
-        palette: (N, 3) RGB with N <= 256, e.g. from `read_palette`; the DAVIS colours by default.
-            Ids from N on are black.
-    """
+def write_ids(path: Path, ids: IdMap) -> None:
+    """Write (H, W) uint8 ids as an 8-bit indexed PNG with the colours of DAVIS, atomically."""
     if ids.ndim != 2 or ids.dtype != np.uint8:
         raise ValueError(f"ids are (H, W) uint8, not {ids.shape} {ids.dtype}")
-    colours = np.zeros((256, 3), np.uint8)
-    chosen = davis_palette() if palette is None else palette
-    colours[: len(chosen)] = chosen
     image = Image.fromarray(np.ascontiguousarray(ids))
-    image.putpalette(colours.tobytes())
+    image.putpalette(davis_palette().tobytes())
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG")
 
 
 def read_palette(path: Path) -> Colours | None:
-    """Return the (256, 3) RGB palette of a PNG, black where it has no entry; None for a grey PNG.
+    """Return the (256, 3) RGB palette of a PNG, black where it has no visible entry; None without indices.
 
     Raises:
         InputError: no PNG, or damaged.
     """
     data = read_bytes(path)
-    png_header(data, path)
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            stored = image.getpalette()
-    except Exception:  # damaged files make Pillow fail in every way there is
-        raise InputError(f"{path}: PNG file is damaged or truncated; copy or write it again") from None
-    if stored is None:
-        return None
-    colours = np.zeros((256, 3), np.uint8)
-    entries = np.asarray(stored, np.uint8).reshape(-1, 3)
-    colours[: len(entries)] = entries
-    return colours
+    return _palette(data, path).colours if png_header(data, path).is_indexed else None
 
 
 def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
@@ -279,6 +253,13 @@ def _decode(data: bytes, source: Path) -> NDArray[np.generic]:
         raise _damaged(source, error) from None
 
 
+def _palette(data: bytes, source: Path) -> Palette:
+    try:
+        return palette_of(data)
+    except ValueError as error:
+        raise _damaged(source, error) from None
+
+
 def _damaged(source: Path, error: Exception) -> InputError:
     return InputError(f"{source}: PNG file is damaged or truncated ({error}); copy or write it again")
 
@@ -287,32 +268,23 @@ _IN_DAVIS_COLOURS, _IN_GREY = "in the colours of DAVIS", "in grey"
 _IN_OTHERS, _IN_ALPHA = "in colours that are not those of DAVIS", "in its transparency only"
 
 
-class _Picture(NamedTuple):
-    """Colours of a mask: (H, W, 3) uint8 over black, and (H, W) uint8 opacity."""
-
-    colours: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-
-    @classmethod
-    def decode(cls, data: bytes, source: Path) -> _Picture:
-        try:
-            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-                pixels = np.array(image.convert("RGBA"))
-        except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
-            raise _damaged(source, error) from None
-        return cls(over_black(pixels), pixels[..., 3])
-
-    def meaning(self) -> tuple[str, IdMap | None]:
-        """Return the meaning of the colours, and the ids or levels that they stand for."""
-        uniform = int(self.alpha.min(initial=255)) == int(self.alpha.max(initial=0))
-        if not uniform and not self.colours.any():
-            return _IN_ALPHA, self.alpha
-        if bool((self.colours == self.colours[..., :1]).all()):
-            return _IN_GREY, np.ascontiguousarray(self.colours[..., 0])
-        try:
-            return _IN_DAVIS_COLOURS, ids_of_colours(self.colours)
-        except ValueError:
-            return _IN_OTHERS, None
+def _meaning(data: bytes, source: Path) -> tuple[str, IdMap | None]:
+    """Return the meaning of the colours of a mask, and the ids or levels that they stand for."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            pixels = np.array(image.convert("RGBA"))
+    except Exception as error:  # damaged files make Pillow's decoders fail in every way there is
+        raise _damaged(source, error) from None
+    colours, alpha = over_black(pixels), pixels[..., 3]
+    uniform = int(alpha.min(initial=255)) == int(alpha.max(initial=0))
+    if not uniform and not colours.any():
+        return _IN_ALPHA, alpha
+    if bool((colours == colours[..., :1]).all()):
+        return _IN_GREY, np.ascontiguousarray(colours[..., 0])
+    try:
+        return _IN_DAVIS_COLOURS, ids_of_colours(colours)
+    except ValueError:
+        return _IN_OTHERS, None
 
 
 def _colour_error(data: bytes, source: Path, header: PngHeader) -> InputError:
@@ -320,6 +292,6 @@ def _colour_error(data: bytes, source: Path, header: PngHeader) -> InputError:
     needed = "save it as an indexed or 8-bit grey PNG of object ids"
     if header.bits == 16 or not 0 < header.width * header.height <= _MOST_PIXELS:
         return ColourError(source, f"mask is {kind}", needed, is_picture=True)
-    meaning, values = _Picture.decode(data, source).meaning()
+    meaning, values = _meaning(data, source)
     code = "" if values is None else REWRITE
     return ColourError(source, f"mask is {kind}", f"{needed}; it is {meaning}", code, is_picture=True)

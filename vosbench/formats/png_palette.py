@@ -1,7 +1,7 @@
 """Palettes of indexed PNG: whether the indices are the ids, or in another order.
 
 Programs that choose or sort a palette on their own (``Image.quantize`` and ``convert("P")`` of Pillow,
-optimisers of file size) keep the colours and renumber the indices. The colours then tell what a pixel is:
+optimisers of file size) keep the colours and renumber the indices. The colours then show what a pixel is:
 black is the background everywhere in video object segmentation, and most masks use the colours of DAVIS.
 """
 
@@ -105,7 +105,7 @@ def palette_of(data: bytes) -> Palette:
     return Palette(colours, entries)
 
 
-def read_by_palette(indices: IdMap, palette: Palette, *, told_apart: bool) -> Reading:
+def read_by_palette(indices: IdMap, palette: Palette, *, by_object: bool) -> Reading:
     """Return what the pixels of an indexed PNG are.
 
     Indices are the ids where index 0 is black, as in every usual palette. Where it is not and black is
@@ -115,19 +115,18 @@ def read_by_palette(indices: IdMap, palette: Palette, *, told_apart: bool) -> Re
     Args:
         indices: (H, W) uint8.
         palette: of the file.
-        told_apart: whether it matters which object a pixel belongs to; otherwise only whether it belongs
-            to one.
+        by_object: the objects matter, and not only the foreground.
 
     Raises:
-        UnclearPaletteError: colours and indices do not tell what the ids are.
+        UnclearPaletteError: colours and indices do not determine the ids.
     """
     colours, entries = palette
     stored = colours[:entries].tobytes()
-    if any(each.startswith(stored) for each in _USUAL) and int(indices.max(initial=0)) < entries:
+    if any(usual.startswith(stored) for usual in _USUAL) and int(indices.max(initial=0)) < entries:
         return Reading(indices)
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
-    chosen = colours[used].astype(np.int64)
-    table = _table(used, chosen, colours[0], told_apart)
+    shown = colours[used].astype(np.int64)
+    table = _table(used, shown, colours[0], by_object)
     if table is not None:
         return Reading(table.values[indices], table.remark)
     beyond = int(used.max(initial=0)) >= entries
@@ -157,13 +156,13 @@ _BEYOND = (
 
 
 def _table(
-    used: NDArray[np.int64], chosen: NDArray[np.int64], first: NDArray[np.uint8], told_apart: bool
+    used: NDArray[np.int64], shown: NDArray[np.int64], first: NDArray[np.uint8], by_object: bool
 ) -> Reading | None:
     """Return index -> value, (256,) uint8, with a remark; None where the indices are right."""
-    brightest = chosen.max(axis=1)
-    grey = bool((chosen == chosen[:, :1]).all())
+    brightest = shown.max(axis=1)
+    grey = bool((shown == shown[:, :1]).all())
     if int(first.max()) <= _DARKEST:
-        return _first_is_black(used, chosen, grey, told_apart)
+        return _first_is_black(used, shown, grey, by_object)
     if not (brightest <= _DARKEST).any():
         colour = ", ".join(map(str, first.tolist()))
         raise UnclearPaletteError(
@@ -172,11 +171,11 @@ def _table(
             f"write the ids as a grey PNG; if the indices are right: {KEEP_INDICES}",
         )
     if grey:
-        return _filled(used, chosen[:, 0], "palette in another order: read the grey levels of its colours")
-    ids = _davis_ids(chosen)
+        return _filled(used, shown[:, 0], "palette in another order: read the grey levels of its colours")
+    ids = _davis_ids(shown)
     if ids is not None:
         return _filled(used, ids, "palette in another order: read the ids of its DAVIS colours")
-    if not told_apart and len(used) <= HIGHEST_ID:
+    if not by_object and len(used) <= HIGHEST_ID:
         return _filled(used, brightest > _DARKEST, "palette in another order: black is the background")
     raise UnclearPaletteError(
         "palette in another order (black is not index 0) with other colours than those of DAVIS",
@@ -185,26 +184,26 @@ def _table(
 
 
 def _first_is_black(
-    used: NDArray[np.int64], chosen: NDArray[np.int64], grey: bool, told_apart: bool
+    used: NDArray[np.int64], shown: NDArray[np.int64], grey: bool, by_object: bool
 ) -> Reading | None:
-    if len(np.unique(chosen, axis=0)) < len(used):
+    if len(np.unique(shown, axis=0)) < len(used):
         return None
     if grey:
-        levels = chosen[:, 0]
+        levels = shown[:, 0]
         same = bool((levels == used).all())
         ordered = bool((np.diff(levels) > 0).all()) and int(used.max(initial=0)) <= HIGHEST_ID
         return None if same or ordered else _filled(used, levels, "read the grey levels of the palette")
     objects = used[used != 0]
-    if _is_web(objects, chosen[used != 0]):
-        if told_apart:
+    if _is_web(objects, shown[used != 0]):
+        if by_object:
             raise UnclearPaletteError(
                 "colours of the web palette, to which Pillow's convert('P') rounds others: the ids are lost",
                 "write the ids as a grey PNG",
             )
         return _filled(used, used != 0, "colours of the web palette: black is the background")
-    if not told_apart:
+    if not by_object:
         return None
-    ids = _davis_ids(chosen)
+    ids = _davis_ids(shown)
     if ids is None or bool((ids == used).all()):
         return None
     wrong = int(np.flatnonzero(ids != used)[0])
@@ -223,8 +222,8 @@ def _filled(used: NDArray[np.int64], values: NDArray[np.int64] | NDArray[np.bool
 def _davis_ids(colours: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Return the ids whose colours these are; None when one is of none, or two are alike."""
     ids = [_ID_OF_COLOUR.get(tuple(colour)) for colour in colours.tolist()]
-    found = [each for each in ids if each is not None]
-    return np.array(found, np.int64) if len(set(found)) == len(ids) else None
+    known = [id_ for id_ in ids if id_ is not None]
+    return np.array(known, np.int64) if len(set(known)) == len(ids) else None
 
 
 def _is_web(indices: NDArray[np.int64], colours: NDArray[np.int64]) -> bool:

@@ -40,7 +40,7 @@ class VideoFile(Sequence[Frame]):
         path: the file.
 
     Attributes:
-        fps: frames per second as stated by the file; 0 when it does not say.
+        fps: frames per second as stated by the file; 0 when it states none.
 
     Raises:
         InputError: no such file, or nothing in it can be decoded.
@@ -72,8 +72,8 @@ class VideoFile(Sequence[Frame]):
     def __getitem__(self, index: slice) -> LazySequence[Frame]: ...
     def __getitem__(self, index: int | slice) -> Frame | LazySequence[Frame]:
         if isinstance(index, slice):
-            chosen = range(self._length)[index]
-            return LazySequence(lambda i: self._frame(chosen[i]), len(chosen))
+            indices = range(self._length)[index]
+            return LazySequence(lambda i: self._frame(indices[i]), len(indices))
         return self._frame(range(self._length)[index])
 
     def _frame(self, index: int) -> Frame:
@@ -137,8 +137,8 @@ def _decode(path: Path, skip: int) -> Iterator[Frame]:
         for _ in range(skip):
             capture.grab()
         while True:
-            sound, image = capture.read()
-            if not sound:
+            decoded, image = capture.read()
+            if not decoded:
                 return
             yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
@@ -155,7 +155,7 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep OpenCV and FFmpeg from writing to stderr: what goes wrong is said once, by the caller."""
+    """Keep OpenCV and FFmpeg from writing to stderr: the caller raises one error instead."""
     # OpenCV reads this before its first use of FFmpeg; -8 is AV_LOG_QUIET. Users who set it keep theirs.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # OpenCV 5 moved the function.

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from vosbench.errors import InputError
+from vosbench.files import read_bytes
 
 _MOST_BYTES = 2**22
 _WANTED = ("name", "trackid", "xmin", "ymin", "xmax", "ymax")
@@ -37,12 +38,7 @@ def read_boxes(path: Path) -> tuple[tuple[int, int], list[XmlObject]]:
     Raises:
         InputError: missing, no XML, no ``<size>``, or an object without name and box.
     """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: larger than {_MOST_BYTES >> 20} MiB, so it describes no frame")
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_bytes(path, _MOST_BYTES)
     collector = _Collector()
     parser = expat.ParserCreate()
     parser.StartElementHandler = collector.start
@@ -54,7 +50,7 @@ def read_boxes(path: Path) -> tuple[tuple[int, int], list[XmlObject]]:
         size = int(collector.size.get("height", "")), int(collector.size.get("width", ""))
         if min(size) < 1:
             raise ValueError(f"a frame of size {size[1]}x{size[0]}")
-        return size, [_object(found) for found in collector.objects]
+        return size, [_object(texts) for texts in collector.objects]
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise InputError(f"{path}: no XML description of a frame ({error}); copy it again") from None
 
@@ -89,14 +85,14 @@ class _Collector:
             self.objects[-1][tag] = self.objects[-1].get(tag, "") + text
 
 
-def _object(found: dict[str, str]) -> XmlObject:
-    missing = [tag for tag in _WANTED if tag not in found and tag != "trackid"]
+def _object(texts: dict[str, str]) -> XmlObject:
+    missing = [tag for tag in _WANTED if tag not in texts and tag != "trackid"]
     if missing:
         raise ValueError(f"an object without {missing[0]}")
-    left, top, right, bottom = (float(found[tag]) for tag in ("xmin", "ymin", "xmax", "ymax"))
+    left, top, right, bottom = (float(texts[tag]) for tag in ("xmin", "ymin", "xmax", "ymax"))
     if not (-1e6 < left <= right < 1e6 and -1e6 < top <= bottom < 1e6):
         raise ValueError(f"a box from {left}, {top} to {right}, {bottom}")
-    track = int(found["trackid"]) if "trackid" in found else None
+    track = int(texts["trackid"]) if "trackid" in texts else None
     if track is not None and not 0 <= track < 2**31:
         raise ValueError(f"trackid {track}")
-    return XmlObject(found["name"].strip(), track, left, top, right - left, bottom - top)
+    return XmlObject(texts["name"].strip(), track, left, top, right - left, bottom - top)

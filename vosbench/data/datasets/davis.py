@@ -119,7 +119,7 @@ def _check_files(sequences: dict[str, list[_FrameAndMask]]) -> None:
 def _foreground(path: Path) -> IdMap:
     """Read a mask (H, W); few official ones have channels, such as that of bear, 00077: grey with alpha."""
     if read_header(path).has_levels:
-        levels = read_ids(path, told_apart=False)
+        levels = read_ids(path, by_object=False)
     else:
         levels = read_frame(path).max(axis=2)
     foreground: IdMap = (levels != 0).astype(np.uint8)

@@ -10,8 +10,8 @@ from vosbench.data.datasets.folders import images, masked_video, masks_of, subfo
 from vosbench.data.datasets.inventory import Inventory, stems
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError, unknown_name
+from vosbench.files import read_json
 from vosbench.formats.file_checks import ids_size
-from vosbench.formats.json_file import read_json
 from vosbench.video import Video
 
 NAME = "ytvos"

@@ -75,7 +75,7 @@ def read_png(tree: Tree, file: str, size: Size | None, *, told_apart: bool) -> R
     # The size limits what is unpacked. A colour image is the graver mistake: its error comes first
     if size is not None and header.has_levels:
         check_size(where, (header.height, header.width), size)
-    return decode_mask(data, where, told_apart=told_apart)
+    return decode_mask(data, where, by_object=told_apart)
 
 
 def read_netpbm(tree: Tree, file: str, size: Size | None) -> NDArray[np.int64]:
