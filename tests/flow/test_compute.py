@@ -99,7 +99,7 @@ def test_a_damaged_file_is_computed_again(tmp_path):
 )
 def test_flow_of_something_else_is_not_mixed_in(tmp_path, video, estimator, what):
     compute([make_video()], Difference(), tmp_path)
-    with pytest.raises(InputError, match=rf"provenance\.json says it holds flow of other {what}; remove"):
+    with pytest.raises(InputError, match=rf"provenance\.json is of flow of other {what}; remove"):
         compute([video], estimator, tmp_path)
 
 

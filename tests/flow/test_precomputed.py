@@ -74,7 +74,7 @@ def test_names_that_could_mean_two_things_are_not_guessed(tmp_path):
     # frames count from 1 and there is a file for each number from 0: by frame, or by index?
     video = make_video(["1", "2", "3", "4"])
     write_all(tmp_path / "cat", ["0", "1", "2", "3"])
-    with pytest.raises(InputError, match=r"could be 1\.flo or 0\.flo; say naming=frame or naming=index"):
+    with pytest.raises(InputError, match=r"could be 1\.flo or 0\.flo; write naming=frame or naming=index"):
         Precomputed(tmp_path).read(video)
     assert values(video, tmp_path, naming="frame") == [1, 2, 3]
     assert values(video, tmp_path, naming="index") == [0, 1, 2]

@@ -11,9 +11,10 @@ from torchvision.models.optical_flow import raft_large, raft_small
 from tests.rounding import assert_rounded
 from vosbench.errors import InputError
 from vosbench.flow.estimators import FlowEstimator, build_estimator
-from vosbench.flow.raft import RAFT, read_raft, renamed
+from vosbench.flow.raft import RAFT, renamed
 from vosbench.formats.flo import read_flo
 from vosbench.formats.image import read_frame
+from vosbench.tensor_files import read_tensors
 
 
 def random_frames(height, width, seed=0):
@@ -184,7 +185,7 @@ def test_a_cut_file_is_refused(weights, tmp_path, part):
     content = Path(weights).read_bytes()
     (tmp_path / "a.pth").write_bytes(content[: int(part * len(content))])
     with pytest.raises(InputError, match=r"a\.pth: "):
-        read_raft(tmp_path / "a.pth")
+        RAFT(str(tmp_path / "a.pth"))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +258,6 @@ def test_the_authors_weights_on_flying_chairs(real_data, pair, error):
 
 @pytest.mark.real_data
 def test_the_authors_file_fills_the_network(real_data):
-    state = read_raft(real_data("weights") / "weights" / "raft-small.pth")
+    state = renamed(read_tensors(real_data("weights") / "weights" / "raft-small.pth"))
     assert state.keys() == raft_small().state_dict().keys()
     assert sum(tensor.numel() for tensor in state.values()) == 990_162

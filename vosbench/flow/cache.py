@@ -8,6 +8,7 @@ import json
 import zipfile
 import zlib
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,15 @@ def attach_flow(
         return video
     if isinstance(estimator, Precomputed):
         return replace(video, flow=estimator.read(video))
-    pairs = _ConsecutiveFlow(video, CachedEstimator(estimator, cache))
-    return replace(video, flow=LazySequence(pairs.flow, max(len(video) - 1, 0)))
+    cached = CachedEstimator(estimator, cache)
+
+    # the next pair starts with the second frame of the last one
+    @lru_cache(maxsize=1)
+    def frame(index: int) -> Frame:
+        return video.frames[index]
+
+    pairs = max(len(video) - 1, 0)
+    return replace(video, flow=LazySequence(lambda index: cached(frame(index), frame(index + 1)), pairs))
 
 
 class CachedEstimator:
@@ -103,23 +111,6 @@ class CachedEstimator:
         digest = last[1] if last is not None and last[0] is frame else frame_digest(frame)
         self._last = (frame, digest)
         return digest
-
-
-class _ConsecutiveFlow:
-    """Flow of consecutive frames; the last frame is remembered, because the next pair starts with it."""
-
-    def __init__(self, video: Video, estimator: CachedEstimator) -> None:
-        self._frames = video.frames
-        self._estimator = estimator
-        self._last: tuple[int, Frame] | None = None
-
-    def flow(self, index: int) -> FlowField:
-        return self._estimator(self._frame(index), self._frame(index + 1))
-
-    def _frame(self, index: int) -> Frame:
-        if self._last is None or self._last[0] != index:
-            self._last = (index, self._frames[index])
-        return self._last[1]
 
 
 def _entry(cache: Path, origin: dict[str, Any]) -> Path:

@@ -18,7 +18,7 @@ from vosbench.formats.kitti import read_kitti, write_kitti
 from vosbench.video import FlowField, Video
 
 Progress = Callable[[str, int, int], None]
-"""Told the sequence, how many of its pairs are done, and how many it has."""
+"""Called with the sequence, the number of its pairs that are done, and the number of all."""
 
 FORMATS = (".flo", ".png")
 
@@ -96,19 +96,19 @@ def _claim(folder: Path, described: dict[str, Any], fmt: str) -> None:
     """Write the provenance of the folder before its first file, so that a partial folder is recognised."""
     present = sorted(path.name for path in folder.glob("*") if path.suffix in SUFFIXES)
     other = [name for name in present if not name.endswith(fmt)]
-    found = read_provenance(folder)
-    if found == described and not other:
+    stored = read_provenance(folder)
+    if stored == described and not other:
         return
     if not present:
         write_provenance(folder, described)
         return
-    if found is None:
+    if stored is None:
         why = f"holds flow that was not written here, e.g. {present[0]}"
-    elif found == described:
+    elif stored == described:
         why = f"holds flow of another format, e.g. {other[0]}"
     else:
-        changed = [key for key in ("estimator", "settings", "frames") if found[key] != described[key]]
-        why = f"{FILE} says it holds flow of other {', '.join(changed) or 'origin'}"
+        changed = [key for key in ("estimator", "settings", "frames") if stored[key] != described[key]]
+        why = f"{FILE} is of flow of other {', '.join(changed) or 'origin'}"
     raise InputError(f"{folder}: {why}; remove this folder or write to another one")
 
 

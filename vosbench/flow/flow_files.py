@@ -41,7 +41,7 @@ def sequence_folder(folder: Path, name: str, *, backward: bool = False) -> Path:
     Args:
         folder: holds the sequences.
         name: of the sequence.
-        backward: the flow from a frame to the one before it, which only a folder that says so has.
+        backward: the flow from a frame to the one before it, which only a folder of that name holds.
 
     Raises:
         InputError: there is none, or more than one.
@@ -50,19 +50,19 @@ def sequence_folder(folder: Path, name: str, *, backward: bool = False) -> Path:
     if folder.name in other:
         raise InputError(f"{folder}: flow in the other direction, by its name; {asked[0]} flow is needed")
     plain = folder / name
-    found = [place for place in _said(folder, name, asked) if place.is_dir()]
-    if plain.is_dir() and (not backward or folder.name in asked) and (not found or _has_flow(plain)):
-        found.append(plain)
-    with_flow = [place for place in found if _has_flow(place)]
+    present = _directed(folder, name, asked)
+    if plain.is_dir() and (not backward or folder.name in asked) and (not present or _has_flow(plain)):
+        present.append(plain)
+    with_flow = [path for path in present if _has_flow(path)]
     if len(with_flow) > 1:
         raise InputError(f"{with_flow[0]} and {with_flow[1]} both hold flow of {name}; keep one of the two")
-    opposite = [place for place in _said(folder, name, other) if place.is_dir()]
+    opposite = _directed(folder, name, other)
     if opposite and not with_flow:
         raise InputError(f"{opposite[0]}: flow in the other direction only; {asked[0]} flow is needed")
-    if not found:
-        said = f"{asked[0]}/{name} or {name}/{asked[0]}" if backward else name
-        raise InputError(f"{folder}: no folder {said} of precomputed flow")
-    return (with_flow or found)[0]
+    if not present:
+        expected = f"{asked[0]}/{name} or {name}/{asked[0]}" if backward else name
+        raise InputError(f"{folder}: no folder {expected} of precomputed flow")
+    return (with_flow or present)[0]
 
 
 def flow_files(
@@ -84,16 +84,16 @@ def flow_files(
         if path.suffix in stems and not path.name.startswith("."):
             stems[path.suffix].add(path.stem)
     for suffix in SUFFIXES:
-        chosen = _match(folder, suffix, frames, stems[suffix], backward=backward, naming=naming)
-        if chosen:
-            return [folder / f"{stem}{suffix}" for stem in chosen]
+        names = _match(folder, suffix, frames, stems[suffix], backward=backward, naming=naming)
+        if names:
+            return [folder / f"{stem}{suffix}" for stem in names]
     raise _explained(folder, frames, stems, backward=backward, naming=naming)
 
 
-def _said(folder: Path, name: str, directions: Iterable[str]) -> Iterator[Path]:
-    for direction in directions:
-        yield folder / direction / name
-        yield folder / name / direction
+def _directed(folder: Path, name: str, directions: Iterable[str]) -> list[Path]:
+    """Return the folders of a sequence that are named after one of the directions."""
+    paths = [path for word in directions for path in (folder / word / name, folder / name / word)]
+    return [path for path in paths if path.is_dir()]
 
 
 def _has_flow(folder: Path) -> bool:
@@ -112,7 +112,7 @@ def _match(
         first, second = (f"{way[0]}{suffix}" for way in distinct[:2])
         raise InputError(
             f"{folder}: the flow of the first pair could be {first} or {second}; "
-            "say naming=frame or naming=index, or move the files that are not meant"
+            "write naming=frame or naming=index, or move the files that are not meant"
         )
     return distinct[0] if distinct else None
 
@@ -143,7 +143,7 @@ def _by_index(length: int, stems: set[str], least: tuple[int, ...]) -> list[list
 def _explained(
     folder: Path, frames: Sequence[str], stems: dict[str, set[str]], *, backward: bool, naming: str
 ) -> InputError:
-    """Return the error that says what is missing, and why it may be."""
+    """Return the error about the missing files, with the likely reason."""
     count = Counter({suffix: len(names) for suffix, names in stems.items()})
     suffix, present = count.most_common(1)[0]
     if not present:
@@ -174,7 +174,7 @@ def _hint(frames: Sequence[str], stems: set[str], *, backward: bool) -> str:
     if not backward and stems.issuperset(frames[1:]):
         return (
             "; these are named after the second frame of each pair, or hold backward flow: rename them, "
-            "or say naming=index if they are numbered from 1"
+            "or write naming=index if they are numbered from 1"
         )
     if backward and stems.issuperset(frames[:-1]):
         return "; these are named after the first frame of each pair, as forward flow is"

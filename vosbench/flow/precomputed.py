@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow.flow_files import NAMINGS, flow_files, sequence_folder
@@ -31,7 +33,7 @@ class Precomputed:
     with its range beside it (lossy). Colour wheels cannot be read back and are refused.
 
     Folders: ``FOLDER/SEQUENCE``, and ``FOLDER/forward/SEQUENCE`` or ``FOLDER/SEQUENCE/forward`` (or
-    ``fw``, ``into_future``); a folder that does not say its direction is taken for forward.
+    ``fw``, ``into_future``); a folder without a direction in its name is taken for forward.
 
     Names: of the frame that the flow starts from (``00000.flo``, ``00000_flow.flo``,
     ``flow_00000.flo``, ``00000LDOF.flo``, ``00000_epic.flo``), of both frames
@@ -76,17 +78,36 @@ class Precomputed:
         if len(video) < 2:
             return LazySequence(lambda index: np.zeros(0, np.float32), 0)
         paths = self._files(video)
-        check = _Check(video, self._sequence(video), self.provenance(video))
+        provenance = self.provenance(video)
+
+        # the next pair starts with the second frame of the last one
+        @lru_cache(maxsize=1)
+        def frame_size(index: int) -> tuple[int, ...]:
+            """Height and width of a frame, from which the flow was computed as far as is known."""
+            frame, name = video.frames[index], video.frame_names[index]
+            if provenance is not None and provenance["frames"].get(name) != frame_digest(frame):
+                raise InputError(
+                    f"{paths[0].parent / FILE}: the flow was computed from another frame {name} than that of "
+                    f"{video.name}; compute it again, or remove this file to use it all the same"
+                )
+            return frame.shape[:2]
 
         def load(index: int) -> FlowField:
             flow = _read(paths[index])
-            check(index, paths[index], flow)
+            height, width = frame_size(index)
+            if flow.shape[1:] != (height, width):
+                raise InputError(
+                    f"{paths[index]}: flow is {flow.shape[2]}x{flow.shape[1]}, "
+                    f"the frames of {video.name} are {width}x{height}"
+                )
+            if provenance is not None:
+                frame_size(index + 1)
             return flow
 
         return LazySequence(load, len(paths))
 
     def provenance(self, video: Video) -> dict[str, Any] | None:
-        """Return what the flow of a video says it was computed by; None when it says nothing.
+        """Return the provenance of the flow of a video, see `read_provenance`; None without one.
 
         Raises:
             InputError: no folder of this video, a damaged ``provenance.json``, or the other direction.
@@ -126,59 +147,21 @@ class Precomputed:
         )
 
 
-class _Check:
-    """Compares flow with the frames of its video; the last frame is remembered for the next pair."""
-
-    def __init__(self, video: Video, folder: Path, provenance: dict[str, Any] | None) -> None:
-        self._video = video
-        self._folder = folder
-        self._digests = None if provenance is None else provenance["frames"]
-        self._last: tuple[int, tuple[int, ...], str] | None = None
-
-    def __call__(self, index: int, path: Path, flow: FlowField) -> None:
-        height, width = self._frame(index)
-        if flow.shape[1:] != (height, width):
-            raise InputError(
-                f"{path}: flow is {flow.shape[2]}x{flow.shape[1]}, "
-                f"the frames of {self._video.name} are {width}x{height}"
-            )
-        if self._digests is not None:
-            self._frame(index + 1)
-
-    def _frame(self, index: int) -> tuple[int, ...]:
-        if self._last is not None and self._last[0] == index:
-            return self._last[1]
-        frame = self._video.frames[index]
-        digest = "" if self._digests is None else frame_digest(frame)
-        name = self._video.frame_names[index]
-        if self._digests is not None and self._digests.get(name) != digest:
-            raise InputError(
-                f"{self._folder / FILE}: the flow was computed from another frame {name} than that of "
-                f"{self._video.name}; compute it again, or remove this file to use it all the same"
-            )
-        self._last = (index, frame.shape[:2], digest)
-        return frame.shape[:2]
-
-
 def _read(path: Path) -> FlowField:
     if path.suffix == ".flo":
-        return _known(path, read_flo(path))
+        return _complete(path, read_flo(path))
     if path.suffix == ".pfm":
-        return _known(path, read_flow_pfm(path))
+        return _complete(path, read_flow_pfm(path))
     if read_header(path).bits != 16:
         return read_angle_magnitude(path)
-    flow, valid = read_kitti(path)
-    _refuse_gaps(path, int(valid.size - np.count_nonzero(valid)))
-    return flow
+    return _complete(path, *read_kitti(path))
 
 
-def _known(path: Path, flow: FlowField) -> FlowField:
-    # not a number compares false too
-    known = (np.abs(flow) < _UNKNOWN).all(axis=0)
-    _refuse_gaps(path, int(known.size - np.count_nonzero(known)))
-    return flow
-
-
-def _refuse_gaps(path: Path, unknown: int) -> None:
+def _complete(path: Path, flow: FlowField, known: NDArray[np.bool_] | None = None) -> FlowField:
+    if known is None:
+        # not a number compares false too
+        known = (np.abs(flow) < _UNKNOWN).all(axis=0)
+    unknown = known.size - np.count_nonzero(known)
     if unknown:
         raise InputError(f"{path}: {unknown} pixels have no flow, but methods need it everywhere; fill them")
+    return flow

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.errors import InputError
-from vosbench.files import write_text
+from vosbench.files import read_bytes, write_text
 from vosbench.video import Frame
 
 FILE = "provenance.json"
 _FORMAT = 1
-_MOST_BYTES = 1 << 26
 
 
 def frame_digest(frame: Frame) -> str:
@@ -59,11 +58,7 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: larger than {_MOST_BYTES >> 20} MiB, which no provenance of flow is")
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        content = json.loads(read_bytes(path, 1 << 26))
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not _is_provenance(content):

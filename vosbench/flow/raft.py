@@ -87,15 +87,15 @@ class RAFT:
             raise InputError(f"raft: iterations is {iterations}; it must be at least 1")
         self._device = _device(device)
         path = Path(weights) if is_file(weights) else _downloaded(weights, variant)
-        state = read_raft(path)
-        found = "large" if any(key.startswith("mask_predictor.") for key in state) else "small"
-        if variant not in (None, found):
-            raise InputError(f"{path}: weights of raft_{found}, not of raft_{variant}")
-        network = _filled(path, found, state)
+        state = renamed(read_tensors(path))
+        stored = "large" if any(key.startswith("mask_predictor.") for key in state) else "small"
+        if variant not in (None, stored):
+            raise InputError(f"{path}: weights of raft_{stored}, not of raft_{variant}")
+        network = _filled(path, stored, state)
         self._network = network.eval().requires_grad_(requires_grad=False).to(self._device)
         self._iterations = iterations
         self.settings: dict[str, Any] = {
-            "variant": found,
+            "variant": stored,
             "weights": path.name,
             "sha256": sha256(path),
             "iterations": iterations,
@@ -140,32 +140,17 @@ class RAFTLarge(RAFT):
         super().__init__(weights, "large", iterations, device)
 
 
-def read_raft(path: Path) -> dict[str, Tensor]:
-    """Read the weights of RAFT under torchvision's names, from its files or the authors'.
-
-    No code in the file is run.
-
-    Raises:
-        InputError: missing, not a PyTorch file of tensors, or not of a RAFT.
-    """
-    return renamed(read_tensors(path))
-
-
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict of the authors' RAFT under torchvision's names; names of torchvision stay."""
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     result: dict[str, Tensor] = {}
     for key, value in plain.items():
-        if _LISTED_TWICE.search(key) and _shortcut(key) in plain:
+        if _LISTED_TWICE.search(key) and re.sub(r"\.norm\d\.", ".downsample.1.", key) in plain:
             continue
         for pattern, name in _RENAMED:
             key = pattern.sub(name, key)
         result[key] = value
     return result
-
-
-def _shortcut(key: str) -> str:
-    return re.sub(r"\.norm\d\.", ".downsample.1.", key)
 
 
 def _filled(path: Path, variant: str, state: Mapping[str, Tensor]) -> nn.Module:
@@ -199,7 +184,7 @@ def _downloaded(name: str, variant: str | None) -> Path:
 
     prefix, _, member = name.rpartition(".")
     known: dict[str, Any] = {}
-    # Both sizes have weights of the same names: the large one is meant unless said otherwise.
+    # Both sizes have weights of the same names: the large one is the default.
     for size in (variant,) if variant else reversed(_VARIANTS):
         enum = getattr(optical_flow, f"Raft_{size.capitalize()}_Weights")
         if prefix in ("", enum.__name__):
