@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class InputError(Exception):
@@ -11,6 +11,12 @@ class InputError(Exception):
 
     The command line prints the message alone and exits with status 2.
     """
+
+
+def check_name(kind: str, name: str, choices: Collection[str]) -> None:
+    """Raise the error of `unknown_name` unless `name` is one of `choices`."""
+    if name not in choices:
+        raise unknown_name(kind, name, choices)
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vosbench.data.evaluation_sets import EVALUATION_SETS
 from vosbench.data.spec import DatasetSpec, SplitCounts
 from vosbench.data.training_sets import TRAINING_SETS
-from vosbench.errors import unknown_name
+from vosbench.errors import check_name
 
 if TYPE_CHECKING:
     from vosbench.data.datasets.base import Dataset
@@ -25,8 +25,7 @@ def dataset_spec(name: str) -> DatasetSpec:
     Raises:
         InputError: no data set has this name.
     """
-    if name not in CATALOGUE:
-        raise unknown_name("data set", name, CATALOGUE)
+    check_name("data set", name, CATALOGUE)
     return CATALOGUE[name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 
 HELD_OUT = "held_out"
 """Name of these videos in the place of a split."""
@@ -30,8 +30,7 @@ def held_out(names: Sequence[str], wanted: float | Sequence[str]) -> frozenset[s
     """
     if not isinstance(wanted, int | float):
         for name in wanted:
-            if name not in names:
-                raise unknown_name("video to hold out", name, names)
+            check_name("video to hold out", name, names)
         chosen = frozenset(wanted)
         if chosen == frozenset(names):
             raise InputError("data.hold_out names every video: nothing is left to train on")

@@ -19,7 +19,7 @@ from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
 from vosbench.data.roots import data_root, mini_root
 from vosbench.data.transforms.clip_transforms import Augmentation
 from vosbench.data.video_datamodule import VideoDataModule
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.frame_folder import open_folder
 from vosbench.formats.png import read_ids
 from vosbench.given import Given
@@ -74,8 +74,7 @@ class CatalogueDataModule(VideoDataModule):
         flow: str = "dis",
         cache: Path | None = None,
     ) -> None:
-        if prepare not in _PREPARE:
-            raise unknown_name("way to prepare data", prepare, _PREPARE)
+        check_name("way to prepare data", prepare, _PREPARE)
         self.dataset = dataset or self.dataset
         spec, choices = dataset_spec(self.dataset), scoring_protocols(self.dataset)
         if not choices:

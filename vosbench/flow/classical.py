@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.video import FlowField, Frame
 
 _DIS_PRESETS = {
@@ -35,8 +35,7 @@ class DIS:
     name = "dis"
 
     def __init__(self, preset: str = "medium") -> None:
-        if preset not in _DIS_PRESETS:
-            raise unknown_name("preset of dis", preset, _DIS_PRESETS)
+        check_name("preset of dis", preset, _DIS_PRESETS)
         self.settings: dict[str, Any] = {"preset": preset, "opencv": cv2.__version__}
         self._preset = _DIS_PRESETS[preset]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.flow.flow_files import SUFFIXES
@@ -57,8 +57,7 @@ def compute(
     if isinstance(estimator, Precomputed):
         raise InputError("precomputed flow is in files already; choose an estimator that computes it")
     fmt = fmt if fmt.startswith(".") else f".{fmt}"
-    if fmt not in FORMATS:
-        raise unknown_name("format of flow files", fmt, FORMATS)
+    check_name("format of flow files", fmt, FORMATS)
     seen: set[str] = set()
     for video in videos:
         if video.name in seen:

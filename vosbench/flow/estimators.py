@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.flow.classical import DIS, TVL1, DeepFlow, Farneback
 from vosbench.flow.precomputed import Precomputed
 from vosbench.flow.raft import RAFT, RAFTLarge, RAFTSmall
@@ -75,8 +75,7 @@ def build_estimator(name: str, **settings: Any) -> FlowEstimator | Precomputed:
     """
     accepted = _parameters(name)
     for setting in settings:
-        if setting not in accepted:
-            raise unknown_name(f"setting of flow estimator {name}", setting, accepted)
+        check_name(f"setting of flow estimator {name}", setting, accepted)
     missing = [key for key, value in accepted.items() if value.default is value.empty and key not in settings]
     if missing:
         raise InputError(f"flow estimator {name} needs '{missing[0]}'")
@@ -106,8 +105,7 @@ def parse_flow(text: str) -> tuple[str, dict[str, Any]]:
         key, equals, value = item.partition("=")
         if not equals:
             key, value = next(iter(accepted), ""), item
-        if key not in accepted:
-            raise unknown_name(f"setting of flow estimator {name}", key or item, accepted)
+        check_name(f"setting of flow estimator {name}", key or item, accepted)
         if key in settings:
             raise InputError(f"--flow {text}: '{key}' is given twice")
         settings[key] = _value(text, key, value, accepted[key].default)
@@ -115,8 +113,7 @@ def parse_flow(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
-    if name not in ESTIMATORS:
-        raise unknown_name("flow estimator", name, ESTIMATORS)
+    check_name("flow estimator", name, ESTIMATORS)
     return inspect.signature(ESTIMATORS[name]).parameters
 
 

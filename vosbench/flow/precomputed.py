@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.flow.flow_files import NAMINGS, flow_files, sequence_folder
 from vosbench.flow.provenance import FILE, frame_digest, read_provenance
 from vosbench.formats.flo import read_flo
@@ -59,10 +59,8 @@ class Precomputed:
         self._folder = Path(folder)
         if not self._folder.is_dir():
             raise InputError(f"{folder}: no such folder of precomputed flow")
-        if direction not in DIRECTIONS:
-            raise unknown_name("direction of precomputed flow", direction, DIRECTIONS)
-        if naming not in NAMINGS:
-            raise unknown_name("naming of precomputed flow", naming, NAMINGS)
+        check_name("direction of precomputed flow", direction, DIRECTIONS)
+        check_name("naming of precomputed flow", naming, NAMINGS)
         self._backward = direction == "backward"
         self._naming = naming
         self.settings: dict[str, Any] = {"folder": str(folder), "direction": direction, "naming": naming}
@@ -157,10 +155,9 @@ def _read(path: Path) -> FlowField:
     return _complete(path, *read_kitti(path))
 
 
-def _complete(path: Path, flow: FlowField, known: NDArray[np.bool_] | None = None) -> FlowField:
-    if known is None:
-        # not a number compares false too
-        known = (np.abs(flow) < _UNKNOWN).all(axis=0)
+def _complete(path: Path, flow: FlowField, valid: NDArray[np.bool_] | None = None) -> FlowField:
+    # not a number compares false too
+    known = (np.abs(flow) < _UNKNOWN).all(axis=0) if valid is None else valid
     unknown = known.size - np.count_nonzero(known)
     if unknown:
         raise InputError(f"{path}: {unknown} pixels have no flow, but methods need it everywhere; fill them")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name, unknown_name
 from vosbench.tensor_files import downloaded, is_file, read_tensors, sha256
 from vosbench.video import FlowField, Frame
 
@@ -81,8 +81,8 @@ class RAFT:
         import torch
         import torchvision  # type: ignore[import-untyped]
 
-        if variant is not None and variant not in _VARIANTS:
-            raise unknown_name("variant of raft", variant, _VARIANTS)
+        if variant is not None:
+            check_name("variant of raft", variant, _VARIANTS)
         if iterations < 1:
             raise InputError(f"raft: iterations is {iterations}; it must be at least 1")
         self._device = _device(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from vosbench.errors import InputError
@@ -29,7 +30,7 @@ def open_folder(folder: Path) -> Video:
         )
         hint = f"; it has folders, give one of them, e.g. {folder / inner[0]}" if inner else ""
         raise InputError(f"{folder}: no images in this folder{hint}")
-    _check_stems(paths)
+    check_stems(paths)
     _check_sizes(paths)
     return Video(
         name=folder.resolve().name,
@@ -48,7 +49,12 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     return key, path.name
 
 
-def _check_stems(paths: list[Path]) -> None:
+def check_stems(paths: Iterable[Path]) -> None:
+    """Check that no two files have one stem, for their results would have one name.
+
+    Raises:
+        InputError: two have.
+    """
     seen: dict[str, Path] = {}
     for path in paths:
         if path.stem in seen:

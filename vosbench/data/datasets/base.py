@@ -57,7 +57,7 @@ class Dataset(Sequence[Video]):
 
 
 def dataset_folder(root: Path, name: str, marker: str) -> Path:
-    """Return ``root / name``, or say where the data set seems to be.
+    """Return ``root / name``; the error names the folder where the data set seems to be.
 
     Args:
         root: the data root.
@@ -89,8 +89,8 @@ def repair_advice(folder: Path, name: str, marker: str) -> str:
     archive = next((path.name for path in entries if path.suffix in _ARCHIVES), None)
     if archive is not None:
         return f"unpack {archive} there"
-    found = "it is empty" if not entries else f"it has {', '.join(path.name for path in entries[:3])}"
-    return f"{found}; 'vosbench data list {name}' shows the layout and the address"
+    content = "it is empty" if not entries else f"it has {', '.join(path.name for path in entries[:3])}"
+    return f"{content}; 'vosbench data list {name}' shows the layout and the address"
 
 
 def _advice(root: Path, name: str, marker: str) -> str:
@@ -115,5 +115,5 @@ def _get(name: str) -> str:
 
 
 def edition_of(root: Path, name: str) -> Edition:
-    """Return whether the data set `name` under a data root is a rendered miniature."""
+    """Return the edition of the data set `name` under a data root."""
     return "mini" if (root / name / "MINI.json").is_file() else "official"

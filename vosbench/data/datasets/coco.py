@@ -9,15 +9,13 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.coco_json import CocoFile, CocoObject
 from vosbench.formats.image import read_frame
 from vosbench.formats.run_length import Mask
 from vosbench.video import VOID, Box, DeferredMapping, IdMap, LazyMapping, LazySequence, Video
 
 NAME = "coco"
-
-_MOST_OBJECTS = 254
 
 
 class Coco(Dataset):
@@ -33,8 +31,8 @@ class Coco(Dataset):
     void (255) where no object covers them, and have no box and no id. Masks equal those of the COCO
     tool pixel by pixel.
 
-    Opening reads the annotation file once; of each object its place there is kept, of each image its
-    name and size. Whether the images are there is found out when they are read, for there are 118287.
+    Opening reads the annotation file once, and keeps the position of every object in the file and the name
+    and size of every image. Missing images are an error when they are read, for there are 118287.
 
     Args:
         root: the data root; the files are in ``root / "coco"``.
@@ -49,8 +47,7 @@ class Coco(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "train", *, labelled_only: bool = False) -> None:
-        if split not in ("train", "val"):
-            raise unknown_name(f"split of {NAME}", split, ["train", "val"])
+        check_name(f"split of {NAME}", split, ["train", "val"])
         folder = dataset_folder(root, NAME, "annotations")
         pictures = folder / f"{split}2017"
         path = folder / "annotations" / f"instances_{split}2017.json"
@@ -59,12 +56,12 @@ class Coco(Dataset):
         if not pictures.is_dir():
             raise InputError(f"{pictures}: no such folder; unpack {split}2017.zip of COCO in {folder}")
         file = CocoFile(path)
-        chosen = [index for index in range(len(file)) if not labelled_only or file.count(index)]
-        if not chosen:
+        selected = [index for index in range(len(file)) if not labelled_only or file.count(index)]
+        if not selected:
             raise InputError(f"{path}: lists no images; copy it again")
         _check_names(file)
         self.classes = tuple(file.categories[id_] for id_ in sorted(file.categories))
-        videos = LazySequence(lambda index: _video(file, chosen[index], pictures), len(chosen))
+        videos = LazySequence(lambda index: _video(file, selected[index], pictures), len(selected))
         super().__init__(NAME, root, split, videos)
 
 
@@ -85,12 +82,10 @@ def _video(file: CocoFile, index: int, pictures: Path) -> Video:
     @cache
     def numbered() -> dict[int, CocoObject]:
         """Id -> object that is no crowd."""
-        found = [thing for thing in file.objects(index) if not thing.crowd]
-        if len(found) > _MOST_OBJECTS:
-            raise InputError(
-                f"{file.path}: {len(found)} objects in image {image.file}, ids end at {_MOST_OBJECTS}"
-            )
-        return dict(enumerate(found, start=1))
+        objects = [thing for thing in file.objects(index) if not thing.crowd]
+        if len(objects) >= VOID:
+            raise InputError(f"{file.path}: {len(objects)} objects in image {image.file}, ids end at 254")
+        return dict(enumerate(objects, start=1))
 
     def annotation(_frame: int) -> IdMap:
         crowds = [file.mask(thing, index) for thing in file.objects(index) if thing.crowd]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import masked_video, no_list, subfolders
+from vosbench.data.datasets.folders import check_resolution, masked_video, no_list, subfolders
 from vosbench.data.datasets.inventory import Inventory, read_list, stems
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError
 from vosbench.formats.file_checks import mask_size
 from vosbench.formats.image import read_frame
 from vosbench.formats.png import read_header, read_ids
@@ -44,7 +44,7 @@ class Davis2016(Dataset):
 
     def __init__(self, root: Path, split: str = "val", *, resolution: str = "480p") -> None:
         folder = dataset_folder(root, NAME, "JPEGImages")
-        _check_resolution(folder, resolution)
+        check_resolution(folder / "JPEGImages", resolution)
         pairs = (
             _folder_pairs(folder, resolution) if split == "all" else _listed_pairs(folder, resolution, split)
         )
@@ -54,16 +54,7 @@ class Davis2016(Dataset):
         if not sequences:
             raise InputError(f"{folder}: split '{split}' has no sequences")
         _check_files(sequences)
-        super().__init__(NAME, root, split, [_video(name, items) for name, items in sequences.items()])
-
-
-def _check_resolution(folder: Path, resolution: str) -> None:
-    if (folder / "JPEGImages" / resolution).is_dir():
-        return
-    found = subfolders(folder / "JPEGImages")
-    if not found:
-        raise InputError(f"{folder / 'JPEGImages'}: empty; expected a folder '{resolution}' of sequences")
-    raise unknown_name(f"resolution of {folder}", resolution, found)
+        super().__init__(NAME, root, split, [_video(name, pairs) for name, pairs in sequences.items()])
 
 
 def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_FrameAndMask]:
@@ -122,8 +113,7 @@ def _foreground(path: Path) -> IdMap:
         levels = read_ids(path, by_object=False)
     else:
         levels = read_frame(path).max(axis=2)
-    foreground: IdMap = (levels != 0).astype(np.uint8)
-    return foreground
+    return np.asarray(levels != 0, np.uint8)
 
 
 def _video(name: str, pairs: list[_FrameAndMask]) -> Video:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 from vosbench.data.datasets.base import Dataset, dataset_folder, edition_of
-from vosbench.data.datasets.folders import images, masked_video, masks_of, no_list, subfolders
+from vosbench.data.datasets.folders import (
+    check_resolution,
+    images,
+    masked_video,
+    masks_of,
+    no_list,
+    subfolders,
+)
 from vosbench.data.datasets.inventory import Inventory, read_list, stems
 from vosbench.data.splits import shipped_split
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.file_checks import ids_size
 from vosbench.video import Video
 
@@ -24,17 +30,11 @@ SHIPPED = {
 """Splits whose lists come with this package, see `vosbench.data.splits`."""
 
 
-class _Annotations(NamedTuple):
-    """Folder of the masks of a task, and name of their archive without the resolution."""
-
-    masks: str
-    archive: str
-
-
 _ANNOTATIONS = {
-    "semi-supervised": _Annotations("Annotations", "DAVIS-2017-trainval"),
-    "unsupervised": _Annotations("Annotations_unsupervised", "DAVIS-2017-Unsupervised-trainval"),
+    "semi-supervised": ("Annotations", "DAVIS-2017-trainval"),
+    "unsupervised": ("Annotations_unsupervised", "DAVIS-2017-Unsupervised-trainval"),
 }
+"""Task -> folder of its masks, and name of their archive without the resolution."""
 
 
 class Davis2017(Dataset):
@@ -68,14 +68,11 @@ class Davis2017(Dataset):
         resolution: str = "480p",
         annotations: str = "semi-supervised",
     ) -> None:
-        if annotations not in _ANNOTATIONS:
-            raise unknown_name(f"annotations of {NAME}", annotations, _ANNOTATIONS)
+        check_name(f"annotations of {NAME}", annotations, _ANNOTATIONS)
         folder = dataset_folder(root, NAME, "JPEGImages")
         frames = folder / "JPEGImages" / resolution
-        masks = folder / _ANNOTATIONS[annotations].masks / resolution
-        found = subfolders(frames.parent)
-        if resolution not in found:
-            raise unknown_name(f"resolution of {folder}", resolution, found or ["480p"])
+        masks = folder / _ANNOTATIONS[annotations][0] / resolution
+        check_resolution(frames.parent, resolution)
         if not masks.is_dir() and not split.startswith("test"):
             raise InputError(
                 f"{masks}: no such folder, and no other masks are the {annotations} ground truth of "
@@ -90,15 +87,14 @@ class Davis2017(Dataset):
 def _way_out(root: Path, annotations: str, resolution: str) -> str:
     if edition_of(root, NAME) == "mini":
         return f"render the miniature again: 'vosbench data mini {NAME}'"
-    archive = f"{_ANNOTATIONS[annotations].archive}-{resolution}.zip"
-    return f"unpack {archive} there ('vosbench data list {NAME}' says where it is)"
+    archive = f"{_ANNOTATIONS[annotations][1]}-{resolution}.zip"
+    return f"unpack {archive} there ('vosbench data list {NAME}' shows its address)"
 
 
 def _sequences(lists: Path, frames: Path, split: str) -> tuple[str, ...]:
     path = lists / f"{split}.txt"
     if path.is_file():
-        names = tuple(path.read_text(encoding="utf-8", errors="replace").split())
-        source = str(path)
+        names, source = tuple(path.read_text(encoding="utf-8", errors="replace").split()), str(path)
     elif split in SHIPPED:
         names, source = shipped_split(SHIPPED[split]), f"the list of split {split}"
     elif split == "all":
@@ -154,7 +150,7 @@ def expected_files(root: Path, split: str) -> Inventory:
     if unsupervised.is_dir():
         mask_folders.append(unsupervised)
     elif split in ("train", "val"):
-        archive = f"{_ANNOTATIONS['unsupervised'].archive}-480p.zip"
+        archive = f"{_ANNOTATIONS['unsupervised'][1]}-480p.zip"
         inventory.add_damage(unsupervised, f"missing: the ground truth of davis17-unsupervised, in {archive}")
     for name in inventory.folder_names(names):
         masks = [folder / name for folder in mask_folders]

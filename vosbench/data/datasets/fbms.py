@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_size, frame_index, images, last_number, subfolders
+from vosbench.data.datasets.folders import frame_index, images, last_number, masked_video, subfolders
 from vosbench.data.datasets.inventory import Inventory
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.fbms import Definition, read_definition, read_labels, read_regions
 from vosbench.formats.file_checks import labels_size, map_size
-from vosbench.formats.image import read_frame
-from vosbench.video import VOID, IdMap, LazyMapping, LazySequence, Video
+from vosbench.video import VOID, IdMap, Video
 
 NAME = "fbms"
 
@@ -25,7 +23,6 @@ MOVING = "FBMS-3D"
 
 _FOLDERS = {"train": "Trainingset", "test": "Testset"}
 _FRAMES = (".jpg", ".jpeg", ".ppm", ".png")
-_MOST_OBJECTS = 254
 
 
 class Fbms59(Dataset):
@@ -39,7 +36,7 @@ class Fbms59(Dataset):
     PGM), which are read like the moving-only labels.
 
     A definition numbers frames from 0, whatever numbers their files have. If the folder has another
-    number of frames than the definition says, the frame names that it lists count instead.
+    number of frames than the definition, the frame names that it lists count instead.
 
     ``labels="moving"`` reads the alternative labelling of what moves in the world (Bideau and
     Learned-Miller, 2016). Unpack it beside the official folders as
@@ -65,10 +62,8 @@ class Fbms59(Dataset):
     def __init__(
         self, root: Path, split: str = "test", *, labels: str = "all", probabilities: bool = True
     ) -> None:
-        if split not in _FOLDERS:
-            raise unknown_name(f"split of {NAME}", split, _FOLDERS)
-        if labels not in ("all", "moving"):
-            raise unknown_name(f"labels of {NAME}", labels, ("all", "moving"))
+        check_name(f"split of {NAME}", split, _FOLDERS)
+        check_name(f"labels of {NAME}", labels, ("all", "moving"))
         folder = _split_folder(root, split)
         if labels == "all":
             videos = [_official(folder / name, probabilities) for name in subfolders(folder)]
@@ -81,10 +76,10 @@ class Fbms59(Dataset):
 
 def _split_folder(root: Path, split: str) -> Path:
     wanted = _FOLDERS[split]
-    found = _any_case(root / NAME, wanted)
-    if found is not None:
-        return found
-    other = next(folder for folder in _FOLDERS.values() if folder != wanted)
+    folder = _any_case(root / NAME, wanted)
+    if folder is not None:
+        return folder
+    other = next(name for name in _FOLDERS.values() if name != wanted)
     if _any_case(root / NAME, other) is not None:
         raise InputError(f"{root / NAME}: no folder '{wanted}'; unpack that part of FBMS-59 there")
     return dataset_folder(root, NAME, wanted) / wanted
@@ -110,13 +105,8 @@ def _official(folder: Path, probabilities: bool) -> Video:
         )
     definition = read_definition(definitions[0])
     labelled = _labelled(definition, definitions[0], frames)
-
-    def annotation(index: int) -> IdMap:
-        path = labelled[index]
-        ids = read_regions(path, definition.colours, probabilities=probabilities)
-        return check_size(path, ids, frames[index])
-
-    return _video(folder.name, frames, LazyMapping(annotation, labelled))
+    read = partial(read_regions, colours=definition.colours, probabilities=probabilities)
+    return masked_video(folder.name, frames, labelled, read=read)
 
 
 def _label_maps(truth: Path, images: Callable[[Path, tuple[str, ...]], list[Path]] = images) -> list[Path]:
@@ -129,15 +119,6 @@ def _frames(folder: Path) -> list[Path]:
     if not frames:
         raise InputError(f"{folder}: sequence without frames; unpack FBMS-59 again")
     return frames
-
-
-def _video(name: str, frames: list[Path], annotations: Mapping[int, IdMap]) -> Video:
-    return Video(
-        name=name,
-        frames=LazySequence(lambda index: read_frame(frames[index]), len(frames)),
-        frame_names=tuple(path.stem for path in frames),
-        annotations=annotations,
-    )
 
 
 def _labelled(definition: Definition, source: Path, frames: list[Path]) -> dict[int, Path]:
@@ -184,12 +165,19 @@ def _moving(folder: Path, split: str) -> list[Video]:
 
 def _label_video(name: str, frames: list[Path], maps: list[Path]) -> Video:
     labelled = _numbered(frames, maps)
-    labels = _Labels(list(labelled.values()))
 
-    def annotation(index: int) -> IdMap:
-        return check_size(labelled[index], labels.ids(labelled[index]), frames[index])
+    @cache
+    def id_of() -> dict[int, int]:
+        return _ids_of_labels(list(labelled.values()))
 
-    return _video(name, frames, LazyMapping(annotation, labelled))
+    def read(path: Path) -> IdMap:
+        values = read_labels(path)
+        ids = np.zeros(values.shape, np.uint8)
+        for value, id_ in id_of().items():
+            ids[values == value] = id_
+        return ids
+
+    return masked_video(name, frames, labelled, read=read)
 
 
 def _numbered(frames: list[Path], maps: list[Path]) -> dict[int, Path]:
@@ -214,47 +202,29 @@ def _numbered(frames: list[Path], maps: list[Path]) -> dict[int, Path]:
     )
 
 
-class _Labels:
-    """The label maps of one sequence, whose values get the same ids in every frame."""
-
-    def __init__(self, maps: list[Path]) -> None:
-        self._maps = maps
-
-    def ids(self, path: Path) -> IdMap:
-        """Return the (H, W) ids of one map."""
-        values = read_labels(path)
-        ids = np.zeros(values.shape, np.uint8)
-        for value, number in self._numbers.items():
-            ids[values == value] = number
-        return ids
-
-    @cached_property
-    def _numbers(self) -> dict[int, int]:
-        """Value -> id, for all values but 0."""
-        found: NDArray[np.uint32] = np.unique(np.concatenate([np.unique(read_labels(p)) for p in self._maps]))
-        values = [int(value) for value in found if value]
-        void = VOID in values and len(values) > 1
-        objects = [value for value in values if not (void and value == VOID)]
-        if len(objects) > _MOST_OBJECTS:
-            raise InputError(
-                f"{self._maps[0].parent}: {len(objects)} different labels in its maps; was one saved as JPEG?"
-            )
-        return {value: number for number, value in enumerate(objects, start=1)} | (
-            {VOID: VOID} if void else {}
+def _ids_of_labels(maps: list[Path]) -> dict[int, int]:
+    """Return value -> id for all values but 0 in the label maps of a sequence."""
+    values = sorted({value for path in maps for value in np.unique(read_labels(path)).tolist() if value})
+    void = VOID in values and len(values) > 1
+    objects = [value for value in values if not (void and value == VOID)]
+    if len(objects) >= VOID:
+        raise InputError(
+            f"{maps[0].parent}: {len(objects)} different labels in its maps; was one saved as JPEG?"
         )
+    return {value: id_ for id_, value in enumerate(objects, start=1)} | ({VOID: VOID} if void else {})
 
 
 def expected_files(root: Path, split: str) -> Inventory:
     """List the files of a split and, where they are there, the moving-only labels."""
-    if split not in _FOLDERS:
-        raise unknown_name(f"split of {NAME}", split, _FOLDERS)
-    wanted = _FOLDERS[split]
-    folder = _any_case(root / NAME, wanted) or dataset_folder(root, NAME, wanted) / wanted
+    check_name(f"split of {NAME}", split, _FOLDERS)
+    folder = _split_folder(root, split)
     names = subfolders(folder)
     inventory = Inventory(folder, sequences=len(names))
     for name in names:
         _expected_sequence(inventory, folder / name)
-        moving = inventory.list_images(root / NAME / MOVING / wanted / name / "GroundTruth", (".png", ".pgm"))
+        moving = inventory.list_images(
+            root / NAME / MOVING / _FOLDERS[split] / name / "GroundTruth", (".png", ".pgm")
+        )
         inventory.add(name, *moving, read=labels_size)
     return inventory
 

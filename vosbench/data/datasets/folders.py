@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import dataset_folder, repair_advice
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name, unknown_name
+from vosbench.formats.frame_folder import check_stems
 from vosbench.formats.image import SUFFIXES, image_size, read_frame
 from vosbench.formats.png import read_ids
 from vosbench.video import IdMap, LazyMapping, LazySequence, Video
@@ -32,6 +33,18 @@ def find_dataset(root: Path, name: str, markers: Sequence[str]) -> Path:
             f"official layout; {repair_advice(folder, name, markers[0])}"
         )
     return dataset_folder(root, name, markers[0])
+
+
+def check_resolution(pictures: Path, resolution: str) -> None:
+    """Check that `pictures` has a folder of sequences at a resolution.
+
+    Raises:
+        InputError: it has not.
+    """
+    present = subfolders(pictures)
+    if not present:
+        raise InputError(f"{pictures}: empty; expected a folder '{resolution}' of sequences")
+    check_name(f"resolution of {pictures.parent}", resolution, present)
 
 
 def no_list(name: str, path: Path, choices: Iterable[str]) -> InputError:
@@ -64,14 +77,10 @@ def images(folder: Path, suffixes: Iterable[str] = SUFFIXES) -> list[Path]:
     if not folder.is_dir():
         return []
     wanted = frozenset(suffixes)
-    found = [p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith(".")]
-    found.sort(key=lambda path: (last_number(path.stem) or 0, path.name))
-    seen: dict[str, Path] = {}
-    for path in found:
-        if path.stem in seen:
-            raise InputError(f"{path}: has the same name as {seen[path.stem].name}; remove one of the two")
-        seen[path.stem] = path
-    return found
+    paths = [p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith(".")]
+    paths.sort(key=lambda path: (last_number(path.stem) or 0, path.name))
+    check_stems(paths)
+    return paths
 
 
 def last_number(stem: str) -> int | None:
@@ -86,15 +95,15 @@ def by_number(paths: Iterable[Path]) -> dict[int, Path]:
     Raises:
         InputError: two paths have one number.
     """
-    found: dict[int, Path] = {}
+    numbered: dict[int, Path] = {}
     for path in paths:
         number = last_number(path.stem)
         if number is None:
             continue
-        if number in found:
-            raise InputError(f"{path}: has the same number as {found[number].name}; remove one of the two")
-        found[number] = path
-    return found
+        if number in numbered:
+            raise InputError(f"{path}: has the same number as {numbered[number].name}; remove one of the two")
+        numbered[number] = path
+    return numbered
 
 
 def masks_of(frames: Sequence[Path], folder: Path, advice: str) -> dict[int, Path]:
@@ -104,12 +113,12 @@ def masks_of(frames: Sequence[Path], folder: Path, advice: str) -> dict[int, Pat
         InputError: a mask without frame; ends with `advice`.
     """
     index_of = frame_index(frames)
-    found: dict[int, Path] = {}
+    masks: dict[int, Path] = {}
     for mask in images(folder, (".png",)):
         if mask.stem not in index_of:
             raise InputError(f"{mask}: there is no frame {mask.stem} in {frames[0].parent}; {advice}")
-        found[index_of[mask.stem]] = mask
-    return found
+        masks[index_of[mask.stem]] = mask
+    return masks
 
 
 def masked_video(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import subfolders
 from vosbench.data.datasets.ft3d_motion import TOLERANCE, moving_instances, moving_label
 from vosbench.data.datasets.inventory import Check, Inventory, stems
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.camera import StereoPose, read_cameras
 from vosbench.formats.file_checks import map_size
 from vosbench.formats.image import read_frame
@@ -42,7 +43,7 @@ class FlyingThings3D(Dataset):
     moves in the world (MP-Net section 6.1, `moving_label`). With `instances` it tells moving objects
     apart: by ``object_index/TRAIN/A/0000/left/0006.pfm`` where that was unpacked, otherwise regions of
     moving pixels that touch each other are objects [ours]. Objects of less than a five-thousandth of the
-    picture are void (255), and ids of one frame say nothing about those of the next.
+    picture are void (255), and ids of one frame have no relation to the ids of the next.
 
     Args:
         root: the data root.
@@ -68,72 +69,58 @@ class FlyingThings3D(Dataset):
         focal_960: float = FOCAL_960,
         instances: bool = False,
     ) -> None:
-        if split.lower() not in ("train", "test"):
-            raise unknown_name("split of ft3d", split, ("train", "test"))
-        if pass_ not in _PASSES:
-            raise unknown_name("pass of ft3d", pass_, _PASSES)
+        check_name("split of ft3d", split.lower(), ("train", "test"))
+        check_name("pass of ft3d", pass_, _PASSES)
         for view in views:
-            if view not in _VIEWS:
-                raise unknown_name("view of ft3d", view, _VIEWS)
+            check_name("view of ft3d", view, _VIEWS)
         folder = dataset_folder(root, "ft3d", f"frames_{pass_}")
-        options = _Options(folder, split.upper(), pass_, tolerance, focal_960, instances)
-        super().__init__("ft3d", root, split.lower(), _videos(options, views))
-
-
-@dataclass(frozen=True)
-class _Options:
-    folder: Path
-    split: str
-    pass_: str
-    tolerance: float
-    focal_960: float
-    instances: bool
+        base = folder / f"frames_{pass_}" / split.upper()
+        videos = [
+            _video(
+                _Clip(folder, base.name, f"{scene.parent.name}/{scene.name}", view),
+                scene / view,
+                partial(_label, tolerance=tolerance, focal_960=focal_960, instances=instances),
+            )
+            for scene in sorted(base.glob("*/*"))
+            for view in views
+            if (scene / view).is_dir()
+        ]
+        if not videos:
+            view = views[0] if views else "left"
+            raise InputError(f"{base}: no scenes such as A/0000/{view} with frames in it")
+        super().__init__("ft3d", root, split.lower(), videos)
 
 
 @dataclass(frozen=True)
 class _Clip:
     """Paths of one scene seen by one eye."""
 
-    options: _Options
+    folder: Path
+    split: str
     scene: str
     view: str
 
-    def _place(self, kind: str, inner: str) -> Path:
-        return self.options.folder / kind / self.options.split / self.scene / inner
+    def _path(self, kind: str, inner: str) -> Path:
+        return self.folder / kind / self.split / self.scene / inner
 
     def disparity(self, name: str) -> Path:
-        return self._place("disparity", f"{self.view}/{name}.pfm")
+        return self._path("disparity", f"{self.view}/{name}.pfm")
 
     def disparity_change(self, name: str) -> Path:
-        return self._place("disparity_change", f"into_future/{self.view}/{name}.pfm")
+        return self._path("disparity_change", f"into_future/{self.view}/{name}.pfm")
 
     def flow(self, name: str) -> Path:
         file = f"OpticalFlowIntoFuture_{name}_{self.view[0].upper()}.pfm"
-        return self._place("optical_flow", f"into_future/{self.view}/{file}")
+        return self._path("optical_flow", f"into_future/{self.view}/{file}")
 
     def objects(self, name: str) -> Path:
-        return self._place("object_index", f"{self.view}/{name}.pfm")
+        return self._path("object_index", f"{self.view}/{name}.pfm")
 
     def cameras(self) -> Path:
-        return self._place("camera_data", "camera_data.txt")
+        return self._path("camera_data", "camera_data.txt")
 
 
-def _videos(options: _Options, views: Sequence[str]) -> list[Video]:
-    base = options.folder / f"frames_{options.pass_}" / options.split
-    videos = []
-    for folder in sorted(base.glob("*/*")):
-        scene = f"{folder.parent.name}/{folder.name}"
-        videos += [
-            _video(_Clip(options, scene, view), folder / view) for view in views if (folder / view).is_dir()
-        ]
-    if not videos:
-        raise InputError(
-            f"{base}: no scenes such as A/0000/{views[0] if views else 'left'} with frames in it"
-        )
-    return videos
-
-
-def _video(clip: _Clip, folder: Path) -> Video:
+def _video(clip: _Clip, folder: Path, label: Callable[[_Clip, str, str], IdMap]) -> Video:
     paths = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
     names = tuple(path.stem for path in paths)
     if len(names) < 2:
@@ -144,13 +131,14 @@ def _video(clip: _Clip, folder: Path) -> Video:
         f"{clip.scene}/{clip.view}",
         LazySequence(lambda t: read_frame(paths[t]), len(paths)),
         names,
-        LazyMapping(lambda t: _label(clip, names[t], names[t + 1]), range(pairs)),
+        LazyMapping(lambda t: label(clip, names[t], names[t + 1]), range(pairs)),
         LazySequence(lambda t: read_flow_pfm(clip.flow(names[t])), pairs),
     )
 
 
-def _label(clip: _Clip, name: str, following: str) -> IdMap:
-    options = clip.options
+def _label(
+    clip: _Clip, name: str, following: str, *, tolerance: float, focal_960: float, instances: bool
+) -> IdMap:
     disparity = read_pfm(clip.disparity(name))
     change = clip.disparity_change(name)
     eye = _VIEWS.index(clip.view)
@@ -159,12 +147,12 @@ def _label(clip: _Clip, name: str, following: str) -> IdMap:
         read_flow_pfm(clip.flow(name)),
         _pose(clip.cameras(), name)[eye],
         _pose(clip.cameras(), following)[eye],
-        options.focal_960 * disparity.shape[1] / 960,
+        focal_960 * disparity.shape[1] / 960,
         change=read_pfm(change) if change.is_file() else None,
         next_disparity=None if change.is_file() else read_pfm(clip.disparity(following)),
-        tolerance=options.tolerance,
+        tolerance=tolerance,
     )
-    if not options.instances:
+    if not instances:
         return moving.astype(np.uint8)
     objects = clip.objects(name)
     return moving_instances(moving, read_pfm(objects) if objects.is_file() else None)
@@ -179,8 +167,7 @@ def _pose(path: Path, name: str) -> StereoPose:
 
 def expected_files(root: Path, split: str) -> Inventory:
     """List the clean pass with flow, disparity and cameras."""
-    if split.lower() not in ("train", "test"):
-        raise unknown_name("split of ft3d", split, ("train", "test"))
+    check_name("split of ft3d", split.lower(), ("train", "test"))
     folder, part = dataset_folder(root, "ft3d", "frames_cleanpass"), split.upper()
     base = folder / "frames_cleanpass" / part
     inventory = Inventory(base)
@@ -188,10 +175,10 @@ def expected_files(root: Path, split: str) -> Inventory:
     for kind in kinds:
         if not (folder / kind / part).is_dir():
             inventory.add_damage(folder / kind / part, "missing: this part of the data set was not unpacked")
-    there = [k for k in (*kinds, "disparity_change") if (folder / k / part).is_dir()]
+    present = [kind for kind in (*kinds, "disparity_change") if (folder / kind / part).is_dir()]
     for scene in sorted(base.glob("*/*")):
         for view in subfolders(scene):
-            _expect_clip(inventory, folder, f"{part}/{scene.parent.name}/{scene.name}", view, there)
+            _expect_clip(inventory, folder, f"{part}/{scene.parent.name}/{scene.name}", view, present)
     return inventory
 
 
@@ -218,20 +205,15 @@ def _expect_clip(inventory: Inventory, folder: Path, scene: str, view: str, kind
         inventory.add(group, *expected, read=map_size)
     if "camera_data" in kinds and view == "left":
         cameras = folder / "camera_data" / scene / "camera_data.txt"
-        inventory.checks.append(Check(cameras, _CameraCheck(tuple(names))))
+        inventory.checks.append(Check(cameras, partial(_check_cameras, frames=names)))
     inventory.add_gaps(frames, names, suffix)
     inventory.sequences += 1
     inventory.frames += len(names)
 
 
-@dataclass(frozen=True)
-class _CameraCheck:
-    """Check of a camera file, which must have every frame."""
-
-    frames: tuple[str, ...]
-
-    def __call__(self, path: Path) -> None:
-        there = read_cameras(path)
-        lost = [stem for stem in self.frames if not stem.isdigit() or int(stem) not in there]
-        if lost:
-            raise InputError(f"{path}: no camera of frame {', '.join(lost)}")
+def _check_cameras(path: Path, frames: Sequence[str]) -> None:
+    """Check that a camera file has every frame."""
+    present = read_cameras(path)
+    missing = [stem for stem in frames if not stem.isdigit() or int(stem) not in present]
+    if missing:
+        raise InputError(f"{path}: no camera of frame {', '.join(missing)}")

@@ -9,7 +9,7 @@ from vosbench.data.datasets.folders import images, masked_video, masks_of, subfo
 from vosbench.data.datasets.ilsvrc_vid import NAME as FRAMES
 from vosbench.data.datasets.ilsvrc_vid import snippets
 from vosbench.data.datasets.inventory import Inventory
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.file_checks import ids_size
 from vosbench.video import LazySequence, Video
 
@@ -41,8 +41,7 @@ class FusionSegVid(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "train") -> None:
-        if split != "train":
-            raise unknown_name(f"split of {NAME}", split, ["train"])
+        check_name(f"split of {NAME}", split, ["train"])
         masks = dataset_folder(root, NAME, ANNOTATIONS) / ANNOTATIONS
         names = subfolders(masks)
         if not names:
@@ -66,7 +65,7 @@ def _frame_folders(root: Path, names: list[str]) -> dict[str, Path]:
                 f"{root / NAME}: its frames are those of {FRAMES}, but there is no folder {where}; put "
                 f"{FRAMES} beside it, or frames in {own}"
             )
-        folders = {place.name: where / place for place in snippets(root, "trainval")}
+        folders = {path.name: where / path for path in snippets(root, "trainval")}
     missing = [name for name in names if name not in folders]
     if missing:
         raise InputError(

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import images, subfolders
+from vosbench.data.datasets.folders import frame_index, images, subfolders
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.image import image_size, read_frame
 from vosbench.formats.voc_xml import read_boxes
@@ -80,13 +80,13 @@ class IlsvrcVid(Dataset):
 
     def __init__(self, root: Path, split: str = "train") -> None:
         folder = root / NAME
-        places = snippets(root, split)
+        paths = snippets(root, split)
         self.classes = tuple(CLASSES.values())
-        super().__init__(NAME, root, split, LazySequence(lambda i: _video(folder, places[i]), len(places)))
+        super().__init__(NAME, root, split, LazySequence(lambda i: _video(folder, paths[i]), len(paths)))
 
 
 def snippets(root: Path, split: str = "train") -> list[Path]:
-    """Return the places of the videos below ``Data/VID`` and ``Annotations/VID``, in order.
+    """Return the paths of the videos below ``Data/VID`` and ``Annotations/VID``, in order.
 
     Args:
         root: the data root.
@@ -105,56 +105,57 @@ def snippets(root: Path, split: str = "train") -> list[Path]:
             f"{data}: no such folder; unpack ILSVRC2015_VID.tar.gz and rename its folder ILSVRC2015 to {NAME}"
         )
     if split in _PARTS:
-        found = [place for part in _PARTS[split] for place in _below(data, part)]
+        paths = [path for part in _PARTS[split] for path in _below(data, part)]
         where = f"{data}/{split if split != 'trainval' else '{train,val}'}"
     elif (lists / f"{split}.txt").is_file():
-        found, where = _listed(data, lists / f"{split}.txt"), str(lists / f"{split}.txt")
+        paths, where = _listed(data, lists / f"{split}.txt"), str(lists / f"{split}.txt")
     else:
         more = [path.stem for path in lists.glob("*.txt")] if lists.is_dir() else []
         raise unknown_name(f"split of {NAME}", split, {*_PARTS, *more})
-    if not found:
+    if not paths:
         raise InputError(f"{where}: no folders of videos; unpack ILSVRC2015_VID.tar.gz again")
-    return found
+    return paths
 
 
 def _below(data: Path, part: str) -> list[Path]:
-    """Videos are folders in the part, or one level deeper."""
-    found: list[Path] = []
+    """Return the videos of a part: folders in it, or one level deeper."""
+    paths: list[Path] = []
     for name in subfolders(data / part):
         # train has four folders of videos, called like no video
         if name.startswith("ILSVRC2015_VID_"):
-            found += [Path(part, name, inner) for inner in subfolders(data / part / name)]
+            paths += [Path(part, name, inner) for inner in subfolders(data / part / name)]
         else:
-            found.append(Path(part, name))
-    return found
+            paths.append(Path(part, name))
+    return paths
 
 
 def _listed(data: Path, path: Path) -> list[Path]:
-    """Videos of a list: lines of a place, with or without the frame, and a number."""
+    """Return the videos of a list: lines of a path, with or without the frame, and a number."""
     part = path.stem.partition("_")[0]
-    found: dict[Path, None] = {}
+    videos: dict[Path, None] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()
         if not words:
             continue
-        place = Path(part, words[0])
-        if place.name.isdigit():
-            place = place.parent
-        if place.is_absolute() or ".." in place.parts or (place not in found and not (data / place).is_dir()):
+        video = Path(part, words[0])
+        if video.name.isdigit():
+            video = video.parent
+        outside = video.is_absolute() or ".." in video.parts
+        if outside or (video not in videos and not (data / video).is_dir()):
             raise InputError(
-                f"{path}: lists {words[0]}, but there is no folder {data / place}; unpack both again"
+                f"{path}: lists {words[0]}, but there is no folder {data / video}; unpack both again"
             )
-        found[place] = None
-    return list(found)
+        videos[video] = None
+    return list(videos)
 
 
-def _video(folder: Path, place: Path) -> Video:
-    pictures = folder / "Data" / "VID" / place
+def _video(folder: Path, inner: Path) -> Video:
+    pictures = folder / "Data" / "VID" / inner
     paths = images(pictures, (".jpeg", ".jpg"))
     if not paths:
         raise InputError(f"{pictures}: video without frames; unpack ILSVRC2015_VID.tar.gz again")
-    notes = folder / "Annotations" / "VID" / place
-    index_of = {path.stem: index for index, path in enumerate(paths)}
+    notes = folder / "Annotations" / "VID" / inner
+    index_of = frame_index(paths)
     described: dict[int, Path] = {}
     for path in sorted(notes.glob("*.xml")):
         if path.stem not in index_of:
@@ -167,7 +168,7 @@ def _video(folder: Path, place: Path) -> Video:
         return image_size(paths[0])
 
     return Video(
-        name=place.name,
+        name=inner.name,
         frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
         frame_names=tuple(path.stem for path in paths),
         categories=DeferredMapping(lambda: _categories(boxes, notes)),
@@ -176,29 +177,28 @@ def _video(folder: Path, place: Path) -> Video:
 
 
 def _boxes(path: Path, size: tuple[int, int]) -> tuple[Box, ...]:
-    found_size, objects = read_boxes(path)
-    if found_size != size:
+    described, objects = read_boxes(path)
+    if described != size:
         raise InputError(
-            f"{path}: describes a frame of {found_size[1]}x{found_size[0]} pixels, but the frames have "
+            f"{path}: describes a frame of {described[1]}x{described[0]} pixels, but the frames have "
             f"{size[1]}x{size[0]}; take both from the same release"
         )
     boxes = []
-    for found in objects:
-        if found.name not in CLASSES:
-            raise InputError(f"{path}: unknown class {found.name[:20]!r}; copy the file again")
-        if found.track is None or found.track > 254:
+    for thing in objects:
+        if thing.name not in CLASSES:
+            raise InputError(f"{path}: unknown class {thing.name[:20]!r}; copy the file again")
+        if thing.track is None or thing.track > 254:
             raise InputError(f"{path}: an object without a trackid from 0 to 254; copy the file again")
-        box = Box(found.track + 1, CLASSES[found.name], found.x, found.y, found.width, found.height)
-        boxes.append(box)
+        boxes.append(Box(thing.track + 1, CLASSES[thing.name], thing.x, thing.y, thing.width, thing.height))
     return tuple(boxes)
 
 
 def _categories(boxes: Mapping[int, tuple[Box, ...]], notes: Path) -> dict[int, str]:
-    found: dict[int, str] = {}
+    categories: dict[int, str] = {}
     for index in boxes:
         for box in boxes[index]:
-            if found.setdefault(box.id, box.category) != box.category:
+            if categories.setdefault(box.id, box.category) != box.category:
                 raise InputError(
-                    f"{notes}: track {box.id - 1} is {found[box.id]} and {box.category}; copy it again"
+                    f"{notes}: track {box.id - 1} is {categories[box.id]} and {box.category}; copy it again"
                 )
-    return found
+    return categories

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset
-from vosbench.data.datasets.folders import check_size, find_dataset, images
+from vosbench.data.datasets.folders import find_dataset, images, masked_video
 from vosbench.data.datasets.inventory import Inventory, stems
-from vosbench.errors import InputError, unknown_name
-from vosbench.formats.image import read_frame
+from vosbench.errors import InputError, check_name
 from vosbench.formats.mask import read_mask
-from vosbench.video import IdMap, LazyMapping, LazySequence, Video
+from vosbench.video import LazySequence, Video
 
 NAME = "msra10k"
 DUTS = "duts"
@@ -36,7 +35,7 @@ class Msra10k(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "train") -> None:
-        _only_train(NAME, split)
+        check_name(f"split of {NAME}", split, ["train"])
         base = find_dataset(root, NAME, ("MSRA10K_Imgs_GT", "Imgs"))
         archive = base / "MSRA10K_Imgs_GT" / "Imgs"
         folder = archive if archive.is_dir() else base / "Imgs"
@@ -62,16 +61,11 @@ class Duts(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "train") -> None:
-        _only_train(DUTS, split)
+        check_name(f"split of {DUTS}", split, ["train"])
         base = find_dataset(root, DUTS, ("DUTS-TR", "DUTS-TR-Image"))
         folder = base / "DUTS-TR" if (base / "DUTS-TR").is_dir() else base
         videos = _stills(folder / "DUTS-TR-Image", folder / "DUTS-TR-Mask", "DUTS-TR.zip")
         super().__init__(DUTS, root, split, videos)
-
-
-def _only_train(name: str, split: str) -> None:
-    if split != "train":
-        raise unknown_name(f"split of {name}", split, ["train"])
 
 
 def _stills(pictures: Path, masks: Path, archive: str) -> LazySequence[Video]:
@@ -92,15 +86,7 @@ def _stills(pictures: Path, masks: Path, archive: str) -> LazySequence[Video]:
 
 
 def _still(frame: Path, mask: Path) -> Video:
-    def annotation(_: int) -> IdMap:
-        return check_size(mask, read_mask(mask).astype(np.uint8), frame)
-
-    return Video(
-        name=frame.stem,
-        frames=LazySequence(lambda _: read_frame(frame), 1),
-        frame_names=(frame.stem,),
-        annotations=LazyMapping(annotation, [0]),
-    )
+    return masked_video(frame.stem, [frame], {0: mask}, read=lambda path: read_mask(path).astype(np.uint8))
 
 
 def expected_msra10k(root: Path, split: str) -> Inventory:
@@ -123,7 +109,7 @@ def _expected_stills(root: Path, split: str, name: str, pictures: str, masks: st
         pictures: folder of the pictures, the part before the first slash may be missing.
         masks: folder of the masks, likewise.
     """
-    _only_train(name, split)
+    check_name(f"split of {name}", split, ["train"])
     outer, _, inner = pictures.partition("/")
     folder = find_dataset(root, name, (outer, inner))
     if (folder / pictures).is_dir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_size, frame_index, images, last_number, subfolders
 from vosbench.data.datasets.inventory import Inventory
-from vosbench.errors import InputError, unknown_name
-from vosbench.formats.image import read_frame
+from vosbench.errors import InputError, check_name
+from vosbench.formats.image import image_size, read_frame
 from vosbench.formats.mask import read_mask
 from vosbench.video import IdMap, LazyMapping, LazySequence, Video
 
@@ -41,8 +40,7 @@ class SegTrackV2(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "all") -> None:
-        if split != "all":
-            raise unknown_name(f"split of {NAME}", split, ["all"])
+        check_name(f"split of {NAME}", split, ["all"])
         folder = dataset_folder(root, NAME, "JPEGImages")
         if not (folder / "GroundTruth").is_dir():
             raise InputError(f"{folder}: no folder 'GroundTruth' with the masks; unpack SegTrack-v2 again")
@@ -77,13 +75,10 @@ def _video(folder: Path, name: str) -> Video:
     masks = _object_masks(folder / "GroundTruth" / name, frames)
 
     def annotation(index: int) -> IdMap:
-        ids = np.zeros(0, np.uint8)
+        ids = np.zeros(image_size(frames[index]), np.uint8)
         for number, files in enumerate(masks, start=1):
-            mask = files[index]
-            inside = read_mask(mask)
-            check_size(mask, inside.astype(np.uint8), frames[index])
-            if number == 1:
-                ids = np.zeros(inside.shape, np.uint8)
+            inside = read_mask(files[index])
+            check_size(files[index], inside.astype(np.uint8), frames[index], ids.shape)
             ids[inside] = number
         return ids
 
@@ -102,18 +97,18 @@ def _frames(folder: Path, name: str) -> list[Path]:
     listed = folder / "ImageSets" / f"{name}.txt"
     if not listed.is_file():
         return paths
-    index_of: Mapping[str, int] = frame_index(paths)
-    chosen = []
+    index_of = frame_index(paths)
+    selected = []
     for word in _words(listed)[1:]:
         stem = Path(word).name
         if stem not in index_of:
             raise InputError(
                 f"{listed}: lists frame {stem}, which is not in {paths[0].parent}; copy it again"
             )
-        chosen.append(paths[index_of[stem]])
-    if not chosen:
+        selected.append(paths[index_of[stem]])
+    if not selected:
         raise InputError(f"{listed}: no frames listed; remove it to take every frame")
-    return chosen
+    return selected
 
 
 def _object_masks(folder: Path, frames: list[Path]) -> list[list[Path]]:
@@ -137,13 +132,12 @@ def _masks(folder: Path, frames: list[Path]) -> list[Path]:
 
 def expected_files(root: Path, split: str) -> Inventory:
     """List the frames and the masks of every object."""
-    if split != "all":
-        raise unknown_name(f"split of {NAME}", split, ["all"])
+    check_name(f"split of {NAME}", split, ["all"])
     folder = dataset_folder(root, NAME, "JPEGImages")
     lists = folder / "ImageSets/all.txt"
     names = subfolders(folder / "JPEGImages")
     if lists.is_file():
-        names = [name for word in lists.read_text(errors="replace").split() if (name := word.lstrip("*"))]
+        names = [name for word in _words(lists) if (name := word.lstrip("*"))]
     inventory = Inventory(lists if lists.is_file() else folder / "JPEGImages", sequences=len(names))
     for name in inventory.folder_names(names):
         _expected_sequence(inventory, folder, name)
@@ -158,13 +152,13 @@ def _expected_sequence(inventory: Inventory, folder: Path, name: str) -> None:
     mask_folders = [truth / item for item in subfolders(truth)] or [truth]
     masks = [{path.stem: path for path in inventory.list_images(mask_folder)} for mask_folder in mask_folders]
     if listed.is_file():
-        stems = [Path(word).name for word in listed.read_text(errors="replace").split()[1:]]
+        stems = [Path(word).name for word in _words(listed)[1:]]
     else:
         stems = sorted(set(paths).union(*masks), key=lambda stem: (last_number(stem) or 0, stem))
     if not stems:
         inventory.add_damage(frames, "missing: a sequence without frames")
     for stem in stems:
         inventory.add(name, paths.get(stem, frames / f"{stem}{suffix}"))
-        for folder_, present in zip(mask_folders, masks, strict=True):
-            inventory.add(name, present.get(stem, folder_ / f"{stem}.png"))
+        for mask_folder, present in zip(mask_folders, masks, strict=True):
+            inventory.add(name, present.get(stem, mask_folder / f"{stem}.png"))
     inventory.frames += len(stems)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.datasets.folders import check_size, find_dataset
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.image import read_frame
 from vosbench.formats.mat5 import read_struct
 from vosbench.formats.png import read_ids
@@ -65,7 +64,7 @@ class Voc2012(Dataset):
         split: ``"train_aug"``, VOC's train and all of SBD without VOC's val, 10582 images, with VOC's own
             mask where there is one; ``"sbd"``, SBD's train and val with SBD's masks, 11355 images, some of
             which are in VOC's val; or VOC's ``"train"`` (1464), ``"val"`` (1449) and ``"trainval"``.
-        labels: ``"instances"``, ids 1..K as in the files, `Video.categories` says the class of each;
+        labels: ``"instances"``, ids 1..K as in the files, classes in `Video.categories`;
             or ``"classes"``, ids 1..20.
 
     Attributes:
@@ -76,28 +75,26 @@ class Voc2012(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "train_aug", *, labels: str = "instances") -> None:
-        if split not in SPLITS:
-            raise unknown_name(f"split of {NAME}", split, SPLITS)
-        if labels not in _LABELS:
-            raise unknown_name(f"labels of {NAME}", labels, _LABELS)
-        folder = find_dataset(root, NAME, (_DEVKIT.parts[0], _DEVKIT.parts[1]))
+        check_name(f"split of {NAME}", split, SPLITS)
+        check_name(f"labels of {NAME}", labels, _LABELS)
+        folder = find_dataset(root, NAME, _DEVKIT.parts)
         voc = _voc(folder)
-        names = _chosen(voc, folder / _SBD, split)
+        names = _names_of_split(voc, folder / _SBD, split)
         own = set() if split == "sbd" else set(_listed(voc, "trainval"))
         self.classes = CLASSES
 
         def video(index: int) -> Video:
             name = names[index]
-            image: _Image = _VocImage(voc, name) if name in own else _SbdImage(voc, folder / _SBD, name)
+            image = _VocImage(voc, name) if name in own else _SbdImage(voc, folder / _SBD, name)
             return _video(image, classes=labels == "classes")
 
         super().__init__(NAME, root, split, LazySequence(video, len(names)))
 
 
 def _voc(folder: Path) -> Path:
-    for place in (folder / _DEVKIT, folder / "VOC2012"):
-        if (place / "ImageSets" / "Segmentation").is_dir():
-            return place
+    for voc in (folder / _DEVKIT, folder / "VOC2012"):
+        if (voc / "ImageSets" / "Segmentation").is_dir():
+            return voc
     raise InputError(
         f"{folder}: no lists in '{_DEVKIT}/ImageSets/Segmentation'; unpack VOCtrainval_11-May-2012.tar there"
     )
@@ -119,29 +116,13 @@ def _names(path: Path, title: str) -> tuple[str, ...]:
     return names
 
 
-def _chosen(voc: Path, sbd: Path, split: str) -> tuple[str, ...]:
+def _names_of_split(voc: Path, sbd: Path, split: str) -> tuple[str, ...]:
     if split not in ("train_aug", "sbd"):
         return _listed(voc, split)
     more = [name for part in ("train", "val") for name in _names(sbd / f"{part}.txt", "SBD, benchmark.tgz,")]
     if split == "sbd":
         return tuple(sorted(set(more)))
-    held_out = set(_listed(voc, "val"))
-    return tuple(sorted({*_listed(voc, "train"), *more} - held_out))
-
-
-class _Image(Protocol):
-    """The files of one image."""
-
-    picture: Path
-
-    def classes(self) -> IdMap:
-        """Return (H, W) classes 1..20."""
-
-    def instances(self) -> IdMap:
-        """Return (H, W) ids of instances."""
-
-    def class_of(self) -> dict[int, int]:
-        """Return id of an instance -> its class."""
+    return tuple(sorted({*_listed(voc, "train"), *more} - {*_listed(voc, "val")}))
 
 
 class _VocImage:
@@ -153,14 +134,26 @@ class _VocImage:
         self._instances = voc / "SegmentationObject" / f"{name}.png"
 
     def classes(self) -> IdMap:
-        return _checked(self._classes, read_ids(self._classes), self.picture)
+        """Return (H, W) classes 1..20."""
+        classes = self._read(self._classes, "GTcls")
+        largest = int(classes[classes != VOID].max(initial=0))
+        if largest > len(CLASSES):
+            raise InputError(
+                f"{self._classes}: class {largest}, but there are {len(CLASSES)}; unpack it again"
+            )
+        return classes
 
     def instances(self) -> IdMap:
-        return check_size(self._instances, read_ids(self._instances), self.picture)
+        """Return (H, W) ids of instances."""
+        return self._read(self._instances, "GTinst")
+
+    def _read(self, path: Path, _variable: str) -> IdMap:
+        return check_size(path, read_ids(path), self.picture)
 
     def class_of(self) -> dict[int, int]:
+        """Return id of an instance -> its class."""
         instances, classes = self.instances(), self.classes()
-        found = {}
+        classes_of = {}
         for id_ in np.unique(instances).tolist():
             inside = classes[instances == id_]
             votes = np.bincount(inside[inside != VOID], minlength=2)
@@ -170,11 +163,11 @@ class _VocImage:
                 raise InputError(
                     f"{self._instances}: object {id_} has no class in {self._classes}; unpack both again"
                 )
-            found[id_] = int(votes[1:].argmax()) + 1
-        return found
+            classes_of[id_] = int(votes[1:].argmax()) + 1
+        return classes_of
 
 
-class _SbdImage:
+class _SbdImage(_VocImage):
     """An image with the masks of SBD; the picture is that of VOC where it is there."""
 
     def __init__(self, voc: Path, sbd: Path, name: str) -> None:
@@ -184,11 +177,11 @@ class _SbdImage:
         self._classes = sbd / "cls" / f"{name}.mat"
         self._instances = sbd / "inst" / f"{name}.mat"
 
-    def classes(self) -> IdMap:
-        return _checked(self._classes, _sbd_map(self._classes, "GTcls"), self.picture)
-
-    def instances(self) -> IdMap:
-        return check_size(self._instances, _sbd_map(self._instances, "GTinst"), self.picture)
+    def _read(self, path: Path, variable: str) -> IdMap:
+        values = read_struct(path, variable).get("Segmentation")
+        if values is None or values.ndim != 2 or values.dtype != np.uint8:
+            raise InputError(f"{path}: {variable} has no map Segmentation of 8 bits; unpack SBD again")
+        return check_size(path, np.ascontiguousarray(values, np.uint8), self.picture)
 
     def class_of(self) -> dict[int, int]:
         # a column with the class of each instance
@@ -202,21 +195,7 @@ class _SbdImage:
         return {id_: int(classes[id_ - 1]) for id_ in present}
 
 
-def _sbd_map(path: Path, variable: str) -> IdMap:
-    values = read_struct(path, variable).get("Segmentation")
-    if values is None or values.ndim != 2 or values.dtype != np.uint8:
-        raise InputError(f"{path}: {variable} has no map Segmentation of 8 bits; unpack SBD again")
-    return np.ascontiguousarray(values, np.uint8)
-
-
-def _checked(path: Path, classes: IdMap, picture: Path) -> IdMap:
-    largest = int(classes[classes != VOID].max(initial=0))
-    if largest > len(CLASSES):
-        raise InputError(f"{path}: class {largest}, but there are {len(CLASSES)}; unpack it again")
-    return check_size(path, classes, picture)
-
-
-def _video(image: _Image, *, classes: bool) -> Video:
+def _video(image: _VocImage, *, classes: bool) -> Video:
     stem = image.picture.stem
 
     def categories() -> dict[int, str]:

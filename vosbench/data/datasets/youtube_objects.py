@@ -13,7 +13,7 @@ import numpy as np
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.datasets.folders import by_number, find_dataset, images, last_number, subfolders
 from vosbench.data.datasets.inventory import Inventory
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.formats.image import image_size, read_frame
 from vosbench.formats.mask import read_mask
 from vosbench.video import Frame, IdMap, LazyMapping, LazySequence, Video
@@ -55,8 +55,7 @@ class YouTubeObjects(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "all") -> None:
-        if split != "all":
-            raise unknown_name(f"split of {NAME}", split, ["all"])
+        check_name(f"split of {NAME}", split, ["all"])
         folder = find_dataset(root, NAME, (*_MASKS, _SIMPLE[1]))
         official = next((folder / name for name in _MASKS if (folder / name).is_dir()), None)
         shots = list(_simple(folder) if official is None else _official(folder, official))
@@ -127,8 +126,8 @@ def _official(folder: Path, masks: Path) -> Iterator[_Shot]:
             shots = masks / class_ / "data" / video / "shots"
             labelled = [shot for shot in subfolders(shots) if (shots / shot / "labels").is_dir()]
             for shot in labelled:
-                place = Path(class_) / "data" / video / "shots" / shot
-                candidates = (folder / "v1" / place, folder / place, shots / shot / "images")
+                inner = Path(class_) / "data" / video / "shots" / shot
+                candidates = (folder / "v1" / inner, folder / inner, shots / shot / "images")
                 name = f"{class_}_{video}" + (f"_{shot}" if len(labelled) > 1 else "")
                 yield _shot(name, candidates, shots / shot / "labels")
 
@@ -143,11 +142,11 @@ def _shot(name: str, candidates: tuple[Path, ...], labels: Path) -> _Shot:
     masks = by_number(images(labels))
     if not masks:
         raise InputError(f"{labels}: no masks, such as 00001.jpg; unpack the masks of YouTube-Objects again")
-    frames = next((found for candidate in candidates if (found := _frames(candidate))), {})
+    frames = next(filter(None, map(_frames, candidates)), dict[int, Path]())
     if not frames:
-        places = ", ".join(str(candidate) for candidate in candidates)
+        folders = ", ".join(map(str, candidates))
         raise InputError(
-            f"{NAME}: no frames of sequence {name}, looked for in {places}; download the frames of "
+            f"{NAME}: no frames of sequence {name}, looked for in {folders}; download the frames of "
             "YouTube-Objects and unpack them there"
         )
     index_of = {number: index for index, number in enumerate(frames)}
@@ -160,14 +159,13 @@ def _shot(name: str, candidates: tuple[Path, ...], labels: Path) -> _Shot:
 
 def _frames(candidate: Path) -> dict[int, Path]:
     """Number -> frame, in order; pictures called frame0001 hide others."""
-    found = images(candidate)
-    return by_number([path for path in found if path.stem.startswith("frame")] or found)
+    paths = images(candidate)
+    return by_number([path for path in paths if path.stem.startswith("frame")] or paths)
 
 
 def expected_files(root: Path, split: str) -> Inventory:
     """List the masks and all frames of their shots."""
-    if split != "all":
-        raise unknown_name(f"split of {NAME}", split, ["all"])
+    check_name(f"split of {NAME}", split, ["all"])
     folder = find_dataset(root, NAME, (*_MASKS, _SIMPLE[1]))
     masks = next((folder / name for name in _MASKS if (folder / name).is_dir()), None)
     inventory = Inventory(masks or folder / "Annotations")
@@ -176,9 +174,9 @@ def expected_files(root: Path, split: str) -> Inventory:
             _expect_shot(inventory, name, [folder / "JPEGImages" / name], folder / "Annotations" / name)
         return inventory
     for labels in sorted(masks.glob("*/data/*/shots/*/labels")):
-        place = labels.parent.relative_to(masks)
-        candidates = [folder / "v1" / place, folder / place, labels.parent / "images"]
-        _expect_shot(inventory, f"{place.parts[0]}_{place.parts[2]}_{place.parts[4]}", candidates, labels)
+        inner = labels.parent.relative_to(masks)
+        candidates = [folder / "v1" / inner, folder / inner, labels.parent / "images"]
+        _expect_shot(inventory, f"{inner.parts[0]}_{inner.parts[2]}_{inner.parts[4]}", candidates, labels)
     return inventory
 
 

@@ -9,7 +9,7 @@ from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
 from vosbench.data.datasets.inventory import Inventory, stems
 from vosbench.data.splits import shipped_split
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.files import read_json
 from vosbench.formats.file_checks import ids_size
 from vosbench.video import Video
@@ -44,10 +44,8 @@ class YouTubeVos(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "train", *, frames: str = "labelled") -> None:
-        if frames not in _FRAMES:
-            raise unknown_name(f"frames of {NAME}", frames, _FRAMES)
-        if split != "train" and split not in SHIPPED:
-            raise unknown_name(f"split of {NAME}", split, ["train", *SHIPPED])
+        check_name(f"frames of {NAME}", frames, _FRAMES)
+        check_name(f"split of {NAME}", split, ["train", *SHIPPED])
         folder = dataset_folder(root, NAME, "train")
         base = folder / ("train" if frames == "labelled" else "train_all_frames") / "JPEGImages"
         masks = folder / "train" / "Annotations"
@@ -89,7 +87,7 @@ def _objects(path: Path, name: str, video: Any) -> dict[int, str]:
         raise InputError(
             f"{path}: video {name!r} has no object 'objects'; it is not the meta.json of YouTube-VOS"
         )
-    found: dict[int, str] = {}
+    categories: dict[int, str] = {}
     for key, item in objects.items():
         category = item.get("category") if isinstance(item, dict) else None
         number = int(key) if key.isascii() and key.isdigit() and len(key) <= 3 else 0
@@ -97,8 +95,8 @@ def _objects(path: Path, name: str, video: Any) -> dict[int, str]:
             raise InputError(
                 f"{path}: object {key[:20]!r} of video {name!r} is no id from 1 to 254 with a category"
             )
-        found[number] = category
-    return found
+        categories[number] = category
+    return categories
 
 
 def _names(folder: Path, split: str, meta: Path, categories: dict[str, dict[int, str]]) -> tuple[str, ...]:
@@ -130,8 +128,7 @@ def _video(frames: Path, masks: Path, categories: dict[int, str]) -> Video:
 def expected_files(root: Path, split: str) -> Inventory:
     """List the labelled frames of YouTube-VOS."""
     base = dataset_folder(root, NAME, "train") / "train"
-    if split != "train" and split not in SHIPPED:
-        raise unknown_name(f"split of {NAME}", split, ["train", *SHIPPED])
+    check_name(f"split of {NAME}", split, ["train", *SHIPPED])
     own = base.parent / "ImageSets" / f"{split}.txt"
     if split == "train":
         source = base / "meta.json"

@@ -21,7 +21,7 @@ from vosbench.data.transforms.clip_transforms import (
     resize_masks,
     scaled_size,
 )
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.flow.estimators import FlowEstimator
 from vosbench.video import VOID, Frame, Video
 
@@ -65,8 +65,7 @@ class ClipSettings:
     in_memory: bool = False
 
     def __post_init__(self) -> None:
-        if self.masks not in _MASKS:
-            raise unknown_name("masks of a clip", self.masks, _MASKS)
+        check_name("masks of a clip", self.masks, _MASKS)
         for key in ("length", "stride"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} of clips is {getattr(self, key)}: it must be at least 1")

@@ -14,7 +14,7 @@ from vosbench.data.loading.collate import detection_collate, pad_collate
 from vosbench.data.loading.mixing import Concatenated, EpochSampler, Mixing, Order, Pool, Uneven
 from vosbench.data.loading.transport import SlotCollate, start_worker
 from vosbench.data.transforms.clip_transforms import Augmentation
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.video import Video
 
 _COLLATE = ("clips", "detection")
@@ -73,8 +73,7 @@ class Loading:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.collate not in _COLLATE:
-            raise unknown_name("collate", self.collate, _COLLATE)
+        check_name("collate", self.collate, _COLLATE)
         if self.workers < 0 or self.prefetch < 1:
             raise InputError(
                 f"workers is {self.workers} and prefetch {self.prefetch}: write at least 0 and at least 1"

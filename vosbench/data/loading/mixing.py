@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import distributed
 from torch.utils.data import Dataset, DistributedSampler
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 
 Mixing = Literal["none", "shares", "counts"]
 Uneven = Literal["keep", "drop", "pad"]
@@ -79,10 +79,8 @@ class Order:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.mixing not in _MIXING:
-            raise unknown_name("mixing", self.mixing, _MIXING)
-        if self.uneven not in _UNEVEN:
-            raise unknown_name("uneven", self.uneven, _UNEVEN)
+        check_name("mixing", self.mixing, _MIXING)
+        check_name("uneven", self.uneven, _UNEVEN)
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}: it must be at least 1")
         if self.length is not None and self.length < 1:

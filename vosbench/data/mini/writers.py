@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 from vosbench.data.catalogue import CATALOGUE, load_object
 from vosbench.data.download.locks import claimed
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name
 from vosbench.files import whole_folder, write_text
 
 GENERATOR = "6"
@@ -124,14 +124,12 @@ def _is_there(name: str, settings: MiniSettings, folder: Path) -> bool:
 
 def _settings(name: str, **given: Any) -> MiniSettings:
     paths = {spec.name: spec.mini for spec in CATALOGUE.values() if spec.mini is not None}
-    if name not in paths:
-        raise unknown_name("miniature data set", name, paths)
+    check_name("miniature data set", name, paths)
     kind: Callable[..., MiniSettings] = load_object(paths[name])
     chosen = {key: value for key, value in given.items() if value is not None}
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in chosen:
-        if key not in known:
-            raise unknown_name(f"setting of the miniature {name}", key, known)
+        check_name(f"setting of the miniature {name}", key, known)
     _check_numbers(name, chosen)
     return kind(**chosen)
 
