@@ -1,6 +1,8 @@
 """Records of `Trainer.test` are those of `compare`, up to times and the command."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from importlib.util import find_spec
 
@@ -107,6 +109,46 @@ class Repeats(VOSModule):
 
     def segment(self, video, first_mask=None):
         return Segmentation((first_mask for _ in video.frames), len(video))
+
+
+def test_a_device_without_a_video_writes_no_record(root, tmp_path):
+    trainer = Trainer(accelerator="cpu", logger=False)
+    RecordWriter(tmp_path).on_test_batch_end(trainer, Repeats(), outputs=None, batch=None, batch_idx=0)
+    assert not list(tmp_path.iterdir())
+
+
+PROGRAM = """
+import sys
+from pytorch_lightning import Trainer
+from vosbench.data import DAVIS16DataModule
+from vosbench.evaluation import RecordWriter
+from vosbench.models import load
+
+if __name__ == "__main__":
+    root, devices, out = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    quiet = {"logger": False, "enable_progress_bar": False}
+    strategy = "ddp_spawn" if devices > 1 else "auto"
+    options = {"accelerator": "cpu", "devices": devices, "strategy": strategy, **quiet}
+    data = DAVIS16DataModule(root, metrics=["j"])
+    Trainer(callbacks=[RecordWriter(out)], **options).test(load("mpnet"), data, verbose=False)
+"""
+
+
+@pytest.mark.slow
+def test_records_of_two_devices_are_those_of_one_with_less_than_two_videos(tmp_path):
+    from vosbench.data.mini import write_mini
+
+    write_mini("davis16", tmp_path / "data", scenes=1, size=(64, 96), frames=4)
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    written = []
+    for devices in (1, 2):
+        out = tmp_path / f"{devices}"
+        command = [sys.executable, str(program), str(tmp_path / "data"), str(devices), str(out)]
+        subprocess.run(command, check=True, capture_output=True, timeout=600)
+        written.append({path: lasting(record) for path, record in records(out / "records").items()})
+    assert len(written[0]) == 1
+    assert written[0] == written[1]
 
 
 def test_first_masks_of_another_data_set_are_those_of_compare(tmp_path, make_davis, monkeypatch):

@@ -64,11 +64,13 @@ class RecordWriter(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,
-        batch: ProtocolVideo,
+        batch: ProtocolVideo | None,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write the record of one video."""
+        """Write the record of one video; none on a device without a video."""
+        if batch is None:
+            return
         assert isinstance(pl_module, VOSModule)
         evaluation: Evaluation = outputs["evaluation"]
         dataset = self._dataset(trainer)
