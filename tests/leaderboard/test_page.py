@@ -1,7 +1,6 @@
 import json
 import re
 from dataclasses import replace
-from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,7 +11,6 @@ from vosbench.formats.png import write_ids
 from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.html.curves import curves
 from vosbench.leaderboard.html.page import html
-from vosbench.leaderboard.html.pictures import album
 from vosbench.video import Video
 
 VOID_TAGS = {"meta", "img", "br", "input", "path", "polyline"}
@@ -146,7 +144,7 @@ def test_pictures_are_left_out_unless_asked_for(make_record):
 
 
 def test_a_thinned_page_says_so(make_record, video, tmp_path, monkeypatch):
-    monkeypatch.setattr("vosbench.leaderboard.html.page.album", partial(album, most_frames=2))
+    monkeypatch.setattr("vosbench.leaderboard.html.pictures.MOST_FRAMES", 2)
     text = html(make_boards([make_record(frames=5)]), "T", videos={"davis16": [video]}, masks=tmp_path)
     assert "pictures show one in 2 frames" in " ".join(Page(text).text)
 

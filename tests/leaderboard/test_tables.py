@@ -11,8 +11,8 @@ from vosbench.leaderboard.tables import (
     markdown,
     markdown_table,
     overall_table,
-    place,
     published_table,
+    rank_of,
     sequence_table,
     show,
     show_rate,
@@ -79,7 +79,7 @@ def test_baselines_do_not_compete(make_record):
         make_record("two", j=(0.5,), edition="mini"),
     ]
     (board,) = make_boards(records)
-    assert [place(board, row, "J_mean") for row in board.rows] == [None, 1, None]
+    assert [rank_of(board, row, "J_mean") for row in board.rows] == [None, 1, None]
 
 
 def test_a_mean_comes_with_its_interval_a_recall_without(make_record):
@@ -171,12 +171,12 @@ def test_how_far_methods_have_come_is_a_table_of_its_own():
 def test_values_that_look_equal_are_equally_good(make_record):
     records = [make_record("one", j=(0.80001,)), make_record("two", j=(0.8,)), make_record("three", j=(0.5,))]
     (board,) = make_boards(records, split_sizes={("davis16", "val"): 1})
-    assert [place(board, row, "J_mean") == 1 for row in board.rows] == [True, True, False]
+    assert [rank_of(board, row, "J_mean") == 1 for row in board.rows] == [True, True, False]
 
 
 def test_a_method_without_rivals_is_not_the_best(make_record):
     (board,) = make_boards([make_record(edition="mini")])
-    assert place(board, board.rows[0], "J_mean") is None
+    assert rank_of(board, board.rows[0], "J_mean") is None
 
 
 def test_a_published_number_comes_with_its_place_and_verdict(val_records, make_reported):

@@ -113,10 +113,10 @@ def _items(content: Any, where: str, kind: type, *, named: bool = True) -> dict[
     for name, values in content.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InputError(f"{where}: name '{name}' must be lower-case letters, digits and _")
-        place = f"{where}.{name}"
-        section = _section(values, place, kind, ("name",) if named else ())
+        path = f"{where}.{name}"
+        section = _section(values, path, kind, ("name",) if named else ())
         for key, value in section.items():
-            section[key] = _value(value, f"{place}.{key}", kind, key)
+            section[key] = _value(value, f"{path}.{key}", kind, key)
         items[name] = kind(**section, **({"name": name} if named else {}))
     return items
 
@@ -155,15 +155,15 @@ def _text(value: Any, where: str) -> str:
 
 
 def _orderings(content: Any, where: str) -> tuple[Ordering, ...]:
-    found = []
+    orderings = []
     for number, item in enumerate(_list(content, where), start=1):
-        place = f"{where}[{number}]"
-        section = _section(item, place, Ordering, ("first", "strict", "second"))
-        parts = _RELATION.fullmatch(_text(section["expect"], f"{place}.expect"))
+        path = f"{where}[{number}]"
+        section = _section(item, path, Ordering, ("first", "strict", "second"))
+        parts = _RELATION.fullmatch(_text(section["expect"], f"{path}.expect"))
         if parts is None:
-            raise InputError(f"{place}.expect: write 'ROW >= ROW' or 'ROW > ROW', not '{section['expect']}'")
-        found.append(Ordering(**section, first=parts[1], strict=parts[2] == ">", second=parts[3]))
-    return tuple(found)
+            raise InputError(f"{path}.expect: write 'ROW >= ROW' or 'ROW > ROW', not '{section['expect']}'")
+        orderings.append(Ordering(**section, first=parts[1], strict=parts[2] == ">", second=parts[3]))
+    return tuple(orderings)
 
 
 def _check(suite: Suite, source: str) -> None:
@@ -191,8 +191,8 @@ def _check_trainings(suite: Suite, source: str) -> None:
 
 
 def _check_editions(suite: Suite, source: str) -> None:
-    for name, chosen in suite.editions.items():
-        if not chosen.seeds or not all(isinstance(seed, int) for seed in chosen.seeds):
+    for name, settings in suite.editions.items():
+        if not settings.seeds or not all(isinstance(seed, int) for seed in settings.seeds):
             raise InputError(f"{source}: editions.{name}.seeds: expected a list of whole numbers")
     for edition in get_args(Edition):
         training_order(suite, edition, suite.trainings, source)
@@ -203,10 +203,10 @@ _Reference = tuple[str, str, Any, Iterable[str]]
 
 
 def _references(suite: Suite) -> Iterator[_Reference]:
-    for edition, chosen in suite.editions.items():
+    for edition, settings in suite.editions.items():
         yield "edition", "editions", edition, EDITIONS
-        yield "size", f"editions.{edition}", chosen.size, SIZES
-        for model in chosen.set:
+        yield "size", f"editions.{edition}", settings.size, SIZES
+        for model in settings.set:
             yield "model", f"editions.{edition}.set", model, METHODS
     for column in suite.columns.values():
         where = f"columns.{column.name}"

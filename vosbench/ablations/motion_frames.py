@@ -65,11 +65,11 @@ def select_frames(motion: Motion, which: str) -> dict[str, list[int]]:
         motion: of every evaluated frame.
         which: one of `MOTIONS`.
     """
-    places = [(name, position) for name, values in motion.items() for position in range(len(values))]
+    frames = [(name, position) for name, values in motion.items() for position in range(len(values))]
     sign = -1.0 if which == "most" else 1.0
-    places.sort(key=lambda place: sign * motion[place[0]][place[1]])
+    frames.sort(key=lambda frame: sign * motion[frame[0]][frame[1]])
     kept: dict[str, list[int]] = {}
-    for name, position in places[: max(LEAST, round(SHARE * len(places)))]:
+    for name, position in frames[: max(LEAST, round(SHARE * len(frames)))]:
         kept.setdefault(name, []).append(position)
     return {name: sorted(kept[name]) for name in motion if name in kept}
 

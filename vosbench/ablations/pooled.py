@@ -66,11 +66,11 @@ def _precision(pool: tuple[_Evidence, ...]) -> Mapping[str, float]:
 
 
 def _evidence(rows: Rows) -> list[_Evidence]:
-    found = []
+    evidence = []
     for row in rows.values():
         assert isinstance(row, DetectionRow)
-        found.append(row.evidence)
-    return found
+        evidence.append(row.evidence)
+    return evidence
 
 
 def _defined(value: float | None) -> float | None:

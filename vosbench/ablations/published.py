@@ -27,7 +27,7 @@ def published_values(
             what the paper's values show.
     """
     entries = [e for e in (load_reported() if reported is None else reported) if e.source == suite.source]
-    found = {
+    values = {
         (row.name, column.name): _published(suite, row, column, entries)
         for row in suite.rows.values()
         if row.variant is not None
@@ -35,24 +35,24 @@ def published_values(
         if column.variant is not None
     }
     for ordering in suite.orderings:
-        _check_ordering(suite, ordering, found)
-    return found
+        _check_ordering(suite, ordering, values)
+    return values
 
 
 def _published(suite: Suite, row: SuiteRow, column: Column, entries: Sequence[Reported]) -> float:
     parts = _parts(row.variant or "") | _parts(column.variant or "")
     split, dataset = column.published_split or column.split, column.published_dataset or column.dataset
     method = row.method or suite.method
-    found = [
+    matches = [
         entry.value
         for entry in entries
         if (entry.method, entry.dataset, entry.split, entry.metric) == (method, dataset, split, column.value)
         and _parts(entry.variant) == parts
     ]
-    if len(found) == 1:
-        return found[0]
+    if len(matches) == 1:
+        return matches[0]
     raise InputError(
-        f"{suite.id}: row {row.name}, column {column.name}: {len(found) or 'no'} values of {method} in "
+        f"{suite.id}: row {row.name}, column {column.name}: {len(matches) or 'no'} values of {method} in "
         f"{suite.source} on {dataset} {split} have the variant '{'; '.join(sorted(parts))}'"
     )
 

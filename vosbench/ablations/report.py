@@ -34,6 +34,7 @@ POOLED = (
     "one sequence at a time, of seeds alone where that would take the matching of more than {largest} frames."
 )
 SUMMARY = "orderings.md"
+ORDERING_COLUMNS = ("expected", "column", "source", "paper", "here [95 %]", "seeds that agree", "holds here")
 
 
 def write_suite(result: SuiteResult, published: Published, results: Path | None = None) -> list[Path]:
@@ -128,20 +129,11 @@ def summary(results: Path) -> str:
     for path in sorted(results.glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            place = [f"{content['source']} ({content['suite']})", content["edition"]]
-            body += [[*place, *(each[key] for key in keys)] for each in content["orderings"]]
+            source = [f"{content['source']} ({content['suite']})", content["edition"]]
+            body += [[*source, *(ordering[key] for key in keys)] for ordering in content["orderings"]]
         except (json.JSONDecodeError, KeyError, TypeError):
             raise InputError(f"{path}: not the result of a suite; move it elsewhere") from None
-    header = [
-        "table",
-        "edition",
-        "expected",
-        "column",
-        "paper",
-        "here [95 %]",
-        "seeds that agree",
-        "holds here",
-    ]
+    header = ["table", "edition", *(name for name in ORDERING_COLUMNS if name != "source")]
     table = markdown_table(header, body, "llllrrrl")
     return f"# Do the papers' orderings hold here?\n\n{HOW}\n\n{MINI_WARNING}\n\n{table}\n"
 
@@ -200,8 +192,9 @@ def _with_interval(metric: str, value: SeededValue | SeededDifference, *, sign: 
 def _orderings_table(result: SuiteResult, published: Published) -> str:
     keys = ("expect", "column", "source", "paper", "here", "agree", "holds")
     contents = [_ordering_json(result.suite, item, published) for item in result.orderings]
-    header = ["expected", "column", "source", "paper", "here [95 %]", "seeds that agree", "holds here"]
-    return markdown_table(header, [[content[key] for key in keys] for content in contents], "lllrrrl")
+    return markdown_table(
+        ORDERING_COLUMNS, [[content[key] for key in keys] for content in contents], "lllrrrl"
+    )
 
 
 def _flow_notes(result: SuiteResult) -> list[str]:
@@ -214,9 +207,9 @@ def _flow_notes(result: SuiteResult) -> list[str]:
         columns.setdefault((flow, tuple(names)), []).append(column)
     everywhere = len(result.rows)
     return [
-        f"flow at test, {', '.join(places)}: {flow}"
+        f"flow at test, {', '.join(shown)}: {flow}"
         + ("" if len(names) == everywhere else f" ({', '.join(names)})")
-        for (flow, names), places in columns.items()
+        for (flow, names), shown in columns.items()
     ]
 
 

@@ -219,15 +219,15 @@ def _failed_trainings(outcomes: Mapping[tuple[str, int], TrainOutcome]) -> list[
 
 def _failed_tests(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[str]:
     """Return one line per method, column and reason: a failure usually affects every sequence."""
-    places = (job.out.name for job in jobs for _ in job.methods)
+    columns = (job.out.name for job in jobs for _ in job.methods)
     sequences: dict[tuple[str, str, str], list[str]] = {}
-    for place, outcome in zip(places, outcomes, strict=True):
+    for column, outcome in zip(columns, outcomes, strict=True):
         if outcome.state == "failed":
-            reason = (outcome.model, place, outcome.message)
+            reason = (outcome.model, column, outcome.message)
             sequences.setdefault(reason, []).append(outcome.sequence)
     return [
-        f"{model} in column {place}, {_listed(names)}: {message}"
-        for (model, place, message), names in sequences.items()
+        f"{model} in column {column}, {_listed(names)}: {message}"
+        for (model, column, message), names in sequences.items()
     ]
 
 
@@ -239,8 +239,8 @@ def _notes(
     suite: Suite, rows: Sequence[SuiteRow], edition: Edition, seeds: Sequence[int], options: SuiteOptions
 ) -> list[str]:
     notes = [f"{row.title}: {row.note}" for row in rows if row.note]
-    chosen = suite.editions[edition]
-    notes += [chosen.note] if chosen.note else []
+    settings = suite.editions[edition]
+    notes += [settings.note] if settings.note else []
     if edition == "mini":
         notes += [f"{title} is replaced by {text}" for title, text in _replaced(suite, rows)]
     wanted = [row for row in suite.rows.values() if options.rows is None or row.name in options.rows]

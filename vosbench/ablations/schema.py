@@ -68,12 +68,12 @@ class FlowChoice:
             InputError: an environment variable in it is not set.
         """
 
-        def value(found: re.Match[str]) -> str:
-            if found[1] not in os.environ:
+        def value(match: re.Match[str]) -> str:
+            if match[1] not in os.environ:
                 raise InputError(
-                    f"flow {self.name} ({self.title}): set ${found[1]} to the folder in {self._of(edition)}"
+                    f"flow {self.name} ({self.title}): set ${match[1]} to the folder in {self._of(edition)}"
                 )
-            return os.environ[found[1]]
+            return os.environ[match[1]]
 
         return _VARIABLE.sub(value, self._of(edition))
 

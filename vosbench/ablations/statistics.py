@@ -93,9 +93,9 @@ def seeded_value(rows: BySeed, rule: Rule) -> SeededValue:
         rule: makes one value of the sequences.
     """
     names = _common([rows])
-    kept, chosen = _only(rows, names), rule(names)
-    by_seed = {seed: _value(each, chosen) for seed, each in kept.items()}
-    estimate = _estimate(by_seed, list(kept.values()), chosen)
+    kept, combined = _only(rows, names), rule(names)
+    by_seed = {seed: _value(sequences, combined) for seed, sequences in kept.items()}
+    estimate = _estimate(by_seed, list(kept.values()), combined)
     return SeededValue(estimate.value, by_seed, estimate.interval(len(names)))
 
 
@@ -116,18 +116,18 @@ def seeded_difference(
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         raise ValueError("the two rows have no seed in common")
-    given = [{seed: row[seed] for seed in seeds} for row in (first, second)]
-    names = _common(given)
+    pair = [{seed: row[seed] for seed in seeds} for row in (first, second)]
+    names = _common(pair)
     left_out: tuple[str, ...] = ()
-    chosen = rule(names)
-    if isinstance(chosen, Aggregation):
-        everything = [rows for by_seed in given for rows in by_seed.values()]
-        names, left_out = paired(everything, chosen.columns)
-        chosen = rule(names)
-    one, other = (_only(row, names) for row in given)
+    combined = rule(names)
+    if isinstance(combined, Aggregation):
+        everything = [rows for by_seed in pair for rows in by_seed.values()]
+        names, left_out = paired(everything, combined.columns)
+        combined = rule(names)
+    one, other = (_only(row, names) for row in pair)
     sign = -1.0 if lower_is_better else 1.0
-    by_seed = {seed: sign * (_value(one[seed], chosen) - _value(other[seed], chosen)) for seed in seeds}
-    estimate = _estimate(by_seed, [one[seed] for seed in seeds], chosen, [other[seed] for seed in seeds])
+    by_seed = {seed: sign * (_value(one[seed], combined) - _value(other[seed], combined)) for seed in seeds}
+    estimate = _estimate(by_seed, [one[seed] for seed in seeds], combined, [other[seed] for seed in seeds])
     return SeededDifference(
         estimate.value,
         by_seed,
@@ -137,10 +137,10 @@ def seeded_difference(
     )
 
 
-def _common(given: Sequence[BySeed]) -> tuple[str, ...]:
+def _common(rows: Sequence[BySeed]) -> tuple[str, ...]:
     """Return the sequences that every seed of every row has."""
-    everything = [rows for by_seed in given for rows in by_seed.values()]
-    return tuple(name for name in everything[0] if all(name in rows for rows in everything))
+    everything = [sequences for by_seed in rows for sequences in by_seed.values()]
+    return tuple(name for name in everything[0] if all(name in sequences for sequences in everything))
 
 
 def _only(by_seed: BySeed, names: Sequence[str]) -> BySeed:
@@ -171,8 +171,8 @@ def _estimate(
     of_sequences, sequences = _error_of_sequences(rows, rule, others)
     parts = [(of_seeds, len(by_seed) - 1), (of_sequences, sequences - 1)]
     known = [(error, freedom) for error, freedom in parts if error is not None]
-    unknown = not known or any(math.isnan(each) for each, _ in known)
-    error = math.nan if unknown else math.hypot(*(each for each, _ in known))
+    unknown = not known or any(math.isnan(part) for part, _ in known)
+    error = math.nan if unknown else math.hypot(*(part for part, _ in known))
     return JackknifeEstimate(value, error, _freedom(error, known), within)
 
 
@@ -206,7 +206,7 @@ def _error_of_sequences(
 def _left_out(rows: Sequence[Rows], rule: Aggregation | Pooled) -> Floats:
     """Return the mean over seeds without each sequence in turn, (n,)."""
     values = [
-        rule.leave_one_out(each) if isinstance(rule, Pooled) else leave_one_out(each, rule) for each in rows
+        rule.leave_one_out(row) if isinstance(rule, Pooled) else leave_one_out(row, rule) for row in rows
     ]
     return np.asarray(np.mean(values, axis=0))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import mini_root
 from vosbench.errors import InputError
+from vosbench.evaluation.record_template import command_line
 from vosbench.flow.estimators import build_estimator, parse_flow
 from vosbench.flow.timed import GROUND_TRUTH
 from vosbench.metrics.specs import metric_of
@@ -79,7 +78,7 @@ class SuiteTest:
             flow_settings=settings,
             cache=cache,
             out=folder / self.folder_name,
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            command=command_line(),
             dry_run=False,
             call=uuid.uuid4().hex,
         )
@@ -224,7 +223,7 @@ def _methods(
         if any(trainings[needed, seed].state == "failed" for needed in row.needs):
             continue
         replaced = {
-            switch: str(trainings[each, seed].task.checkpoint) for switch, each in row.weights.items()
+            switch: str(trainings[other, seed].task.checkpoint) for switch, other in row.weights.items()
         }
         methods[seed] = MethodSpec(
             suite.trainings[name].model,

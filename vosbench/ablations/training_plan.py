@@ -67,7 +67,7 @@ class TrainPlan:
         """Return the tasks in groups; a group needs only those before it. Equal tasks appear once."""
         depth: dict[tuple[str, int], int] = {}
         for key, needed in self.needs.items():
-            depth[key] = 1 + max((depth[each] for each in needed), default=-1)
+            depth[key] = 1 + max((depth[other] for other in needed), default=-1)
         waves: dict[int, dict[Path, TrainTask]] = {}
         for key, level in depth.items():
             waves.setdefault(level, {}).setdefault(self.tasks[key].folder, self.tasks[key])
@@ -139,7 +139,7 @@ def _family(
             raise unknown_name("stage", training.stage, [*known, "all"])
         recipe = {name: config.recipe[name] for name in stages}
         names = sorted({name for stage in recipe.values() for name in stage.data})
-        chosen = (
+        data = (
             [config.data] if "data" in keys else [compose_fit(_lines(keys | {"data": n})).data for n in names]
         )
     except InputError as error:
@@ -149,7 +149,7 @@ def _family(
         "model": config.model,
         "size": config.size,
         "recipe": {name: asdict(stage) for name, stage in recipe.items()},
-        "data": [asdict(each) for each in chosen],
+        "data": [asdict(item) for item in data],
         "trainer": {key: value for key, value in config.trainer.items() if key not in _NOT_LEARNT},
         "init": before[training.init].key if training.init else None,
         "weights": {switch: before[name].key for switch, name in weights.items()},
@@ -181,12 +181,12 @@ def _task(
 
 
 def _keys(suite: Suite, edition: Edition, training: Training) -> dict[str, Any]:
-    chosen = suite.editions[edition]
-    keys: dict[str, Any] = {"model": training.model, "size": chosen.size, "stage": training.stage}
+    settings = suite.editions[edition]
+    keys: dict[str, Any] = {"model": training.model, "size": settings.size, "stage": training.stage}
     # tables test the last checkpoint, of networks that have learnt from all of a split, as in the papers
     keys["data.val_split"] = None
     keys |= {"data.edition": "mini"} if edition == "mini" else {}
-    keys |= dict(chosen.set.get(training.model, {})) | dict(training.set)
+    keys |= dict(settings.set.get(training.model, {})) | dict(training.set)
     keys |= dict(training.official if edition == "official" else training.mini)
     for stage, names in training.flow.items():
         keys[f"recipe.{stage}.flow"] = [suite.flows[name].text(edition) for name in names]

@@ -63,13 +63,13 @@ def leaks(records: Iterable[Record], zoo: Mapping[str, Mapping[str, Any]]) -> li
         records: of any models.
         zoo: SHA-256 of weights -> how they were trained, see `vosbench.models.pretrained.zoo.trainings`.
     """
-    found: dict[tuple[str, str, str, _LeakSource], dict[str, set[str]]] = {}
+    leaking: dict[tuple[str, str, str, _LeakSource], dict[str, set[str]]] = {}
     for record in records:
         if record.edition != "official":
             continue
         for source, sequences in _known(record, zoo):
             if record.sequence in sequences:
-                cells = found.setdefault((record.model, record.size, record.dataset, source), {})
+                cells = leaking.setdefault((record.model, record.size, record.dataset, source), {})
                 cells.setdefault(record.sequence, set()).add(record.protocol)
     return [
         Leak(
@@ -82,7 +82,7 @@ def leaks(records: Iterable[Record], zoo: Mapping[str, Mapping[str, Any]]) -> li
             sequences=tuple(sorted(cells)),
             protocols=tuple(sorted(set[str]().union(*cells.values()))),
         )
-        for (model, size, dataset, source), cells in found.items()
+        for (model, size, dataset, source), cells in leaking.items()
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -68,9 +67,9 @@ def leaderboard_baseline(
     from vosbench.leaderboard.baseline import baseline_text
     from vosbench.leaderboard.build import records_of
 
-    found = records_of(records)
-    write_text(out, baseline_text(found))
-    sys.stdout.write(f"{out}  {len(found)} records\n")
+    measured = records_of(records)
+    write_text(out, baseline_text(measured))
+    sys.stdout.write(f"{out}  {len(measured)} records\n")
 
 
 @app.command("add")
@@ -101,6 +100,7 @@ def leaderboard_add(
     replace: Annotated[bool, typer.Option("--replace", help="Replace the records of this method.")] = False,
 ) -> None:
     """Score the masks of a method that others ran and add it to the records, with provenance."""
+    from vosbench.evaluation.record_template import command_line
     from vosbench.leaderboard.add import Paper, add
 
     if bibtex is not None and not bibtex.is_file():
@@ -121,7 +121,7 @@ def leaderboard_add(
             threshold=threshold,
             workers=workers,
             replace=replace,
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            command=command_line(),
             progress=progress,
         )
     print_scores(scored, [results])

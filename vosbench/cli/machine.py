@@ -14,7 +14,7 @@ from vosbench.cli.terminal import make_table, print_notes, print_table
 if TYPE_CHECKING:
     from vosbench.environment.machine import Machine, Runnable
     from vosbench.environment.packages import Package
-    from vosbench.environment.storage import FoundData, Root
+    from vosbench.environment.storage import Root
 
 _WIDEST = 32
 """Characters of a column of words, so that a table fits into a narrow terminal."""
@@ -56,21 +56,18 @@ def _print_packages(machine: Machine) -> None:
     # a Machine has imported this already
     from vosbench.environment.packages import pip_line
 
-    rows = [(each.name, each.installed or "-", each.needed, _fit(each)) for each in _all(machine)]
+    needed = (machine.python, *machine.packages)
+    rows = [(package.name, package.installed or "-", package.needed, _fit(package)) for package in needed]
     _print("packages", ["package", "installed", "needed", ""], rows)
     extras = [
         (
             name,
-            ", ".join(f"{each.name} {each.installed or '-'}" for each in packages),
-            "installed" if all(each.fits for each in packages) else pip_line(name),
+            ", ".join(f"{package.name} {package.installed or '-'}" for package in packages),
+            "installed" if all(package.fits for package in packages) else pip_line(name),
         )
         for name, packages in machine.extras.items()
     ]
     _print("extras", ["extra", "packages", ""], extras)
-
-
-def _all(machine: Machine) -> list[Package]:
-    return [machine.python, *machine.packages]
 
 
 def _fit(package: Package) -> str:
@@ -80,12 +77,12 @@ def _fit(package: Package) -> str:
 def _print_devices(machine: Machine) -> None:
     rows = [
         (
-            each.name,
-            each.model,
-            "" if each.memory is None else f"{each.memory / 2**30:.0f} GiB",
-            "broken" if each.trouble else "ok",
+            device.name,
+            device.model,
+            "" if device.memory is None else f"{device.memory / 2**30:.0f} GiB",
+            "broken" if device.trouble else "ok",
         )
-        for each in machine.devices
+        for device in machine.devices
     ]
     _print("devices", ["device", "model", "memory", "computes"], rows)
 
@@ -95,28 +92,24 @@ def _print_root(root: Root) -> None:
     if not root.exists:
         sys.stdout.write("  there is no such folder; compare --datasets all runs on miniatures\n\n")
         return
-    rows = [(each.label, each.kind, _state(each), each.detail) for each in root.found]
+    rows = [(d.label, d.kind, "ok" if d.complete else "incomplete", d.detail) for d in root.found]
     _print("data sets", ["data set", "for", "", "at a glance"], rows)
     if root.others:
         sys.stdout.write(f"other folders there: {', '.join(root.others)}\n\n")
 
 
-def _state(found: FoundData) -> str:
-    return "ok" if found.complete else "incomplete"
-
-
 def _print_caches(machine: Machine) -> None:
-    for each in machine.caches:
-        more = "" if each.counted else "more than "
-        size = f"{more}{each.files} files, {each.size / 2**20:.1f} MiB"
-        sys.stdout.write(f"cache of {each.name}: {each.path} ({size})\n")
+    for cache in machine.caches:
+        more = "" if cache.counted else "more than "
+        size = f"{more}{cache.files} files, {cache.size / 2**20:.1f} MiB"
+        sys.stdout.write(f"cache of {cache.name}: {cache.path} ({size})\n")
     sys.stdout.write("\n")
 
 
 def _print_weights(machine: Machine) -> None:
     rows = [
-        (Path(each.file).stem, each.trained_on or "-", "broken" if each.trouble else "ok")
-        for each in machine.weights
+        (Path(file.file).stem, file.trained_on or "-", "broken" if file.trouble else "ok")
+        for file in machine.weights
     ]
     _print("weights, their hashes checked and read", ["weights", "trained on", ""], rows)
 
@@ -124,18 +117,18 @@ def _print_weights(machine: Machine) -> None:
 def _print_methods(methods: Sequence[Runnable]) -> None:
     rows = [
         (
-            f"{each.method} ({', '.join(each.sizes)})" if each.sizes else each.method,
-            each.task or "-",
-            "yes" if each.needs_flow else "",
-            ", ".join(each.datasets) or "-",
+            f"{method.method} ({', '.join(method.sizes)})" if method.sizes else method.method,
+            method.task or "-",
+            "yes" if method.needs_flow else "",
+            ", ".join(method.datasets) or "-",
         )
-        for each in methods
+        for method in methods
     ]
     _print("what can run now", ["method", "task", "flow", "on"], rows)
 
 
 def _notes(machine: Machine) -> list[str]:
-    notes = [f"{each.method}: {each.hint}" for each in machine.methods if each.hint]
+    notes = [f"{method.method}: {method.hint}" for method in machine.methods if method.hint]
     if machine.root.found:
         notes.append("at a glance only: 'vosbench data verify NAME' reads every file of a data set")
     if not machine.packages:

@@ -144,7 +144,7 @@ def compare(
 
     name, settings = parse_flow(flow or "dis")
     options = parse_settings(executor_options or [], "--executor-options")
-    chosen = make_executor(executor, workers=workers, address=address, options=options, folder=out / "jobs")
+    runner = make_executor(executor, workers=workers, address=address, options=options, folder=out / "jobs")
     with progress_bar("comparing") as progress:
         result = run(
             models=names(models) or [],
@@ -152,7 +152,7 @@ def compare(
             data_root=data_root,
             out=out,
             workers=workers,
-            executor=None if executor == "local" or dry_run else chosen,
+            executor=None if executor == "local" or dry_run else runner,
             limit=limit,
             dry_run=dry_run,
             flow=name,
@@ -185,9 +185,8 @@ def compare(
             f"failed: {failure.model} on {failure.dataset}/{failure.sequence} under {failure.protocol}: "
             f"{failure.message}\n"
         )
-    found = (
-        0
-        if check is None or dry_run
-        else run_check(out / "records", check, baseline if check == "baseline" else None, None)
-    )
-    raise typer.Exit(max(result.exit_status, found))
+    status = result.exit_status
+    if check is not None and not dry_run:
+        against = baseline if check == "baseline" else None
+        status = max(status, run_check(out / "records", check, against, None))
+    raise typer.Exit(status)

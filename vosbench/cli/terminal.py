@@ -50,9 +50,9 @@ def print_findings(findings: Sequence[Finding]) -> None:
     groups: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.severity, finding.problem, finding.fix), []).append(finding)
-    for (severity, problem, fix), found in groups.items():
-        places = ", ".join(f"{each.sequence} ({each.count})" for each in found)
-        sys.stdout.write(f"{severity}: {problem}\n  in {places}\n  fix: {fix}\n")
+    for (severity, problem, fix), group in groups.items():
+        sequences = ", ".join(f"{finding.sequence} ({finding.count})" for finding in group)
+        sys.stdout.write(f"{severity}: {problem}\n  in {sequences}\n  fix: {fix}\n")
     sys.stderr.write(f"doctor: {len(groups) or 'no'} kinds of mistakes\n")
 
 
@@ -112,20 +112,20 @@ def print_estimate(result: CompareResult, workers: int | None) -> None:
     if not planned:
         return
     processes = choose_workers(workers, len({(item.dataset, item.sequence) for item in planned}))
-    found = estimate(planned, read_records(result.out / "records"), processes)
-    parts = [f"time {duration(found.seconds)} with {processes} workers"]
-    if found.unknown:
-        known = found.seconds > 0
-        parts = [f"{parts[0]} without {', '.join(found.unknown)}" if known else "time not known"]
-    parts.append("memory not known" if found.memory is None else f"memory up to {size(found.memory)}")
+    needed = estimate(planned, read_records(result.out / "records"), processes)
+    parts = [f"time {duration(needed.seconds)} with {processes} workers"]
+    if needed.unknown:
+        known = needed.seconds > 0
+        parts = [f"{parts[0]} without {', '.join(needed.unknown)}" if known else "time not known"]
+    parts.append("memory not known" if needed.memory is None else f"memory up to {size(needed.memory)}")
     parts.append(
-        f"disk {size(found.disk)}" + (f" and up to {size(found.flow)} of flow" if found.flow else "")
+        f"disk {size(needed.disk)}" + (f" and up to {size(needed.flow)} of flow" if needed.flow else "")
     )
     sys.stderr.write(f"estimate: {', '.join(parts)}\n")
-    if found.basis:
-        print_notes([f"time per frame of earlier records: {found.basis}"])
-    if found.unknown:
-        names = ", ".join(found.unknown)
+    if needed.basis:
+        print_notes([f"time per frame of earlier records: {needed.basis}"])
+    if needed.unknown:
+        names = ", ".join(needed.unknown)
         print_notes([f"no record in {result.out} has the time of {names}: --limit 1 makes one"])
 
 

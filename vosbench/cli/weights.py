@@ -56,4 +56,4 @@ def _group() -> None: ...
 
 def _trained_on(data: Mapping[str, Any]) -> str:
     sets = data["sets"] if "sets" in data else {data["name"]: data}
-    return ", ".join(f"{name} ({data['edition']}), {each['scenes']} scenes" for name, each in sets.items())
+    return ", ".join(f"{name} ({data['edition']}), {data['scenes']} scenes" for name, data in sets.items())

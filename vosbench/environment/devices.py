@@ -29,11 +29,11 @@ def find_devices() -> tuple[Device, ...]:
         import torch
     except (ImportError, OSError) as error:
         return (Device("cpu", platform.processor(), None, f"torch cannot be imported: {_line(error)}"),)
-    found = [Device("cpu", f"{torch.get_num_threads()} threads", None, _compute("cpu"))]
+    devices = [Device("cpu", f"{torch.get_num_threads()} threads", None, _compute("cpu"))]
     for index in range(torch.cuda.device_count()):
         name, about = f"cuda:{index}", torch.cuda.get_device_properties(index)
-        found.append(Device(name, about.name, about.total_memory, _compute(name)))
-    return tuple(found)
+        devices.append(Device(name, about.name, about.total_memory, _compute(name)))
+    return tuple(devices)
 
 
 def _compute(device: str) -> str:

@@ -38,20 +38,20 @@ def describe_load(loads: Iterable[Mapping[str, Any] | None]) -> str:
     Args:
         loads: of `LoadMeter.read`, None for a timing without.
     """
-    given = list(loads)
-    known = [each for each in given if each]
+    timings = list(loads)
+    known = [load for load in timings if load]
     if not known:
         return "load of the machine not recorded"
-    averages = [each[end] for each in known for end in ("before", "after") if each.get(end) is not None]
+    averages = [load[end] for load in known for end in ("before", "after") if load.get(end) is not None]
     parts = []
     if averages:
-        cores = "/".join(sorted({str(each["cores"]) for each in known}))
+        cores = "/".join(sorted({str(load["cores"]) for load in known}))
         parts.append(f"load average {min(averages):.1f} to {max(averages):.1f} on {cores} cores")
-    seconds = sum(each["seconds"] for each in known)
+    seconds = sum(load["seconds"] for load in known)
     if seconds > 0:
-        parts.append(f"{sum(each['cpu_seconds'] for each in known) / seconds:.2f} CPU seconds per second")
-    if len(known) < len(given):
-        parts.append(f"not recorded for {len(given) - len(known)} of {len(given)}")
+        parts.append(f"{sum(load['cpu_seconds'] for load in known) / seconds:.2f} CPU seconds per second")
+    if len(known) < len(timings):
+        parts.append(f"not recorded for {len(timings) - len(known)} of {len(timings)}")
     return ", ".join(parts)
 
 

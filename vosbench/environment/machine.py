@@ -114,7 +114,7 @@ def examine(data_root: Path | None = None) -> Machine:
         problems=(
             *package_problems([python, *packages], extras),
             *(f"{device.name}: {device.trouble}" for device in devices if device.trouble),
-            *(each.trouble for each in weights if each.trouble),
+            *(file.trouble for file in weights if file.trouble),
         ),
     )
 
@@ -141,7 +141,7 @@ def _trained_on(data: Mapping[str, Any]) -> str:
 
 
 def _methods(loaded: dict[str, dict[str, Method]], root: Root) -> tuple[Runnable, ...]:
-    usable = [each.label for each in root.found if each.kind == "evaluation" and each.complete]
+    usable = [dataset.label for dataset in root.found if dataset.kind == "evaluation" and dataset.complete]
     datasets = tuple(usable) or ("miniatures",)
     methods = []
     for name in zoo.method_names():

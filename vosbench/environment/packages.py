@@ -51,17 +51,17 @@ def packages_and_extras() -> tuple[tuple[Package, ...], dict[str, tuple[Package,
     except metadata.PackageNotFoundError:
         # run from a source tree that was never installed: nothing states what is needed
         return (), {}
-    always = [each for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})]
+    always = [item for item in requirements if _applies(item, "")]
     extras = {
-        name: tuple(
-            _package(each)
-            for each in requirements
-            if each not in always and each.marker is not None and each.marker.evaluate({"extra": name})
-        )
+        name: tuple(_package(item) for item in requirements if item not in always and _applies(item, name))
         for name in names
         if name not in _DEVELOPMENT
     }
     return tuple(map(_package, always)), extras
+
+
+def _applies(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
 def _package(requirement: Requirement) -> Package:
@@ -76,8 +76,8 @@ def package_problems(needed: Iterable[Package], extras: dict[str, tuple[Package,
     """Yield a line for everything that is missing or too old; an extra may be missing as a whole."""
     for package in needed:
         if not package.fits:
-            found = "is missing" if package.installed is None else f"is {package.installed}"
-            yield f"{package.name} {found}, vosbench needs {package.needed}: install vosbench again"
+            state = "is missing" if package.installed is None else f"is {package.installed}"
+            yield f"{package.name} {state}, vosbench needs {package.needed}: install vosbench again"
     for extra, packages in extras.items():
         for package in packages:
             if package.installed is not None and not package.fits:

@@ -87,10 +87,10 @@ def examine_root(option: Path | None) -> Root:
     else:
         source = "default; --data-root or $VOSBENCH_DATA choose another"
     path = find_data_root(option).resolve()
-    folders = sorted(each.name for each in path.iterdir() if each.is_dir()) if path.is_dir() else []
+    folders = sorted(folder.name for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
     known = [name for name in CATALOGUE if name in folders]
-    found = tuple(_glance(name, path) for name in known)
-    return Root(path, source, path.is_dir(), found, tuple(name for name in folders if name not in known))
+    datasets = tuple(_glance(name, path) for name in known)
+    return Root(path, source, path.is_dir(), datasets, tuple(name for name in folders if name not in known))
 
 
 def _glance(name: str, root: Path) -> FoundData:
@@ -115,15 +115,15 @@ def _glance(name: str, root: Path) -> FoundData:
 def find_caches() -> tuple[Cache, ...]:
     """Return the caches of vosbench and of torchvision with their sizes."""
     root = cache_root().resolve()
-    folders = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
-    places = {folder.name: folder for folder in folders} or {"none yet": root}
+    folders = sorted(folder for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
+    paths = {folder.name: folder for folder in folders} or {"none yet": root}
     try:
         from torch import hub
     except (ImportError, OSError):
         pass
     else:
-        places["torchvision weights"] = Path(hub.get_dir()) / "checkpoints"
-    return tuple(_measure(name, path) for name, path in places.items())
+        paths["torchvision weights"] = Path(hub.get_dir()) / "checkpoints"
+    return tuple(_measure(name, path) for name, path in paths.items())
 
 
 def _measure(name: str, folder: Path) -> Cache:
@@ -132,9 +132,9 @@ def _measure(name: str, folder: Path) -> Cache:
     waiting = [folder] if folder.is_dir() else []
     while waiting and time.monotonic() < stop:
         with os.scandir(waiting.pop()) as entries:
-            for each in entries:
-                if each.is_dir(follow_symlinks=False):
-                    waiting.append(Path(each.path))
-                elif each.is_file(follow_symlinks=False):
-                    files, size = files + 1, size + each.stat(follow_symlinks=False).st_size
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    files, size = files + 1, size + entry.stat(follow_symlinks=False).st_size
     return Cache(name, folder, files, size, not waiting)

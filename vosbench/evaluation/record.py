@@ -15,7 +15,24 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Record:
+class _Result:
+    """Method, sequence and protocol of a record or a failure."""
+
+    model: str
+    size: str
+    dataset: str
+    edition: str
+    split: str
+    sequence: str
+    protocol: str
+
+    def write(self, path: Path) -> None:
+        """Write this as JSON, atomically."""
+        write_text(path, json.dumps(_without_nan(asdict(self)), indent=1, sort_keys=True) + "\n")
+
+
+@dataclass(frozen=True)
+class Record(_Result):
     """Values of one method on one sequence under one protocol, and their evidence.
 
     Attributes:
@@ -40,13 +57,6 @@ class Record:
             ``metric_version``; ``scored``, when the masks were scored again later.
     """
 
-    model: str
-    size: str
-    dataset: str
-    edition: str
-    split: str
-    sequence: str
-    protocol: str
     frames: int
     key: str
     values: dict[str, float | None]
@@ -59,10 +69,6 @@ class Record:
     def label(self) -> str:
         """Label of the data set's edition, e.g. ``"davis16-mini"``."""
         return self.dataset if self.edition == "official" else f"{self.dataset}-{self.edition}"
-
-    def write(self, path: Path) -> None:
-        """Write this record as JSON, atomically."""
-        write_text(path, json.dumps(_without_nan(asdict(self)), indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Record:
@@ -83,7 +89,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(_Result):
     """Missing result: a method that failed on a sequence.
 
     Attributes:
@@ -94,20 +100,9 @@ class Failure:
         time: when.
     """
 
-    model: str
-    size: str
-    dataset: str
-    edition: str
-    split: str
-    sequence: str
-    protocol: str
     error: str
     command: str
     time: str
-
-    def write(self, path: Path) -> None:
-        """Write this failure as JSON, atomically."""
-        write_text(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Failure:

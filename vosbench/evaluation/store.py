@@ -101,7 +101,7 @@ def hash_videos(videos: Sequence[Video]) -> list[VideoHashes]:
     for frame in first.frames:
         frames.update(repr(frame.shape).encode())
         frames.update(np.ascontiguousarray(frame).data)
-    found = []
+    hashes = []
     for video in videos:
         if (video.name, video.frame_names) != (first.name, first.frame_names):
             raise ValueError(f"{video.name}: the protocols of this data set see different frames of it")
@@ -110,8 +110,8 @@ def hash_videos(videos: Sequence[Video]) -> list[VideoHashes]:
             for digest in (everything, truth):
                 digest.update(repr((index, ids.shape)).encode())
                 digest.update(np.ascontiguousarray(ids).data)
-        found.append(VideoHashes(frames.hexdigest(), truth.hexdigest(), everything.hexdigest()))
-    return found
+        hashes.append(VideoHashes(frames.hexdigest(), truth.hexdigest(), everything.hexdigest()))
+    return hashes
 
 
 @cache

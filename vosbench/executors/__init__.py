@@ -1,1 +1,1 @@
-"""Where jobs run: processes of this machine, Ray, Slurm."""
+"""Execution of jobs: processes of this machine, Ray, Slurm."""

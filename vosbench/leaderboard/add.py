@@ -94,7 +94,7 @@ def add(
     if bibtex is not None and len(parse_bibtex(bibtex, "--bibtex")) != 1:
         raise InputError("--bibtex: give a file with exactly one entry, that of the method's paper")
     published = load_published()
-    if published_as is not None and published_as not in (names := {each.model for each in published}):
+    if published_as is not None and published_as not in (names := {record.model for record in published}):
         raise unknown_name("published method", published_as, sorted(names))
     rules = choose_protocol(dataset, protocol)
     if rules.average == "pooled":

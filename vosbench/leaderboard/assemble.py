@@ -133,7 +133,7 @@ def _board(key: _Key, cells: _Cells, context: Context) -> Board:
     official = None if mini else published_counts(dataset, split)
     complete = len(sequences) if official is None else official.sequences
     expected = context.split_sizes.get((label, split)) or complete
-    rows += [_reported_row(*each, protocol, expected) for each in _by_method(cells.published).items()]
+    rows += [_reported_row(*reported, protocol, expected) for reported in _by_method(cells.published).items()]
     measured = {name for row in rows for name in row.values}
     board = Board(
         dataset=dataset,

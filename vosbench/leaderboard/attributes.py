@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from vosbench.leaderboard.board import Board, BoardRow, data_set_values
 from vosbench.leaderboard.reported import read_yaml
-
-_FILES = ("davis_attributes.yaml",)
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,10 @@ def attributes_of(board: Board) -> list[Attribute]:
         return []
     present = set(board.sequences)
     shown = [
-        Attribute(each.code, each.name, tuple(name for name in each.sequences if name in present))
-        for each in _attributes().get(board.dataset, ())
+        replace(attribute, sequences=tuple(name for name in attribute.sequences if name in present))
+        for attribute in _attributes().get(board.dataset, ())
     ]
-    return [each for each in shown if each.sequences]
+    return [attribute for attribute in shown if attribute.sequences]
 
 
 def attribute_value(board: Board, row: BoardRow, attribute: Attribute, metric: str) -> float | None:
@@ -55,13 +52,11 @@ def attribute_value(board: Board, row: BoardRow, attribute: Attribute, metric: s
 
 
 @cache
-def _attributes() -> dict[str, Sequence[Attribute]]:
-    found: dict[str, Sequence[Attribute]] = {}
-    for name in _FILES:
-        content = read_yaml(importlib.resources.files("vosbench.leaderboard").joinpath(name))
-        attributes = [
-            Attribute(code, item["name"], tuple(item["sequences"]))
-            for code, item in content["attributes"].items()
-        ]
-        found |= dict.fromkeys(content["datasets"], attributes)
-    return found
+def _attributes() -> dict[str, list[Attribute]]:
+    file = importlib.resources.files("vosbench.leaderboard").joinpath("davis_attributes.yaml")
+    content = read_yaml(file)
+    attributes = [
+        Attribute(code, item["name"], tuple(item["sequences"]))
+        for code, item in content["attributes"].items()
+    ]
+    return dict.fromkeys(content["datasets"], attributes)

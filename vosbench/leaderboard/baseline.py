@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def baseline_text(records: Iterable[Record]) -> str:
     for key in sorted(rows):
         shared = _shared([identity(record) for record in rows[key]])
         about = json.dumps({**dict(zip(_ROW, key, strict=True)), "identity": shared})[1:-1]
-        cells = [_cell_text(record, shared) for record in sorted(rows[key], key=lambda each: each.sequence)]
+        cells = [_cell_text(record, shared) for record in sorted(rows[key], key=attrgetter("sequence"))]
         parts.append(f' {{{about}, "sequences": {{\n' + ",\n".join(cells) + "\n }}")
     return f'{{"schema": {SCHEMA}, "rows": [\n' + ",\n".join(parts) + "\n]}\n"
 
@@ -73,7 +74,7 @@ def identity(record: Record) -> dict[str, str]:
     config = provenance.get("config", {})
     weights = provenance.get("weights") or {}
     masks = provenance.get("masks") or {}
-    found = {
+    inputs = {
         "weights": weights.get("sha256") or weights.get("weights"),
         "switches": weights.get("variant"),
         "masks": masks.get("sha256"),
@@ -82,7 +83,7 @@ def identity(record: Record) -> dict[str, str]:
         "metric version": config.get("metric_version"),
         "data": provenance.get("data_hash"),
     }
-    return {name: _short(value) for name, value in found.items() if value is not None}
+    return {name: _short(value) for name, value in inputs.items() if value is not None}
 
 
 def _identified(record: Record) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _short(value: Any) -> str:
 def _shared(identities: Sequence[dict[str, str]]) -> dict[str, str]:
     """Return the parts that all identities share."""
     first, *others = identities
-    return {key: value for key, value in first.items() if all(each.get(key) == value for each in others)}
+    return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
 
 
 def _cell_text(record: Record, shared: dict[str, str]) -> str:

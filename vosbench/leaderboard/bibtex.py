@@ -44,8 +44,8 @@ def parse_bibtex(text: str, source: str) -> list[BibtexEntry]:
     while head := _HEAD.search(text, position):
         position = _end(text, head, source)
         whole = text[head.start() : position]
-        found = _ROWS.search(whole)
-        rows = tuple(name.strip() for name in found.group(1).split(",")) if found else ()
+        named = _ROWS.search(whole)
+        rows = tuple(name.strip() for name in named.group(1).split(",")) if named else ()
         key = head.group(2)
         if key in entries:
             raise InputError(f"{source}: the key '{key}' is there twice; rename one")
@@ -72,7 +72,7 @@ def citations(boards: Iterable[Board], known: Mapping[str, BibtexEntry]) -> dict
     Raises:
         InputError: the entry in a record is damaged, or its key stands for another paper elsewhere.
     """
-    found: dict[str, BibtexEntry] = {}
+    cited: dict[str, BibtexEntry] = {}
     texts: dict[str, str] = {}
     for row in (row for board in boards for row in board.rows):
         entry = _own_entry(row) or known.get(row.model) or known.get(row.method)
@@ -80,8 +80,8 @@ def citations(boards: Iterable[Board], known: Mapping[str, BibtexEntry]) -> dict
             continue
         if texts.setdefault(entry.key, entry.text) != entry.text:
             raise InputError(f"the BibTeX key '{entry.key}' of {row.name} stands for two papers; rename one")
-        found[row.model] = entry
-    return found
+        cited[row.model] = entry
+    return cited
 
 
 def references(cited: Mapping[str, BibtexEntry]) -> str:

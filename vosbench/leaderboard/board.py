@@ -121,7 +121,7 @@ class Board:
 
     def headline(self, row: BoardRow) -> PublishedComparison | None:
         """Return the published number to show beside a row: of the first column that has one."""
-        return next((found for name in self.metrics if (found := row.headline(name))), None)
+        return next((item for name in self.metrics if (item := row.headline(name))), None)
 
     def competes(self, row: BoardRow, metric: str) -> bool:
         """Whether `row` can be the best: it has a value on every sequence that counts.

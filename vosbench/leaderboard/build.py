@@ -32,8 +32,6 @@ def build(
     reported: Sequence[Reported],
     deviations: Sequence[Deviation],
     out: Path,
-    *,
-    tolerance: Tolerance | None = None,
 ) -> list[Path]:
     """Write ``leaderboard.md``, ``.html``, ``.tex`` and ``references.bib``; equal records give equal files.
 
@@ -44,7 +42,6 @@ def build(
         reported: published numbers.
         deviations: accepted differences.
         out: folder to write to.
-        tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
 
     Returns:
         The files written.
@@ -52,7 +49,7 @@ def build(
     Raises:
         InputError: the folder is missing or holds a file that is not a record.
     """
-    return _write(out, contents(records_root, reported, deviations, tolerance))
+    return _write(out, contents(records_root, reported, deviations))
 
 
 def contents(
@@ -61,7 +58,14 @@ def contents(
     deviations: Sequence[Deviation],
     tolerance: Tolerance | None = None,
 ) -> dict[str, str]:
-    """Return the text of every file that `build` writes, by name; its arguments are those of `build`."""
+    """Return the text of every file that `build` writes, by name.
+
+    Args:
+        records_root: folder with records.
+        reported: published numbers.
+        deviations: accepted differences.
+        tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
+    """
     zoo = trained_weights(shipped())
     boards = make_boards(
         records_of(records_root), reported, deviations, tolerance, published=load_published(), zoo=zoo
@@ -75,9 +79,6 @@ def write_report(
     videos: Mapping[str, Sequence[Video]] | None = None,
     lengths: Mapping[tuple[str, str], int] | None = None,
     pictures: bool = True,
-    reported: Sequence[Reported] | None = None,
-    deviations: Sequence[Deviation] | None = None,
-    tolerance: Tolerance | None = None,
 ) -> list[Path]:
     """Write the files of `build` into `out` after a comparison, with its missing results.
 
@@ -88,9 +89,6 @@ def write_report(
         lengths: label and split -> number of sequences of a complete row; as
             `vosbench.leaderboard.assemble.make_boards` finds it when None.
         pictures: whether to put frames and masks on the page; mind the licence of the data.
-        reported: published numbers; those vosbench ships when None.
-        deviations: accepted differences; those vosbench ships when None.
-        tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
 
     Returns:
         ``leaderboard.md``, ``leaderboard.html``, and the other files written.
@@ -101,10 +99,9 @@ def write_report(
     zoo = trained_weights(shipped())
     boards = make_boards(
         records_of(out / "records"),
-        load_reported() if reported is None else reported,
-        load_deviations() if deviations is None else deviations,
-        tolerance,
-        lengths,
+        load_reported(),
+        load_deviations(),
+        split_sizes=lengths,
         published=load_published(),
         failures=read_failures(out),
         zoo=zoo,

@@ -109,18 +109,17 @@ def _differing(boards: Sequence[Board]) -> list[CheckFinding]:
 def _against(
     boards: Sequence[Board], committed: Sequence[Board], limits: Tolerance, whole: bool
 ) -> list[CheckFinding]:
-    before = {(_place(board), row.name): row for board in committed for row in board.rows}
+    before = {(_board_key(board), row.name): row for board in committed for row in board.rows}
     findings: list[CheckFinding] = []
     compared = False
     for board in boards:
         for row in board.rows:
-            old = before.get((_place(board), row.name))
+            old = before.get((_board_key(board), row.name))
             if old is None or not row.records.keys() & old.records.keys():
                 continue
             compared = True
             findings += _moved(board, row, old, limits)
-            findings += _missing_cells(board, row, old)
-            findings += _missing_metrics(board, row, old) if whole else []
+            findings += _missing_parts(board, row, old, whole)
     if not compared:
         # a check that compared nothing must not look like one that found nothing
         findings.append(CheckFinding("moved", "no method and sequence in common with the baseline"))
@@ -130,13 +129,13 @@ def _against(
 def _moved(board: Board, row: BoardRow, old: BoardRow, limits: Tolerance) -> list[CheckFinding]:
     """Compare data-set values over the sequences that both rows have, then every cell."""
     common = sorted(row.records.keys() & old.records.keys())
-    now, then = ({name: each.records[name] for name in common} for each in (row, old))
+    now, then = ({name: of.records[name] for name in common} for of in (row, old))
     values = data_set_values(now, board.protocol), data_set_values(then, board.protocol)
     where = f"{row.name} on {_where(board)}, {len(common)} sequences in common"
     cause = _cause(now, then)
     findings = []
     for metric in sorted(_metrics(now) & _metrics(then)):
-        new, was = (each.get(metric) for each in values)
+        new, was = (of.get(metric) for of in values)
         if _differ(new, was, limits.moved_by(metric)):
             cells = _moved_cells(metric, now, then, _SHOWN)
             text = f"{metric} was {show(metric, was)}, is {show(metric, new)}"
@@ -184,28 +183,24 @@ def _cause(now: Mapping[str, Record], then: Mapping[str, Record]) -> str:
     return f"{text}; find the cause, or commit a new baseline with the reason"
 
 
-def _missing_cells(board: Board, row: BoardRow, old: BoardRow) -> list[CheckFinding]:
-    """Report sequences that another method was measured on now and this method in the baseline."""
-    gone = sorted((old.records.keys() & set(board.sequences)) - row.records.keys())
-    if not gone:
-        return []
-    return [_missing(board, row, f"no record of {', '.join(gone)}")]
-
-
-def _missing_metrics(board: Board, row: BoardRow, old: BoardRow) -> list[CheckFinding]:
-    gone = sorted(_metrics(old.records) - _metrics(row.records))
-    if not gone:
-        return []
-    return [_missing(board, row, f"no {', '.join(gone)}")]
+def _missing_parts(board: Board, row: BoardRow, old: BoardRow, whole: bool) -> list[CheckFinding]:
+    """Report sequences that another method was measured on now and this method in the baseline; metrics."""
+    sequences = (old.records.keys() & set(board.sequences)) - row.records.keys()
+    metrics = _metrics(old.records) - _metrics(row.records) if whole else set[str]()
+    return [
+        _missing(board, row, f"{what} {', '.join(sorted(names))}")
+        for what, names in (("no record of", sequences), ("no", metrics))
+        if names
+    ]
 
 
 def _missing_rows(boards: Sequence[Board], committed: Sequence[Board]) -> list[CheckFinding]:
-    there = {(_place(board), row.name) for board in boards for row in board.rows if row.records}
+    there = {(_board_key(board), row.name) for board in boards for row in board.rows if row.records}
     return [
         _missing(board, row, "the baseline has it")
         for board in committed
         for row in board.rows
-        if (_place(board), row.name) not in there
+        if (_board_key(board), row.name) not in there
     ]
 
 
@@ -234,5 +229,5 @@ def _where(board: Board) -> str:
     return f"{board_title(board)} under {board.protocol.id}"
 
 
-def _place(board: Board) -> tuple[str, str, str]:
+def _board_key(board: Board) -> tuple[str, str, str]:
     return board.label, board.split, board.protocol.id

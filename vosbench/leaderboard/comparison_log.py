@@ -101,7 +101,7 @@ def _lines(board: Board, sequence: str) -> dict[str, Sequence[float | None]]:
     """Return the values of the evaluated frames of a sequence by method; none without such a measure."""
     records = {row.name: row.records[sequence] for row in board.rows if sequence in row.records}
     for letter in frame_measures():
-        lines = {name: each.per_frame[letter] for name, each in records.items() if each.per_frame.get(letter)}
+        lines = {name: values for name, record in records.items() if (values := record.per_frame.get(letter))}
         if lines:
             return dict(lines)
     return {}
@@ -110,12 +110,8 @@ def _lines(board: Board, sequence: str) -> dict[str, Sequence[float | None]]:
 def _scenes(board: Board, video: Video, masks: Path) -> Iterator[LoggedFrame]:
     """Yield frames with ground truth, spread evenly over a video, and the masks that were kept of them."""
     evaluated = [i for i in board.protocol.evaluated(len(video), video.annotations) if i in video.annotations]
-    middle = (
-        [evaluated[(2 * place + 1) * len(evaluated) // (2 * FRAMES)] for place in range(FRAMES)]
-        if evaluated
-        else []
-    )
-    for index in dict.fromkeys(middle):
+    middles = [(2 * part + 1) * len(evaluated) // (2 * FRAMES) for part in range(FRAMES)]
+    for index in dict.fromkeys(evaluated[middle] for middle in middles if evaluated):
         name = video.frame_names[index]
         shown = {"ground truth": _truth(board, video.annotations[index])}
         for row in board.rows:

@@ -45,7 +45,7 @@ def with_published(row: BoardRow, board: Board, context: Context) -> BoardRow:
 def _same_masks(row: BoardRow, board: Board) -> BoardRow | None:
     """Return the reported row whose values come from the masks of `row`."""
     names = {published_name(record) for record in row.records.values()}
-    return next((each for each in board.rows if each.kind == "reported" and names == {each.model}), None)
+    return next((other for other in board.rows if other.kind == "reported" and names == {other.model}), None)
 
 
 def _compare_same_masks(

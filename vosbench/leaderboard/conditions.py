@@ -61,7 +61,7 @@ def measured_conditions(records: Collection[Record], zoo: Zoo) -> Conditions | N
         flow=flows.pop() if len(flows) == 1 else None,
         switches=weights[0].get("variant", {}),
         method=str(provenances[0].get("config", {}).get("model", "")),
-        released=all(each.get("released") for each in weights),
+        released=all(item.get("released") for item in weights),
     )
 
 
@@ -74,16 +74,17 @@ def differing(here: Conditions, paper: Conditions | None) -> list[str]:
     """
     if paper is None:
         return ["conditions of the published number not stated"]
-    found = []
+    differences = []
     if not here.released:
         if here.network != paper.network:
-            found.append(f"network {here.network or 'without sizes'}, not {paper.network or 'without sizes'}")
+            ours, theirs = (size or "without sizes" for size in (here.network, paper.network))
+            differences.append(f"network {ours}, not {theirs}")
         if here.training is None or here.training != paper.training:
-            found.append(f"trained on {_sets(here.training)}, not on {_sets(paper.training)}")
-        found += _switches(here, paper.switches)
+            differences.append(f"trained on {_sets(here.training)}, not on {_sets(paper.training)}")
+        differences += _switches(here, paper.switches)
     if here.flow is None or paper.flow is None or _plain(paper.flow) != _plain(here.flow):
-        found.append(f"flow {_named(here.flow)}, not {_named(paper.flow)}")
-    return found
+        differences.append(f"flow {_named(here.flow)}, not {_named(paper.flow)}")
+    return differences
 
 
 def _training(provenance: Mapping[str, Any], zoo: Zoo) -> frozenset[str] | None:

@@ -21,16 +21,16 @@ _ELSEWHERE = frozenset({"config", "objects"})
 
 def facts(board: Board) -> list[tuple[str, str]]:
     """Return (label, text) of the facts of a board; where methods differ, each text names its methods."""
-    found = [(label, _shared(board, key)) for label, key in _SHARED]
-    found += [("code", _code(board)), ("measured", _dates(board))]
-    return [(label, text) for label, text in found if text]
+    items = [(label, _shared(board, key)) for label, key in _SHARED]
+    items += [("code", _code(board)), ("measured", _dates(board))]
+    return [(label, text) for label, text in items if text]
 
 
 def provenance(board: Board, row: BoardRow) -> list[tuple[str, str]]:
     """Return (key, text) of the provenance that the records of a row hold."""
     records = list(row.records.values())
-    place = f"{board.label}/{board.protocol.id}/{row.model}/"
-    shown = [("records", place)] if row.kind == "measured" else []
+    path = f"{board.label}/{board.protocol.id}/{row.model}/"
+    shown = [("records", path)] if row.kind == "measured" else []
     for key in sorted({key for record in records for key in record.provenance} - _ELSEWHERE):
         texts = sorted({describe(record.provenance.get(key)) for record in records} - {""})
         if texts:

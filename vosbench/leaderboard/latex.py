@@ -13,8 +13,8 @@ from vosbench.leaderboard.tables import (
     coverage,
     dagger,
     missing_results,
-    place,
     protocol_notes,
+    rank_of,
     show,
     show_interval,
     statuses,
@@ -114,7 +114,7 @@ def _row(
 
 def _cell(board: Board, row: BoardRow, metric: str) -> str:
     text = _minus(show(metric, row.values.get(metric)))
-    mark = {1: r"\textbf", 2: r"\underline"}.get(place(board, row, metric) or 0)
+    mark = {1: r"\textbf", 2: r"\underline"}.get(rank_of(board, row, metric) or 0)
     value = f"{mark}{{{text}}}" if mark else text
     value += r"\textsuperscript{\dag}" if dagger(row, metric) else ""
     interval = _minus(show_interval(row, metric))

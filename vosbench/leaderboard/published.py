@@ -61,8 +61,8 @@ def disagreements(records: Iterable[Record], published: Iterable[Record]) -> lis
         records: any; those whose provenance does not name a published method are left out.
         published: values of others.
     """
-    known = {(each.model, each.dataset, each.split, each.sequence): each for each in published}
-    found = []
+    known = {(other.model, other.dataset, other.split, other.sequence): other for other in published}
+    messages = []
     for record in records:
         name = published_name(record)
         if name is None:
@@ -70,10 +70,10 @@ def disagreements(records: Iterable[Record], published: Iterable[Record]) -> lis
         other = known.get((name, record.dataset, record.split, record.sequence))
         where = f"{record.model} on {record.sequence}"
         if other is None:
-            found.append(f"{where}: nothing is published of {name} there")
+            messages.append(f"{where}: nothing is published of {name} there")
             continue
-        found += [f"{where}: {text}" for text in _differences(record, other)]
-    return found
+        messages += [f"{where}: {text}" for text in _differences(record, other)]
+    return messages
 
 
 def published_name(record: Record) -> str | None:
@@ -86,7 +86,7 @@ def published_text(content: Mapping[str, Any]) -> str:
     """Return the text of a file of published numbers: JSON with one line per method and sequence."""
     lines = [f"{json.dumps(key)}: {json.dumps(value)}," for key, value in content.items() if key != "methods"]
     lines.append('"methods": {')
-    for place, (name, method) in enumerate(content["methods"].items(), start=1):
+    for number, (name, method) in enumerate(content["methods"].items(), start=1):
         about = {key: value for key, value in method.items() if key != "sequences"}
         lines.append(f' {json.dumps(name)}: {json.dumps(about)[:-1]}, "sequences": {{')
         cells = [
@@ -94,7 +94,7 @@ def published_text(content: Mapping[str, Any]) -> str:
             for sequence, cell in method["sequences"].items()
         ]
         lines += [f"{cell}," for cell in cells[:-1]] + cells[-1:]
-        lines.append(" }}," if place < len(content["methods"]) else " }}")
+        lines.append(" }}," if number < len(content["methods"]) else " }}")
     return "{\n" + "\n".join(lines) + "\n}}\n"
 
 
@@ -184,13 +184,13 @@ def _parts(values: Sequence[int | None], unit: int) -> list[float | None]:
 
 
 def _of_frames(frames: Mapping[str, Sequence[float | None]]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
+    values: dict[str, float | None] = {}
     for letter in (letter for letter in COMPARED if letter in frames):
         series = [float("nan") if value is None else value for value in frames[letter]]
         for name, value in sequence_statistics(series).items():
             if name != "recall" or 0.5 not in series:
-                found[f"{letter}_{name}"] = value
-    return found
+                values[f"{letter}_{name}"] = value
+    return values
 
 
 def _of_objects(objects: Mapping[str, Sequence[float | None]]) -> dict[str, float | None]:
@@ -202,22 +202,22 @@ def _of_objects(objects: Mapping[str, Sequence[float | None]]) -> dict[str, floa
 
 
 def _differences(record: Record, published: Record) -> list[str]:
-    found = []
+    messages = []
     for letter in COMPARED:
         ours, theirs = record.per_frame.get(letter, []), published.per_frame.get(letter, [])
         if len(ours) != len(theirs):
-            found.append(f"{len(ours)} values of {letter}, {len(theirs)} are published")
+            messages.append(f"{len(ours)} values of {letter}, {len(theirs)} are published")
             continue
         # the first evaluated frame is the second of the sequence
         pairs = [(i + 1, _printed(a), _printed(b)) for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
         others = [pair for pair in pairs if pair[1] != pair[2]]
         if others:
             frame, ours_there, theirs_there = others[0]
-            found.append(
+            messages.append(
                 f"{letter} of {len(others)} of {len(pairs)} frames is not the published value, "
                 f"of frame {frame} {ours_there} instead of {theirs_there}"
             )
-    return found
+    return messages
 
 
 def _printed(value: float | None) -> str:

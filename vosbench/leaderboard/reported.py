@@ -167,8 +167,8 @@ def load_reported(path: Path | None = None) -> list[Reported]:
     if not isinstance(papers, dict) or not isinstance(entries, list):
         raise InputError(f"{source}: needs 'papers' (id to title) and 'entries' (a list)")
     stated = content.get("conditions", [])
-    for number, each in enumerate(stated, start=1):
-        if not isinstance(each, dict) or not _STATED <= each.keys() <= _STATED | _MAY_BE_STATED:
+    for number, condition in enumerate(stated, start=1):
+        if not isinstance(condition, dict) or not _STATED <= condition.keys() <= _STATED | _MAY_BE_STATED:
             raise InputError(
                 f"{source}: conditions {number} must have {', '.join(sorted(_STATED))}, and may have "
                 f"{', '.join(sorted(_MAY_BE_STATED))}"
@@ -216,14 +216,14 @@ def select(
     name = PUBLISHED_NAMES.get(model)
     cells = [entry for entry in reported if entry.dataset == dataset and entry.metric == metric]
     if name is None:
-        found = [e for e in cells if e.method.casefold() == model.casefold() and not e.variant_keys]
+        matches = [e for e in cells if e.method.casefold() == model.casefold() and not e.variant_keys]
     else:
-        found = [e for e in cells if e.method == name.name and _agrees(e.variant_keys, name.variant)]
-    found.sort(key=lambda entry: (entry.split != split, not entry.own))
-    once: dict[tuple[str, float, str], Reported] = {}
-    for entry in found:
-        once.setdefault((entry.split, entry.value, _flow(entry)), entry)
-    return list(once.values())
+        matches = [e for e in cells if e.method == name.name and _agrees(e.variant_keys, name.variant)]
+    matches.sort(key=lambda entry: (entry.split != split, not entry.own))
+    distinct: dict[tuple[str, float, str], Reported] = {}
+    for entry in matches:
+        distinct.setdefault((entry.split, entry.value, _flow(entry)), entry)
+    return list(distinct.values())
 
 
 def _reported(
@@ -258,16 +258,16 @@ def _reported(
 
 def _conditions(entry: Mapping[str, Any], stated: Sequence[Mapping[str, Any]]) -> Conditions | None:
     keys = ("paper", "method", "table", "variant")
-    for each in stated:
-        if all(str(entry.get(key, "")) == str(each[key]) for key in keys if key in each):
+    for condition in stated:
+        if all(str(entry.get(key, "")) == str(condition[key]) for key in keys if key in condition):
             variant = variant_keys(str(entry.get("variant", "")))
-            flow = variant.get("test_flow", variant.get("flow", each.get("flow")))
+            flow = variant.get("test_flow", variant.get("flow", condition.get("flow")))
             return Conditions(
-                network=each.get("network", "full"),
-                training=frozenset(each["training"]),
+                network=condition.get("network", "full"),
+                training=frozenset(condition["training"]),
                 # learnt first with the flow behind the arrow
                 flow=None if flow is None else str(flow).partition("<-")[0],
-                switches=each.get("switches", {}),
+                switches=condition.get("switches", {}),
             )
     return None
 

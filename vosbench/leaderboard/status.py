@@ -86,10 +86,10 @@ def status_of(records: Collection[Record], zoo: Zoo, reproduced: bool = False) -
         return Status("masks scored", "sha256 of the masks in the records")
     named = [item for item in provenances if item.get("weights")]
     own = {item["weights"]["sha256"]: {"training": item["training"]} for item in named if "training" in item}
-    found = _of_weights([item["weights"] for item in named], {**zoo, **own})
-    if reproduced and found.kind != "implemented":
-        return Status("matches paper", found.evidence)
-    return found
+    status = _of_weights([item["weights"] for item in named], {**zoo, **own})
+    if reproduced and status.kind != "implemented":
+        return Status("matches paper", status.evidence)
+    return status
 
 
 def status_of_weights(weights: Mapping[str, Any], zoo: Zoo) -> Status:
@@ -129,24 +129,24 @@ def method_statuses(
         shown: method and size -> the statuses of its rows.
     """
     order = list(MEANING)
-    found = {each: list(statuses) for each, statuses in shown.items() if each[0] in names}
+    statuses = {method: list(known) for method, known in shown.items() if method[0] in names}
     for weights in zoo.values():
         if weights["name"] in names:
-            place = (str(weights["name"]), str(weights["size"]))
-            found.setdefault(place, []).append(status_of_weights(weights, zoo))
-    for name in names:
-        if not any(place[0] == name for place in found):
-            found[name, ""] = [Status("implemented", "no weights yet")]
+            method = (str(weights["name"]), str(weights["size"]))
+            statuses.setdefault(method, []).append(status_of_weights(weights, zoo))
+    for name in {*names} - {method[0] for method in statuses}:
+        statuses[name, ""] = [Status("implemented", "no weights yet")]
     return [
-        MethodStatus(name, size, max(found[name, size], key=lambda each: order.index(each.kind)))
-        for name, size in sorted(found)
+        MethodStatus(*method, max(statuses[method], key=lambda status: order.index(status.kind)))
+        for method in sorted(statuses)
     ]
 
 
 def _of_weights(weights: Sequence[Mapping[str, Any]], zoo: Zoo) -> Status:
-    found = dict.fromkeys(status_of_weights(item, zoo) for item in weights)
-    if len(found) == 1:
-        return next(iter(found))
-    if not found:
+    statuses = dict.fromkeys(status_of_weights(item, zoo) for item in weights)
+    if len(statuses) == 1:
+        return next(iter(statuses))
+    if not statuses:
         return UNKNOWN
-    return Status("implemented", "records of several weights: " + "; ".join(item.evidence for item in found))
+    evidence = "; ".join(status.evidence for status in statuses)
+    return Status("implemented", f"records of several weights: {evidence}")

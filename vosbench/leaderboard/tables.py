@@ -56,7 +56,7 @@ def coverage(board: Board, row: BoardRow) -> str:
     return f"{text}, {len(row.failures)} {FAILED}" if row.failures else text
 
 
-def place(board: Board, row: BoardRow, metric: str) -> Literal[1, 2] | None:
+def rank_of(board: Board, row: BoardRow, metric: str) -> Literal[1, 2] | None:
     """Return the rank of a value, as shown, among the methods that compete: 1, 2 or None.
 
     Only methods that have every sequence compete, and no baselines: the best of two, the second of three.
@@ -72,10 +72,10 @@ def place(board: Board, row: BoardRow, metric: str) -> Literal[1, 2] | None:
 
 def show_interval(row: BoardRow, metric: str) -> str:
     """Return the interval of a value, e.g. ``"[47.5, 59.6]"``; ``""`` where none is shown."""
-    found = row.intervals.get(metric)
-    if not value_spec(metric).interval or found is None or math.isnan(found.low):
+    interval = row.intervals.get(metric)
+    if not value_spec(metric).interval or interval is None or math.isnan(interval.low):
         return ""
-    return f"[{show(metric, found.low)}, {show(metric, found.high)}]"
+    return f"[{show(metric, interval.low)}, {show(metric, interval.high)}]"
 
 
 def dagger(row: BoardRow, metric: str) -> str:
@@ -122,7 +122,7 @@ def overall_table(board: Board) -> str:
 
 def methods_table(methods: Sequence[MethodStatus]) -> str:
     """Return the table of the status of every method, with its evidence."""
-    body = [[each.name, each.size or ABSENT, each.status.kind, each.status.evidence] for each in methods]
+    body = [[m.name, m.size or ABSENT, m.status.kind, m.status.evidence] for m in methods]
     return markdown_table(["method", "size", "status", "follows from"], body, "llll")
 
 
@@ -277,7 +277,7 @@ def _list(lines: Sequence[str]) -> str:
 
 def _cell(board: Board, row: BoardRow, metric: str) -> str:
     text = show(metric, row.values.get(metric)) + dagger(row, metric)
-    rank = place(board, row, metric)
+    rank = rank_of(board, row, metric)
     marked = f"**{text}**" if rank == 1 else f"<u>{text}</u>" if rank == 2 else text
     return " ".join(part for part in (marked, show_interval(row, metric)) if part)
 

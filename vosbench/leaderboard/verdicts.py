@@ -200,12 +200,9 @@ def reason_of(leak: Leak, deviations: Sequence[Deviation]) -> str:
     """
     if leak.kind == "trained on":
         return ""
-    cells = {(protocol, leak.dataset, leak.model, leak.size, LEAK) for protocol in leak.protocols}
-    reasons = {
-        (each.protocol, each.dataset, each.model, each.size, each.metric): each.reason for each in deviations
-    }
-    found = [reasons.get(cell, "") for cell in sorted(cells)]
-    return found[0] if all(found) else ""
+    accepted = {(d.protocol, d.dataset, d.model, d.size, d.metric): d for d in deviations}
+    cells = [(protocol, leak.dataset, leak.model, leak.size, LEAK) for protocol in sorted(leak.protocols)]
+    return accepted[cells[0]].reason if all(cell in accepted for cell in cells) else ""
 
 
 def _obstacle(measured: Measured, published: Reported) -> str:

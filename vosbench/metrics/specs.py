@@ -131,8 +131,8 @@ def value_spec(name: str) -> ValueSpec:
 
 def values_in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return those of the names that are values of metrics, in the order of tables."""
-    given = set(names)
-    return tuple(value.name for metric in METRICS.values() for value in metric.values if value.name in given)
+    known = set(names)
+    return tuple(value.name for metric in METRICS.values() for value in metric.values if value.name in known)
 
 
 def frame_measures() -> tuple[str, ...]:

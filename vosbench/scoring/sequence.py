@@ -68,13 +68,13 @@ def score_sequence(
     Raises:
         InputError: sizes differ, ground truth or ids are missing, or ids the protocol does not allow.
     """
-    chosen = protocol.choose_metrics(None if metrics is None else tuple(metrics))
+    selected = protocol.choose_metrics(None if metrics is None else tuple(metrics))
     if protocol.objects == "detections":
         raise InputError(f"protocol {protocol.id} scores detections, not masks of ids")
     pairs = _pairs(pred_ids, target_ids, protocol)
     if protocol.objects == "volumes":
-        return _score_volumes(pairs, protocol, chosen, partial)
-    return _score_frames(pairs, target_ids, protocol, chosen)
+        return _score_volumes(pairs, protocol, selected, partial)
+    return _score_frames(pairs, target_ids, protocol, selected)
 
 
 def check_detection_library() -> None:
@@ -148,7 +148,7 @@ def aggregation(name: str, sequences: Iterable[str], protocol: Protocol) -> Aggr
     ):
         return Aggregation("harmonic", value.harmonic_of, within=within)
     if protocol.average == "classes":
-        labels = {each: class_of(each) for each in sequences}
+        labels = {sequence: class_of(sequence) for sequence in sequences}
         return Aggregation("classes", (name,), classes=labels, within=within)
     weights = _OBJECTS if protocol.average == "objects" else None
     return Aggregation("mean", (name,), weights=weights, within=within)
@@ -217,14 +217,14 @@ def _score_frames(
     pairs: Iterable[tuple[IdMap, IdMap]],
     target_ids: Mapping[int, IdMap],
     protocol: Protocol,
-    chosen: Sequence[str],
+    metrics: Sequence[str],
 ) -> SequenceScore:
     objects = _object_count(target_ids, protocol)
-    specs = [METRICS[name] for name in chosen]
+    specs = [METRICS[name] for name in metrics]
     measures = list(dict.fromkeys(metric.measure for metric in specs if metric.measure))
     assert protocol.objects in ("union", "ids", "match")
     series = OverlapSeries(measures, protocol.objects, objects)
-    stability = _pair_values(target_ids, protocol) if "t" in chosen else None
+    stability = _pair_values(target_ids, protocol) if "t" in metrics else None
     for pred, target in pairs:
         _check_highest_id(pred, series.highest_id, protocol)
         truth, void = _without_void(target, protocol.void)
@@ -233,7 +233,7 @@ def _score_frames(
         if stability is not None:
             stability.add(pred != 0)
     per_object = series.finish()
-    per_frame = {name: np.mean([each[name] for each in per_object], axis=0).tolist() for name in measures}
+    per_frame = {name: np.mean([values[name] for values in per_object], axis=0).tolist() for name in measures}
     values = _means(per_object, [metric for metric in specs if metric.measure])
     for metric in specs:
         if metric.mean_of:
@@ -268,17 +268,17 @@ def _means(
 
 
 def _score_volumes(
-    pairs: Iterable[tuple[IdMap, IdMap]], protocol: Protocol, chosen: Sequence[str], partial: bool
+    pairs: Iterable[tuple[IdMap, IdMap]], protocol: Protocol, metrics: Sequence[str], partial: bool
 ) -> SequenceScore:
     overlap = VolumeOverlap()
     for pred, target in pairs:
         truth, void = _without_void(target, protocol.void)
         overlap.add(pred, truth, void, uncovered=pred == VOID if partial else None)
     values: dict[str, float] = {}
-    if "fbms" in chosen:
+    if "fbms" in metrics:
         assert protocol.variant is not None
         values |= overlap.measure(protocol.variant)
-    if "delta_obj" in chosen:
+    if "delta_obj" in metrics:
         values["delta_obj"] = float(overlap.count_error())
     return SequenceScore(values, objects=overlap.objects)
 

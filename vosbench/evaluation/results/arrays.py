@@ -32,26 +32,26 @@ _WHITE = {0xFFFFFF, 0xFF}
 _PLACES = np.array([65536, 256, 1])
 
 
-def check_size(where: Path, found: Size, expected: Size) -> None:
+def check_size(where: Path, size: Size, expected: Size) -> None:
     """Refuse a mask of another size than the data set's.
 
     Raises:
         InputError: naming the file and both sizes.
     """
-    if found == expected:
+    if size == expected:
         return
     raise InputError(
-        f"{where}: the mask is {found[1]}x{found[0]}, the data set {expected[1]}x{expected[0]} "
-        f"(width x height){size_hint(found, expected)}; masks are never resized: "
+        f"{where}: the mask is {size[1]}x{size[0]}, the data set {expected[1]}x{expected[0]} "
+        f"(width x height){size_hint(size, expected)}; masks are never resized: "
         "write them at the size of the frames"
     )
 
 
-def size_hint(found: Size, expected: Size) -> str:
+def size_hint(size: Size, expected: Size) -> str:
     """Return the relation of a wrong size to the right one, after a comma; ``""`` for no simple one."""
-    if found == expected[::-1]:
+    if size == expected[::-1]:
         return ", height and width are swapped"
-    ratios = found[0] / expected[0], found[1] / expected[1]
+    ratios = size[0] / expected[0], size[1] / expected[1]
     if abs(ratios[0] - ratios[1]) < 0.02 * ratios[0]:
         return f", {ratios[0]:.3g} times the size"
     return ""

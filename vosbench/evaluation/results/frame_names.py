@@ -31,19 +31,19 @@ class _Numbered(NamedTuple):
 
 
 def naming_difference(
-    frame_names: Collection[str], found: Collection[str], needed: Iterable[str]
+    frame_names: Collection[str], stems: Collection[str], needed: Iterable[str]
 ) -> NamingDifference | None:
     """Explain why frames seem to be missing although files are there under other names.
 
     Args:
         frame_names: of all frames of the video.
-        found: stems of the files of results.
+        stems: of the files of results.
         needed: names of the frames that must be there.
 
     Returns:
         the rule, or None when nothing is missing, no file is left over, or no rule explains all.
     """
-    known, wanted, present = set(frame_names), set(needed), set(found)
+    known, wanted, present = set(frame_names), set(needed), set(stems)
     missing = sorted(wanted - present)
     surplus = sorted(present - known)
     if not missing:
@@ -88,15 +88,15 @@ def _padding(missing: list[str], surplus: list[str], known: set[str]) -> NamingD
     return NamingDifference("padding", f"numbered in another way: '{example}' for frame '{renamed[example]}'")
 
 
-def _offset(found: set[str], known: set[str], wanted: set[str]) -> NamingDifference | None:
+def _offset(stems: set[str], known: set[str], wanted: set[str]) -> NamingDifference | None:
     """Find a constant, and maybe other words around the number, that takes every file to a frame."""
-    files, frames, needed = _numbers(found), _numbers(known), _numbers(wanted)
+    files, frames, needed = _numbers(stems), _numbers(known), _numbers(wanted)
     if not files or not frames or not needed:
         return None
     for offset in sorted({min(files) - min(frames), max(files) - max(frames)}, key=abs):
         shifted = {number - offset for number in files}
         if offset and shifted <= frames and len(needed & shifted) > len(needed & files):
-            first, last = min(found), max(found)
+            first, last = min(stems), max(stems)
             text = f"numbered {offset:+d}: '{first}' to '{last}' for '{min(known)}' to '{max(known)}'"
             return NamingDifference("offset", text, offset)
     return None

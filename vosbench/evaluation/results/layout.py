@@ -115,25 +115,25 @@ def found_names(tree: Tree, root: str, *, detections: bool = False) -> list[str]
     return sorted(stems if detections else {*folders, *stems})
 
 
-def other_names_note(found: Collection[str], known: Collection[str], split: str) -> str | None:
+def other_names_note(names: Collection[str], known: Collection[str], split: str) -> str | None:
     """Return a note on names that are no sequences of a split; None without any.
 
     Args:
-        found: in the results.
+        names: in the results.
         known: names of the sequences of the split.
         split: of which data set, for the note.
     """
-    others = [name for name in found if name not in known]
+    others = [name for name in names if name not in known]
     if not others:
         return None
-    missing = [name for name in known if name not in found]
+    missing = [name for name in known if name not in names]
     described = few([name + _similar(name, missing) for name in others])
     return f"not scored, as no sequence of {split}: {described}"
 
 
-def missing_names(missing: Collection[str], found: Collection[str]) -> str:
-    """List names that are missing, each with those found that are nearly it."""
-    return few([name + _similar(name, found) for name in missing])
+def missing_names(missing: Collection[str], present: Collection[str]) -> str:
+    """List names that are missing, each with a similar name that is present."""
+    return few([name + _similar(name, present) for name in missing])
 
 
 def _instead_of_sequences(tree: Tree, sequences: Collection[str]) -> str:

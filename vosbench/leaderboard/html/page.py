@@ -25,8 +25,8 @@ from vosbench.leaderboard.tables import (
     coverage,
     dagger,
     missing_results,
-    place,
     protocol_notes,
+    rank_of,
     remark_parts,
     show,
     show_interval,
@@ -76,17 +76,16 @@ def html(
     Raises:
         InputError: a frame or a mask cannot be read.
     """
-    given = videos or {}
-    bare = _render(boards, title, given, Album({}))
-    if masks is None or not given:
+    shown = videos or {}
+    bare = _render(boards, title, shown, Album({}))
+    if masks is None or not shown:
         return bare
-    return _render(
-        boards, title, given, album(boards, given, masks, budget=LARGEST - len(bare.encode()) - _ROOM)
-    )
+    pictures = album(boards, shown, masks, budget=LARGEST - len(bare.encode()) - _ROOM)
+    return _render(boards, title, shown, pictures)
 
 
 def _render(
-    boards: Sequence[Board], title: str, given: Mapping[str, Sequence[Video]], pictures: Album
+    boards: Sequence[Board], title: str, videos: Mapping[str, Sequence[Video]], pictures: Album
 ) -> str:
     template = _environment().get_template("leaderboard.html.j2")
     return template.render(
@@ -94,7 +93,7 @@ def _render(
         attribute_names=_attribute_names(boards),
         boards=boards,
         first_explorer=_first_explorer(boards, pictures),
-        payload=payload(boards, given, pictures),
+        payload=payload(boards, videos, pictures),
         title=title,
         version=__version__,
     )
@@ -122,7 +121,7 @@ def _environment() -> Environment:
         "arrow": arrow,
         "attribute_value": attribute_value,
         "attributes_of": attributes_of,
-        "chosen_rows": _chosen_rows,
+        "compared_rows": _compared_rows,
         "codes_of": _codes_of,
         "colour": _colour,
         "coverage": coverage,
@@ -132,7 +131,7 @@ def _environment() -> Environment:
         "missing_results": missing_results,
         "protocol_notes": protocol_notes,
         "provenance": provenance,
-        "rank_of": place,
+        "rank_of": rank_of,
         "remark_parts": remark_parts,
         "scatters": scatter.scatters,
         "sequence_metrics": _sequence_metrics,
@@ -149,23 +148,23 @@ def _environment() -> Environment:
 
 
 def _first_explorer(boards: Sequence[Board], pictures: Album) -> int:
-    """Return the place of the first board with pictures; its frames are open from the start."""
+    """Return the position of the first board with pictures; its frames are open from the start."""
     labels = {label for label, _ in pictures.of}
-    return next((place for place, board in enumerate(boards) if board.label in labels), 0)
+    return next((position for position, board in enumerate(boards) if board.label in labels), 0)
 
 
-def _chosen_rows(board: Board) -> tuple[int, int]:
+def _compared_rows(board: Board) -> tuple[int, int]:
     """Return the two methods compared at first: the best two measured here, which have masks."""
     order = sorted(range(len(board.rows)), key=lambda index: board.rows[index].kind != "measured")
     return order[0], order[min(1, len(order) - 1)]
 
 
 def _attribute_names(boards: Sequence[Board]) -> dict[str, str]:
-    return {each.code: each.name for board in boards for each in attributes_of(board)}
+    return {attribute.code: attribute.name for board in boards for attribute in attributes_of(board)}
 
 
 def _codes_of(attributes: Sequence[Attribute], sequence: str) -> str:
-    return " ".join(each.code for each in attributes if sequence in each.sequences)
+    return " ".join(attribute.code for attribute in attributes if sequence in attribute.sequences)
 
 
 def _sequence_metrics(board: Board) -> list[str]:

@@ -30,8 +30,8 @@ def payload(boards: Sequence[Board], videos: Mapping[str, Sequence[Video]], albu
     """
     by_label = {label: {video.name: video for video in split} for label, split in videos.items()}
     pictures: dict[str, dict[str, Any]] = {}
-    for (label, sequence), each in album.of.items():
-        pictures.setdefault(label, {})[sequence] = each.content
+    for (label, sequence), pictured in album.of.items():
+        pictures.setdefault(label, {})[sequence] = pictured.content
     content = {
         "boards": [_board(board, by_label.get(board.label, {})) for board in boards],
         "pictures": pictures,
@@ -70,7 +70,7 @@ def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:
     ]
     annotated = None if video is None else video.annotations
     at = places(board.protocol.evaluated(frames, annotated), max(counts, default=0), frames)
-    return {"frames": frames, "at": [round(place) for place in at]}
+    return {"frames": frames, "at": [round(index) for index in at]}
 
 
 def _row(board: Board, row: BoardRow) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _row(board: Board, row: BoardRow) -> dict[str, Any]:
         "status": [row.status.kind, row.status.evidence],
         "values": {name: _shown(name, row.values.get(name)) for name in board.metrics},
         "intervals": {name: text for name in board.metrics if (text := show_interval(row, name))},
-        "published": [_comparison(each) for each in row.comparisons],
+        "published": [_comparison(item) for item in row.comparisons],
         "provenance": common,
         "records": {name: _record(record, common) for name, record in sorted(row.records.items())},
         "failures": dict(sorted(row.failures.items())),

@@ -107,7 +107,6 @@ def album(
     masks: Path,
     *,
     budget: int,
-    most_frames: int = MOST_FRAMES,
 ) -> Album:
     """Return pictures of every frame that counts, or of every n-th where they would not fit.
 
@@ -116,22 +115,21 @@ def album(
         videos: label (``"davis16-mini"``) -> the data set.
         masks: folder with ``<label>/<model>/<sequence>/<frame>.png``.
         budget: bytes of the page that the pictures may take.
-        most_frames: frames to encode at most.
 
     Raises:
         InputError: a frame or a mask cannot be read, or a mask is not of the size of its frame.
     """
     sources = _pictured(boards, videos, masks)
     count = sum(len(source.frames) for source in sources)
-    step = max(1, math.ceil(count / most_frames))
+    step = max(1, math.ceil(count / MOST_FRAMES))
     width = _width(sources, count / step, budget)
     encoded = [_encode(source, source.frames[::step], width) for source in sources]
     while True:
         made = [_pictures(source, frames) for source, frames in zip(sources, encoded, strict=True)]
-        fits = sum(each.size_on_page for each in made) <= budget
-        if fits or not any(len(each) > 1 for each in encoded):
+        fits = sum(pictures.size_on_page for pictures in made) <= budget
+        if fits or not any(len(frames) > 1 for frames in encoded):
             break
-        encoded = [dict(list(each.items())[::2]) for each in encoded]
+        encoded = [dict(list(frames.items())[::2]) for frames in encoded]
         step *= 2
     if not fits:
         return Album({}, "Pictures were left out: even one of each sequence would make this file too large.")
@@ -146,7 +144,7 @@ def _pictured(
     """Return the videos to picture; several boards may show one video under rules that count other frames."""
     frames: dict[tuple[str, str], set[int]] = {}
     models: dict[str, dict[str, None]] = {}
-    found: dict[tuple[str, str], Video] = {}
+    pictured: dict[tuple[str, str], Video] = {}
     for board in boards:
         # a method of ours may be on the board a second time, with numbers that others reported
         here = (row.model for row in board.rows if row.kind == "measured")
@@ -155,10 +153,10 @@ def _pictured(
         for video in videos.get(board.label, ()):
             if video.name in shown:
                 key = (board.label, video.name)
-                found.setdefault(key, video)
+                pictured.setdefault(key, video)
                 frames.setdefault(key, set()).update(board.protocol.evaluated(len(video), video.annotations))
     sources = []
-    for (label, name), video in found.items():
+    for (label, name), video in pictured.items():
         if not frames[label, name]:
             continue
         folders = {model: masks / label / model / name for model in models[label]}
@@ -170,12 +168,12 @@ def _pictured(
 def _width(sources: Sequence[_PicturedVideo], count: float, budget: int) -> int:
     """Return the widest of `WIDTHS` with which `count` frames are expected to fit."""
     # a few frames in a row, as their maps share a zlib stream
-    places = [(source, i) for source in sources for i in range(0, len(source.frames), _RUN)]
-    sample = [(source, source.frames[i : i + _RUN]) for source, i in places[:: max(1, len(places) // _RUNS)]]
+    runs = [(source, i) for source in sources for i in range(0, len(source.frames), _RUN)]
+    sample = [(source, source.frames[i : i + _RUN]) for source, i in runs[:: max(1, len(runs) // _RUNS)]]
     frames = sum(len(run) for _, run in sample)
     for width in WIDTHS:
         made = [_pictures(source, _encode(source, run, width)) for source, run in sample]
-        if sum(each.size_on_page for each in made) * count <= budget * frames:
+        if sum(pictures.size_on_page for pictures in made) * count <= budget * frames:
             return width
     return WIDTHS[-1]
 
@@ -206,16 +204,17 @@ def _encode_frame(source: _PicturedVideo, index: int, width: int) -> _EncodedFra
 
 def _pictures(source: _PicturedVideo, encoded: Mapping[int, _EncodedFrame]) -> SequencePictures:
     # a method that lacks a mask is not drawn on this sequence at all: its folder is not whole
-    whole = [model for model in source.folders if all(model in each.masks for each in encoded.values())]
-    truth = {place: each.truth for place, each in enumerate(encoded.values()) if each.truth is not None}
+    frames = encoded.values()
+    whole = [model for model in source.folders if all(model in frame.masks for frame in frames)]
+    truth = {position: frame.truth for position, frame in enumerate(frames) if frame.truth is not None}
     return SequencePictures(
-        size=next(each.size for each in encoded.values()),
+        size=next(frame.size for frame in frames),
         names=source.video.frame_names,
         indices=tuple(encoded),
-        images=tuple(each.image for each in encoded.values()),
+        images=tuple(frame.image for frame in frames),
         truth=tuple(truth),
         truth_runs=_base64(pack(truth.values())) if truth else "",
-        masks={model: _base64(pack(each.masks[model] for each in encoded.values())) for model in whole},
+        masks={model: _base64(pack(frame.masks[model] for frame in frames)) for model in whole},
     )
 
 

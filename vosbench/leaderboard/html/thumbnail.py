@@ -20,8 +20,8 @@ def thumbnail_size(frame_size: tuple[int, int], width: int) -> tuple[int, int]:
         width: in pixels, at least 1.
     """
     height, full = frame_size
-    chosen = min(width, full)
-    return chosen, max(1, round(height * chosen / full))
+    shown = min(width, full)
+    return shown, max(1, round(height * shown / full))
 
 
 def thumbnail(frame: Frame, size: tuple[int, int]) -> bytes:
