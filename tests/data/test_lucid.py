@@ -13,10 +13,30 @@ from vosbench.data.lucid.dream import Dreamer
 from vosbench.data.lucid.inpaint import fill
 from vosbench.data.lucid.layers import Tone, cut_out, paste
 from vosbench.data.lucid.motion import plan
-from vosbench.data.lucid.settings import IDENTITY, LucidSettings
+from vosbench.data.lucid.settings import LucidSettings
 from vosbench.data.lucid.warp import Warp, Window, displacement, tamed, thin_plate, turning
 from vosbench.formats.image import read_frame
 from vosbench.formats.png import read_ids
+
+IDENTITY = LucidSettings(
+    foreground="all",
+    mirror_background=0.0,
+    background_illumination=0.0,
+    illumination=0.0,
+    relocate=0.0,
+    object_scale=(1.0, 1.0),
+    deform=0.0,
+    turn=0.0,
+    flip=0.0,
+    step_shift=0.0,
+    step_rotation=0.0,
+    step_scale=(1.0, 1.0),
+    step_deformation=0.0,
+    camera_shift=0.0,
+    camera_rotation=0.0,
+    camera_scale=(1.0, 1.0),
+)
+"""Every frame is the given one; a base for settings that change one thing."""
 
 HEIGHT, WIDTH = 96, 128
 RED = (230, 20, 20)

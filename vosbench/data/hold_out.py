@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from vosbench.errors import InputError, check_name
 
 HELD_OUT = "held_out"
-"""Name of these videos in the place of a split."""
-
-_STEPS = 2**64
+"""Name that stands for the held-out videos where a split is expected."""
 
 
 def held_out(names: Sequence[str], wanted: float | Sequence[str]) -> frozenset[str]:
@@ -31,18 +29,18 @@ def held_out(names: Sequence[str], wanted: float | Sequence[str]) -> frozenset[s
     if not isinstance(wanted, int | float):
         for name in wanted:
             check_name("video to hold out", name, names)
-        chosen = frozenset(wanted)
-        if chosen == frozenset(names):
+        selected = frozenset(wanted)
+        if selected == frozenset(names):
             raise InputError("data.hold_out names every video: nothing is left to train on")
-        return chosen
-    places = {scene: _place(scene) for scene in {_scene(name) for name in names}}
-    if len(places) < 2:
+        return selected
+    positions = {scene: _position(scene) for scene in {_scene(name) for name in names}}
+    if len(positions) < 2:
         raise InputError(
             "nothing can be held out of a single video: write data.val_split=null to train without "
             "validation, or data.val_split=SPLIT to validate on another split"
         )
-    ordered = sorted(places, key=lambda scene: places[scene])
-    count = sum(place < wanted for place in places.values())
+    ordered = sorted(positions, key=lambda scene: positions[scene])
+    count = sum(position < wanted for position in positions.values())
     scenes = set(ordered[: min(max(count, 1), len(ordered) - 1)])
     return frozenset(name for name in names if _scene(name) in scenes)
 
@@ -51,5 +49,6 @@ def _scene(name: str) -> str:
     return name.rpartition("/")[0] or name
 
 
-def _place(scene: str) -> float:
-    return int.from_bytes(hashlib.sha256(scene.encode()).digest()[:8], "big") / _STEPS
+def _position(scene: str) -> float:
+    """Return a hash of the name as a number in [0, 1]."""
+    return int.from_bytes(hashlib.sha256(scene.encode()).digest()[:8], "big") / 2**64

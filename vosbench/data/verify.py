@@ -79,8 +79,8 @@ def verify(
     else:
         tasks = [(partial(_read, inventory, index), str(index)) for index in range(len(inventory))]
         damage = _too_few(name, root, split, Inventory(root / name, sequences=len(inventory)))
-    found = _run(tasks, progress, workers or os.cpu_count() or 1)
-    damage += found.damage + _odd_sizes(found.sizes)
+    checked = _run(tasks, progress, workers or os.cpu_count() or 1)
+    damage += checked.damage + _odd_sizes(checked.sizes)
     if not damage and isinstance(inventory, Inventory):
         damage += _refused(name, root, split)
     return sorted(set(damage))
@@ -134,18 +134,18 @@ def _too_few(name: str, root: Path, split: str, inventory: Inventory) -> list[Da
 
 
 def _run(tasks: _Tasks, progress: Progress | None, workers: int) -> _Checked:
-    found, done, rest = _Checked(), 0, iter(tasks)
+    checked, done, rest = _Checked(), 0, iter(tasks)
     with ThreadPoolExecutor(workers) as pool:
         # in batches, so that a large data set does not become a million waiting objects
         while batch := list(islice(rest, _BATCH)):
             results = pool.map(lambda task: task[0](), batch)
             for part, (_, label) in zip(results, batch, strict=True):
-                found.damage += part.damage
-                found.sizes += part.sizes
+                checked.damage += part.damage
+                checked.sizes += part.sizes
                 done += 1
                 if progress is not None:
                     progress(done, len(tasks), label)
-    return found
+    return checked
 
 
 def _look(check: Check) -> _Checked:
@@ -153,14 +153,10 @@ def _look(check: Check) -> _Checked:
     try:
         size = check.read(check.path)
     except InputError as error:
-        return _Checked([Damage(check.path, _problem(error, check.path))])
+        return _Checked([Damage(check.path, str(error).removeprefix(str(check.path)).lstrip(":, "))])
     if size is None or check.group is None:
         return _Checked()
     return _Checked(sizes=[(check.group, check.path, size)])
-
-
-def _problem(error: InputError, path: Path) -> str:
-    return str(error).removeprefix(str(path)).lstrip(":, ")
 
 
 def _odd_sizes(sizes: Iterable[tuple[str, Path, Size]]) -> list[Damage]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import distributed
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from vosbench.data.loading.mixing import rank_and_world
 from vosbench.flow.estimators import FlowEstimator, Precomputed, build_estimator, parse_flow
 from vosbench.flow.timed import TimedFlow
 from vosbench.given import Given, first_labelled
@@ -134,8 +134,7 @@ class _EveryVideoOnce(DistributedSampler[int]):
     """
 
     def __init__(self, count: int) -> None:
-        together = distributed.is_available() and distributed.is_initialized()
-        rank, world = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+        rank, world = rank_and_world()
         idle = [_NO_VIDEO] if rank >= count > 0 else []
         self._mine = [*range(rank, count, world), *idle]
 
@@ -144,6 +143,3 @@ class _EveryVideoOnce(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._mine)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Keep the order, whatever the epoch."""

@@ -222,10 +222,8 @@ def expected_files(root: Path, split: str) -> Inventory:
     inventory = Inventory(folder, sequences=len(names))
     for name in names:
         _expected_sequence(inventory, folder / name)
-        moving = inventory.list_images(
-            root / NAME / MOVING / _FOLDERS[split] / name / "GroundTruth", (".png", ".pgm")
-        )
-        inventory.add(name, *moving, read=labels_size)
+        truth = root / NAME / MOVING / _FOLDERS[split] / name / "GroundTruth"
+        inventory.add(name, *inventory.list_images(truth, (".png", ".pgm")), read=labels_size)
     return inventory
 
 

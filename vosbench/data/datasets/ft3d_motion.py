@@ -93,8 +93,7 @@ def _to_world(
 ) -> NDArray[np.float64]:
     """Lift pixels (H, W) at `depth` to world points (3, H, W)."""
     point = np.stack([(x - centre[0]) * depth / focal, (centre[1] - y) * depth / focal, -depth])
-    result: NDArray[np.float64] = np.tensordot(pose[:3, :3], point, axes=1) + pose[:3, 3, None, None]
-    return result
+    return np.asarray(np.tensordot(pose[:3, :3], point, axes=1) + pose[:3, 3, None, None])
 
 
 def _depth_around(
@@ -141,5 +140,4 @@ def moving_instances(
     large = (counts >= smallest * moving.size) & (numbers > 0)
     ids = np.where(large & (large.cumsum() < VOID), large.cumsum(), VOID)
     ids[numbers == 0] = 0
-    result: IdMap = ids[places].reshape(moving.shape).astype(np.uint8)
-    return result
+    return np.asarray(ids[places].reshape(moving.shape).astype(np.uint8))

@@ -136,11 +136,8 @@ class _VocImage:
     def classes(self) -> IdMap:
         """Return (H, W) classes 1..20."""
         classes = self._read(self._classes, "GTcls")
-        largest = int(classes[classes != VOID].max(initial=0))
-        if largest > len(CLASSES):
-            raise InputError(
-                f"{self._classes}: class {largest}, but there are {len(CLASSES)}; unpack it again"
-            )
+        if (largest := int(classes[classes != VOID].max(initial=0))) > len(CLASSES):
+            raise InputError(f"{self._classes}: class {largest}, but there are 20; unpack it again")
         return classes
 
     def instances(self) -> IdMap:

@@ -12,9 +12,9 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -44,13 +44,6 @@ class Retries:
 
     attempts: int = 5
     wait: float = 1.0
-
-
-class _Response(Protocol):
-    status: int
-    headers: HTTPMessage
-
-    def read(self, amount: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -149,13 +142,10 @@ class _Download:
                 failures = 1 if self.have() > furthest else failures + 1
                 furthest = max(furthest, self.have())
                 if failures >= self.retries.attempts:
-                    raise InputError(self.gave_up(fault)) from None
+                    kept = f"; {_megabytes(self.have())} are kept, call again to go on" if self.have() else ""
+                    raise InputError(f"{self.archive.url}: {fault}{kept}") from None
                 time.sleep(self.retries.wait * 2 ** (failures - 1))
         self.finish()
-
-    def gave_up(self, fault: _FaultError) -> str:
-        kept = f"; {_megabytes(self.have())} are kept, call again to go on" if self.have() else ""
-        return f"{self.archive.url}: {fault}{kept}"
 
     def have(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
@@ -195,7 +185,7 @@ class _Download:
         request = Request(self.archive.url, headers=headers)  # noqa: S310 the scheme was checked
         return urlopen(request, timeout=_TIMEOUT)  # noqa: S310
 
-    def receive(self, response: _Response, before: _State | None, start: int) -> None:
+    def receive(self, response: HTTPResponse, before: _State | None, start: int) -> None:
         if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
             raise self.web_page()
         offset, state = self.described(response)
@@ -214,17 +204,17 @@ class _Download:
             file.seek(start)
             self.copy(response, file, start, state.size)
 
-    def described(self, response: _Response) -> tuple[int, _State]:
+    def described(self, response: HTTPResponse) -> tuple[int, _State]:
         """Return the first byte of the response and the version of its file."""
         headers = response.headers
         offset, size = 0, _number(headers.get("Content-Length"))
         if response.status == 206:
-            found = _RANGE.match(headers.get("Content-Range", ""))
-            offset = int(found[1] or -1) if found else -1
-            size = _number(found[2]) if found else None
+            span = _RANGE.match(headers.get("Content-Range", ""))
+            offset = int(span[1] or -1) if span else -1
+            size = _number(span[2]) if span else None
         return offset, _State(self.archive.url, headers.get("ETag"), headers.get("Last-Modified"), size)
 
-    def copy(self, response: _Response, file: IO[bytes], done: int, total: int | None) -> None:
+    def copy(self, response: HTTPResponse, file: IO[bytes], done: int, total: int | None) -> None:
         while chunk := response.read(_CHUNK):
             if done == 0 and _WEB_PAGE.match(chunk):
                 self.forget()
@@ -265,8 +255,8 @@ class _Download:
     def refused(self, error: HTTPError, start: int) -> None:
         """Handle an error status: return when the file is complete, else raise."""
         if error.code == 416:
-            found = _RANGE.match(error.headers.get("Content-Range", ""))
-            if found is not None and start and _number(found[2]) == start:
+            span = _RANGE.match(error.headers.get("Content-Range", ""))
+            if span is not None and start and _number(span[2]) == start:
                 return
             self.forget()
             raise _FaultError(f"the file on {self.host} has changed")

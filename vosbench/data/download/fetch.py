@@ -91,9 +91,7 @@ def _ask(name: str, archive: Archive, folder: Path, downloads: Path) -> None:
 def _download_and_unpack(
     archive: Archive, folder: Path, downloads: Path, progress: Progress | None, retries: Retries | None
 ) -> None:
-    parent = folder / archive.unpack_into
     if archive.manual is None:
-        path = download(archive, downloads, progress, retries)
-    else:
-        path = downloads / archive.filename
+        download(archive, downloads, progress, retries)
+    path, parent = downloads / archive.filename, folder / archive.unpack_into
     unpack(path, parent, inner=archive.inner, checksum=archive.checksum, progress=progress)

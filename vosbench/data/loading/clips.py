@@ -44,7 +44,7 @@ class ClipSettings:
         backward: also read the flow from every frame to the one before, as time reversal needs.
         before: up to so many frames of a clip may lie before the video: its first frame, standing still.
         repeat: a video that is too short, such as a still, goes on with its last frame, standing still.
-        classes: names of classes 1, 2, ..., to tell the class of every object; empty: not told.
+        classes: names of classes 1, 2, ..., for the class of every object; empty: no classes.
         scale: factor on frames, masks and flow.
         in_memory: keep every frame, mask and field once it was read and scaled; every worker keeps its own.
 
@@ -115,8 +115,11 @@ class ClipDataset(Dataset[Item]):
         self._videos: list[tuple[int, Video]] = []
         self._starts: list[Sequence[int]] = []
         for number, video in enumerate(videos):
-            if None in settings.flow:
-                _require_flow(video, settings)
+            short = settings.repeat and len(video) == 1
+            if None in settings.flow and video.flow is None and not short:
+                raise InputError(
+                    f"video {video.name} has no ground-truth flow: name an estimator, e.g. flow=[dis]"
+                )
             starts = _starts(video, settings)
             if starts:
                 self._videos.append((number, video))
@@ -135,11 +138,11 @@ class ClipDataset(Dataset[Item]):
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Item:
-        place, start, _ = self._locate(index)
+        position, start, _ = self._locate(index)
         clip = self.clip(index)
         if self._transform is not None:
             clip = self._transform(clip)
-        number, video = self._videos[place]
+        number, video = self._videos[position]
         item = {"frames": clip.frames, "video": torch.tensor(number), "start": torch.tensor(start)}
         if len(clip.masks):
             item["masks"] = clip.masks
@@ -161,9 +164,9 @@ class ClipDataset(Dataset[Item]):
 
     def clip(self, index: int) -> Clip:
         """Return a clip as read and scaled, before the transform."""
-        place, start, source = self._locate(index)
-        video = self._videos[place][1]
-        reader = _Reader(video, place, self._settings, self._kept if self._settings.in_memory else None)
+        position, start, source = self._locate(index)
+        video = self._videos[position][1]
+        reader = _Reader(video, position, self._settings, self._kept if self._settings.in_memory else None)
         # one more than the clip has: flow may lead there
         shown = [min(max(start + step, 0), len(video) - 1) for step in range(self._settings.length + 1)]
         frames = reader.frames(shown[: self._settings.length])
@@ -177,23 +180,23 @@ class ClipDataset(Dataset[Item]):
         return Clip(frames, masks, flow, reader.flow([(b, a) for a, b in pairs], source, frames))
 
     def _locate(self, index: int) -> tuple[int, int, int]:
-        """Return place of the video, start of the clip and number of the flow source."""
+        """Return position of the video, start of the clip and number of the flow source."""
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        place = bisect_right(self._ends, index)
-        within = index - (self._ends[place - 1] if place else 0)
+        position = bisect_right(self._ends, index)
+        within = index - (self._ends[position - 1] if position else 0)
         clip, source = divmod(within, len(self._sources))
-        return place, self._starts[place][clip], source
+        return position, self._starts[position][clip], source
 
 
 class _Reader:
     """Reads what one clip needs, every frame once; frames are kept as read only while flow may need them."""
 
     def __init__(
-        self, video: Video, place: int, settings: ClipSettings, kept: dict[Hashable, Tensor] | None
+        self, video: Video, position: int, settings: ClipSettings, kept: dict[Hashable, Tensor] | None
     ) -> None:
         self._video = video
-        self._place = place
+        self._position = position
         self._settings = settings
         self._kept = kept
         self._raw: dict[int, Frame] = {}
@@ -240,16 +243,16 @@ class _Reader:
         for field, (first, second) in zip(fields, pairs, strict=True):
             if first == second:
                 continue
-            found = self._once(("flow", first, second, source), self._field, first, second, source)
-            if found.shape != field.shape:
-                raise InputError(self._other_size("flow", first, found.shape[-2:], size))
-            field.copy_(found)
+            values = self._once(("flow", first, second, source), self._field, first, second, source)
+            if values.shape != field.shape:
+                raise InputError(self._other_size("flow", first, values.shape[-2:], size))
+            field.copy_(values)
         return fields
 
     def _once(self, key: tuple[Hashable, ...], make: Callable[..., Tensor], *arguments: int) -> Tensor:
         if self._kept is None:
             return make(*arguments)
-        key = (self._place, *key)
+        key = (self._position, *key)
         if key not in self._kept:
             self._kept[key] = make(*arguments)
         return self._kept[key]
@@ -285,10 +288,10 @@ class _Reader:
             return field
         return resize_flow(field[None], *scaled_size(field.shape[1:], self._settings.scale))[0]
 
-    def _other_size(self, what: str, index: int, found: torch.Size, wanted: torch.Size) -> str:
+    def _other_size(self, what: str, index: int, size: torch.Size, wanted: torch.Size) -> str:
         return (
             f"video {self._video.name}: {what} of frame {self._video.frame_names[index]} is "
-            f"{found[1]}x{found[0]}, the frame {wanted[1]}x{wanted[0]}; copy the data set again"
+            f"{size[1]}x{size[0]}, the frame {wanted[1]}x{wanted[0]}; copy the data set again"
         )
 
 
@@ -309,20 +312,10 @@ def _annotated(video: Video, start: int, settings: ClipSettings) -> bool:
     return any(known) if settings.masks == "any" else all(known)
 
 
-def _require_flow(video: Video, settings: ClipSettings) -> None:
-    if video.flow is None and not (settings.repeat and len(video) == 1):
-        raise InputError(f"video {video.name} has no ground-truth flow: name an estimator, e.g. flow=[dis]")
-
-
 def _nothing(videos: int, settings: ClipSettings) -> str:
     beyond = " and one more" if settings.fields == settings.length else ""
-    masks = {
-        "none": "",
-        "first": ", the first of them annotated",
-        "last": ", the last of them annotated",
-        "any": ", one of them annotated",
-        "all": ", all of them annotated",
-    }[settings.masks]
+    which = {"any": "one", "all": "all"}.get(settings.masks, f"the {settings.masks}")
+    masks = "" if settings.masks == "none" else f", {which} of them annotated"
     return (
         f"none of the {videos} videos has {settings.length} frames{beyond} in a row{masks}; "
         "take shorter clips, other masks or another split"

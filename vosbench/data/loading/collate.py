@@ -101,9 +101,9 @@ def _target(mask: Tensor, classes: Tensor | None) -> Target:
 
 def _span(occupied: Tensor) -> Tensor:
     """Return (N, 2) float32: first index, and one after the last, where (N, L) bool rows are True."""
-    places = torch.arange(occupied.shape[1])
-    first = torch.where(occupied, places, occupied.shape[1]).amin(dim=1)
-    last = torch.where(occupied, places, -1).amax(dim=1)
+    indices = torch.arange(occupied.shape[1])
+    first = torch.where(occupied, indices, occupied.shape[1]).amin(dim=1)
+    last = torch.where(occupied, indices, -1).amax(dim=1)
     return torch.stack([first, last + 1], dim=1).float()
 
 
@@ -114,14 +114,14 @@ def _stacked(values: Sequence[Tensor], key: str, size: tuple[int, int], empty: E
         raise ValueError(f"clips of a batch differ in {key}: {[tuple(value.shape) for value in values]}")
     if key != "frames":
         return _stack(values, empty)
-    # in memory as decoded, colours of a pixel together: turning them into planes is left to the GPU
+    # in memory as decoded, colours of a pixel side by side: the GPU turns the colours into planes
     return _stack([value.permute(0, 2, 3, 1) for value in values], empty).permute(0, 1, 4, 2, 3)
 
 
 def _stack(values: Sequence[Tensor], empty: Empty) -> Tensor:
     batch = empty((len(values), *values[0].shape), values[0].dtype)
-    for place, value in zip(batch, values, strict=True):
-        place.copy_(value)
+    for row, value in zip(batch, values, strict=True):
+        row.copy_(value)
     return batch
 
 

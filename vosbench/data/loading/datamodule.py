@@ -83,8 +83,8 @@ class Loading:
 class ClipDataModule(pl.LightningDataModule):
     """Clips of any data sets, for any stage.
 
-    Frames stay uint8 for the GPU to convert. Every clip of an epoch is drawn, and changed, as seed and
-    epoch say, whatever the number of workers. On several devices each reads its own part: training ends
+    Frames stay uint8 for the GPU to convert. Seed and epoch determine the clips of an epoch and
+    their changes, whatever the number of workers. On several devices each reads its own part: training ends
     on all of them after the same batch unless `Loading.uneven` is ``"keep"``; validation clips
     come exactly once.
 

@@ -58,7 +58,7 @@ class Order:
         batch_size: samples per batch and device.
         mixing: ``"none"``: every group of every pool once. ``"shares"``: each sample is of a random
             pool, likely as its share. ``"counts"``: each batch has `share` samples of each pool.
-        length: samples of an epoch of a mixture, on all devices together, rounded down to whole batches;
+        length: samples of an epoch of a mixture, summed over all devices, rounded down to whole batches;
             None: as many as all pools have groups.
         shuffle: random order; the same order and samples in every epoch otherwise.
         uneven: without mixing, what happens to samples that fill no batch on every device. ``"keep"``:
@@ -93,6 +93,13 @@ class Order:
             raise InputError(f"seed is {self.seed}: it must be at least 0")
 
 
+def rank_and_world() -> tuple[int, int]:
+    """Return the number of this device and the number of devices, as torch.distributed has them."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
 class EpochSampler(DistributedSampler[Draw]):
     """Sampler of one device; Lightning leaves the sampler in place and sets the epoch.
 
@@ -109,9 +116,9 @@ class EpochSampler(DistributedSampler[Draw]):
     def __init__(
         self, pools: Sequence[Pool], order: Order, rank: int | None = None, world: int | None = None
     ) -> None:
-        together = distributed.is_available() and distributed.is_initialized()
-        self.rank = rank if rank is not None else distributed.get_rank() if together else 0
-        self.num_replicas = world if world is not None else distributed.get_world_size() if together else 1
+        own_rank, devices = rank_and_world()
+        self.rank = own_rank if rank is None else rank
+        self.num_replicas = devices if world is None else world
         self.epoch = 0
         self._pools = pools
         self._order = order
@@ -131,12 +138,8 @@ class EpochSampler(DistributedSampler[Draw]):
         seeds = self._generator(epoch, 0).integers(2**63, size=max(self._total, len(drawn)))[mine]
         return (Draw(int(index), int(seed)) for index, seed in zip(indices, seeds, strict=True))
 
-    def set_epoch(self, epoch: int) -> None:
-        """Draw for this epoch from the next iteration on."""
-        self.epoch = epoch
-
     def _whole(self, length: int) -> int:
-        """Return how many samples all devices draw together."""
+        """Return the number of samples that all devices draw."""
         step = self._order.batch_size * self.num_replicas
         if self._order.mixing == "none":
             length = self._units
@@ -152,11 +155,11 @@ class EpochSampler(DistributedSampler[Draw]):
         return length - length % step
 
     def _mine(self) -> NDArray[np.int64]:
-        """Return this device's places in the drawing of all."""
-        places = np.arange(self._total)
+        """Return the positions of this device in the drawing of all."""
+        positions = np.arange(self._total)
         if self._order.mixing == "none":
-            return places[self.rank :: self.num_replicas]
-        batches = places.reshape(-1, self._order.batch_size)
+            return positions[self.rank :: self.num_replicas]
+        batches = positions.reshape(-1, self._order.batch_size)
         return batches[self.rank :: self.num_replicas].reshape(-1)
 
     def _generator(self, epoch: int, purpose: int) -> np.random.Generator:
@@ -172,14 +175,14 @@ class EpochSampler(DistributedSampler[Draw]):
         shares = np.array([pool.share for pool in self._pools], float)
         generator = self._generator(epoch, 1)
         if self._order.mixing == "shares":
-            chosen = generator.choice(len(shares), size=self._total, p=shares / shares.sum())
+            pools = generator.choice(len(shares), size=self._total, p=shares / shares.sum())
         else:
             batch = np.repeat(np.arange(len(shares)), shares.astype(int))
-            chosen = np.tile(batch, self._total // len(batch))
+            pools = np.tile(batch, self._total // len(batch))
         drawn = np.empty(self._total, np.int64)
         for number in range(len(self._pools)):
-            places = np.flatnonzero(chosen == number)
-            drawn[places] = self._from(number, len(places), epoch)
+            positions = np.flatnonzero(pools == number)
+            drawn[positions] = self._from(number, len(positions), epoch)
         return drawn
 
     def _from(self, number: int, count: int, epoch: int) -> NDArray[np.int64]:
@@ -189,11 +192,8 @@ class EpochSampler(DistributedSampler[Draw]):
         starts = sum(sum(pool.sizes) for pool in self._pools[:number]) + np.cumsum(sizes) - sizes
         groups = np.arange(len(sizes))
         rounds = -(-count // len(sizes))
-        if self._order.shuffle:
-            chosen = [generator.permutation(groups) for _ in range(rounds)]
-        else:
-            chosen = [groups] * rounds
-        units = np.concatenate([groups[:0], *chosen])[:count]
+        shuffle = generator.permutation if self._order.shuffle else np.array
+        units = np.concatenate([groups[:0], *(shuffle(groups) for _ in range(rounds))])[:count]
         drawn: NDArray[np.int64] = starts[units] + generator.integers(sizes[units])
         return drawn
 

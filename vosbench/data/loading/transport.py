@@ -42,13 +42,17 @@ def start_worker(_worker: int = 0) -> None:
         tune(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
-class _Place(NamedTuple):
-    """Place of a tensor in a slot: first byte, type and shape."""
+class _TensorView(NamedTuple):
+    """Tensor in a slot: first byte, type, shape and strides."""
 
     offset: int
     dtype: torch.dtype
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+
+    def of(self, memory: Tensor) -> Tensor:
+        start = self.offset // self.dtype.itemsize
+        return memory.view(self.dtype).as_strided(self.shape, self.stride, start)
 
 
 class SlotCollate:
@@ -80,14 +84,12 @@ class SlotCollate:
         self._busy[slot] = 1
         return _SlotBatch(id(self), slot, batch, room)
 
-    def unpack(self, slot: int, places: Mapping[str, _Place | Tensor]) -> dict[str, Tensor]:
+    def unpack(self, slot: int, views: Mapping[str, _TensorView | Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a slot, which is free again when the last of them is gone."""
         array = self._bytes(slot)
         weakref.finalize(array, self._busy.__setitem__, slot, 0).atexit = False
         memory = torch.from_numpy(array)
-        return {
-            key: place if isinstance(place, Tensor) else _at(memory, place) for key, place in places.items()
-        }
+        return {key: view if isinstance(view, Tensor) else view.of(memory) for key, view in views.items()}
 
     def _free_slot(self) -> int | None:
         worker = get_worker_info()
@@ -124,27 +126,22 @@ class _Room:
         self._used = start + size
         return self._memory[start : start + size].view(dtype).view(tuple(shape))
 
-    def place(self, tensor: Tensor) -> _Place | Tensor:
+    def locate(self, tensor: Tensor) -> _TensorView | Tensor:
         offset = tensor.data_ptr() - self._memory.data_ptr()
         if not 0 <= offset < len(self._memory):
             return tensor
-        return _Place(offset, tensor.dtype, tuple(tensor.shape), tensor.stride())
+        return _TensorView(offset, tensor.dtype, tuple(tensor.shape), tensor.stride())
 
 
 class _SlotBatch:
-    """Batch in a slot, whose pickle holds the places of its tensors."""
+    """Batch in a slot, whose pickle holds the positions of its tensors."""
 
     def __init__(self, pool: int, slot: int, batch: Mapping[str, Tensor], room: _Room) -> None:
-        self._address = pool, slot, {key: room.place(tensor) for key, tensor in batch.items()}
+        self._address = pool, slot, {key: room.locate(tensor) for key, tensor in batch.items()}
 
     def __reduce__(self) -> tuple[Callable[..., dict[str, Tensor]], tuple[Any, ...]]:
         return _unpack, self._address
 
 
-def _unpack(pool: int, slot: int, places: Mapping[str, _Place | Tensor]) -> dict[str, Tensor]:
-    return _KNOWN[pool].unpack(slot, places)
-
-
-def _at(memory: Tensor, place: _Place) -> Tensor:
-    values = memory.view(place.dtype)
-    return values.as_strided(place.shape, place.stride, place.offset // place.dtype.itemsize)
+def _unpack(pool: int, slot: int, views: Mapping[str, _TensorView | Tensor]) -> dict[str, Tensor]:
+    return _KNOWN[pool].unpack(slot, views)

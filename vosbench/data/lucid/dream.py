@@ -9,7 +9,8 @@ the objects, motion of the camera, merging.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -115,12 +116,8 @@ class Dreamer:
         shots = [self._shot(scene, stage, float(time)) for time in times]
         fields = None
         if flow and length > 1:
-            fields = np.stack(
-                [
-                    self._flow(scene, shots[k][2], float(times[k]), float(times[k + 1]))
-                    for k in range(length - 1)
-                ]
-            )
+            steps = zip(shots, pairwise(times.tolist()), strict=False)
+            fields = np.stack([self._flow(scene, owners, *step) for (_, _, owners), step in steps])
         return Dream(np.stack([shot[0] for shot in shots]), np.stack([shot[1] for shot in shots]), fields)
 
     def _around(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -137,15 +134,15 @@ class Dreamer:
         staying = (self._ids != 0) & (self._ids != VOID) & ~gone
         picture[staying] = self._frame[staying]
         labels = np.where(gone, np.uint8(0), self._ids)
-        original = self._frame
         if scene.mirrored:
             picture, labels = picture[:, ::-1], labels[:, ::-1]
         for tone in (scene.background_tone, scene.tone):
             picture = tone(np.ascontiguousarray(picture))
         unchanged = not (scene.mirrored or scene.removed or scene.background_tone.changes)
-        layers = {k: self._layers[k].toned(scene.tone) for k in scene.moved}
+        moved = {k: self._layers[k] for k in scene.moved}
+        layers = {k: replace(layer, colours=scene.tone(layer.colours)) for k, layer in moved.items()}
         return _DreamLayers(
-            picture, np.ascontiguousarray(labels), layers, scene.tone(original) if unchanged else None
+            picture, np.ascontiguousarray(labels), layers, scene.tone(self._frame) if unchanged else None
         )
 
     def _shot(

@@ -45,17 +45,13 @@ def fill(frame: Frame, hole: NDArray[np.bool_], how: Filling, rng: np.random.Gen
         return np.full_like(frame, frame.mean(axis=(0, 1)).round().astype(np.uint8))
     if how == "telea":
         return np.asarray(cv2.inpaint(frame, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA))
-    smooth = _diffused(frame, hole)
+    # known pixels averaged over ever larger cells until every cell has some (pull-push)
+    weight = (~hole).astype(np.float32)
+    painted = _push_pull(frame.astype(np.float32) * weight[..., None], weight)
+    smooth = np.where(hole[..., None], np.clip(painted.round(), 0, 255).astype(np.uint8), frame)
     if how == "diffusion":
         return smooth
     return _from_patches(frame, smooth, hole, rng)
-
-
-def _diffused(frame: Frame, hole: NDArray[np.bool_]) -> Frame:
-    """Average known pixels over ever larger cells until every cell has some (pull-push)."""
-    weight = (~hole).astype(np.float32)
-    painted = _push_pull(frame.astype(np.float32) * weight[..., None], weight)
-    return np.where(hole[..., None], np.clip(painted.round(), 0, 255).astype(np.uint8), frame)
 
 
 def _push_pull(sums: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -170,26 +166,27 @@ class _Search:
         field[tuple(targets.T)] = wanted - targets
         return field
 
-    def _valid(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _valid(self, centres: NDArray[np.int64]) -> NDArray[np.bool_]:
         height, width = self._hole.shape
-        inside = ((places >= 0) & (places < (height, width))).all(axis=1)
-        clipped = np.clip(places, 0, (height - 1, width - 1))
+        inside = ((centres >= 0) & (centres < (height, width))).all(axis=1)
+        clipped = np.clip(centres, 0, (height - 1, width - 1))
         return np.asarray(inside & self._sound[clipped[:, 0], clipped[:, 1]])
 
     def _match(self, wanted: NDArray[np.int64], field: NDArray[np.int64]) -> NDArray[np.int64]:
-        patches = self._patches()
+        # (h * w, 147) float32, the patch around every pixel, borders repeated
+        patches = _windows(self.picture).reshape(self._hole.size, -1)
         width = self._hole.shape[1]
         targets = self._targets
         own = patches[targets[:, 0] * width + targets[:, 1]]
         best = _distance(own, patches[wanted[:, 0] * width + wanted[:, 1]], self._weights)
 
         def consider(candidate: NDArray[np.int64]) -> None:
-            chosen = np.flatnonzero(self._valid(candidate))
-            place = candidate[chosen]
-            cost = _distance(own[chosen], patches[place[:, 0] * width + place[:, 1]], self._weights[chosen])
-            better = cost < best[chosen]
-            best[chosen[better]] = cost[better]
-            wanted[chosen[better]] = place[better]
+            valid = np.flatnonzero(self._valid(candidate))
+            source = candidate[valid]
+            cost = _distance(own[valid], patches[source[:, 0] * width + source[:, 1]], self._weights[valid])
+            better = cost < best[valid]
+            best[valid[better]] = cost[better]
+            wanted[valid[better]] = source[better]
 
         limit = np.array(self._hole.shape) - 1
         for jump in (4, 1):
@@ -202,10 +199,6 @@ class _Search:
             consider(wanted + self._rng.integers(-radius, radius + 1, size=wanted.shape))
             radius //= 3
         return wanted
-
-    def _patches(self) -> NDArray[np.float32]:
-        """(h * w, 147) float32, the patch around every pixel, borders repeated."""
-        return _windows(self.picture).reshape(self._hole.size, -1)
 
     def _repaint(self, wanted: NDArray[np.int64]) -> None:
         """Set every pixel of the hole to the mean of the patches over the pixel."""
@@ -261,9 +254,9 @@ def _copied(
         for right in (0, 1):
             row, column = np.floor(y).astype(int) + down, np.floor(x).astype(int) + right
             share = (1 - np.abs(y - row)) * (1 - np.abs(x - column))
-            chosen = offsets[np.clip(row, 0, small_height - 1), np.clip(column, 0, small_width - 1)]
-            from_row = np.clip(rows + np.rint(chosen[:, 0] * scale_y).astype(int), 0, height - 1)
-            from_column = np.clip(columns + np.rint(chosen[:, 1] * scale_x).astype(int), 0, width - 1)
+            offset = offsets[np.clip(row, 0, small_height - 1), np.clip(column, 0, small_width - 1)]
+            from_row = np.clip(rows + np.rint(offset[:, 0] * scale_y).astype(int), 0, height - 1)
+            from_column = np.clip(columns + np.rint(offset[:, 1] * scale_x).astype(int), 0, width - 1)
             known = ~hole[from_row, from_column]
             share = (share * known)[:, None].astype(np.float32)
             total += share * frame[from_row, from_column]

@@ -1,9 +1,9 @@
-"""The layers of a dream: objects cut out of a frame, in another light, pasted elsewhere."""
+"""The layers of a dream: objects cut out of a frame, in another light, pasted at another position."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -94,17 +94,13 @@ class Layer:
         top, left, height, width = self.box
         return np.array([left + (width - 1) / 2, top + (height - 1) / 2])
 
-    def toned(self, tone: Tone) -> Layer:
-        """Return the object in another light."""
-        return replace(self, colours=tone(self.colours)) if tone.changes else self
-
     def covers(self, points: Points) -> NDArray[np.bool_]:
-        """Return (N,) whether the object is at these source points."""
+        """Return (N,) bool, True where the object is at a source point."""
         columns, rows = np.rint(points).astype(int).T - [[self.window.left], [self.window.top]]
         inside = (rows >= 0) & (rows < self.window.height) & (columns >= 0) & (columns < self.window.width)
-        found = np.zeros(len(points), bool)
-        found[inside] = self.mask[rows[inside], columns[inside]] > 0
-        return found
+        covered = np.zeros(len(points), bool)
+        covered[inside] = self.mask[rows[inside], columns[inside]] > 0
+        return covered
 
 
 def cut_out(frame: Frame, ids: IdMap, value: int, feather: float) -> Layer:
@@ -210,14 +206,14 @@ def _continued(picture: Frame, solid: NDArray[np.uint8], inner: NDArray[np.uint8
 
 
 def _edges(pixels: Points, height: int, width: int) -> tuple[Edge, ...]:
-    found = []
+    edges = []
     for axis, value, outward in ((0, 0, -1), (0, width - 1, 1), (1, 0, -1), (1, height - 1, 1)):
         touching = pixels[pixels[:, axis] == value]
         if len(touching):
             direction = np.zeros(2)
             direction[axis] = outward
-            found.append(Edge(direction, touching))
-    return tuple(found)
+            edges.append(Edge(direction, touching))
+    return tuple(edges)
 
 
 def _at_border(pixels: Points, height: int, width: int) -> NDArray[np.bool_]:

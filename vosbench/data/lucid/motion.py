@@ -133,9 +133,9 @@ def plan(
     mirrored = bool(rng.random() < settings.mirror_background)
     background_tone = _tone(settings, settings.background_illumination, rng)
     tone = _tone(settings, settings.illumination, rng)
-    view, places = _placed(layers, order, size, settings, rng)
+    view, views = _placed(layers, order, size, settings, rng)
     motion_of_objects = rng.integers(3)
-    courses = {k: _course(layers[k], places[k], size, settings, motion_of_objects != 2, rng) for k in order}
+    courses = {k: _course(layers[k], views[k], size, settings, motion_of_objects != 2, rng) for k in order}
     motion = _camera_motion(size, settings, motion_of_objects != 1, rng)
     return DreamScene(order, removed, courses, view, motion, mirrored, background_tone, tone)
 
@@ -157,13 +157,13 @@ def _placed(
     settings: LucidSettings,
     rng: np.random.Generator,
 ) -> tuple[Affine, dict[int, Affine]]:
-    """Draw a view and places in it until all objects are seen; else everything stays where it is."""
+    """Draw views of background and objects in which all objects are seen; else the unchanged ones."""
     for attempt in range(_TRIES):
         view = _view(size, settings, rng)
         truncated = settings.keep_truncated and attempt < _TRIES_TRUNCATED
-        places = {k: _place(layers[k], view, size, settings, truncated, rng) for k in order}
-        if _least_seen(layers, order, places, size) >= settings.min_visible:
-            return view, places
+        views = {k: _object_view(layers[k], view, size, settings, truncated, rng) for k in order}
+        if _least_seen(layers, order, views, size) >= settings.min_visible:
+            return view, views
     return still(), {k: still() for k in order}
 
 
@@ -182,7 +182,7 @@ def _view(size: tuple[int, ...], settings: LucidSettings, rng: np.random.Generat
     return about(linear, centre, centre)
 
 
-def _place(
+def _object_view(
     layer: Layer,
     view: Affine,
     size: tuple[int, ...],
@@ -211,24 +211,24 @@ def _to_border(layer: Layer, linear: NDArray[np.float64], limit: NDArray[np.int6
         outward = linear @ edge.outward
         axis = int(np.abs(outward).argmax())
         reached = edge.points @ linear[axis]
-        place = -reached.max() if outward[axis] < 0 else limit[axis] - reached.min()
-        wanted.setdefault(axis, []).append(float(place))
+        position = -reached.max() if outward[axis] < 0 else limit[axis] - reached.min()
+        wanted.setdefault(axis, []).append(float(position))
     shift = shift.copy()
-    for axis, places in wanted.items():
-        shift[axis] = sum(places) / len(places)
+    for axis, positions in wanted.items():
+        shift[axis] = sum(positions) / len(positions)
     return shift
 
 
 def _least_seen(
-    layers: Sequence[Layer], order: tuple[int, ...], places: dict[int, Affine], size: tuple[int, ...]
+    layers: Sequence[Layer], order: tuple[int, ...], views: dict[int, Affine], size: tuple[int, ...]
 ) -> float:
     """Return the smallest visible fraction of an object; later ones hide earlier ones."""
     least = 1.0
     for depth, k in enumerate(order):
-        points = transform(places[k], layers[k].samples)
+        points = transform(views[k], layers[k].samples)
         seen = _inside(points, size)
         for nearer in order[depth + 1 :]:
-            seen &= ~layers[nearer].covers(transform(inverse(places[nearer]), points))
+            seen &= ~layers[nearer].covers(transform(inverse(views[nearer]), points))
         least = min(least, float(seen.mean()))
     return least
 
@@ -240,14 +240,14 @@ def _inside(points: Points, size: tuple[int, ...]) -> NDArray[np.bool_]:
 
 def _course(
     layer: Layer,
-    place: Affine,
+    view: Affine,
     size: tuple[int, ...],
     settings: LucidSettings,
     moves: bool,
     rng: np.random.Generator,
 ) -> Course:
     box = np.array([layer.box.width, layer.box.height])
-    centre = transform(place, layer.centre[None])[0]
+    centre = transform(view, layer.centre[None])[0]
     shift = rng.uniform(-1, 1, 2) * settings.step_shift * box
     degrees = rng.uniform(-settings.step_rotation, settings.step_rotation)
     scale = _zoom(settings.step_scale, rng)
@@ -255,10 +255,10 @@ def _course(
     rest = SimilarityMotion(centre, np.zeros(2), 0.0, 1.0)
     for sign in (1, -1):
         motion = SimilarityMotion(centre, sign * shift, sign * degrees, scale)
-        course = Course(place, motion, bend, last_bend)
+        course = Course(view, motion, bend, last_bend)
         if moves and all(_seen(layer, course, time, size) >= settings.min_visible for time in _CHECKED_TIMES):
             return course
-    return Course(place, rest, bend, last_bend)
+    return Course(view, rest, bend, last_bend)
 
 
 def _seen(layer: Layer, course: Course, time: float, size: tuple[int, ...]) -> float:
@@ -289,7 +289,7 @@ def _controls(outline: Points, count: int, rng: np.random.Generator) -> Points:
     turn = (np.arctan2(y, x) / (2 * math.pi) + rng.random()) % 1
     sector = np.minimum((turn * count).astype(int), count - 1)
     members = [np.flatnonzero(sector == k) for k in range(count)]
-    return outline[[int(rng.choice(found)) for found in members if len(found)]]
+    return outline[[int(rng.choice(indices)) for indices in members if len(indices)]]
 
 
 def _camera_motion(

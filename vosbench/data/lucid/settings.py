@@ -91,24 +91,3 @@ class LucidSettings:
             raise ValueError(f"control_points is {self.control_points}, but a plate bends from 3 on")
         if not 0 < self.min_visible <= 1:
             raise ValueError(f"min_visible is {self.min_visible}, but it is a fraction above 0")
-
-
-IDENTITY = LucidSettings(
-    foreground="all",
-    mirror_background=0.0,
-    background_illumination=0.0,
-    illumination=0.0,
-    relocate=0.0,
-    object_scale=(1.0, 1.0),
-    deform=0.0,
-    turn=0.0,
-    flip=0.0,
-    step_shift=0.0,
-    step_rotation=0.0,
-    step_scale=(1.0, 1.0),
-    step_deformation=0.0,
-    camera_shift=0.0,
-    camera_rotation=0.0,
-    camera_scale=(1.0, 1.0),
-)
-"""Every frame is the given one; a base for settings that change one thing."""

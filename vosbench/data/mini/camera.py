@@ -64,8 +64,7 @@ class Camera:
         """Return the (3, 4) matrix taking world points to (x * depth, y * depth, depth)."""
         cx, cy = self.centre
         intrinsic = np.array([[self.focal, 0.0, -cx], [0.0, -self.focal, -cy], [0.0, 0.0, -1.0]])
-        result: Matrix = intrinsic @ np.linalg.inv(self.to_world)[:3]
-        return result
+        return np.asarray(intrinsic @ np.linalg.inv(self.to_world)[:3])
 
     def shifted(self, right: float) -> Camera:
         """Return the same camera moved by `right` along its own x axis (the other stereo eye)."""
@@ -93,8 +92,7 @@ class MotionPath:
     def __call__(self, time: float) -> Vector:
         """Return the (3,) value at `time` in frames."""
         wave = np.sin(2 * np.pi * self.frequency * time + self.phase) - np.sin(self.phase)
-        result: Vector = self.velocity * time + self.acceleration * time**2 / 2 + wave @ self.amplitude
-        return result
+        return np.asarray(self.velocity * time + self.acceleration * time**2 / 2 + wave @ self.amplitude)
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,7 @@ class Rig:
         pose = translation(offset) @ self.start
         if self.aim:
             pose = pose @ self._aiming(pose, target)
-        result: Matrix = pose @ rotation(self.turn(time))
-        return result
+        return np.asarray(pose @ rotation(self.turn(time)))
 
     def _aiming(self, pose: Matrix, target: Vector) -> Matrix:
         """Rotation that brings the target back to the direction it was seen in at time 0."""
@@ -148,5 +145,4 @@ class Rig:
 
 
 def _unit(vector: Vector) -> Vector:
-    result: Vector = vector / np.linalg.norm(vector)
-    return result
+    return np.asarray(vector / np.linalg.norm(vector))

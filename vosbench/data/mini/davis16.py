@@ -33,7 +33,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "camera-tracks-animal": Recipe("follow", "quadruped", 1, main_height=0.6, speed=4),
     },
 }
-"""Sequences by split; a name says how the camera moves and what is in front of it."""
+"""Sequences by split; a name describes the motion of the camera and the main object."""
 
 
 @dataclass(frozen=True)

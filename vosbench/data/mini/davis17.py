@@ -40,11 +40,10 @@ class Davis17Mini(NamedSequences):
         """Render one sequence into `folder`, the root of the data set."""
         name, clip = self.sequence_name(*job), RenderedSequence(self, *job)
         for frame, view in enumerate(clip.views()):
-            place = Path("480p") / name / f"{frame:05d}"
-            write_picture(folder / "JPEGImages" / place.with_suffix(".jpg"), view.rgb())
-            write_ids(folder / "Annotations" / place.with_suffix(".png"), clip.ids(view))
-            unsupervised = folder / "Annotations_unsupervised" / place.with_suffix(".png")
-            write_ids(unsupervised, clip.salient_ids(view))
+            inner = f"480p/{name}/{frame:05d}"
+            write_picture(folder / "JPEGImages" / f"{inner}.jpg", view.rgb())
+            write_ids(folder / "Annotations" / f"{inner}.png", clip.ids(view))
+            write_ids(folder / "Annotations_unsupervised" / f"{inner}.png", clip.salient_ids(view))
 
     def finish(self, folder: Path) -> None:
         """Write the lists of the splits; every labelled object moves, and every split of papers exists."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequen
 from vosbench.formats.fbms import Definition, LabelledFrame, write_definition
 from vosbench.formats.png import davis_palette
 from vosbench.formats.pnm import write_pnm
-from vosbench.video import IdMap
 
 STEP = 3
 """Every so many frames one is labelled."""
@@ -23,13 +22,6 @@ STEP = 3
 _FOLDERS = {"test": "Testset", "train": "Trainingset"}
 _GREY = "vehicles1"
 """The sequence labelled as the older half of FBMS-59 is: grey maps without probabilities."""
-
-
-class _Style(NamedTuple):
-    """Names of the files of a sequence: number of the first frame, and digits."""
-
-    first: int
-    digits: int
 
 
 @dataclass(frozen=True)
@@ -57,39 +49,33 @@ class FbmsMini(NamedSequences):
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one sequence into `folder`, the root of the data set."""
-        name, place = self.sequence_name(*job), _FOLDERS[job[0]]
+        name, part = self.sequence_name(*job), _FOLDERS[job[0]]
         grey = name.startswith(_GREY)
-        style = _Style(1, 2) if grey else _Style(11, 4)
+        # number of the first frame in the names of files, and digits of the numbers
+        first, digits = (1, 2) if grey else (11, 4)
         clip = RenderedSequence(self, *job)
         greys = [0, *(255 - 40 * k for k in range(len(clip.objects)))]
         palette = davis_palette()
         # white, as in the official maps
         palette[0] = 255
         labelled = []
+        truth = folder / part / name / "GroundTruth"
         for frame, (picture, ids) in enumerate(clip.pictures()):
-            number = f"{style.first + frame:0{style.digits}d}"
-            write_picture(folder / place / name / f"{name}_{number}.jpg", picture)
+            number = f"{first + frame:0{digits}d}"
+            write_picture(folder / part / name / f"{name}_{number}.jpg", picture)
             if frame % STEP:
                 continue
-            truth = folder / place / name / "GroundTruth"
             file = f"{name}_{number}.pgm" if grey else f"{name}_{number}_gt.ppm"
             if grey:
                 write_pnm(truth / file, np.array(greys, np.uint8)[ids])
             else:
-                _write_colours(truth / file, palette[ids])
+                write_pnm(truth / file, palette[ids])
+                # the probabilities beside the colours: every pixel is certain
+                write_pnm((truth / file).with_suffix(".pgm"), np.full(ids.shape, 255, np.uint8))
             labelled.append(LabelledFrame(frame, file, f"{name}_{number}.ppm"))
-            moving = folder / "FBMS-3D" / place / name / "GroundTruth"
-            write_picture(moving / f"{style.first + frame:03d}_gt.png", clip.moving_ids(frame))
+            moving = folder / "FBMS-3D" / part / name / "GroundTruth"
+            write_picture(moving / f"{first + frame:03d}_gt.png", clip.moving_ids(frame))
         weights = np.array([65536, 256, 1])
         colours = greys if grey else (palette[: len(greys)] @ weights).tolist()
         definition = Definition(tuple(colours), self.frames, tuple(labelled))
-        write_definition(folder / place / name / "GroundTruth" / f"{name}Def.dat", definition)
-
-    def finish(self, folder: Path) -> None:
-        """Nothing is left to write: the official layout has no lists."""
-
-
-def _write_colours(path: Path, colours: IdMap) -> None:
-    """A map of region colours, and beside it the probabilities: every pixel is certain."""
-    write_pnm(path, colours)
-    write_pnm(path.with_suffix(".pgm"), np.full(colours.shape[:2], 255, np.uint8))
+        write_definition(truth / f"{name}Def.dat", definition)

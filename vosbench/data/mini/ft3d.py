@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vosbench.data.mini.camera import Camera
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.render import RenderedView, SurfaceMotion
 from vosbench.data.mini.sampling import Recipe, sample_visible_scene
@@ -85,49 +86,50 @@ class Ft3dMini:
         split, index = job
         scene = self.scene(split, index)
         letter = string.ascii_uppercase[index // SCENES_PER_LETTER]
-        place = f"{split}/{letter}/{index % SCENES_PER_LETTER:04d}"
+        inner = f"{split}/{letter}/{index % SCENES_PER_LETTER:04d}"
         cameras: dict[int, StereoPose] = {}
         for frame in range(self.frames):
-            left = scene.camera(frame, self.size)
-            cameras[FIRST_FRAME + frame] = left.to_world, left.shifted(BASELINE).to_world
+            left, right = (self._camera(scene, frame, side).to_world for side in ("left", "right"))
+            cameras[FIRST_FRAME + frame] = left, right
             for side in self.views:
-                self._write_frame(folder, place, scene, frame, side)
-        write_cameras(folder / "camera_data" / place / "camera_data.txt", cameras)
+                self._write_frame(folder, inner, scene, frame, side)
+        write_cameras(folder / "camera_data" / inner / "camera_data.txt", cameras)
 
     def finish(self, folder: Path) -> None:
         """Nothing is left to write: the official layout has no lists."""
 
     def _view(self, scene: MiniScene, frame: float, side: str) -> RenderedView:
-        camera = scene.camera(frame, self.size)
-        return RenderedView(scene, frame, camera if side == "left" else camera.shifted(BASELINE))
+        return RenderedView(scene, frame, self._camera(scene, frame, side))
 
-    def _write_frame(self, folder: Path, place: str, scene: MiniScene, frame: int, side: str) -> None:
+    def _camera(self, scene: MiniScene, frame: float, side: str) -> Camera:
+        left = scene.camera(frame, self.size)
+        return left if side == "left" else left.shifted(BASELINE)
+
+    def _write_frame(self, folder: Path, inner: str, scene: MiniScene, frame: int, side: str) -> None:
         view = self._view(scene, frame, side)
         name = f"{FIRST_FRAME + frame:04d}"
         for kind in self.passes:
             picture = view.rgb() if kind == "cleanpass" else self._final(scene, frame, side)
-            write_picture(folder / f"frames_{kind}" / place / side / f"{name}.png", picture)
+            write_picture(folder / f"frames_{kind}" / inner / side / f"{name}.png", picture)
         to_disparity = np.float32(view.camera.focal * BASELINE)
         disparity = to_disparity / view.depth
-        write_pfm(folder / "disparity" / place / side / f"{name}.pfm", disparity)
+        write_pfm(folder / "disparity" / inner / side / f"{name}.pfm", disparity)
         for direction in self.directions:
             step, prefix = _DIRECTIONS[direction]
-            there = scene.camera(frame + step, self.size)
-            motion = view.motion(frame + step, there if side == "left" else there.shifted(BASELINE))
-            inner = f"{place}/{direction}/{side}"
+            motion = view.motion(frame + step, self._camera(scene, frame + step, side))
+            directed = f"{inner}/{direction}/{side}"
             flow_name = f"{prefix}_{name}_{side[0].upper()}.pfm"
-            write_pfm(folder / "optical_flow" / inner / flow_name, _three_channels(motion))
+            write_pfm(folder / "optical_flow" / directed / flow_name, _three_channels(motion))
             if self.disparity_change:
                 change = to_disparity / motion.depth - disparity
-                write_pfm(folder / "disparity_change" / inner / f"{name}.pfm", change)
+                write_pfm(folder / "disparity_change" / directed / f"{name}.pfm", change)
 
     def _final(self, scene: MiniScene, frame: int, side: str) -> Frame:
         """Motion blur over half a frame and sensor noise."""
         pictures = [self._view(scene, frame + shift, side).rgb().astype(np.float32) for shift in SHUTTER]
         noise = np.random.Generator(np.random.PCG64((self.seed, frame)))
         picture = np.mean(pictures, axis=0) + noise.normal(scale=2, size=pictures[0].shape)
-        result: Frame = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-        return result
+        return np.asarray(np.clip(np.rint(picture), 0, 255).astype(np.uint8))
 
 
 def _three_channels(motion: SurfaceMotion) -> NDArray[np.float32]:

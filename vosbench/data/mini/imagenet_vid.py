@@ -54,20 +54,20 @@ class IlsvrcVidMini(NamedSequences):
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one video into `folder`, the root of the data set."""
-        place = _place(job)
+        inner = _inner(job)
         clip = RenderedSequence(self, *job)
         for frame, (picture, ids) in enumerate(clip.pictures()):
-            write_picture(folder / "Data" / "VID" / place / f"{frame:06d}.JPEG", picture)
-            text = _description(place, frame, ids, clip.kinds)
-            write_text(folder / "Annotations" / "VID" / place / f"{frame:06d}.xml", text)
+            write_picture(folder / "Data" / "VID" / inner / f"{frame:06d}.JPEG", picture)
+            text = _description(inner, frame, ids, clip.kinds)
+            write_text(folder / "Annotations" / "VID" / inner / f"{frame:06d}.xml", text)
 
     def finish(self, folder: Path) -> None:
         """Write the lists, which name videos for training and frames for validation."""
         lists = folder / "ImageSets" / "VID"
-        places = [_place(("train", index)).relative_to("train") for index in range(self.scenes)]
-        write_text(lists / "train_1.txt", "".join(f"{place.as_posix()} 1\n" for place in places))
+        videos = [_inner(("train", index)).relative_to("train") for index in range(self.scenes)]
+        write_text(lists / "train_1.txt", "".join(f"{video.as_posix()} 1\n" for video in videos))
         frames = [
-            f"{_place(('val', index)).name}/{frame:06d}"
+            f"{_inner(('val', index)).name}/{frame:06d}"
             for index in range(self.scenes)
             for frame in range(self.frames)
         ]
@@ -87,20 +87,20 @@ class FusionSegVidMini(NamedSequences):
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one video into `folder`, the root of the data set."""
-        name = _place(job).name
+        name = _inner(job).name
         for frame, (picture, ids) in enumerate(RenderedSequence(self, *job).pictures()):
             write_picture(folder / "JPEGImages" / name / f"{frame:06d}.JPEG", picture)
             if frame % STEP == 0:
                 write_ids(folder / "Annotations" / name / f"{frame:06d}.png", _uncertain(ids))
 
     def finish(self, folder: Path) -> None:
-        """Write a report that says that no test took place."""
+        """Write a report: no test took place."""
         kept = self.scenes * len(range(0, self.frames, STEP))
         report = {"note": "rendered masks, no test took place", "frames": kept}
         write_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
 
 
-def _place(job: tuple[str, int]) -> Path:
+def _inner(job: tuple[str, int]) -> Path:
     split, index = job
     if split == "val":
         return Path("val", f"ILSVRC2015_val_{index:08d}")
@@ -114,7 +114,7 @@ def _uncertain(ids: IdMap) -> IdMap:
     return np.where(rim > 0, np.uint8(VOID), inside)
 
 
-def _description(place: Path, frame: int, ids: IdMap, kinds: tuple[str, ...]) -> str:
+def _description(inner: Path, frame: int, ids: IdMap, kinds: tuple[str, ...]) -> str:
     """XML of a frame; an object that is out of sight has no box."""
     height, width = ids.shape
     objects = ""
@@ -128,7 +128,7 @@ def _description(place: Path, frame: int, ids: IdMap, kinds: tuple[str, ...]) ->
             "\t\t<occluded>0</occluded>\n\t\t<generated>0</generated>\n\t</object>\n"
         )
     return (
-        f"<annotation>\n\t<folder>{place.name}</folder>\n\t<filename>{frame:06d}</filename>\n"
+        f"<annotation>\n\t<folder>{inner.name}</folder>\n\t<filename>{frame:06d}</filename>\n"
         f"\t<source>\n\t\t<database>vosbench miniature</database>\n\t</source>\n"
         f"\t<size>\n\t\t<width>{width}</width>\n\t\t<height>{height}</height>\n\t</size>\n"
         f"{objects}</annotation>\n"

@@ -103,5 +103,4 @@ def normals(shape: NDArray[np.int8], point: NDArray[np.float32]) -> NDArray[np.f
     cap = (shape == CYLINDER) & on_cap
     round_part[:, cap] = 0
     round_part[1, cap] = np.sign(point[1, cap])
-    result: NDArray[np.float32] = np.where((shape == BOX) | (shape == ROOM), flat, round_part)
-    return result
+    return np.asarray(np.where((shape == BOX) | (shape == ROOM), flat, round_part))

@@ -117,8 +117,7 @@ class RenderedView:
     def annotation(self) -> NDArray[np.bool_]:
         """(H, W) bool, a main object of the scene is visible."""
         annotated = np.array([body.annotated for body in self.scene.bodies])
-        result: NDArray[np.bool_] = annotated[self.body_of_part[self.part]]
-        return result
+        return np.asarray(annotated[self.body_of_part[self.part]])
 
     def motion(self, frame: float, camera: Camera) -> SurfaceMotion:
         """Follow the visible surface points to another frame, seen by `camera` there."""
@@ -137,10 +136,9 @@ class RenderedView:
 
     def _transform(self, matrices: Matrix) -> Float:
         """Apply the (P, 3, 4) matrix of each pixel's primitive to its surface point: (3, H, W)."""
-        chosen = matrices.astype(np.float32).reshape(len(self.parts), 12).T[:, self.part]
-        chosen = chosen.reshape(3, 4, *self.part.shape)
-        result: Float = np.einsum("ijhw,jhw->ihw", chosen[:, :3], self.point) + chosen[:, 3]
-        return result
+        of_pixel = matrices.astype(np.float32).reshape(len(self.parts), 12).T[:, self.part]
+        of_pixel = of_pixel.reshape(3, 4, *self.part.shape)
+        return np.asarray(np.einsum("ijhw,jhw->ihw", of_pixel[:, :3], self.point) + of_pixel[:, 3])
 
     def rgb(self) -> Frame:
         """Return the (H, W, 3) uint8 picture."""
@@ -148,7 +146,7 @@ class RenderedView:
         normal = normals(shapes, self.point)
         skins = [part.skin for part in self.parts]
         # Lengths at time 0: a body that stretches takes its texture along.
-        extent = np.linalg.norm(self.scene.to_world_at_rest()[:, :3, :3], axis=1)
+        extent = np.linalg.norm(self.scene.to_world(-self.scene.origin)[:, :3, :3], axis=1)
         texels = extent * np.array([[skin.density] for skin in skins])
         coordinates = self.point * texels.T.astype(np.float32)[:, self.part]
         face = np.abs(normal).argmax(axis=0)
@@ -176,9 +174,8 @@ class RenderedView:
         return np.clip(np.rint(colour), 0, 255).astype(np.uint8)
 
     def _rotate(self, matrices: Matrix, vectors: Float) -> Float:
-        chosen = matrices.astype(np.float32).reshape(len(self.parts), 9).T[:, self.part]
-        result: Float = np.einsum("ijhw,jhw->ihw", chosen.reshape(3, 3, *self.part.shape), vectors)
-        return result
+        of_pixel = matrices.astype(np.float32).reshape(len(self.parts), 9).T[:, self.part]
+        return np.asarray(np.einsum("ijhw,jhw->ihw", of_pixel.reshape(3, 3, *self.part.shape), vectors))
 
     def _cosine(self, world_normal: Float) -> Float:
         """Cosine between the viewing rays and world normals (H, W)."""
@@ -188,8 +185,7 @@ class RenderedView:
         y = ((cy - np.arange(height)) / self.camera.focal).astype(np.float32)
         in_camera = np.tensordot(self.camera.to_world[:3, :3].T.astype(np.float32), world_normal, axes=1)
         length = np.sqrt(x**2 + y[:, None] ** 2 + 1)
-        result: Float = (in_camera[0] * x + in_camera[1] * y[:, None] - in_camera[2]) / length
-        return result
+        return np.asarray((in_camera[0] * x + in_camera[1] * y[:, None] - in_camera[2]) / length)
 
 
 _CORNERS: Matrix = np.array([[x, y, z, 1.0] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]).T

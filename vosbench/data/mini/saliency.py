@@ -23,12 +23,9 @@ class Msra10kMini(StillImages):
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one image into `folder`, the root of the data set."""
         still = render_still(self, job)
-        place = folder / "MSRA10K_Imgs_GT" / "Imgs"
-        write_picture(place / f"{_number(job)}.jpg", still.picture)
-        write_picture(place / f"{_number(job)}.png", (still.ids > 0) * np.uint8(255))
-
-    def finish(self, folder: Path) -> None:
-        """Nothing is left to write: the official layout has no lists."""
+        images = folder / "MSRA10K_Imgs_GT" / "Imgs"
+        write_picture(images / f"{_number(job)}.jpg", still.picture)
+        write_picture(images / f"{_number(job)}.png", (still.ids > 0) * np.uint8(255))
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,6 @@ class DutsMini(StillImages):
         name = f"mini_{_number(job):08d}"
         write_picture(folder / "DUTS-TR" / "DUTS-TR-Image" / f"{name}.jpg", still.picture)
         write_picture(folder / "DUTS-TR" / "DUTS-TR-Mask" / f"{name}.png", (still.ids > 0) * np.uint8(255))
-
-    def finish(self, folder: Path) -> None:
-        """Nothing is left to write: the official layout has no lists."""
 
 
 def _number(job: tuple[str, int]) -> int:

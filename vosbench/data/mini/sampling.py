@@ -151,8 +151,7 @@ class _Sampler:
         """World point seen at time 0 at (x, y), shares of the half image width and height."""
         half = 0.5 / self.focal
         ray = np.array([x * half, y * half * self.aspect, -1.0, 0.0])
-        result: Vector = (self.start @ (ray * depth))[:3]
-        return result
+        return np.asarray((self.start @ (ray * depth))[:3])
 
     def _half_height(self, share: float, depth: float) -> float:
         """Half the world height of something that covers `share` of the image height at `depth`."""
@@ -311,8 +310,7 @@ class _Sampler:
         """Rotation vector per frame: mostly about the vertical."""
         rng = self.rng
         speed = rng.choice([-1.0, 1.0]) * self._log_uniform(slowest, fastest) * self.pixel
-        result: Vector = speed * np.array([rng.normal() * 0.25, 1.0, 0.0])
-        return result
+        return np.asarray(speed * np.array([rng.normal() * 0.25, 1.0, 0.0]))
 
     def _limited(self, rate: float, total: float) -> float:
         """Cap a rate per frame so that the whole clip stays below `total`."""

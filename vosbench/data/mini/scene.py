@@ -95,8 +95,7 @@ class Part:
     def to_body(self, time: float) -> Matrix:
         """Return the (4, 4) matrix from the unit shape to body coordinates at `time`."""
         turn = self.swing.at(time) @ rotation(self.tilt) @ rotation(self.spin * time)
-        result: Matrix = translation(self.joint) @ turn @ translation(self.offset) @ scaling(self.size)
-        return result
+        return np.asarray(translation(self.joint) @ turn @ translation(self.offset) @ scaling(self.size))
 
 
 @dataclass(frozen=True)
@@ -187,11 +186,5 @@ class MiniScene:
 
     def to_world(self, frame: float) -> Matrix:
         """Return (P, 4, 4): the matrix of every part of every body at `frame`."""
-        return self._to_world(frame + self.origin)
-
-    def to_world_at_rest(self) -> Matrix:
-        """Return (P, 4, 4): the matrices at time 0, where nothing is stretched."""
-        return self._to_world(0.0)
-
-    def _to_world(self, time: float) -> Matrix:
+        time = frame + self.origin
         return np.array([matrix for body in self.bodies for matrix in body.to_world(time)])

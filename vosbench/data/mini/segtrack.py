@@ -38,8 +38,8 @@ class SegTrackMini(NamedSequences):
             stem = _stem(frame)
             write_picture(folder / "JPEGImages" / name / f"{stem}.png", picture)
             for number in range(1, len(clip.objects) + 1):
-                place = truth / str(number) if len(clip.objects) > 1 else truth
-                write_picture(place / f"{stem}.png", (ids == number) * np.uint8(255))
+                masks = truth / str(number) if len(clip.objects) > 1 else truth
+                write_picture(masks / f"{stem}.png", (ids == number) * np.uint8(255))
 
     def finish(self, folder: Path) -> None:
         """Write the lists of sequences and of frames."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -37,7 +38,7 @@ class NamedSequences:
         scenes: sequences per split; beyond the named ones they repeat with a number.
         frames: frames per sequence.
         size: height and width.
-        recipes: the named sequences; a name says how the camera moves and what is in front of it.
+        recipes: the named sequences; a name describes the motion of the camera and the main object.
         stream: number of the world; data sets of different streams show different scenes.
     """
 
@@ -72,6 +73,9 @@ class NamedSequences:
         """Return the seed of one sequence, which does not depend on how many there are."""
         own = (self.stream,) if self.stream else ()
         return *own, self.seed, list(self.recipes).index(split), index
+
+    def finish(self, folder: Path) -> None:
+        """Write the files about the whole edition; a layout without lists has none."""
 
     @property
     def aspect(self) -> float:

@@ -25,16 +25,11 @@ def _noise(rng: np.random.Generator, falloff: float, coarsest: int = 4) -> Image
         smooth = cv2.resize(grid, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
         total += smooth[2 * step : -2 * step, 2 * step : -2 * step] * np.float32(cells**-falloff)
         cells *= 2
-    result: Image = (total - total.mean()) / total.std()
-    return result
+    return np.asarray((total - total.mean()) / total.std())
 
 
-def _pattern(rng: np.random.Generator) -> Image:
+def _pattern(rng: np.random.Generator) -> Any:
     """A structured pattern (S, S) in [-1, 1]: nothing, checks, stripes, bricks or blobs."""
-    return np.asarray(_draw_pattern(rng), np.float32)
-
-
-def _draw_pattern(rng: np.random.Generator) -> Any:
     kind = rng.choice(["none", "checks", "stripes", "bricks", "blobs"], p=[0.3, 0.15, 0.2, 0.15, 0.2])
     y, x = np.mgrid[:TEXTURE_SIZE, :TEXTURE_SIZE].astype(np.float32) / TEXTURE_SIZE
     nx, ny = rng.integers(2, 13, size=2)
@@ -58,14 +53,14 @@ def _texture(rng: np.random.Generator) -> Image:
     saturation = rng.uniform(0.2, 1.0)
     dark, light = (saturation * c + (1 - saturation) * c.mean() for c in (dark, light))
     strength = rng.uniform(0.4, 1.0)
-    level = strength * _pattern(rng) + rng.uniform(0.35, 0.8) * _noise(rng, rng.uniform(0.5, 1.1))
+    pattern = np.asarray(_pattern(rng), np.float32)
+    level = strength * pattern + rng.uniform(0.35, 0.8) * _noise(rng, rng.uniform(0.5, 1.1))
     # Some surfaces are nearly plain, as roads and skies are: optical flow is poor there.
     contrast = 0.3 if rng.random() < 0.2 else 1.0
     mix = 1 / (1 + np.exp(-1.6 * contrast * level))
     colour = dark + mix[..., None] * (light - dark)
     colour += 10 * contrast * _noise(rng, 0.8)[..., None] * rng.standard_normal(3)
-    result: Image = np.clip(colour, 0, 255).astype(np.float32)
-    return result
+    return np.asarray(np.clip(colour, 0, 255).astype(np.float32))
 
 
 def _halved(texture: Image) -> Image:

@@ -67,16 +67,16 @@ class Voc2012Mini(StillImages):
         """Write the lists."""
         names = {split: [_NAMES[split].format(n + 1) for n in range(self.scenes)] for split in _NAMES}
         lists = folder / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation"
-        for split, chosen in (
+        for split, listed in (
             ("train", names["train"]),
             ("val", names["val"]),
             ("trainval", names["train"] + names["val"]),
         ):
-            write_text(lists / f"{split}.txt", "".join(f"{name}\n" for name in chosen))
+            write_text(lists / f"{split}.txt", "".join(f"{name}\n" for name in listed))
         for split in ("train", "val"):
-            chosen = sorted(names[split] + names[f"sbd_{split}"])
+            listed = sorted(names[split] + names[f"sbd_{split}"])
             path = folder / "benchmark_RELEASE" / "dataset" / f"{split}.txt"
-            write_text(path, "".join(f"{name}\n" for name in chosen))
+            write_text(path, "".join(f"{name}\n" for name in listed))
 
 
 def _rim(still: Still) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -105,12 +105,12 @@ def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> 
     Raises:
         InputError: as `write_mini`.
     """
-    folder, chosen = Path(root) / name, _settings(name, **settings)
+    folder, selected = Path(root) / name, _settings(name, **settings)
     _refuse_foreign(folder)
-    if not _is_there(name, chosen, folder):
+    if not _is_there(name, selected, folder):
         with claimed(Path(root), name, wait=True):
-            if not _is_there(name, chosen, folder):
-                _write(name, chosen, folder, workers)
+            if not _is_there(name, selected, folder):
+                _write(name, selected, folder, workers)
     return folder
 
 
@@ -122,24 +122,24 @@ def _is_there(name: str, settings: MiniSettings, folder: Path) -> bool:
         return False
 
 
-def _settings(name: str, **given: Any) -> MiniSettings:
+def _settings(name: str, **options: Any) -> MiniSettings:
     paths = {spec.name: spec.mini for spec in CATALOGUE.values() if spec.mini is not None}
     check_name("miniature data set", name, paths)
     kind: Callable[..., MiniSettings] = load_object(paths[name])
-    chosen = {key: value for key, value in given.items() if value is not None}
+    selected = {key: value for key, value in options.items() if value is not None}
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    for key in chosen:
+    for key in selected:
         check_name(f"setting of the miniature {name}", key, known)
-    _check_numbers(name, chosen)
-    return kind(**chosen)
+    _check_numbers(name, selected)
+    return kind(**selected)
 
 
-def _check_numbers(name: str, chosen: dict[str, Any]) -> None:
+def _check_numbers(name: str, selected: dict[str, Any]) -> None:
     for key in ("scenes", "frames"):
-        if key in chosen and chosen[key] < 1:
-            raise InputError(f"mini {name}: {key} is {chosen[key]}, but must be at least 1")
-    if "size" in chosen and min(chosen["size"]) < 16:
-        height, width = chosen["size"]
+        if key in selected and selected[key] < 1:
+            raise InputError(f"mini {name}: {key} is {selected[key]}, but must be at least 1")
+    if "size" in selected and min(selected["size"]) < 16:
+        height, width = selected["size"]
         raise InputError(f"mini {name}: size {height}x{width} is too small, at least 16x16")
 
 

@@ -35,12 +35,9 @@ class YouTubeObjectsMini(NamedSequences):
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one sequence into `folder`, the root of the data set."""
         class_, number = self.sequence_name(*job).split("_")
-        place = Path(class_) / "data" / number / "shots" / "001"
+        inner = Path(class_) / "data" / number / "shots" / "001"
         for frame, (picture, ids) in enumerate(RenderedSequence(self, *job).pictures()):
-            write_picture(folder / "v1" / place / f"frame{frame + 1:04d}.jpg", picture)
+            write_picture(folder / "v1" / inner / f"frame{frame + 1:04d}.jpg", picture)
             if frame % STEP == 0:
                 mask = (ids > 0) * np.uint8(255)
-                write_picture(folder / "youtube_masks" / place / "labels" / f"{frame + 1:05d}.jpg", mask)
-
-    def finish(self, folder: Path) -> None:
-        """Nothing is left to write: the released layout has no lists."""
+                write_picture(folder / "youtube_masks" / inner / "labels" / f"{frame + 1:05d}.jpg", mask)
