@@ -55,7 +55,7 @@ class CompareResult:
 
     @property
     def failures(self) -> list[Outcome]:
-        """Models that failed on a sequence; `Outcome.message` says why."""
+        """Models that failed on a sequence; `Outcome.message` has the reason."""
         return [outcome for outcome in self.outcomes if outcome.state == "failed"]
 
     @property

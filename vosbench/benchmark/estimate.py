@@ -29,7 +29,7 @@ class Estimate:
         unknown: methods without a record.
         disk: bytes of masks and records.
         flow: bytes of flow, at most: what the cache has already is not subtracted.
-        memory: bytes that all workers hold at once, at most; None where no record tells.
+        memory: bytes that all workers hold at once, at most; None where no record has any.
         basis: what the time is judged by, and how busy the machine was then; ``""`` when by nothing.
     """
 
@@ -87,7 +87,7 @@ def estimate(planned: Sequence[Outcome], known: Iterable[Record], workers: int) 
 
 
 def _pace(records: Sequence[Record], label: str, pixels: int) -> float | None:
-    """Return seconds per frame; None where no record tells."""
+    """Return seconds per frame; None where no record has them."""
     here = [record for record in records if record.label == label]
     if here:
         return median(_seconds(record.seconds_per_frame) for record in here)

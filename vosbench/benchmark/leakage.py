@@ -56,8 +56,8 @@ def leaks(records: Iterable[Record], zoo: Mapping[str, Mapping[str, Any]]) -> li
     """Return what models were scored on although they were trained or selected on it.
 
     Sequences are known by their names, which DAVIS 2016 and 2017 share. What weights were trained and
-    selected on is what their checkpoint, or the file beside them, tells, also of the weights of other
-    networks inside. Weights that tell nothing, and miniatures, have no leaks.
+    selected on is in their checkpoint, or in the file beside them, also for the weights of other networks
+    inside. Weights without this, and miniatures, have no leaks.
 
     Args:
         records: of any models.

@@ -247,9 +247,9 @@ def _with_metrics(
     notes = []
     for label, runs in splits.items():
         kept = tuple(
-            (replace(run, metrics=_selected(run.protocol, metrics)), dataset)
+            (replace(run, metrics=run.protocol.choose_metrics(shared)), dataset)
             for run, dataset in runs
-            if set(metrics) & set(run.protocol.metrics)
+            if (shared := tuple(name for name in metrics if name in run.protocol.metrics))
         )
         if kept:
             selected[label] = kept
@@ -258,10 +258,6 @@ def _with_metrics(
     if not selected:
         raise InputError("no metric chosen: name some, or leave the option out for all")
     return selected, notes
-
-
-def _selected(protocol: Protocol, metrics: Sequence[str]) -> tuple[str, ...]:
-    return protocol.choose_metrics(tuple(name for name in metrics if name in protocol.metrics))
 
 
 def _unfit_notes(methods: Sequence[MethodSpec], splits: Mapping[str, Splits]) -> list[str]:

@@ -47,25 +47,25 @@ def run_job(job: Job) -> list[Outcome]:
                 store = PredictionStore(path, first.item.video.frame_names)
                 content = store.content()
                 note, inputs = store.note(first.inputs, content), first.inputs
-                due = _due(job, spec, templates, content, outcomes)
-                if job.dry_run or not due:
-                    _report_planned(job, spec, due, method, outcomes)
+                pending = _without_record(job, spec, templates, content, outcomes)
+                if job.dry_run or not pending:
+                    _report_planned(job, spec, pending, method, outcomes)
                     continue
                 # a prediction that is made again is scored under every protocol
-                due = due if note else templates
-                for run, _ in due:
+                pending = pending if note else templates
+                for run, _ in pending:
                     # a record of other settings must not stay in the table if the method fails now
                     job.path("records", spec, run).unlink(missing_ok=True)
                     outcomes.pop((spec.label, run.protocol.id), None)
                 evaluation = evaluate_sequence(
                     method,
-                    [template.item for _, template in due],
+                    [template.item for _, template in pending],
                     store,
                     note=note,
                     inputs=inputs,
                     provenance=partial(prediction_provenance, method, LoadMeter()),
                 )
-                _write_records(job, spec, due, evaluation, outcomes)
+                _write_records(job, spec, pending, evaluation, outcomes)
     return [outcomes[spec.label, run.protocol.id] for spec, run in job.cells]
 
 
@@ -118,23 +118,25 @@ def _prepare(
     ]
 
 
-def _due(
+def _without_record(
     job: Job, spec: MethodSpec, templates: Templates, content: str | None, outcomes: Outcomes
 ) -> Templates:
     """Return the runs without a current record of the prediction; the others keep theirs."""
-    due = []
+    pending = []
     for run, template in templates:
         record = current_record(job.path("records", spec, run), template.key, content)
         if record is None:
-            due.append((run, template))
+            pending.append((run, template))
             continue
         _remove_failure(job, spec, run)
         outcomes[spec.label, run.protocol.id] = outcome(job, spec, run, "kept", record=record)
-    return due
+    return pending
 
 
-def _report_planned(job: Job, spec: MethodSpec, due: Templates, method: Method, outcomes: Outcomes) -> None:
-    for run, template in due:
+def _report_planned(
+    job: Job, spec: MethodSpec, pending: Templates, method: Method, outcomes: Outcomes
+) -> None:
+    for run, template in pending:
         video = template.item.video
         outcomes[spec.label, run.protocol.id] = outcome(
             job,
@@ -148,9 +150,9 @@ def _report_planned(job: Job, spec: MethodSpec, due: Templates, method: Method, 
 
 
 def _write_records(
-    job: Job, spec: MethodSpec, due: Templates, evaluation: Evaluation, outcomes: Outcomes
+    job: Job, spec: MethodSpec, pending: Templates, evaluation: Evaluation, outcomes: Outcomes
 ) -> None:
-    for run, template in due:
+    for run, template in pending:
         # a protocol that cannot score the prediction leaves the others their records
         with _isolated(job, [(spec, run)], outcomes):
             record = template.fill(evaluation)

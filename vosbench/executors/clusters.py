@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -35,7 +37,7 @@ class _Lost(Exception):  # noqa: N818 - news, not an error
 
 
 class _Cluster(Protocol):
-    """Cluster, as `_run_all` uses it."""
+    """Connection to a cluster, as `ClusterExecutor.run` uses it."""
 
     def submit(self, calls: Sequence[Callable[[], Any]]) -> list[Any]: ...
     def wait(self, handles: Sequence[Any]) -> list[Any]: ...
@@ -66,20 +68,63 @@ def make_executor(
     """
     if name not in EXECUTORS:
         raise unknown_name("executor", name, EXECUTORS)
-    given = dict(options or {})
+    settings = dict(options or {})
     if address is not None and name != "ray":
         raise InputError(f"--address is that of a Ray cluster: leave it out with --executor {name}")
     if name == "local":
-        if given:
-            raise InputError(f"--executor-options {next(iter(given))}: the local executor has no options")
+        if settings:
+            raise InputError(f"--executor-options {next(iter(settings))}: the local executor has no options")
         return LocalExecutor(choose_workers(workers, 1 << 30))
     if name == "ray":
-        return RayExecutor(workers, address or os.environ.get("RAY_ADDRESS") or None, given)
-    return SlurmExecutor(workers or 8, folder, given)
+        return RayExecutor(workers, address or os.environ.get("RAY_ADDRESS") or None, settings)
+    return SlurmExecutor(workers or 8, folder, settings)
+
+
+class ClusterExecutor(ABC):
+    """Tasks on other machines; a task whose process is killed is replaced at once."""
+
+    @abstractmethod
+    def connect(self, tasks: int) -> AbstractContextManager[tuple[_Cluster, int, int | None]]:
+        """Connect for a number of tasks.
+
+        Returns:
+            Context with the cluster, the number of tasks at a time, and the threads of each; None: as many as
+            the machine has cores.
+
+        Raises:
+            InputError: the extra is not installed, or there is no such cluster.
+        """
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        finished: Callable[[Result], None],
+        lost: Callable[[Task], Iterable[Task]],
+    ) -> None:
+        """Run the tasks, see `vosbench.executors.local.Executor`."""
+        waiting = deque(tasks)
+        running: dict[Any, Task] = {}
+        with self.connect(len(tasks)) as (cluster, slots, threads):
+            while waiting or running:
+                batch = [waiting.popleft() for _ in range(min(len(waiting), slots - len(running)))]
+                if batch:
+                    calls = [partial(_guarded, function, task, threads) for task in batch]
+                    running.update(zip(cluster.submit(calls), batch, strict=True))
+                for handle in cluster.wait(list(running)):
+                    task = running.pop(handle)
+                    try:
+                        result = cluster.result(handle)
+                    except _Lost:
+                        waiting.extend(lost(task))
+                        continue
+                    if isinstance(result, _Raised):
+                        raise result.error
+                    finished(result)
 
 
 @dataclass(frozen=True)
-class RayExecutor:
+class RayExecutor(ClusterExecutor):
     """Tasks on a Ray cluster, one at a time per worker.
 
     Attributes:
@@ -92,22 +137,17 @@ class RayExecutor:
     address: str | None
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def run(
-        self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
-        finished: Callable[[Result], None],
-        lost: Callable[[Task], Iterable[Task]],
-    ) -> None:
-        """Run the tasks, see `vosbench.executors.local.Executor`."""
+    @contextmanager
+    def connect(self, tasks: int) -> Iterator[tuple[_Cluster, int, int | None]]:
+        """Connect to the cluster, or start one."""
         ray = _extra("ray", "ray")
         # no reports to the makers of Ray, no lines about workers that are retried here
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        workers = self._start(ray, len(tasks))
+        workers = self._start(ray, tasks)
         try:
             threads = max(1, available_cores() // workers) if self.address is None else None
-            _run_all(_Ray(ray, self.options), function, tasks, workers, threads, finished, lost)
+            yield _Ray(ray, self.options), workers, threads
         finally:
             ray.shutdown()
 
@@ -162,7 +202,7 @@ class _Ray:
 
 
 @dataclass(frozen=True)
-class SlurmExecutor:
+class SlurmExecutor(ClusterExecutor):
     """Tasks as jobs of Slurm.
 
     Attributes:
@@ -175,14 +215,9 @@ class SlurmExecutor:
     folder: Path
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def run(
-        self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
-        finished: Callable[[Result], None],
-        lost: Callable[[Task], Iterable[Task]],
-    ) -> None:
-        """Run the tasks, see `vosbench.executors.local.Executor`."""
+    @contextmanager
+    def connect(self, tasks: int) -> Iterator[tuple[_Cluster, int, int | None]]:
+        """Prepare jobs of these options."""
         submitit = _extra("submitit", "slurm")
         choose_workers(self.workers, 1)
         options = dict(self.options)
@@ -198,11 +233,10 @@ class SlurmExecutor:
             executor.update_parameters(**{"timeout_min": 24 * 60, **parameters})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise InputError(f"no Slurm job can be submitted here: {_first_line(error)}") from None
-        cluster = _Slurm(executor, submitit.core.utils)
         # Slurm queues what it has no room for; the processes of one machine would all start at once
-        slots = len(tasks) if kind == "slurm" else self.workers
+        slots = max(1, tasks) if kind == "slurm" else self.workers
         threads = None if kind == "slurm" else max(1, available_cores() // self.workers)
-        _run_all(cluster, function, tasks, max(1, slots), threads, finished, lost)
+        yield _Slurm(executor, submitit.core.utils), slots, threads
 
 
 @dataclass(frozen=True)
@@ -234,35 +268,6 @@ class _Raised:
     """Error of a task, on its way back."""
 
     error: InputError
-
-
-def _run_all(
-    cluster: _Cluster,
-    function: Callable[[Task], Result],
-    tasks: Sequence[Task],
-    slots: int,
-    threads: int | None,
-    finished: Callable[[Result], None],
-    lost: Callable[[Task], Iterable[Task]],
-) -> None:
-    """Run tasks, `slots` at a time; a lost task is replaced by those that `lost` returns."""
-    waiting = deque(tasks)
-    running: dict[Any, Task] = {}
-    while waiting or running:
-        batch = [waiting.popleft() for _ in range(min(len(waiting), slots - len(running)))]
-        if batch:
-            calls = [partial(_guarded, function, task, threads) for task in batch]
-            running.update(zip(cluster.submit(calls), batch, strict=True))
-        for handle in cluster.wait(list(running)):
-            task = running.pop(handle)
-            try:
-                result = cluster.result(handle)
-            except _Lost:
-                waiting.extend(lost(task))
-                continue
-            if isinstance(result, _Raised):
-                raise result.error
-            finished(result)
 
 
 def _guarded(function: Callable[[Task], Result], task: Task, threads: int | None) -> Result | _Raised:

@@ -106,7 +106,7 @@ def add(
         dataset, find_data_root(data_root), split or rules.split, **rules.reader_options(dataset)
     )
     folder = record_path(records_root, opened.label, rules.id, method, "any").parent
-    before = _records_there(folder, opened.split)
+    before = [path for path in sorted(folder.glob("*.json")) if Record.read(path).split == opened.split]
     if before and not replace:
         raise InputError(
             f"{folder} has {len(before)} records of {method} on {opened.split}: choose another name, "
@@ -126,7 +126,7 @@ def add(
     masks = ResultFolder.open(results, list(scored.sequences), rules, missing=missing, threshold=threshold)
     shared = {
         "command": command,
-        "paper": None if paper is None else _without_none(asdict(paper)),
+        "paper": None if paper is None else {k: v for k, v in asdict(paper).items() if v is not None},
         "reading": {"missing": missing, "threshold": threshold, "notes": list(scored.notes)},
         "time": now(),
         **environment(),
@@ -148,10 +148,6 @@ def _check_name(method: str) -> None:
         raise InputError(f"--method '{method}': use letters, digits and . _ -, a letter or digit first")
     if method in method_names():
         raise InputError(f"--method {method}: vosbench has this method; name the results otherwise")
-
-
-def _records_there(folder: Path, split: str) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.json")) if Record.read(path).split == split]
 
 
 def _records(
@@ -190,7 +186,3 @@ def _masks_hash(masks: ResultFolder, video: Video) -> str:
     counted = masks.evaluated(video)
     ids = masks.read(video).ids
     return ids_hash((video.frame_names[index] for index in counted), (ids[index] for index in counted))
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}

@@ -28,7 +28,7 @@ class Verdict:
     Attributes:
         kind: the verdict.
         reason: why it is not comparable, which conditions differ, or why the number differs when a
-            deviation says so; else ``""``.
+            deviation gives a reason; else ``""``.
     """
 
     kind: VerdictKind

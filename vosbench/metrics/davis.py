@@ -77,7 +77,8 @@ class _SequenceMean(GatheredMetric):
         """Values of every object from (T, H, W) ids."""
         pred, target = pred[self._evaluated], target[self._evaluated]
         void = None if void is None else void[self._evaluated]
-        series = OverlapSeries(self._measures(), self.objects, objects)
+        measures = dict.fromkeys(name.partition("_")[0] for name in self.names)
+        series = OverlapSeries(tuple(measures), self.objects, objects)
         highest = int(pred.max())
         if series.highest_id is not None and highest > series.highest_id:
             reason = (
@@ -87,9 +88,6 @@ class _SequenceMean(GatheredMetric):
         for t in range(len(pred)):
             series.add(pred[t], target[t], None if void is None else void[t])
         return [named_statistics(values) for values in series.finish()]
-
-    def _measures(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name.partition("_")[0] for name in self.names))
 
 
 class RegionSimilarity(_SequenceMean):

@@ -63,7 +63,7 @@ def score_sequence(
         target_ids: frame index -> (H, W) uint8 ground truth; every evaluated frame must be there.
         protocol: the rules, not those of detections.
         metrics: some of the protocol's; all when None.
-        partial: id 255 of the prediction means that it says nothing about the pixel (sparse tracks).
+        partial: id 255 of the prediction is a pixel without a prediction (sparse tracks).
 
     Raises:
         InputError: sizes differ, ground truth or ids are missing, or ids the protocol does not allow.
@@ -167,7 +167,7 @@ def stability_counts(sequences: Iterable[str], protocol: Protocol) -> list[str]:
 
 
 def stability_note(scores: Mapping[str, SequenceScore], protocol: Protocol) -> str | None:
-    """Say in one line what the data-set value of T was averaged over; None without T."""
+    """Return one line on the sequences behind the data-set value of T; None without T."""
     with_t = [name for name, score in scores.items() if "T_mean" in score.values]
     if not with_t:
         return None
@@ -184,7 +184,7 @@ def stability_note(scores: Mapping[str, SequenceScore], protocol: Protocol) -> s
 
 
 def summary_notes(scores: Mapping[str, SequenceScore], protocol: Protocol) -> list[str]:
-    """Say in one line each what the data-set values were taken over, where it is not everything."""
+    """Return one line for each data-set value that is not over everything."""
     notes = [] if (note := stability_note(scores, protocol)) is None else [note]
     if "n_objects" in metric_names(scores):
         notes.append(f"n_objects: of {sum(score.objects for score in scores.values())} in the ground truth")

@@ -83,7 +83,7 @@ class Agreement:
             self._used |= set(np.flatnonzero(np.bincount(ids.ravel(), minlength=2)).tolist()) - {0}
 
     def findings(self) -> list[Finding]:
-        """Return the mistakes that all frames together show."""
+        """Return the mistakes that all frames show."""
         if not self._series.frames:
             return []
         findings = [self._identical(), self._empty(), self._full()]

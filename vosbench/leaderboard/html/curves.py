@@ -49,22 +49,18 @@ class Curve:
 
 def curves(board: Board) -> list[Curve]:
     """Return a chart for every sequence with values per frame, of J or the first measure that a board has."""
-    letter = next((name for name in frame_measures() if _has(board, name)), "")
+    measures = {name for row in board.rows for record in row.records.values() for name in record.per_frame}
+    letter = next((name for name in frame_measures() if name in measures), "")
     charts = []
+    # what others published is in the explorer: two dozen lines in a small chart show nothing
+    measured = [(index, row) for index, row in enumerate(board.rows) if row.kind == "measured"]
     for sequence in board.sequences:
-        # what others published is in the explorer: two dozen lines in a small chart show nothing
-        here = [(i, row) for i, row in enumerate(board.rows) if row.kind == "measured"]
-        records = [(i, row.name, row.records.get(sequence)) for i, row in here]
-        lines = [_line(board, i, name, record, letter) for i, name, record in records if record is not None]
+        shown = [(i, row.name, row.records[sequence]) for i, row in measured if sequence in row.records]
+        lines = [_line(board, index, name, record, letter) for index, name, record in shown]
         drawn = tuple(line for line in lines if line is not None)
         if drawn:
-            frames = next(record.frames for _, _, record in records if record is not None)
-            charts.append(Curve(sequence, letter, frames, drawn))
+            charts.append(Curve(sequence, letter, shown[0][2].frames, drawn))
     return charts
-
-
-def _has(board: Board, letter: str) -> bool:
-    return any(letter in record.per_frame for row in board.rows for record in row.records.values())
 
 
 def _line(board: Board, index: int, name: str, record: Record, letter: str) -> Line | None:

@@ -28,7 +28,7 @@ def shrink(ids: IdMap, width: int, height: int) -> IdMap:
 def encode(ids: IdMap) -> bytes:
     r"""Return the runs of equal ids, row after row: the id, then the length in groups of seven bits.
 
-    The lowest group comes first; the highest bit of a byte says that another one follows. The lengths add
+    The lowest group comes first; the highest bit of a byte is set where another one follows. The lengths add
     up to the number of pixels, which is how a reader of several maps in a row finds where each ends.
 
     Args:

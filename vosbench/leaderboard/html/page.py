@@ -90,7 +90,7 @@ def _render(
     template = _environment().get_template("leaderboard.html.j2")
     return template.render(
         album=pictures,
-        attribute_names=_attribute_names(boards),
+        attribute_names={item.code: item.name for board in boards for item in attributes_of(board)},
         boards=boards,
         first_explorer=_first_explorer(boards, pictures),
         payload=payload(boards, videos, pictures),
@@ -157,10 +157,6 @@ def _compared_rows(board: Board) -> tuple[int, int]:
     """Return the two methods compared at first: the best two measured here, which have masks."""
     order = sorted(range(len(board.rows)), key=lambda index: board.rows[index].kind != "measured")
     return order[0], order[min(1, len(order) - 1)]
-
-
-def _attribute_names(boards: Sequence[Board]) -> dict[str, str]:
-    return {attribute.code: attribute.name for board in boards for attribute in attributes_of(board)}
 
 
 def _codes_of(attributes: Sequence[Attribute], sequence: str) -> str:

@@ -100,18 +100,14 @@ def _record(record: Record, common: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "values": {name: _shown(name, value) for name, value in record.values.items()},
         "frames": {
-            letter: [_frame_value(value) for value in record.per_frame[letter]]
+            letter: [None if value is None else round(value * _FRAME_STEPS) for value in values]
             for letter in frame_measures()
-            if letter in record.per_frame
+            if (values := record.per_frame.get(letter)) is not None
         },
         "seconds": {step: round(value, _DIGITS) for step, value in record.seconds_per_frame.items()},
         "key": record.key,
         "provenance": {key: value for key, value in record.provenance.items() if key not in common},
     }
-
-
-def _frame_value(value: float | None) -> int | None:
-    return None if value is None else round(value * _FRAME_STEPS)
 
 
 def _shown(name: str, value: float | None) -> list[Any] | None:

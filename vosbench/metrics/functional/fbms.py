@@ -19,7 +19,7 @@ def fbms_measure(
 ) -> dict[str, float]:
     """Return precision, recall and F-measure of one video, and how many objects were extracted.
 
-    Predicted clusters c and ground-truth regions g are compared over all frames together, so an id that
+    Predicted clusters c and ground-truth regions g are compared over all frames at once, so an id that
     changes hands halfway is an error. With ``P = |c and g| / |c|``, ``R = |c and g| / |g|`` and
     ``F = 2PR / (P + R)`` of every pair, they are assigned one to one by the largest total F.
 

@@ -78,16 +78,16 @@ def id_videos(
     return pred, target, arrays
 
 
-def _array(name: str, given: object, axes: Axes, wanted: str, kinds: str) -> NDArray[Any]:
+def _array(name: str, tensor: object, axes: Axes, wanted: str, kinds: str) -> NDArray[Any]:
     """Return a tensor as an array of one of the `kinds` of numpy."""
     shape = f"({axes[0]},)" if len(axes) == 1 else f"({', '.join(axes)})"
     expected = f"{name} must be a {shape} {wanted}"
-    if not isinstance(given, Tensor):
-        advice = ": torch.from_numpy makes a tensor of it" if isinstance(given, np.ndarray) else ""
-        raise ValueError(f"{expected}, got {type(given).__module__}.{type(given).__qualname__}{advice}")
+    if not isinstance(tensor, Tensor):
+        advice = ": torch.from_numpy makes a tensor of it" if isinstance(tensor, np.ndarray) else ""
+        raise ValueError(f"{expected}, got {type(tensor).__module__}.{type(tensor).__qualname__}{advice}")
     advice = ""
-    if given.is_floating_point() and "f" not in kinds:
+    if tensor.is_floating_point() and "f" not in kinds:
         advice = f": compare with a threshold first, e.g. {name} > 0.5"
-    elif given.ndim == len(axes) and (array := given.detach().cpu().numpy()).dtype.kind in kinds:
+    elif tensor.ndim == len(axes) and (array := tensor.detach().cpu().numpy()).dtype.kind in kinds:
         return array
-    raise ValueError(f"{expected}, got {given.dtype} of shape {tuple(given.shape)}{advice}")
+    raise ValueError(f"{expected}, got {tensor.dtype} of shape {tuple(tensor.shape)}{advice}")

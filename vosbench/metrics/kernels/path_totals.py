@@ -114,7 +114,7 @@ class Block(NamedTuple):
 
 
 class Batch:
-    """Matrices whose totals are computed together.
+    """Matrices whose totals are computed at once.
 
     Attributes:
         grids: numbers of the cells of each.
