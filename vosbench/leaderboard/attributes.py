@@ -41,7 +41,7 @@ def attributes_of(board: Board) -> list[Attribute]:
 
 
 def attribute_value(board: Board, row: BoardRow, attribute: Attribute, metric: str) -> float | None:
-    """Return the value of a metric over the sequences with an attribute, averaged by the rule of the protocol.
+    """Return the value of a metric over the sequences with an attribute, averaged as in the protocol.
 
     None when the method lacks one of them: its mean would be over other videos than its neighbours'.
     """
