@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch.utils.data import DataLoader
 
@@ -27,7 +27,6 @@ from vosbench.scoring.protocol import load_protocol
 from vosbench.video import LazyMapping, Video
 
 Prepare = Literal["check", "download", "mini"]
-_PREPARE: tuple[Prepare, ...] = ("check", "download", "mini")
 
 
 class CatalogueDataModule(VideoDataModule):
@@ -41,7 +40,7 @@ class CatalogueDataModule(VideoDataModule):
         split: of the test; that of the protocol when None.
         train_split: of the training; the usual one when None.
         hold_out: videos of the training split to validate on, a share or names, see `held_out`; None: none.
-        prepare: ``"check"`` says what is missing, ``"download"`` fetches the data set from its authors,
+        prepare: ``"check"`` reports what is missing, ``"download"`` fetches the data set from its authors,
             ``"mini"`` renders its miniature.
         scenes: of a miniature; None for the default number.
         clips: how training clips are cut, and with which flow.
@@ -74,7 +73,7 @@ class CatalogueDataModule(VideoDataModule):
         flow: str = "dis",
         cache: Path | None = None,
     ) -> None:
-        check_name("way to prepare data", prepare, _PREPARE)
+        check_name("way to prepare data", prepare, get_args(Prepare))
         self.dataset = dataset or self.dataset
         spec, choices = dataset_spec(self.dataset), scoring_protocols(self.dataset)
         if not choices:

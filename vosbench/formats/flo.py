@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path, read_bytes
+from vosbench.files import read_bytes, write_bytes
 from vosbench.video import FlowField
 
 _TAG = 202021.25
@@ -42,7 +42,5 @@ def write_flo(path: Path, flow: FlowField) -> None:
     if flow.ndim != 3 or flow.shape[0] != 2:
         raise ValueError(f"flow is (2, H, W), not {flow.shape}")
     _, height, width = flow.shape
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(
-            _HEADER.pack(_TAG, width, height) + flow.transpose(1, 2, 0).astype("<f4").tobytes()
-        )
+    pairs = flow.transpose(1, 2, 0).astype("<f4")
+    write_bytes(path, _HEADER.pack(_TAG, width, height) + pairs.tobytes())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path, read_bytes
+from vosbench.files import read_bytes, write_bytes
 from vosbench.formats.png import png_header
 from vosbench.formats.png_pixels import compressed_pixels
 from vosbench.video import FlowField
@@ -83,8 +83,7 @@ def write_kitti(path: Path, flow: FlowField, valid: NDArray[np.bool_] | None = N
     pixels *= known[..., None]
     pixels[..., 0] = known
     _, content = cv2.imencode(".png", pixels)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.tobytes())
+    write_bytes(path, content.tobytes())
 
 
 def _rebuilt(data: bytes, height: int, width: int) -> bytes:

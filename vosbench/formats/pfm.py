@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path, read_bytes
+from vosbench.files import read_bytes, write_bytes
 from vosbench.video import FlowField
 
 _HEADER = re.compile(rb"(P[Ff])\s+(\d{1,6})\s+(\d{1,6})\s+([-+0-9.eE]{1,32})\s")
@@ -26,7 +26,7 @@ def read_pfm(path: Path) -> NDArray[np.float32]:
         stores the bottom row first).
 
     Raises:
-        InputError: the file is missing, is no PFM, or is longer or shorter than its size says.
+        InputError: the file is missing, is no PFM, or is longer or shorter than its header states.
     """
     channels, values = _read(path, (1, 3))
     return values[..., 0] if channels == 1 else values
@@ -35,7 +35,7 @@ def read_pfm(path: Path) -> NDArray[np.float32]:
 def read_flow_pfm(path: Path) -> FlowField:
     """Read optical flow as (2, H, W) float32: the first two channels of a colour PFM.
 
-    The third channel is ignored; it may be left out, though the header then still says ``PF``.
+    The third channel is ignored; it may be left out, with ``PF`` in the header all the same.
 
     Raises:
         InputError: as `read_pfm`, or a grey file.
@@ -84,5 +84,4 @@ def write_pfm(path: Path, values: NDArray[np.float32]) -> None:
     if values.ndim not in (2, 3) or (colour and values.shape[2] != 3):
         raise ValueError(f"a PFM holds (H, W) or (H, W, 3), not {values.shape}")
     header = f"{'PF' if colour else 'Pf'}\n{values.shape[1]} {values.shape[0]}\n-1.0\n".encode()
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(header + values[::-1].astype("<f4").tobytes())
+    write_bytes(path, header + values[::-1].astype("<f4").tobytes())

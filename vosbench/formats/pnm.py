@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path, read_bytes
+from vosbench.files import read_bytes, write_bytes
 
 # Blanks and comments may stand between the fields; one blank ends the header.
 _GAP = rb"(?:\s|#[^\n]*\n)+"
@@ -50,5 +50,4 @@ def write_pnm(path: Path, values: NDArray[np.uint8]) -> None:
     if values.dtype != np.uint8 or values.ndim not in (2, 3) or (colour and values.shape[2] != 3):
         raise ValueError(f"a portable map holds (H, W) or (H, W, 3) uint8, not {values.shape} {values.dtype}")
     header = f"{'P6' if colour else 'P5'}\n{values.shape[1]} {values.shape[0]}\n255\n".encode()
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(header + values.tobytes())
+    write_bytes(path, header + values.tobytes())

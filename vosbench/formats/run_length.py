@@ -67,7 +67,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
 def decompress(text: str) -> list[int]:
     """Return the run lengths of a compressed string.
 
-    A character holds five bits of a number, lowest first, and a bit that says whether more follow; the
+    A character holds five bits of a number, lowest first, and a bit that is set while more follow; the
     highest bit of the last five is the sign. From the fourth on a number is added to the run two before.
 
     Raises:

@@ -115,9 +115,7 @@ def _sequences(lists: Path, frames: Path, split: str) -> tuple[str, ...]:
 
 
 def _video(frames: Path, masks: Path, *, hidden: bool) -> Video:
-    paths = images(frames, (".jpg", ".jpeg"))
-    if not paths:
-        raise InputError(f"{frames}: sequence without frames; copy it again")
+    paths = images(frames, (".jpg", ".jpeg"), advice="copy it again")
     labelled = _labelled(paths, masks, hidden=hidden)
     return masked_video(frames.name, paths, labelled)
 

@@ -90,7 +90,7 @@ def _any_case(parent: Path, name: str) -> Path | None:
 
 
 def _official(folder: Path, probabilities: bool) -> Video:
-    frames = _frames(folder)
+    frames = images(folder, _FRAMES, advice="unpack FBMS-59 again")
     truth = folder / "GroundTruth"
     definitions = sorted(truth.glob("*[Dd]ef.dat")) if truth.is_dir() else []
     if len(definitions) > 1:
@@ -112,13 +112,6 @@ def _official(folder: Path, probabilities: bool) -> Video:
 def _label_maps(truth: Path, images: Callable[[Path, tuple[str, ...]], list[Path]] = images) -> list[Path]:
     """Return the label maps of a folder without definition; beside PPM, PGM hold probabilities."""
     return images(truth, (".png",) if images(truth, (".ppm",)) else (".png", ".pgm"))
-
-
-def _frames(folder: Path) -> list[Path]:
-    frames = images(folder, _FRAMES)
-    if not frames:
-        raise InputError(f"{folder}: sequence without frames; unpack FBMS-59 again")
-    return frames
 
 
 def _labelled(definition: Definition, source: Path, frames: list[Path]) -> dict[int, Path]:
@@ -159,7 +152,8 @@ def _moving(folder: Path, split: str) -> list[Video]:
         maps = images(truth / name / "GroundTruth", (".png", ".pgm"))
         if not maps:
             raise InputError(f"{truth / name / 'GroundTruth'}: no label maps; unpack the labels again")
-        videos.append(_label_video(name, _frames(folder / name), maps))
+        frames = images(folder / name, _FRAMES, advice="unpack FBMS-59 again")
+        videos.append(_label_video(name, frames, maps))
     return videos
 
 

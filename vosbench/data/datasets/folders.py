@@ -64,20 +64,22 @@ def subfolders(parent: Path) -> list[str]:
     return sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def images(folder: Path, suffixes: Iterable[str] = SUFFIXES) -> list[Path]:
+def images(folder: Path, suffixes: Iterable[str] = SUFFIXES, *, advice: str = "") -> list[Path]:
     """Return the visible images in `folder` in the order of the number that ends their names.
 
     Args:
-        folder: none are found when it does not exist.
+        folder: a folder that does not exist has none.
         suffixes: lower-case endings of files taken for images.
+        advice: end of the error for a folder without images; without advice, that is no error.
 
     Raises:
-        InputError: two images have one stem, so that their results would have one name.
+        InputError: two images have one stem, so that their results would have one name, or there are none.
     """
-    if not folder.is_dir():
-        return []
     wanted = frozenset(suffixes)
-    paths = [p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith(".")]
+    files = folder.iterdir() if folder.is_dir() else ()
+    paths = [path for path in files if path.suffix.lower() in wanted and not path.name.startswith(".")]
+    if advice and not paths:
+        raise InputError(f"{folder}: sequence without frames; {advice}")
     paths.sort(key=lambda path: (last_number(path.stem) or 0, path.name))
     check_stems(paths)
     return paths

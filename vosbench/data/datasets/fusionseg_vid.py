@@ -76,9 +76,7 @@ def _frame_folders(root: Path, names: list[str]) -> dict[str, Path]:
 
 
 def _video(pictures: Path, masks: Path) -> Video:
-    paths = images(pictures, _FRAME_SUFFIXES)
-    if not paths:
-        raise InputError(f"{pictures}: video without frames; unpack ImageNet-VID again")
+    paths = images(pictures, _FRAME_SUFFIXES, advice="unpack ImageNet-VID again")
     labelled = masks_of(paths, masks, f"run vosbench data prepare {NAME}")
     return masked_video(pictures.name, paths, labelled)
 

@@ -151,9 +151,7 @@ def _listed(data: Path, path: Path) -> list[Path]:
 
 def _video(folder: Path, inner: Path) -> Video:
     pictures = folder / "Data" / "VID" / inner
-    paths = images(pictures, (".jpeg", ".jpg"))
-    if not paths:
-        raise InputError(f"{pictures}: video without frames; unpack ILSVRC2015_VID.tar.gz again")
+    paths = images(pictures, (".jpeg", ".jpg"), advice="unpack ILSVRC2015_VID.tar.gz again")
     notes = folder / "Annotations" / "VID" / inner
     index_of = frame_index(paths)
     described: dict[int, Path] = {}

@@ -12,11 +12,9 @@ from vosbench.data.datasets.inventory import Inventory
 from vosbench.errors import InputError, check_name
 from vosbench.formats.image import image_size, read_frame
 from vosbench.formats.mask import read_mask
-from vosbench.video import IdMap, LazyMapping, LazySequence, Video
+from vosbench.video import VOID, IdMap, LazyMapping, LazySequence, Video
 
 NAME = "segtrack"
-
-_MOST_OBJECTS = 254
 
 
 class SegTrackV2(Dataset):
@@ -91,9 +89,7 @@ def _video(folder: Path, name: str) -> Video:
 
 
 def _frames(folder: Path, name: str) -> list[Path]:
-    paths = images(folder / "JPEGImages" / name)
-    if not paths:
-        raise InputError(f"{folder / 'JPEGImages' / name}: sequence without frames; copy it again")
+    paths = images(folder / "JPEGImages" / name, advice="copy it again")
     listed = folder / "ImageSets" / f"{name}.txt"
     if not listed.is_file():
         return paths
@@ -114,8 +110,8 @@ def _frames(folder: Path, name: str) -> list[Path]:
 def _object_masks(folder: Path, frames: list[Path]) -> list[list[Path]]:
     """Return a list of masks per object, in the order of the frames."""
     objects = sorted(subfolders(folder), key=lambda name: (last_number(name) or 0, name))
-    if len(objects) > _MOST_OBJECTS:
-        raise InputError(f"{folder}: {len(objects)} object folders, but ids end at {_MOST_OBJECTS}")
+    if len(objects) >= VOID:
+        raise InputError(f"{folder}: {len(objects)} object folders, but ids end at 254")
     return [_masks(folder / name, frames) for name in objects] if objects else [_masks(folder, frames)]
 
 

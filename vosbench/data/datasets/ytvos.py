@@ -116,9 +116,7 @@ def _names(folder: Path, split: str, meta: Path, categories: dict[str, dict[int,
 
 
 def _video(frames: Path, masks: Path, categories: dict[int, str]) -> Video:
-    paths = images(frames, (".jpg", ".jpeg"))
-    if not paths:
-        raise InputError(f"{frames}: video without frames; unpack YouTube-VOS again")
+    paths = images(frames, (".jpg", ".jpeg"), advice="unpack YouTube-VOS again")
     labelled = masks_of(paths, masks, "unpack YouTube-VOS again")
     if not labelled:
         raise InputError(f"{masks}: no masks; unpack the annotations of YouTube-VOS again")

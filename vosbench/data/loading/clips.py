@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ from vosbench.video import VOID, Frame, Video
 
 Item = dict[str, Tensor]
 MasksOf = Literal["none", "first", "last", "any", "all"]
-_MASKS = ("none", "first", "last", "any", "all")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class ClipSettings:
     in_memory: bool = False
 
     def __post_init__(self) -> None:
-        check_name("masks of a clip", self.masks, _MASKS)
+        check_name("masks of a clip", self.masks, get_args(MasksOf))
         for key in ("length", "stride"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} of clips is {getattr(self, key)}: it must be at least 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
@@ -17,7 +17,8 @@ from vosbench.data.transforms.clip_transforms import Augmentation
 from vosbench.errors import InputError, check_name
 from vosbench.video import Video
 
-_COLLATE = ("clips", "detection")
+Collation = Literal["clips", "detection"]
+
 _ROOM = 2
 """A batch may need so many times the memory of clips as they are read, where transforms enlarge them."""
 
@@ -66,14 +67,14 @@ class Loading:
     mixing: Mixing = "none"
     epoch_length: int | None = None
     uneven: Uneven = "drop"
-    collate: Literal["clips", "detection"] = "clips"
+    collate: Collation = "clips"
     workers: int = 0
     prefetch: int = 2
     pin_memory: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_name("collate", self.collate, _COLLATE)
+        check_name("collate", self.collate, get_args(Collation))
         if self.workers < 0 or self.prefetch < 1:
             raise InputError(
                 f"workers is {self.workers} and prefetch {self.prefetch}: write at least 0 and at least 1"

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -23,8 +23,6 @@ from vosbench.errors import InputError, check_name
 
 Mixing = Literal["none", "shares", "counts"]
 Uneven = Literal["keep", "drop", "pad"]
-_MIXING = ("none", "shares", "counts")
-_UNEVEN = ("keep", "drop", "pad")
 
 T = TypeVar("T")
 
@@ -79,8 +77,8 @@ class Order:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_name("mixing", self.mixing, _MIXING)
-        check_name("uneven", self.uneven, _UNEVEN)
+        check_name("mixing", self.mixing, get_args(Mixing))
+        check_name("uneven", self.uneven, get_args(Uneven))
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}: it must be at least 1")
         if self.length is not None and self.length < 1:

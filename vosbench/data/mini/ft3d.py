@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vosbench.data.datasets.ft3d_motion import BASELINE
 from vosbench.data.mini.camera import Camera
 from vosbench.data.mini.pictures import write_picture
 from vosbench.data.mini.render import RenderedView, SurfaceMotion
@@ -20,7 +21,6 @@ from vosbench.formats.camera import StereoPose, write_cameras
 from vosbench.formats.pfm import write_pfm
 from vosbench.video import Frame
 
-BASELINE = 1.0
 FOCAL_RATIO = 1050 / 960
 FIRST_FRAME = 6
 SCENES_PER_LETTER = 750
