@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.errors import InputError
-from vosbench.files import write_text
+from vosbench.files import read_bytes, write_text
 
 StereoPose = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Left and right (4, 4) camera-to-world matrices; camera axes: x right, y up, looking along -z."""
@@ -26,11 +26,12 @@ def read_cameras(path: Path) -> dict[int, StereoPose]:
     Raises:
         InputError: the file is missing or a block is malformed.
     """
-    lines = [
-        (number, line.split())
-        for number, line in enumerate(_text(path).splitlines(), start=1)
-        if line.strip()
-    ]
+    try:
+        text = read_bytes(path).decode("ascii")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: damaged, it is no plain text; copy it again") from None
+    numbered = enumerate(text.splitlines(), start=1)
+    lines = [(number, line.split()) for number, line in numbered if line.strip()]
     if not lines or len(lines) % 3:
         raise InputError(f"{path}: expected blocks of three lines (Frame, L, R), found {len(lines)} lines")
     cameras: dict[int, StereoPose] = {}
@@ -50,22 +51,11 @@ def write_cameras(path: Path, cameras: Mapping[int, StereoPose]) -> None:
         path: file.
         cameras: frame number -> (left, right) camera-to-world matrices (4, 4).
     """
-    blocks = []
-    for frame, (left, right) in sorted(cameras.items()):
-        rows = (f"{side} {_numbers(pose)}" for side, pose in (("L", left), ("R", right)))
-        blocks.append("\n".join((f"Frame {frame}", *rows)) + "\n\n")
-    write_text(path, "".join(blocks))
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        return path.read_text(encoding="ascii")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: damaged, it is no plain text; copy it again") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    text = ""
+    for frame, poses in sorted(cameras.items()):
+        left, right = (" ".join(map(repr, pose.ravel().tolist())) for pose in poses)
+        text += f"Frame {frame}\nL {left}\nR {right}\n\n"
+    write_text(path, text)
 
 
 def _frame_number(path: Path, line: int, words: list[str]) -> int:
@@ -84,7 +74,3 @@ def _matrix(path: Path, line: int, words: list[str], side: str) -> NDArray[np.fl
     if not np.isfinite(pose).all():
         raise InputError(f"{path}, line {line}: one of the 16 values is not finite")
     return pose
-
-
-def _numbers(pose: NDArray[np.float64]) -> str:
-    return " ".join(repr(float(value)) for value in pose.ravel())

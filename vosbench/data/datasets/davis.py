@@ -64,18 +64,14 @@ def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_FrameAndMa
         raise InputError(f"{lists}: no lists of splits; only split 'all' (every folder) can be opened")
     if not path.is_file():
         raise no_list(NAME, path, {"all", *(item.stem for item in lists.glob("*.txt"))})
-    return [
-        _listed_pair(folder, path, number, line)
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        if line.strip()
-    ]
-
-
-def _listed_pair(folder: Path, path: Path, number: int, line: str) -> _FrameAndMask:
-    fields = line.split()
-    if len(fields) != 2:
-        raise InputError(f"{path}, line {number}: expected a frame and its mask, found '{line.strip()}'")
-    return _FrameAndMask(*(folder / field.lstrip("/") for field in fields))
+    pairs = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split()
+        if len(fields) == 2:
+            pairs.append(_FrameAndMask(*(folder / field.lstrip("/") for field in fields)))
+        elif fields:
+            raise InputError(f"{path}, line {number}: expected a frame and its mask, found '{line.strip()}'")
+    return pairs
 
 
 def _folder_pairs(folder: Path, resolution: str) -> Iterable[_FrameAndMask]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -110,11 +111,10 @@ def quadruped(skins: SkinSampler) -> tuple[Part, ...]:
         Part(ELLIPSOID, _v(0.34, 0.2, 0.19), other, _v(0.35, 0.6, 0), nape, swing=nod),
         Part(ELLIPSOID, _v(0.4, 0.07, 0.07), other, _v(-0.38, 0, 0), rump, _v(0, 0, 0.5), wag),
     ]
-    for end in (-1.0, 1.0):
-        for side in (-1.0, 1.0):
-            leg = Swing(_v(0, 0, stride), rate, phase + (end * side > 0) * np.pi)
-            joint = _v(0.65 * length * end, 0.0, 0.22 * side)
-            parts.append(Part(ELLIPSOID, _v(0.13, 0.55, 0.12), fur, _v(0, -0.48, 0), joint, swing=leg))
+    for end, side in product((-1.0, 1.0), repeat=2):
+        leg = Swing(_v(0, 0, stride), rate, phase + (end * side > 0) * np.pi)
+        joint = _v(0.65 * length * end, 0.0, 0.22 * side)
+        parts.append(Part(ELLIPSOID, _v(0.13, 0.55, 0.12), fur, _v(0, -0.48, 0), joint, swing=leg))
     return tuple(parts)
 
 
@@ -129,12 +129,11 @@ def vehicle(skins: SkinSampler) -> tuple[Part, ...]:
         Part(BOX, _v(length, height, 0.7), paint, joint=_v(0, -0.3, 0)),
         Part(BOX, cabin, glass, joint=_v(-0.15 * length, height, 0)),
     ]
-    for end in (-1.0, 1.0):
-        for side in (-1.0, 1.0):
-            joint = _v(0.62 * length * end, -0.65, 0.7 * side)
-            # The cylinder stands on y; lay it across and let it turn about its own axis.
-            lay = _v(np.pi / 2, 0, 0)
-            parts.append(Part(CYLINDER, _v(0.35, 0.12, 0.35), rubber, joint=joint, tilt=lay, spin=spin))
+    # The cylinder stands on y; lay it across and let it turn about its own axis.
+    lay = _v(np.pi / 2, 0, 0)
+    for end, side in product((-1.0, 1.0), repeat=2):
+        joint = _v(0.62 * length * end, -0.65, 0.7 * side)
+        parts.append(Part(CYLINDER, _v(0.35, 0.12, 0.35), rubber, joint=joint, tilt=lay, spin=spin))
     return tuple(parts)
 
 

@@ -7,8 +7,6 @@ are not normalised, so the parameter stays comparable between shapes (it is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,37 +41,6 @@ def _slab(origin: Origin, rays: Rays, axes: tuple[int, ...]) -> tuple[Distance, 
     return enter, leave
 
 
-def _visible(enter: Distance, leave: Distance) -> Distance:
-    # NaN (a ray that misses a quadric) compares false and so becomes a miss.
-    return np.where((enter < leave) & (enter > NEAR), enter, np.float32(np.inf))
-
-
-def _ellipsoid(origin: Origin, rays: Rays) -> Distance:
-    return _visible(*_quadric(origin, rays, (0, 1, 2)))
-
-
-def _box(origin: Origin, rays: Rays) -> Distance:
-    return _visible(*_slab(origin, rays, (0, 1, 2)))
-
-
-def _cylinder(origin: Origin, rays: Rays) -> Distance:
-    enter, leave = _quadric(origin, rays, (0, 2))
-    low, high = _slab(origin, rays, (1,))
-    return _visible(np.maximum(enter, low), np.minimum(leave, high))
-
-
-def _room(origin: Origin, rays: Rays) -> Distance:
-    return _slab(origin, rays, (0, 1, 2))[1]
-
-
-_INTERSECT: dict[int, Callable[[Origin, Rays], Distance]] = {
-    ELLIPSOID: _ellipsoid,
-    BOX: _box,
-    CYLINDER: _cylinder,
-    ROOM: _room,
-}
-
-
 def intersect(shape: int, origin: Origin, rays: Rays) -> Distance:
     """Return the ray parameter of the visible hit, infinity for a miss.
 
@@ -84,7 +51,18 @@ def intersect(shape: int, origin: Origin, rays: Rays) -> Distance:
         rays: three arrays of one shape, ray directions in the shape's coordinates.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _INTERSECT[shape](origin, rays)
+        if shape == ELLIPSOID:
+            enter, leave = _quadric(origin, rays, (0, 1, 2))
+        elif shape == CYLINDER:
+            enter, leave = _quadric(origin, rays, (0, 2))
+            low, high = _slab(origin, rays, (1,))
+            enter, leave = np.maximum(enter, low), np.minimum(leave, high)
+        else:
+            enter, leave = _slab(origin, rays, (0, 1, 2))
+    if shape == ROOM:
+        return leave
+    # NaN (a ray that misses a quadric) compares false and so becomes a miss.
+    return np.where((enter < leave) & (enter > NEAR), enter, np.float32(np.inf))
 
 
 def normals(shape: NDArray[np.int8], point: NDArray[np.float32]) -> NDArray[np.float32]:

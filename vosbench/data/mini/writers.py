@@ -38,17 +38,7 @@ class MiniSettings(Protocol):
         """Write files about the whole edition, such as lists."""
 
 
-def write_mini(
-    name: str,
-    root: Path,
-    *,
-    seed: int = 0,
-    scenes: int | None = None,
-    size: tuple[int, int] | None = None,
-    frames: int | None = None,
-    workers: int = 1,
-    **options: Any,
-) -> Path:
+def write_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> Path:
     """Render the miniature edition of a data set into ``root / name``.
 
     The folder appears when everything is written; an earlier miniature is replaced then. The bytes
@@ -57,26 +47,22 @@ def write_mini(
     Args:
         name: data set with a miniature edition.
         root: the data root.
-        seed: of all random choices.
-        scenes: number of scenes (ft3d: in TRAIN) or sequences (per split).
-        size: image height and width.
-        frames: frames per scene.
         workers: processes.
-        options: further settings of this data set: see `Ft3dMini` (`views`, `passes`, `directions`,
-            `disparity_change`, `test_scenes`).
+        settings: of the miniature; None for the default. All have `seed` (of all random choices), `scenes`
+            (number of scenes, for ft3d in TRAIN, or of sequences per split), `size` (image height and width)
+            and `frames` (per scene); for more see `Ft3dMini`.
 
     Returns:
         The folder of the data set.
 
     Raises:
-        InputError: unknown name or option, a bad value, the folder exists and is no miniature, or it
+        InputError: unknown name or setting, a bad value, the folder exists and is no miniature, or it
             cannot be written.
     """
-    settings = _settings(name, seed=seed, scenes=scenes, size=size, frames=frames, **options)
-    folder = Path(root) / name
+    folder, selected = Path(root) / name, _settings(name, **settings)
     _refuse_foreign(folder)
     with claimed(Path(root), name, wait=True):
-        _write(name, settings, folder, workers)
+        _write(name, selected, folder, workers)
     return folder
 
 
