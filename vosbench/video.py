@@ -73,7 +73,7 @@ class LazyMapping(Mapping[int, T], Generic[T]):
 
 
 class DeferredMapping(Mapping[int, T], Generic[T]):
-    """A mapping that is made when it is first looked into, and kept.
+    """A mapping that is made on its first use, and kept.
 
     Args:
         make: returns the mapping.

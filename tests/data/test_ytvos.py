@@ -77,7 +77,7 @@ def test_what_is_missing_is_named(root):
     with pytest.raises(InputError, match=r"00010\.png: there is no frame 00010 in .*JPEGImages/003234408d"):
         open_dataset("ytvos", root)
     (folder / "JPEGImages/003234408d").rename(root / "away")
-    with pytest.raises(InputError, match="lacks 1 of 2 videos of split train, first 003234408d"):
+    with pytest.raises(InputError, match="lacks 1 of 2 sequences of split train, first 003234408d"):
         open_dataset("ytvos", root)
     (folder / "Annotations").rename(root / "gone")
     with pytest.raises(InputError, match=r"train/Annotations: no such folder; unpack train\.zip"):

@@ -58,7 +58,7 @@ def published_counts(name: str, split: str) -> SplitCounts | None:
 
 
 def scoring_protocols(name: str) -> list[str]:
-    """Return the ids of the protocols that can score a data set: those that list it, and its default one."""
+    """Return the ids of the protocols that can score a data set: all that list it, and its default."""
     from vosbench.scoring.protocol import protocols
 
     default = dataset_spec(name).protocol

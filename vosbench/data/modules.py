@@ -153,7 +153,7 @@ class CatalogueDataModule(VideoDataModule):
 
     @cached_property
     def _training(self) -> tuple[list[Video], list[Video]]:
-        """Videos to train on, and those held out."""
+        """Videos to train on, and held-out videos."""
         if self.train_split is None:
             raise InputError(f"{self.dataset} has no training split: it is a test set")
         videos = list(open_dataset(self.dataset, self.root, self.train_split))
@@ -171,7 +171,7 @@ class CatalogueDataModule(VideoDataModule):
         return ClipDataModule([source], loading=self._loading).train_dataloader()
 
     def val_videos(self) -> Sequence[Video]:
-        """Return, while training, the videos held out of the training split, otherwise those of the test."""
+        """Return, while training, the videos held out of the training split, otherwise the test videos."""
         return self._training[1] if self._fitting else self._testing
 
 

@@ -206,6 +206,6 @@ def _device(name: str) -> Any:
 
 
 def _margins(side: int) -> tuple[int, int]:
-    """Return how many pixels to add before and after, half on each side."""
+    """Return the numbers of pixels to add before and after, half on each side."""
     lacking = max(-(-side // _STRIDE) * _STRIDE, _SMALLEST_SIDE) - side
     return lacking // 2, lacking - lacking // 2

@@ -210,7 +210,7 @@ def _fields(content: bytes | memoryview, budget: _Budget) -> Iterator[_Field]:
 
 
 def _repeats(data: memoryview, start: int, tag: int, width: int) -> int:
-    """Return how many fields in a row have the tag of the one at `start`, each of `width` bytes."""
+    """Return the number of fields in a row with the tag of the field at `start` and `width` bytes each."""
     step = tag + width
     most = (len(data) - start) // step
     if most == 0:

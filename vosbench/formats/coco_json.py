@@ -143,7 +143,7 @@ class CocoFile:
             ) from None
 
     def _grouped(self, owners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of the objects sorted by image, and where in them each image begins: (N,), (I + 1,)."""
+        """Numbers of the objects sorted by image (N,), and the positions where images begin (I + 1,)."""
         index_of = {image.id: index for index, image in enumerate(self.images)}
         if len(index_of) < len(self.images):
             raise InputError(f"{self.path}: two images have one id; copy the file again")

@@ -169,7 +169,7 @@ def _raw(data: Any) -> bytes:
 
 
 def _filled(data: bytes, kind: Any, shape: Any, order: Any) -> NDArray[np.generic]:
-    """Return the array of these bytes; `shape` is checked against how many there are."""
+    """Return the array of `data`, whose length is checked against `shape`."""
     if not isinstance(kind, _Kind) or order not in ("C", "F"):
         raise ValueError("an array without kind")
     if not isinstance(shape, tuple) or len(shape) > _MOST_AXES:

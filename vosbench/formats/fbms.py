@@ -153,7 +153,7 @@ class _Lines:
         return int(word)
 
     def file_name(self) -> str:
-        """A bare file name: folders before it are those of the annotator."""
+        """Return a bare file name, without the folders of the annotator."""
         name = PureWindowsPath(self.next("a file name")).name
         if not name or "\0" in name:
             raise self.error("expected a file name")

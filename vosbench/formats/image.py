@@ -85,7 +85,7 @@ def write_frame(path: Path, frame: Frame) -> None:
 
 
 def _most_pixels(path: Path, kind: str | None) -> int:
-    """Return how many pixels a file may claim: no more than its bytes can hold, as far as that is known."""
+    """Return the number of pixels that a file may claim: no more than its bytes can hold, as far as known."""
     if kind == "WEBP":
         return _MOST_PIXELS
     return min(_MOST_PIXELS, _MOST_PER_BYTE * path.stat().st_size)

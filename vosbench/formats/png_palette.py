@@ -220,7 +220,7 @@ def _filled(used: NDArray[np.int64], values: NDArray[np.int64] | NDArray[np.bool
 
 
 def _davis_ids(colours: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return the ids whose colours these are; None when one is of none, or two are alike."""
+    """Return the ids of DAVIS colours; None when a colour has no id, or two have one."""
     ids = [_ID_OF_COLOUR.get(tuple(colour)) for colour in colours.tolist()]
     known = [id_ for id_ in ids if id_ is not None]
     return np.array(known, np.int64) if len(set(known)) == len(ids) else None

@@ -131,7 +131,7 @@ def fill_runs(counts: Any, height: int, width: int) -> Mask:
 
 
 def _filled(edges: list[int], height: int, width: int) -> Mask:
-    """Return the mask that begins and ends in turn at these places, counted down the columns."""
+    """Return the mask that begins and ends in turn at `edges`, positions down the columns."""
     columns = np.zeros(height * width, np.bool_)
     for start, end in zip(edges[::2], edges[1::2], strict=False):
         columns[start:end] = True

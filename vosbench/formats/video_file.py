@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import overload
 
 import cv2
 import numpy as np
@@ -28,7 +27,7 @@ WRITABLE = {".mp4": "vp09", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 _KEPT_FRAMES = 8
 
 
-class VideoFile(Sequence[Frame]):
+class VideoFile(LazySequence[Frame]):
     """The frames of a video file, decoded in order and dropped soon after.
 
     Reading forwards costs one decoding per frame. The last few frames are kept; an index before
@@ -49,34 +48,28 @@ class VideoFile(Sequence[Frame]):
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise InputError(f"{path}: no such video file")
-        self._path = path
         with _opened(path) as capture:
             self.fps = float(capture.get(cv2.CAP_PROP_FPS))
-            self._length = 0
+            length = 0
             while capture.grab():
-                self._length += 1
-        if self._length == 0:
+                length += 1
+        if not length:
             raise InputError(
                 f"{path}: not a video that can be decoded; convert it to mp4 or to a folder of images"
             )
+        super().__init__(_Decoder(path, length).frame, length)
+
+
+class _Decoder:
+    """Decoder of single frames, which keeps the last few."""
+
+    def __init__(self, path: Path, length: int) -> None:
+        self._path = path
         self._stream: Iterator[Frame] = iter(())
-        self._next = self._length
+        self._next = length
         self._kept: OrderedDict[int, Frame] = OrderedDict()
 
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> LazySequence[Frame]: ...
-    def __getitem__(self, index: int | slice) -> Frame | LazySequence[Frame]:
-        if isinstance(index, slice):
-            indices = range(self._length)[index]
-            return LazySequence(lambda i: self._frame(indices[i]), len(indices))
-        return self._frame(range(self._length)[index])
-
-    def _frame(self, index: int) -> Frame:
+    def frame(self, index: int) -> Frame:
         if index in self._kept:
             return self._kept[index]
         if index < self._next:

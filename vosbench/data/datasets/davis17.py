@@ -7,6 +7,7 @@ from pathlib import Path
 from vosbench.data.datasets.base import Dataset, dataset_folder, edition_of
 from vosbench.data.datasets.folders import (
     check_resolution,
+    check_subfolders,
     images,
     masked_video,
     masks_of,
@@ -104,13 +105,7 @@ def _sequences(lists: Path, frames: Path, split: str) -> tuple[str, ...]:
         raise no_list(NAME, path, {"all", *SHIPPED, *listed})
     if not names:
         raise InputError(f"{source}: no sequences")
-    present = set(subfolders(frames))
-    missing = [name for name in names if name not in present]
-    if missing:
-        raise InputError(
-            f"{frames}: lacks {len(missing)} of {len(names)} sequences of {source}, first {missing[0]}; "
-            "copy the data set again"
-        )
+    check_subfolders(frames, names, source, "copy the data set again")
     return names
 
 

@@ -64,6 +64,21 @@ def subfolders(parent: Path) -> list[str]:
     return sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def check_subfolders(parent: Path, names: Sequence[str], source: str, advice: str) -> None:
+    """Check that `parent` has a folder for every one of the sequences `names`, which `source` lists.
+
+    Raises:
+        InputError: folders are missing; ends with `advice`.
+    """
+    present = set(subfolders(parent))
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise InputError(
+            f"{parent}: lacks {len(missing)} of {len(names)} sequences of {source}, first {missing[0]}; "
+            f"{advice}"
+        )
+
+
 def images(folder: Path, suffixes: Iterable[str] = SUFFIXES, *, advice: str = "") -> list[Path]:
     """Return the visible images in `folder` in the order of the number that ends their names.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import images, masked_video, masks_of, subfolders
+from vosbench.data.datasets.folders import check_subfolders, images, masked_video, masks_of
 from vosbench.data.datasets.inventory import Inventory, stems
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError, check_name
@@ -57,13 +57,7 @@ class YouTubeVos(Dataset):
         meta = folder / "train" / "meta.json"
         categories = read_categories(meta)
         names = _names(folder, split, meta, categories)
-        present = set(subfolders(base))
-        missing = [name for name in names if name not in present]
-        if missing:
-            raise InputError(
-                f"{base}: lacks {len(missing)} of {len(names)} videos of split {split}, first {missing[0]}; "
-                "unpack YouTube-VOS again"
-            )
+        check_subfolders(base, names, f"split {split}", "unpack YouTube-VOS again")
         videos = [_video(base / name, masks / name, categories[name]) for name in names]
         super().__init__(NAME, root, split, videos)
 

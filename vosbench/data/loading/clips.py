@@ -189,7 +189,7 @@ class ClipDataset(Dataset[Item]):
 
 
 class _Reader:
-    """Reads what one clip needs, every frame once; frames are kept as read only while flow may need them."""
+    """Reader of one clip, every frame once; frames are kept as read only while flow may need the frames."""
 
     def __init__(
         self, video: Video, position: int, settings: ClipSettings, kept: dict[Hashable, Tensor] | None

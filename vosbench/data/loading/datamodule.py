@@ -162,7 +162,7 @@ class ClipDataModule(pl.LightningDataModule):
 
 
 class _Stock:
-    """The clips of some sources, and what is drawn from them."""
+    """Clips of some sources, and the pools of an epoch."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         if not sources:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Draw(NamedTuple):
-    """One sample of an epoch: which, and the seed of its random changes."""
+    """Sample of an epoch: its index and the seed of its random changes."""
 
     sample: int
     seed: int
@@ -218,7 +218,7 @@ class Concatenated(Dataset[T], Generic[T]):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let the global generators of Python, numpy and torch (CPU) start from `seed`; put them back after."""
+    """Start the global generators of Python, numpy and torch (CPU) from `seed`; restore them after."""
     python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002

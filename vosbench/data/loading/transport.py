@@ -107,7 +107,7 @@ _KNOWN: weakref.WeakValueDictionary[int, SlotCollate] = weakref.WeakValueDiction
 
 
 def new_tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return memory of its own."""
+    """Return a tensor in memory that no other tensor shares."""
     return torch.empty(tuple(shape), dtype=dtype)
 
 

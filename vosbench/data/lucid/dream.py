@@ -190,7 +190,7 @@ class _DreamLayers:
 
 
 def _seen(picture: Frame, labels: IdMap, camera: Affine) -> tuple[Frame, IdMap]:
-    """Look at the background with a camera; beyond its border it is mirrored, with its ids."""
+    """Return background and ids as a camera sees them, mirrored beyond the border."""
     height, width = labels.shape
     # OpenCV never returns from mirroring at a side of one pixel.
     border = cv2.BORDER_REFLECT_101 if min(height, width) > 1 else cv2.BORDER_REPLICATE

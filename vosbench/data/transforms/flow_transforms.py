@@ -31,7 +31,7 @@ def move_camera(clip: Clip) -> Clip:
 
 
 def stop_camera(clip: Clip) -> Clip:
-    """Take the camera's motion away: what stands gets no flow, what moves keeps its flow against that.
+    """Take the camera's motion away: static pixels get no flow, moving ones the flow relative to the camera.
 
     [ours] Exact where what stands moved as one. The frames stay as they are, as in `move_camera`.
     """
