@@ -118,14 +118,14 @@ class StageConfig:
         shares: weight of each data set, or its clips per batch; empty: all alike.
         flow: ``ground_truth``, estimators as ``--flow`` takes them, folders; every clip comes with each.
         epochs: length.
-        epoch_length: clips of an epoch, on all devices together; null: what the data hold.
+        epoch_length: clips of an epoch, over all devices; null: the number that the data hold.
         batch_size: clips per step and device.
         collate: ``clips``, padded to one size, or ``detection``, lists with targets of detectors.
         accumulate: steps whose gradients are summed.
-        clip: how clips are cut.
-        augment: how they are changed.
-        optimizer: what is done with gradients.
-        schedule: how the learning rate falls.
+        clip: cutting of clips.
+        augment: random changes of clips.
+        optimizer: of the stage.
+        schedule: of the learning rate.
         clip_gradients: largest absolute value of each gradient; null: any.
     """
 
@@ -206,16 +206,16 @@ def compose_fit(overrides: list[str]) -> FitConfig:
         InputError: unknown key, option or trainer argument, a value of the wrong type, bad syntax.
     """
     parsed = _parse(overrides)
-    chosen = [override for override in parsed if override.key_or_group in GROUPS]
-    for override in chosen:
-        options = group_options(override.key_or_group)
-        if override.value() not in options:
-            raise unknown_name(override.key_or_group, str(override.value()), options)
+    options = [override for override in parsed if override.key_or_group in GROUPS]
+    for override in options:
+        known = group_options(override.key_or_group)
+        if override.value() not in known:
+            raise unknown_name(override.key_or_group, str(override.value()), known)
     try:
-        base = _compose([_line(override) for override in chosen])
+        base = _compose([_line(override) for override in options])
         known = _leaf_keys(OmegaConf.merge(OmegaConf.structured(FitConfig), base))
         for override in parsed:
-            if override not in chosen:
+            if override not in options:
                 _check_key(override.key_or_group, known)
         composed = _compose([_line(override) for override in parsed])
         merged = OmegaConf.merge(OmegaConf.structured(FitConfig), composed)
@@ -252,7 +252,7 @@ def group_options(group: str) -> list[str]:
 
 
 def _options(group: str) -> dict[str, Path]:
-    """Return name -> file; what is vosbench's own comes before what other packages call so."""
+    """Return name -> file; a file of vosbench takes precedence over one of another package."""
     folders = [folder / group for folder in reversed([CONFIGS, *config_folders()])]
     return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
 

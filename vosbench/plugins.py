@@ -52,17 +52,17 @@ class Plugin:
         module, _, attribute = self.path.partition(":")
         where = f"method {self.name} of the package {self.package}"
         try:
-            found: Any = getattr(import_module(module), attribute)
+            loaded: Any = getattr(import_module(module), attribute)
         except Exception as error:  # another package's module may fail in every way there is
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
                 f"{where}: {self.path} cannot be loaded ({reason}); repair that package"
             ) from None
-        if not isinstance(found, type) or not callable(getattr(found, "segment", None)):
+        if not isinstance(loaded, type) or not callable(getattr(loaded, "segment", None)):
             raise InputError(
                 f"{where}: {self.path} is no class with a method segment; see vosbench.method.Method"
             )
-        return found
+        return loaded
 
     @property
     def folder(self) -> Path | None:
@@ -76,11 +76,11 @@ class Plugin:
 
 @cache
 def _declared() -> tuple[Plugin, ...]:
-    found = {
+    plugins = {
         Plugin(point.name, point.value, "" if point.dist is None else point.dist.name)
         for point in metadata.entry_points(group=GROUP)
     }
-    return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.package, plugin.path)))
+    return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.package, plugin.path)))
 
 
 def installed(taken: Collection[str]) -> Mapping[str, Plugin]:
@@ -92,17 +92,17 @@ def installed(taken: Collection[str]) -> Mapping[str, Plugin]:
     Raises:
         InputError: two methods have one name.
     """
-    found: dict[str, Plugin] = {}
+    plugins: dict[str, Plugin] = {}
     for plugin in _declared():
         owner = "vosbench" if plugin.name in taken else None
-        owner = found[plugin.name].package if plugin.name in found else owner
+        owner = plugins[plugin.name].package if plugin.name in plugins else owner
         if owner is not None:
             raise InputError(
                 f"the packages {owner} and {plugin.package} both have a method called {plugin.name}: "
                 f"rename it in the entry points ({GROUP}) of {plugin.package}, or uninstall that"
             )
-        found[plugin.name] = plugin
-    return found
+        plugins[plugin.name] = plugin
+    return plugins
 
 
 def config_folders() -> list[Path]:

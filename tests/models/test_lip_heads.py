@@ -10,7 +10,7 @@ from vosbench.data.loading.collate import detection_targets
 from vosbench.models.lip.adaptation import EarlyStopping
 from vosbench.models.lip.heads import ONLINE, IdLoss, LIPHeads
 from vosbench.models.lip.rules import id_map
-from vosbench.models.lip.targets import expanded
+from vosbench.models.lip.training import expanded
 from vosbench.models.lip.widths import TINY
 
 LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"}

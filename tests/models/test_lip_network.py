@@ -12,7 +12,7 @@ from tests.models.lip import BEST, SIZE, clip, parameters, state_hash, target, t
 from tests.rounding import assert_rounded
 from vosbench.models.layers.recurrent import ConvGRU
 from vosbench.models.lip.network import LIPNet
-from vosbench.models.lip.pyramid import Backbone, PyramidMemory, down
+from vosbench.models.lip.pyramid import PyramidMemory, down
 from vosbench.models.lip.widths import TINY
 
 
@@ -166,7 +166,7 @@ class TestSizes:
     def test_sizes_round_up_at_every_level(self):
         torch.manual_seed(0)
         with torch.no_grad():
-            maps = Backbone(TINY)(torch.randn(1, 3, 97, 131))
+            maps = tiny().backbone(torch.randn(1, 3, 97, 131)).values()
             path, _ = tiny_memory()([each[:, None].double() for each in maps])
         sizes = [(25, 33), (13, 17), (7, 9), (4, 5), (2, 3)]
         assert [tuple(each.shape[-2:]) for each in maps] == sizes

@@ -19,7 +19,7 @@ from vosbench.models.lip.adaptation import (
 )
 from vosbench.models.lip.heads import FOCAL, PLAIN
 from vosbench.models.lip.rules import DetectionRules, candidates, id_map, select
-from vosbench.models.lip.targets import expand_boxes, expanded
+from vosbench.models.lip.training import expanded
 
 # of 10 x 10 pixels
 PLACE = [0.0, 0.0, 10.0, 10.0]
@@ -133,14 +133,15 @@ class TestIdMap:
 
 
 class TestBoxes:
+    def grown(self, boxes):
+        return expanded({"boxes": boxes, "masks": torch.zeros(len(boxes), 480, 854)})["boxes"]
+
     def test_they_grow_by_a_tenth_about_their_centre(self):
-        boxes = expand_boxes(torch.tensor([[100.0, 100.0, 200.0, 150.0]]), (480, 854))
+        boxes = self.grown(torch.tensor([[100.0, 100.0, 200.0, 150.0]]))
         torch.testing.assert_close(boxes, torch.tensor([[95.0, 97.5, 205.0, 152.5]]))
 
     def test_but_not_out_of_the_picture(self):
-        boxes = expand_boxes(
-            torch.tensor([[0.0, 2.0, 100.0, 52.0], [754.0, 430.0, 854.0, 480.0]]), (480, 854)
-        )
+        boxes = self.grown(torch.tensor([[0.0, 2.0, 100.0, 52.0], [754.0, 430.0, 854.0, 480.0]]))
         wanted = torch.tensor([[0.0, 0.0, 105.0, 54.5], [749.0, 427.5, 854.0, 480.0]])
         torch.testing.assert_close(boxes, wanted)
 

@@ -17,8 +17,8 @@ from vosbench.errors import InputError
 from vosbench.method import Detections, Inspection, Method
 from vosbench.models import build
 from vosbench.models.layers.preprocessing import normalise
-from vosbench.models.motion_maskrcnn.found import FrameDetections
-from vosbench.models.motion_maskrcnn.training import warmup_factor
+from vosbench.models.motion_maskrcnn.detections import FrameDetections
+from vosbench.models.optimizers import warmup_factor
 from vosbench.models.pretrained.zoo import export, load_method
 from vosbench.video import Video
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate, gate, grow
-from vosbench.models.stcnn.past import past_indices, scale_past, stack_past
+from vosbench.models.stcnn.generator import past_indices, scale_past
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,11 @@ def test_past_frames(t, delta, start, wanted):
     assert past_indices(t, delta, start) == wanted
 
 
-def test_past_frames_are_stacked_from_the_oldest_on():
-    clip = torch.arange(6.0)[None, :, None, None, None].expand(2, 6, 3, 4, 5)
-    stacked = stack_past(clip, 2)
-    assert stacked.shape == (2, 12, 4, 5)
-    assert stacked[1, ::3, 0, 0].tolist() == [0, 0, 0, 1]
+def test_pixels_of_past_frames_become_minus_one_to_one():
     assert scale_past(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+
+
+def test_no_past_of_a_negative_frame():
     with pytest.raises(ValueError, match="no frame -1"):
         past_indices(-1)
 

@@ -59,12 +59,12 @@ def method_class(name: str) -> type[VOSModule]:
     """Import the class of network `name`, or of a method of another package.
 
     Raises:
-        InputError: unknown name, or what another package calls so cannot be loaded.
+        InputError: unknown name, or a method of another package that cannot be loaded.
     """
     if name in METHODS:
         module, attribute = METHODS[name].split(":")
-        found: type[VOSModule] = getattr(import_module(module), attribute)
-        return found
+        network: type[VOSModule] = getattr(import_module(module), attribute)
+        return network
     others = other_methods()
     if name not in others:
         raise unknown_name("model", name, [*METHODS, *others])
@@ -82,11 +82,11 @@ def other_methods() -> Mapping[str, Plugin]:
     return installed(taken=(*METHODS, *BASELINES))
 
 
-def is_network(found: type) -> bool:
+def is_network(method: type) -> bool:
     """Return whether a method is a network, which has weights."""
     # whoever made a network has imported torch
     torch = sys.modules.get("torch")
-    return torch is not None and issubclass(found, torch.nn.Module)
+    return torch is not None and issubclass(method, torch.nn.Module)
 
 
 __all__ = [

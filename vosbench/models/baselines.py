@@ -1,4 +1,4 @@
-"""Baselines: methods that see nothing or almost nothing."""
+"""Baselines: methods without weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vosbench.video import FlowField, IdMap, Segmentation, Video
 
 
 class AllForeground:
-    """Every pixel is the object."""
+    """Baseline whose object is every pixel."""
 
     task: Task = "unsupervised"
     needs_flow = False
@@ -23,7 +23,7 @@ class AllForeground:
 
 
 class CentreBox:
-    """The object is a centred box of half the width and half the height of the frame."""
+    """Baseline whose object is a centred box of half the width and half the height of the frame."""
 
     task: Task = "unsupervised"
     needs_flow = False
@@ -34,7 +34,7 @@ class CentreBox:
 
 
 class FlowThreshold:
-    """The object is what moves more than usual in its frame: Flow-Th of FusionSeg (Jain et al., CVPR 2017).
+    """Threshold on the norm of the flow: Flow-Th of FusionSeg (Jain et al., CVPR 2017).
 
     Foreground where the norm of the flow exceeds the mean plus one (population) standard deviation
     of the norms of that frame. The last frame, which has no forward flow, repeats the mask before it.
@@ -53,7 +53,7 @@ class FlowThreshold:
 
 
 class FlowSaliency:
-    """The object is what stands out in the picture of the flow: Flow-Sal of FusionSeg (CVPR 2017).
+    """Threshold on the saliency of the picture of the flow: Flow-Sal of FusionSeg (CVPR 2017).
 
     Foreground where the saliency of the colour wheel picture exceeds its mean over the frame. The
     paper's saliency method is cited only; here it is `vosbench.models.saliency` ([ours]). The last

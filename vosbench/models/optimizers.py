@@ -17,13 +17,16 @@ from vosbench.errors import unknown_name
 WARMUP = 0.05
 """Share of a cosine schedule in which the learning rate rises."""
 
+BIAS_LR = 2.0
+"""Factor of `bias_groups` on the learning rate of biases."""
+
 
 @dataclass(frozen=True)
 class ParameterGroup:
     """Parameters that are trained faster or slower than the others, or decay otherwise.
 
     Attributes:
-        parameters: what is trained.
+        parameters: of the group.
         lr: factor on the learning rate.
         weight_decay: factor on the weight decay.
     """
@@ -60,10 +63,10 @@ def build_optimizer(
     schedule: ScheduleConfig,
     steps: int,
 ) -> dict[str, Any]:
-    """Return what `configure_optimizers` of a LightningModule returns.
+    """Return the optimiser and schedule, in the form of `LightningModule.configure_optimizers`.
 
     Args:
-        parameters: what is trained; groups have factors of their own, which the schedule leaves alone.
+        parameters: to train; groups have factors of their own, which the schedule leaves alone.
         optimizer: its settings.
         schedule: its settings; ``step``, ``multistep`` and ``exponential`` advance per epoch, the others
             per step.
@@ -75,23 +78,32 @@ def build_optimizer(
     built = _optimizer(_groups(parameters, optimizer), optimizer)
     if schedule.name == "constant":
         return {"optimizer": built}
-    if schedule.name == "step":
-        decay = DecaySchedule(built, lambda epoch: _steps_factor(epoch, schedule))
-        return {"optimizer": built, "lr_scheduler": {"scheduler": decay, "interval": "epoch"}}
-    if schedule.name == "multistep":
-        stepping = LambdaLR(built, lambda epoch: _steps_factor(epoch, schedule))
-        return {"optimizer": built, "lr_scheduler": {"scheduler": stepping, "interval": "epoch"}}
-    if schedule.name == "exponential":
-        falling = LambdaLR(built, lambda epoch: schedule.gamma**epoch)
-        return {"optimizer": built, "lr_scheduler": {"scheduler": falling, "interval": "epoch"}}
-    if schedule.name == "poly":
-        poly = LambdaLR(built, lambda step: (1 - min(1.0, step / max(1, steps))) ** schedule.power)
-        return {"optimizer": built, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
-    if schedule.name == "cosine":
-        cosine = LambdaLR(built, lambda step: _cosine_factor(step / max(1, steps), schedule.gamma))
-        return {"optimizer": built, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-    known = ("constant", "step", "multistep", "exponential", "poly", "cosine")
-    raise unknown_name("schedule", schedule.name, known)
+    steps = max(1, steps)
+    factors: dict[str, tuple[str, Callable[[int], float]]] = {
+        "step": ("epoch", lambda epoch: _steps_factor(epoch, schedule)),
+        "multistep": ("epoch", lambda epoch: _steps_factor(epoch, schedule)),
+        "exponential": ("epoch", lambda epoch: schedule.gamma**epoch),
+        "poly": ("step", lambda step: (1 - min(1.0, step / steps)) ** schedule.power),
+        "cosine": ("step", lambda step: _cosine_factor(step / steps, schedule.gamma)),
+    }
+    if schedule.name not in factors:
+        raise unknown_name("schedule", schedule.name, ("constant", *factors))
+    interval, factor = factors[schedule.name]
+    kind = DecaySchedule if schedule.name == "step" else LambdaLR
+    return {"optimizer": built, "lr_scheduler": {"scheduler": kind(built, factor), "interval": interval}}
+
+
+def bias_groups(module: nn.Module) -> list[nn.Parameter | ParameterGroup]:
+    """Return the parameters that a module trains, biases apart: they learn twice as fast and do not decay."""
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    biases = [p for name, p in trained.items() if name.endswith("bias")]
+    weights: list[nn.Parameter] = [p for name, p in trained.items() if not name.endswith("bias")]
+    return [*weights, ParameterGroup(biases, lr=BIAS_LR, weight_decay=0.0)]
+
+
+def warmup_factor(step: int, steps: int) -> float:
+    """Return the factor on the learning rate: it rises in a line from a third to 1 after `steps` steps."""
+    return 1.0 if step >= steps else 1 / 3 + (1 - 1 / 3) * step / steps
 
 
 def _groups(
@@ -99,12 +111,12 @@ def _groups(
 ) -> list[dict[str, Any]]:
     plain: list[nn.Parameter] = []
     groups: list[dict[str, Any]] = []
-    for each in parameters:
-        if isinstance(each, nn.Parameter):
-            plain.append(each)
-        elif each.parameters:
-            rates = {"lr": each.lr * settings.lr, "weight_decay": each.weight_decay * settings.weight_decay}
-            groups.append({"params": list(each.parameters), **rates})
+    for item in parameters:
+        if isinstance(item, nn.Parameter):
+            plain.append(item)
+        elif item.parameters:
+            rates = {"lr": item.lr * settings.lr, "weight_decay": item.weight_decay * settings.weight_decay}
+            groups.append({"params": list(item.parameters), **rates})
     return [{"params": plain}, *groups] if plain else groups
 
 
@@ -118,14 +130,7 @@ def _optimizer(parameters: list[dict[str, Any]], settings: OptimizerConfig) -> O
     if settings.name == "adamw":
         return AdamW(parameters, lr, betas=betas, eps=eps, weight_decay=decay)
     if settings.name == "rmsprop":
-        return RMSprop(
-            parameters,
-            lr,
-            alpha=settings.alpha,
-            eps=eps,
-            momentum=settings.momentum,
-            weight_decay=decay,
-        )
+        return RMSprop(parameters, lr, settings.alpha, eps, decay, momentum=settings.momentum)
     raise unknown_name("optimizer", settings.name, ("sgd", "adam", "adamw", "rmsprop"))
 
 

@@ -21,14 +21,14 @@ class RandomWeights:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._drawn = {name: _sample(each) for name, each in _weights(network).items()}
+        self._drawn = {name: _sample(weights) for name, weights in _weights(network).items()}
 
     def left(self, network: nn.Module, prefix: str) -> list[str]:
         """Return the names with a prefix of the weights that are as they were drawn."""
         return [
             name
-            for name, each in _weights(network).items()
-            if name.startswith(prefix) and name in self._drawn and self._drawn[name].equal(_sample(each))
+            for name, weights in _weights(network).items()
+            if name.startswith(prefix) and name in self._drawn and self._drawn[name].equal(_sample(weights))
         ]
 
     def refuse(self, network: nn.Module, kept: Mapping[str, str], stage: str) -> None:
@@ -51,7 +51,7 @@ class RandomWeights:
 
 
 def _weights(network: nn.Module) -> dict[str, Tensor]:
-    return {name: each for name, each in network.named_parameters() if each.dim() > 1}
+    return {name: weights for name, weights in network.named_parameters() if weights.dim() > 1}
 
 
 def _sample(values: Tensor) -> Tensor:

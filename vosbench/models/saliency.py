@@ -37,8 +37,8 @@ def absorption_saliency(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     small = cv2.resize(picture.astype(np.float32) / 255, grid[::-1], interpolation=cv2.INTER_AREA)
     steps = _steps_until_absorbed(cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float64))
     spread = steps.max() - steps.min()
-    found = (steps - steps.min()) / (spread if spread > 0 else 1.0)
-    enlarged = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    saliency = (steps - steps.min()) / (spread if spread > 0 else 1.0)
+    enlarged = cv2.resize(saliency.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged, np.float32)
 
 

@@ -59,7 +59,7 @@ def require_choices(method: str, keys: Mapping[str, Any], choices: Mapping[str, 
     """
     for key, allowed in choices.items():
         if keys[key] is not None or None not in allowed:
-            require(method, key, keys[key], tuple(each for each in allowed if each is not None))
+            require(method, key, keys[key], tuple(choice for choice in allowed if choice is not None))
 
 
 def values_for_size(keys: Mapping[str, Any], by_size: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class VOSModule(pl.LightningModule):
         self.register_load_state_dict_pre_hook(_adapt_state)  # type: ignore[no-untyped-call]
 
     def configure_stage(self, name: str, settings: StageConfig | None = None) -> None:
-        """Load what a stage starts from, choose what is trained and what `configure_optimizers` sets up.
+        """Load the weights that a stage starts from, and choose the parts that it trains.
 
         Args:
             name: a stage of the recipe.
@@ -85,12 +85,12 @@ class VOSModule(pl.LightningModule):
         """
         if name not in self.stages:
             raise unknown_name(f"stage of {self.name}", name, self.stages)
-        chosen = settings or load_stage(self.name, name)
-        self.begin_stage(name, chosen)
-        self.stage, self.stage_name = chosen, name
+        settings = settings or load_stage(self.name, name)
+        self.begin_stage(name, settings)
+        self.stage, self.stage_name = settings, name
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
-        """Load, train and freeze what a stage asks for; by default all weights are trained.
+        """Load weights, train and freeze parts as a stage needs; by default all weights are trained.
 
         Args:
             name: of the stage, one of `stages`.
@@ -121,7 +121,7 @@ class VOSModule(pl.LightningModule):
         return {}
 
     def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
-        """Return what the stage trains: by default every parameter that is not frozen, all alike."""
+        """Return the parameters that the stage trains: by default all that are not frozen, at one rate."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def configure_optimizers(self) -> Any:
@@ -137,8 +137,7 @@ class VOSModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of."""
-        described = {"name": self.name, "size": self.hparams["size"], "variant": self.variant()}
-        checkpoint["vosbench"] = described
+        checkpoint["vosbench"] = {"name": self.name, "size": self.hparams["size"], "variant": self.variant()}
 
     def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
         """Change the weights of another variant in place, before they are loaded; by default nothing.
@@ -185,13 +184,20 @@ class VOSModule(pl.LightningModule):
         """Segment clips and return `measure` of their frames."""
         raise InputError(f"{self.name} does not validate on clips")
 
+    def log_losses(self, losses: Mapping[str, Tensor], batch_size: int) -> Tensor:
+        """Log the losses of a training step by name, and their sum as ``train/loss``; return the sum."""
+        total = torch.stack(list(losses.values())).sum()
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=batch_size)
+        self.log("train/loss", total, prog_bar=True, batch_size=batch_size)
+        return total
+
     def measure(self, frames: Validated) -> Validated:
         """Log ``val/J``, the mean of `foreground_similarity` over the validation frames of all devices.
 
-        Every validation step must call this method, also without frames: all devices take the mean together.
+        Every validation step must call this method, also without frames: the mean waits for all devices.
 
         Args:
-            frames: of a batch; those that are void throughout do not count.
+            frames: of a batch; frames that are void throughout do not count.
 
         Returns:
             The frames that count.
@@ -312,7 +318,7 @@ class VOSModule(pl.LightningModule):
 
 @contextmanager
 def _temporary_store(batch: ProtocolVideo) -> Iterator[PredictionStore]:
-    """Yield a place for the prediction of a video, removed at the end of the block."""
+    """Yield a store for the prediction of a video, removed at the end of the block."""
     suffix = ".json" if batch.protocol.objects == "detections" else ""
     with tempfile.TemporaryDirectory(prefix="vosbench-predictions-") as folder:
         yield PredictionStore(Path(folder) / f"{batch.video.name}{suffix}", batch.video.frame_names)

@@ -36,14 +36,14 @@ class TrainedOn(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add what was trained and selected on."""
+        """Add the data that was trained and selected on."""
         checkpoint["training"] = self.training
 
 
 def trained_on(
     config: FitConfig, sets: Sequence[DataConfig], before: Path | None, module: VOSModule
 ) -> dict[str, Any]:
-    """Return what a stage and those before it are trained and selected on.
+    """Return the data that a stage and the stages before it are trained and selected on.
 
     Args:
         config: where data are.
@@ -62,26 +62,26 @@ def trained_on(
         InputError: data are missing.
     """
     earlier = training_of(before) if before else {}
-    opened = open_sets(config, sets)
-    editions = [_edition(config, each.chosen) for each in opened]
+    datasets = [(opened, _edition(config, opened.config)) for opened in open_sets(config, sets)]
     data = earlier.get("data", {})
-    names = [*_listed(data, "name"), *(each.chosen.name for each in opened)]
+    names = [*_listed(data, "name"), *(opened.config.name for opened, _ in datasets)]
+    editions = [*_listed(data, "edition"), *(edition for _, edition in datasets)]
     trained = [
         video.name
-        for each, edition in zip(opened, editions, strict=True)
-        if edition == "official" and _is_compared_on(each)
-        for video in each.train
+        for opened, edition in datasets
+        if edition == "official" and _is_compared_on(opened)
+        for video in opened.train
     ]
     selection = [
-        _selection(each, edition, module.monitor) | ({} if config.val == "clips" else {"val": config.val})
-        for each, edition in zip(opened, editions, strict=True)
-        if each.val_split is not None
+        _selection(opened, edition, module.monitor) | ({} if config.val == "clips" else {"val": config.val})
+        for opened, edition in datasets
+        if opened.val_split is not None
     ]
     parts = earlier.get("parts", []) if before else _parts(module)
     return {
         "data": {
             "name": ", ".join(dict.fromkeys(names)),
-            "edition": ", ".join(dict.fromkeys([*_listed(data, "edition"), *editions])),
+            "edition": ", ".join(dict.fromkeys(editions)),
             "sequences": sorted({*data.get("sequences", ()), *trained}),
         },
         "selection": _once([*earlier.get("selection", ()), *selection]),
@@ -91,25 +91,25 @@ def trained_on(
 
 def _selection(opened: OpenSet, edition: str, monitor: str) -> dict[str, Any]:
     selection: dict[str, Any] = {
-        "name": opened.chosen.name,
+        "name": opened.config.name,
         "edition": edition,
         "split": opened.val_split,
         "monitor": monitor,
     }
-    if _is_compared_on(opened) or opened.val_split == opened.chosen.split:
+    if _is_compared_on(opened) or opened.val_split == opened.config.split:
         selection["sequences"] = sorted(video.name for video in opened.val)
     return selection
 
 
 def _parts(module: VOSModule) -> list[dict[str, Any]]:
-    """Return what is known of the files that the keys of a network name, and of weights of the package."""
-    given = {
+    """Return the provenance of the files that the keys of a network name, and of weights of the package."""
+    named = {
         key: Path(value)
         for key, value in module.hparams.items()
         if str(key).endswith("_weights") and isinstance(value, str) and Path(value).is_file()
     }
     starting = {key: path for key, path in module.packaged_weights.items() if key.endswith("_weights")}
-    return [part_of(str(key), path) for key, path in {**given, **starting}.items()]
+    return [part_of(str(key), path) for key, path in {**named, **starting}.items()]
 
 
 def _listed(data: Mapping[str, Any], key: str) -> list[str]:
@@ -117,18 +117,18 @@ def _listed(data: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _once(values: Iterable[T]) -> list[T]:
-    found: list[T] = []
+    unique: list[T] = []
     for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+        if value not in unique:
+            unique.append(value)
+    return unique
 
 
-def _edition(config: FitConfig, chosen: DataConfig) -> str:
-    """Return what is there: a folder that is given as the official data may hold a miniature."""
+def _edition(config: FitConfig, dataset: DataConfig) -> str:
+    """Return the edition on disk: a folder of official data may hold a miniature."""
     root = data_root(Path(config.data_root) if config.data_root else None)
-    return edition_of(root, chosen.name) if chosen.edition == "official" else chosen.edition
+    return edition_of(root, dataset.name) if dataset.edition == "official" else dataset.edition
 
 
 def _is_compared_on(opened: OpenSet) -> bool:
-    return dataset_spec(opened.chosen.name).kind == "evaluation"
+    return dataset_spec(opened.config.name).kind == "evaluation"

@@ -29,10 +29,10 @@ def what_to_test(run: Path) -> list[str]:
         from vosbench.models.pretrained.weight_files import training_of
 
         selections = training_of(best).get("selection", ())
-        chosen_on = ", ".join(_described(each) for each in selections)
+        datasets = ", ".join(_described(selection) for selection in selections)
         monitor = selections[-1]["monitor"]
         lines.append(
-            f"{best.name} beside it is the epoch with the highest {monitor}; validated on {chosen_on}"
+            f"{best.name} beside it is the epoch with the highest {monitor}; validated on {datasets}"
         )
     return lines
 

@@ -62,7 +62,7 @@ class StageRun:
             "trainer": config.trainer,
             **validation,
             "stage": asdict(self.settings),
-            "data": [asdict(each) for each in self.sets],
+            "data": [asdict(dataset) for dataset in self.sets],
         }
         return yaml.safe_dump(settings, sort_keys=False)
 
@@ -138,7 +138,7 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
 
 def _write_config(stage: StageRun) -> None:
     """Write every key of the run, resolved; ``data`` as the stage reads it."""
-    keys = asdict(stage.config) | {"data": [asdict(each) for each in stage.sets]}
+    keys = asdict(stage.config) | {"data": [asdict(dataset) for dataset in stage.sets]}
     write_text(stage.folder.parent / CONFIG_FILE, yaml.safe_dump(keys, sort_keys=False))
 
 

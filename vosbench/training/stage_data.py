@@ -48,14 +48,11 @@ def stage_data(
     flows = _flows(stage) if needs_flow else []
     transform = _transform(stage)
     shares = stage.shares or [1.0] * len(sets)
-    opened = open_sets(config, sets)
-    train = [
-        source
-        for each, share in zip(opened, shares, strict=True)
-        for source in _sources(stage, each, flows, transform, share)
-    ]
-    clips = config.val == "clips"
-    val = [source for each in opened for source in _val_sources(stage, each, flows)] if clips else []
+    train: list[Source] = []
+    val: list[Source] = []
+    for opened, share in zip(open_sets(config, sets), shares, strict=True):
+        train += _sources(stage, opened, flows, transform, share)
+        val += _val_sources(stage, opened, flows) if config.val == "clips" else []
     loading = Loading(
         batch_size=stage.batch_size,
         mixing=stage.mixing,  # type: ignore[arg-type]  # checked by Order
@@ -73,14 +70,14 @@ class OpenSet:
     """A data set of a stage.
 
     Attributes:
-        chosen: its configuration.
+        config: of the data set.
         train: videos to train on.
         val: videos to validate on; empty: none.
-        val_split: the split that these are of; None: there are none.
+        val_split: the split of `val`; None where nothing is validated on.
         classes: names of the classes, where the data set has them.
     """
 
-    chosen: DataConfig
+    config: DataConfig
     train: Sequence[Video]
     val: Sequence[Video]
     val_split: str | None
@@ -98,52 +95,51 @@ def open_sets(config: FitConfig, sets: Sequence[DataConfig]) -> list[OpenSet]:
         InputError: data are missing, or nothing can be held out.
     """
     if config.trainer.get("limit_val_batches") == 0:
-        sets = [replace(chosen, val_split=None) for chosen in sets]
-    splits = [open_split(config, chosen, chosen.split) for chosen in sets]
-    kept = [_kept(chosen, videos) for chosen, videos in zip(sets, splits, strict=True)]
+        sets = [replace(dataset, val_split=None) for dataset in sets]
+    splits = [open_split(config, dataset, dataset.split) for dataset in sets]
+    kept = [_kept(dataset, videos) for dataset, videos in zip(sets, splits, strict=True)]
     anywhere = frozenset[str]().union(*kept)
     opened = []
-    for chosen, videos, held in zip(sets, splits, kept, strict=True):
-        train: Sequence[Video] = videos
-        if anywhere:
-            train = [video for video in videos if video.name not in anywhere]
+    for dataset, videos, held in zip(sets, splits, kept, strict=True):
+        # a set without held-out videos stays as lazy as the reader made it
+        train = [video for video in videos if video.name not in anywhere] if anywhere else videos
         val: Sequence[Video] = ()
-        split = chosen.split if held else chosen.val_split
+        split = dataset.split if held else dataset.val_split
         if held:
             val = [video for video in videos if video.name in held]
         elif split is not None:
-            val = open_split(config, chosen, split)
-        opened.append(OpenSet(chosen, train, val, split, getattr(videos, "classes", None)))
+            val = open_split(config, dataset, split)
+        opened.append(OpenSet(dataset, train, val, split, getattr(videos, "classes", None)))
     return opened
 
 
-def _kept(chosen: DataConfig, videos: Sequence[Video]) -> frozenset[str]:
-    if chosen.val_split != HELD_OUT:
+def _kept(dataset: DataConfig, videos: Sequence[Video]) -> frozenset[str]:
+    if dataset.val_split != HELD_OUT:
         return frozenset()
-    return held_out([video.name for video in videos], chosen.hold_out)
+    return held_out([video.name for video in videos], dataset.hold_out)
 
 
-def check_data(chosen: DataConfig) -> None:
-    """Refuse a data set's configuration that makes no sense.
+def check_data(dataset: DataConfig) -> None:
+    """Refuse a configuration of a data set that makes no sense.
 
     Raises:
         InputError: which key, and what it takes.
     """
-    if chosen.scale <= 0:
-        raise InputError(f"data.scale is {chosen.scale}: it must be above 0")
-    if chosen.edition not in EDITIONS:
-        raise unknown_name("data.edition", chosen.edition, EDITIONS)
-    if not _is_hold_out(chosen.hold_out):
+    if dataset.scale <= 0:
+        raise InputError(f"data.scale is {dataset.scale}: it must be above 0")
+    if dataset.edition not in EDITIONS:
+        raise unknown_name("data.edition", dataset.edition, EDITIONS)
+    if not _is_hold_out(dataset.hold_out):
         raise InputError(
-            f"data.hold_out is {chosen.hold_out}: write a share above 0 and below 1, or names, "
+            f"data.hold_out is {dataset.hold_out}: write a share above 0 and below 1, or names, "
             "data.hold_out=[VIDEO,...]; data.val_split=null holds nothing out"
         )
-    if chosen.scenes is None:
+    if dataset.scenes is None:
         return
-    if chosen.edition != "mini":
+    if dataset.edition != "mini":
         raise InputError("data.scenes says how much to render: it needs data.edition=mini")
-    if chosen.scenes < 1:
-        raise InputError(f"data.scenes is {chosen.scenes}: give 1 or more, or null for the default miniature")
+    if dataset.scenes < 1:
+        raise InputError(f"data.scenes is {dataset.scenes}: give 1 or more, or null for the usual miniature")
 
 
 def _is_hold_out(value: object) -> bool:
@@ -191,10 +187,12 @@ def _is_size(crop: object) -> bool:
     return isinstance(crop, list) and len(crop) == 2 and all(isinstance(side, int) for side in crop)
 
 
-def _settings(stage: StageConfig, chosen: DataConfig) -> ClipSettings:
+def _settings(stage: StageConfig, opened: OpenSet) -> ClipSettings:
     from vosbench.data.loading.clips import ClipSettings
 
     clip = stage.clip
+    if clip.classes and opened.classes is None:
+        raise InputError(f"{opened.config.name} names no classes: write clip.classes=false, or take coco")
     return ClipSettings(
         length=clip.length,
         stride=clip.stride,
@@ -203,17 +201,10 @@ def _settings(stage: StageConfig, chosen: DataConfig) -> ClipSettings:
         backward=clip.backward,
         before=clip.before,
         repeat=clip.repeat,
-        scale=chosen.scale,
-        in_memory=chosen.in_memory,
+        classes=(opened.classes or ()) if clip.classes else (),
+        scale=opened.config.scale,
+        in_memory=opened.config.in_memory,
     )
-
-
-def _classes(stage: StageConfig, opened: OpenSet) -> tuple[str, ...]:
-    if not stage.clip.classes:
-        return ()
-    if opened.classes is None:
-        raise InputError(f"{opened.chosen.name} names no classes: write clip.classes=false, or take coco")
-    return opened.classes
 
 
 def _sources(
@@ -225,10 +216,10 @@ def _sources(
 ) -> list[Source]:
     from vosbench.data.loading.datamodule import Source
 
-    settings = replace(_settings(stage, opened.chosen), classes=_classes(stage, opened))
+    settings = _settings(stage, opened)
     return [
-        Source(seen, replace(settings, flow=flow), transform, share, stage.clip.per_video)
-        for seen, flow in _with_flow(opened.train, flows)
+        Source(videos, replace(settings, flow=flow), transform, share, stage.clip.per_video)
+        for videos, flow in _with_flow(opened.train, flows)
     ]
 
 
@@ -239,13 +230,8 @@ def _val_sources(
 
     if opened.val_split is None:
         return []
-    settings = replace(
-        _settings(stage, opened.chosen),
-        stride=stage.clip.val_stride,
-        before=0,
-        classes=_classes(stage, opened),
-    )
-    return [Source(seen, replace(settings, flow=flow)) for seen, flow in _with_flow(opened.val, flows)]
+    settings = replace(_settings(stage, opened), stride=stage.clip.val_stride, before=0)
+    return [Source(videos, replace(settings, flow=flow)) for videos, flow in _with_flow(opened.val, flows)]
 
 
 def _with_flow(
@@ -258,14 +244,14 @@ def _with_flow(
     if not flows:
         return [(videos, ())]
     asked = tuple(flow for flow in flows if not isinstance(flow, Precomputed))
-    seen: list[tuple[Sequence[Video], tuple[FlowEstimator | None, ...]]] = [(videos, asked)] if asked else []
-    files = (flow for flow in flows if isinstance(flow, Precomputed))
-    return seen + [
-        ([attach_flow(video, flow, None, overwrite=True) for video in videos], (None,)) for flow in files
+    files = [flow for flow in flows if isinstance(flow, Precomputed)]
+    return [
+        *([(videos, asked)] if asked else []),
+        *(([attach_flow(video, flow, None, overwrite=True) for video in videos], (None,)) for flow in files),
     ]
 
 
-def open_split(config: FitConfig, chosen: DataConfig, split: str) -> Dataset:
+def open_split(config: FitConfig, dataset: DataConfig, split: str) -> Dataset:
     """Return a split of a data set; a miniature that is not there is rendered.
 
     Raises:
@@ -273,17 +259,17 @@ def open_split(config: FitConfig, chosen: DataConfig, split: str) -> Dataset:
     """
     from vosbench.data import open_dataset
 
-    name = chosen.name
-    if chosen.edition == "mini":
+    name = dataset.name
+    if dataset.edition == "mini":
         from vosbench.data.mini import ensure_mini
 
-        root = mini_root(chosen.scenes)
-        ensure_mini(name, root, scenes=chosen.scenes)
-        return open_dataset(name, root, split, **chosen.options)
+        root = mini_root(dataset.scenes)
+        ensure_mini(name, root, scenes=dataset.scenes)
+        return open_dataset(name, root, split, **dataset.options)
     root = data_root(Path(config.data_root) if config.data_root else None)
     if not (root / name).is_dir():
         raise InputError(
             f"no folder {root / name}: put {name} there in its official layout, point data_root=DIR or "
             f"VOSBENCH_DATA at the folder that holds it, or train on rendered scenes with data.edition=mini"
         )
-    return open_dataset(name, root, split, **chosen.options)
+    return open_dataset(name, root, split, **dataset.options)

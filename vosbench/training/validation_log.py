@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from vosbench.models.validated import Validated
 from vosbench.scoring.evaluate import ProtocolVideo
 from vosbench.training.loggers import (
+    Cell,
     FolderLog,
     Log,
     LoggedFrame,
@@ -33,7 +34,7 @@ SHOWN = 4
 
 
 def lightning_logger(kind: str, folder: Path, name: str) -> Logger:
-    """Return what Lightning writes losses and metrics to.
+    """Return the logger of Lightning for losses and metrics.
 
     Args:
         kind: one of `vosbench.training.loggers.LOGGERS`.
@@ -71,7 +72,7 @@ class BestCheckpoint(ModelCheckpoint):
 class TrainingLog(Callback):
     """Logs pictures of fixed validation clips after every validation, and the numbers a stage ends with.
 
-    The pictures are of what the validation step measured: a step that returns a
+    Pictures show the frames that the validation step measured: a step that returns a
     `vosbench.models.validated.Validated` gets pictures, any other none.
 
     Args:
@@ -148,33 +149,30 @@ def _is_validated(outputs: object) -> TypeGuard[Validated]:
 def _frames(seen: Validated, wanted: int, name: str) -> list[LoggedFrame]:
     """Return frames spread evenly over the frames of a batch; fewer when there are fewer."""
     count = len(seen["frames"])
-    places = dict.fromkeys(number * count // wanted for number in range(wanted)) if count else {}
+    indices = dict.fromkeys(number * count // wanted for number in range(wanted)) if count else {}
     return [
         LoggedFrame(
-            f"{name}.{place}",
-            seen["frames"][place].permute(1, 2, 0).cpu().numpy(),
-            {"ground truth": _ids(seen["target"], place), "prediction": _ids(seen["predicted"], place)},
+            f"{name}.{index}",
+            seen["frames"][index].permute(1, 2, 0).cpu().numpy(),
+            {"ground truth": _ids(seen["target"], index), "prediction": _ids(seen["predicted"], index)},
         )
-        for place in places
+        for index in indices
     ]
 
 
-def _ids(maps: Sequence[Tensor] | Tensor, place: int) -> IdMap:
-    ids: IdMap = maps[place].byte().cpu().numpy()
+def _ids(maps: Sequence[Tensor] | Tensor, index: int) -> IdMap:
+    ids: IdMap = maps[index].byte().cpu().numpy()
     return ids
 
 
-def _final(trainer: pl.Trainer, seconds: float) -> list[list[str | float | int | None]]:
+def _final(trainer: pl.Trainer, seconds: float) -> list[list[Cell]]:
     best = {
-        each.monitor: float(each.best_model_score)
-        for each in trainer.checkpoint_callbacks
-        if isinstance(each, ModelCheckpoint) and each.monitor and each.best_model_score is not None
+        saved.monitor: float(saved.best_model_score)
+        for saved in trainer.checkpoint_callbacks
+        if isinstance(saved, ModelCheckpoint) and saved.monitor and saved.best_model_score is not None
     }
-    rows: list[list[str | float | int | None]] = [
-        [name, float(value), best.get(name)] for name, value in sorted(trainer.callback_metrics.items())
-    ]
     return [
-        *rows,
+        *([name, float(value), best.get(name)] for name, value in sorted(trainer.callback_metrics.items())),
         ["epochs", trainer.current_epoch, None],
         ["steps", trainer.global_step, None],
         ["seconds", round(seconds, 1), None],

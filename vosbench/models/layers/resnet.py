@@ -101,6 +101,13 @@ class ResNet(nn.Module):
         """Return weights of torchvision under the names used here; its DeepLabs have a ``backbone.``."""
         return {key.removeprefix("backbone."): value for key, value in state.items()}
 
+    @staticmethod
+    def adapt_body(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the same for a network that has its ResNet at ``body.``."""
+        own = ("conv1.", "bn1.", "layer")
+        plain = ResNet.adapt(state)
+        return {f"body.{key}" if key.startswith(own) else key: value for key, value in plain.items()}
+
 
 class FixedBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation by its stored statistics, in training too; scale and shift can be trained.
@@ -119,15 +126,14 @@ class FixedBatchNorm2d(nn.BatchNorm2d):
         return self
 
 
-def freeze_norms(module: ModuleT, *, affine: bool = True) -> ModuleT:
-    """Make all batch normalisations of a network normalise by their stored statistics for good.
+def freeze_norms(module: ModuleT) -> ModuleT:
+    """Make all batch normalisations of a network constant: statistics, scales and shifts stay as they are.
 
     Each is replaced by a `FixedBatchNorm2d` with the same parameters and buffers under the same names,
     so that ``train()`` does not bring batch statistics back. Group normalisation has none.
 
     Args:
         module: changed in place.
-        affine: whether scale and shift stop learning, too.
 
     Returns:
         `module`.
@@ -139,8 +145,7 @@ def freeze_norms(module: ModuleT, *, affine: bool = True) -> ModuleT:
             if not isinstance(child, FixedBatchNorm2d):
                 child = _fixed(child)
                 parent.add_module(name, child)
-            if affine:
-                child.requires_grad_(requires_grad=False)
+            child.requires_grad_(requires_grad=False)
     return module
 
 

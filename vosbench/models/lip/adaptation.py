@@ -49,12 +49,12 @@ class EarlyStopping:
         Args:
             losses: name -> () tensor, all of them with a threshold.
         """
-        values = torch.stack([each.detach() for each in losses.values()]).tolist()
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         low = {name for name, value in zip(losses, values, strict=True) if value < self.thresholds[name]}
         self.steps += 1
         self.ignored.update(low)
         self.stopped = self.stopped or len(low) == len(losses)
-        return {name: each for name, each in losses.items() if name not in low}
+        return {name: loss for name, loss in losses.items() if name not in low}
 
 
 @dataclass(frozen=True)
@@ -86,34 +86,33 @@ class Tuned(NamedTuple):
     after: float
 
 
-def id_labels(proposals: Tensor, boxes: Tensor, ids: Tensor, least_iou: float = 0.5) -> Tensor:
-    """Return the ids of regions, (P,) int64, 0 for background, given where objects are.
+def id_labels(proposals: Tensor, boxes: Tensor, ids: Tensor) -> Tensor:
+    """Return the ids of regions, (P,) int64, 0 for background, from the boxes of objects.
 
-    A region has the id of the object it overlaps most, if by at least `least_iou`; the one that overlaps
-    an object most has its id anyhow.
+    A region has the id of the object that it overlaps most, if their intersection over union is 0.5 or more;
+    the region that overlaps an object most has the id of the object anyhow.
 
     Args:
         proposals: (P, 4), at least one.
         boxes: (N, 4) objects.
-        ids: (N,) theirs.
-        least_iou: intersection over union.
+        ids: (N,) of the objects.
     """
     labels = torch.zeros(len(proposals), dtype=torch.int64, device=proposals.device)
     if len(boxes) == 0:
         return labels
     overlap = box_iou(proposals, boxes)
-    most, which = overlap.max(dim=1)
-    labels = torch.where(most >= least_iou, ids[which], labels)
+    most, number = overlap.max(dim=1)
+    labels = torch.where(most >= 0.5, ids[number], labels)
     labels[overlap.argmax(dim=0)] = ids
     return labels
 
 
-def balanced(labels: Tensor, count: int = REGIONS, share: float = 0.25) -> Tensor:
-    """Return the numbers of at most `count` regions, (M,) int64: objects up to a share, then background.
+def balanced(labels: Tensor, count: int = REGIONS) -> Tensor:
+    """Return the numbers of at most `count` regions, (M,) int64: objects up to a quarter, then background.
 
     Regions come in the order of their scores, and the first ones are taken: no chance is in it.
     """
-    objects = (labels > 0).nonzero()[:, 0][: int(count * share)]
+    objects = (labels > 0).nonzero()[:, 0][: int(count * 0.25)]
     background = (labels == 0).nonzero()[:, 0][: count - len(objects)]
     return torch.cat([objects, background])
 
@@ -128,19 +127,19 @@ def tune_ids(layer: nn.Linear, vectors: Tensor, labels: Tensor, settings: IdTuni
         settings: how.
 
     Returns:
-        What was done; without any object there is nothing to learn, and losses are nan.
+        Steps and losses; without any object there is nothing to learn, and losses are nan.
     """
     settings = settings or IdTuning()
     if not (labels > 0).any():
         return Tuned(0, math.nan, math.nan)
-    chosen = balanced(labels, settings.regions)
+    sampled = balanced(labels, settings.regions)
     # results of a test may be unfit for gradients; copies made outside of it are fit
     with (
         torch.inference_mode(mode=False),
         torch.enable_grad(),
         torch.autocast(vectors.device.type, enabled=False),
     ):
-        seen, wanted = at_least_float32(vectors[chosen]), labels[chosen].clone()
+        seen, wanted = at_least_float32(vectors[sampled]), labels[sampled].clone()
         optimizer = torch.optim.SGD(layer.parameters(), lr=settings.lr, momentum=0.9)
         steps, first = 0, None
         while True:

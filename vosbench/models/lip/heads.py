@@ -17,7 +17,6 @@ from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-unty
     MaskRCNNHeads,
     MaskRCNNPredictor,
 )
-from torchvision.models.detection.roi_heads import maskrcnn_inference, maskrcnn_loss  # type: ignore[import-untyped]
 
 from vosbench.models.layers.detection import (
     Features,
@@ -74,7 +73,7 @@ class Regions(NamedTuple):
     Attributes:
         found: ``boxes``, ``labels`` and ``scores``, best first, in pixels of the resized picture.
         proposals: (P, 4), likewise, best first.
-        vectors: (P, hidden) what the last layers see of the proposals.
+        vectors: (P, hidden) inputs of the last layers for the proposals.
     """
 
     found: Found
@@ -187,13 +186,13 @@ class LIPHeads(nn.Module):
         return named | self.roi_heads.learn_ids(features, proposals, images.image_sizes, targets, id_loss)
 
     def find(self, images: ImageList, features: Features) -> list[Regions]:
-        """Return what is in each picture, without masks; arguments are as in `learn`. Call it in a test."""
+        """Return the regions of each picture, without masks, in a test; arguments are as in `learn`."""
         proposals, _ = self.rpn(images, features)
         regions: list[Regions] = self.roi_heads.regions(features, proposals, images.image_sizes)
         return regions
 
     def draw(self, images: ImageList, features: Features, found: Sequence[Found]) -> list[Found]:
-        """Return what was found in each picture, with ``masks`` (N, 1, M, M)."""
+        """Return the detections of each picture with ``masks`` (N, 1, M, M)."""
         drawn: list[Found] = self.roi_heads.draw(features, found, images.image_sizes)
         return drawn
 
@@ -213,40 +212,28 @@ class IdHeads(RegionHeads):
         sampled, matched, labels, wanted = self.select_training_samples(proposals, targets)
         vectors = self.box_head(self.box_roi_pool(features, sampled, sizes))
         logits, deltas = self.box_predictor(vectors, last_layer_only=id_loss.last_layer_only)
-        every = torch.cat(labels)
-        objects = [label > 0 for label in labels]
-        regions = [boxes[chosen] for boxes, chosen in zip(sampled, objects, strict=True)]
-        matches = [numbers[chosen] for numbers, chosen in zip(matched, objects, strict=True)]
-        drawn = self.mask_logits(features, regions, sizes)
-        masks, rows = [each["masks"] for each in targets], [self._rows(each["labels"]) for each in targets]
+        mask_loss = self.mask_loss(features, sampled, matched, labels, sizes, targets)
         return {
-            "loss_classifier": id_loss(logits, every),
-            "loss_box_reg": self.box_loss(deltas, every, torch.cat(list(wanted))),
-            "loss_mask": maskrcnn_loss(drawn, regions, masks, rows, matches),
+            "loss_classifier": id_loss(logits, torch.cat(labels)),
+            "loss_box_reg": self.box_loss(deltas, torch.cat(labels), torch.cat(list(wanted))),
+            "loss_mask": mask_loss,
         }
 
     def regions(
         self, features: Features, proposals: list[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[Regions]:
-        """Return boxes, ids and scores of each picture, and what the last layers saw."""
+        """Return boxes, ids and scores of each picture, and the inputs of the last layers."""
         vectors = self.box_head(self.box_roi_pool(features, proposals, sizes))
         logits, deltas = self.box_predictor(vectors)
         per_picture = self.postprocess_detections(logits, deltas, proposals, sizes)
-        seen = vectors.split([len(each) for each in proposals])
+        seen = vectors.split([len(boxes) for boxes in proposals])
         return [
             Regions({"boxes": boxes, "labels": labels, "scores": scores}, own, vector)
             for boxes, scores, labels, own, vector in zip(*per_picture, proposals, seen, strict=True)
         ]
 
-    def draw(
-        self, features: Features, found: Sequence[Found], sizes: Sequence[tuple[int, int]]
-    ) -> list[Found]:
-        """Return what was found in each picture with the probabilities of its masks."""
-        logits = self.mask_logits(features, [each["boxes"] for each in found], sizes)
-        masks = maskrcnn_inference(logits, [self._rows(each["labels"]) for each in found])
-        return [each | {"masks": own} for each, own in zip(found, masks, strict=True)]
-
-    def _rows(self, labels: Tensor) -> Tensor:
+    def mask_rows(self, labels: Tensor) -> Tensor:
+        """Return the outputs of the mask head that draw objects with labels, (N,) int64."""
         return labels.clamp(max=self.box_predictor.rows - 1)
 
 
@@ -326,8 +313,8 @@ def _repeated(layer: nn.Linear | nn.Conv2d, ids: int, per_row: int) -> nn.Module
     rows = torch.arange(1 + ids, device=layer.weight.device).clamp(max=own - 1)
     repeated = copy.deepcopy(layer)
     for name, value in layer.named_parameters():
-        chosen = value.detach().reshape(own, per_row, *value.shape[1:])[rows].flatten(0, 1)
-        setattr(repeated, name, nn.Parameter(chosen, requires_grad=value.requires_grad))
+        copied = value.detach().reshape(own, per_row, *value.shape[1:])[rows].flatten(0, 1)
+        setattr(repeated, name, nn.Parameter(copied, requires_grad=value.requires_grad))
     if isinstance(repeated, nn.Linear):
         repeated.out_features = len(rows) * per_row
     else:

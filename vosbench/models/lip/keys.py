@@ -57,7 +57,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "id_threshold": 0.002,
     },
 }
-"""What keys that are None stand for; what they do for ``tiny`` is [ours]."""
+"""Values of keys that are None; those for ``tiny`` are [ours]."""
 
 
 def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,9 +67,9 @@ def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
         InputError: a value outside its choices.
     """
     _check(keys)
-    chosen = values_for_size(keys, BY_SIZE)
-    chosen["train_sides"] = tuple(chosen["train_sides"])
-    return chosen
+    values = values_for_size(keys, BY_SIZE)
+    values["train_sides"] = tuple(values["train_sides"])
+    return values
 
 
 def _check(keys: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from vosbench.config import StageConfig
 from vosbench.errors import InputError
 from vosbench.method import Size, Task
-from vosbench.models.layers.detection import Targets, foreground, no_loss
+from vosbench.models.layers.detection import Targets, foreground, no_loss, pixels
 from vosbench.models.layers.preprocessing import Scaling, normalise
 from vosbench.models.layers.pretrained import load_pretrained
 from vosbench.models.lip.adaptation import THRESHOLDS, IdTuning
@@ -20,10 +20,9 @@ from vosbench.models.lip.keys import NAME, WIDTHS, resolved
 from vosbench.models.lip.network import COCO_IDS, LIPNet
 from vosbench.models.lip.online import LIPOnlineSettings
 from vosbench.models.lip.pyramid import RECURRENCE, Memory
-from vosbench.models.lip.rules import MASK_THRESHOLD, DetectionRules, Order, candidates
-from vosbench.models.lip.targets import expanded
+from vosbench.models.lip.rules import DetectionRules, Order, candidates
 from vosbench.models.lip.tracking import LIPTracker, LIPTrackingSettings
-from vosbench.models.lip.training import ObjectLabels
+from vosbench.models.lip.training import ObjectLabels, expanded
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
@@ -114,23 +113,23 @@ class LIP(VOSModule):
         super().__init__()
         train_sides = None if train_sides is None else list(train_sides)
         self.save_hyperparameters()
-        chosen = resolved(self.hparams)
-        self.sides: tuple[int, ...] = chosen["train_sides"]
+        resolved_keys = resolved(self.hparams)
+        self.sides: tuple[int, ...] = resolved_keys["train_sides"]
         id_loss = IdLoss(focal=True, gamma=focal_gamma, alpha=focal_alpha, last_layer_only=True)
         self.tracking = LIPTrackingSettings(
             online=LIPOnlineSettings(
                 heads=online,
-                iterations=chosen["online_iterations"],
-                lr=chosen["online_lr"],
+                iterations=resolved_keys["online_iterations"],
+                lr=resolved_keys["online_lr"],
                 sides=self.sides,
                 id_loss=id_loss,
-                thresholds=THRESHOLDS | {"loss_classifier": chosen["id_threshold"]},
+                thresholds=THRESHOLDS | {"loss_classifier": resolved_keys["id_threshold"]},
                 seed=online_seed,
             ),
             tuning=IdTuning(
                 iterations=id_tuning_iterations,
-                threshold=chosen["id_threshold"],
-                lr=chosen["id_tuning_lr"],
+                threshold=resolved_keys["id_threshold"],
+                lr=resolved_keys["id_tuning_lr"],
                 loss=id_loss,
                 least_score=id_tuning_score,
             )
@@ -145,7 +144,7 @@ class LIP(VOSModule):
                 order=rule_order,
                 one_maximum=one_maximum,
             ),
-            side=chosen["test_side"],
+            side=resolved_keys["test_side"],
             convention=convention,
         )
         self.network = LIPNet(
@@ -157,7 +156,7 @@ class LIP(VOSModule):
             mask_deconv=mask_deconv,
             widths=WIDTHS[size],
         )
-        self.object_labels = ObjectLabels(chosen["vos_ids"])
+        self.object_labels = ObjectLabels(resolved_keys["vos_ids"])
         self.stage_name = "vos"
 
     def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
@@ -204,7 +203,7 @@ class LIP(VOSModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which network it is of, and which objects have which id."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["objects"] = [list(each) for each in self.object_labels.objects]
+        checkpoint["objects"] = [list(pair) for pair in self.object_labels.objects]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the ids that objects have."""
@@ -220,17 +219,12 @@ class LIP(VOSModule):
             short_side=side,
             recurrence=self.hparams["recurrence"],
         )
-        size = len(batch["frames"])
         if not losses:
             return no_loss(self.network)
-        means = {name: loss.mean() for name, loss in losses.items()}
-        total = torch.stack(list(means.values())).sum()
-        self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=size)
-        self.log("train/loss", total, prog_bar=True, batch_size=size)
-        return total
+        return self.log_losses({name: loss.mean() for name, loss in losses.items()}, len(batch["frames"]))
 
     def _targets(self, batch: dict[str, Any]) -> list[Targets]:
-        """Return what is learnt of each clip: of stage ``vos`` larger boxes, and ids of the whole set."""
+        """Return the targets of each clip: in stage ``vos`` with larger boxes, and ids of the whole set."""
         clips: list[Targets] = batch["targets"]
         if self.stage_name == "coco":
             return clips
@@ -252,9 +246,9 @@ class LIP(VOSModule):
         ]
 
     def validate_clips(self, batch: dict[str, Any]) -> Validated:
-        """Log J of all that is detected, of any id, and all that is labelled."""
+        """Log J of the union of all detections, of any id, against the union of all labelled objects."""
         rules = self.tracking.rules
-        frames, detected, known = [], [], []
+        frames, predicted, known = [], [], []
         for clip, targets in zip(batch["frames"], batch["targets"], strict=True):
             state = None
             for frame, target in zip(clip, targets, strict=True):
@@ -267,9 +261,9 @@ class LIP(VOSModule):
                 if not target["labelled"]:
                     continue
                 frames.append(frame)
-                detected.append((found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0))
+                predicted.append(pixels(found).any(dim=0))
                 known.append(foreground(target))
-        return self.measure({"frames": frames, "predicted": detected, "target": known})
+        return self.measure({"frames": frames, "predicted": predicted, "target": known})
 
     def segment(self, video: Video, first_mask: IdMap | None = None) -> Segmentation:
         """Learn the objects of the first mask, then find them frame by frame.

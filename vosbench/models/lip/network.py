@@ -13,9 +13,9 @@ from torchvision.models.detection.transform import (  # type: ignore[import-unty
     resize_boxes,
 )
 
-from vosbench.models.layers.detection import Features, Found, Targets
+from vosbench.models.layers.detection import Features, Found, ResNetPyramid, Targets
 from vosbench.models.lip.heads import PLAIN, IdLoss, LIPHeads
-from vosbench.models.lip.pyramid import RECURRENCE, Backbone, Memory, PyramidMemory, State
+from vosbench.models.lip.pyramid import RECURRENCE, Memory, PyramidMemory, State
 from vosbench.models.lip.widths import LIPWidths
 
 Stage = Literal["coco", "vos", "online"]
@@ -84,7 +84,14 @@ class LIPNet(nn.Module):
         super().__init__()
         self.widths = widths = widths or LIPWidths()
         self.shortcut = shortcut
-        self.backbone = Backbone(widths)
+        self.backbone = ResNetPyramid(
+            widths.blocks,
+            widths.width,
+            widths.channels,
+            widths.norm,
+            pyramid_norm=widths.norm,
+            frozen_stages=widths.frozen_stages,
+        )
         self.memory = PyramidMemory(widths, memory, bottom_up=bottom_up, on_p6=gru_on_p6)
         self.heads = LIPHeads(ids, widths, shortcut=shortcut, mask_deconv=mask_deconv)
 
@@ -116,7 +123,7 @@ class LIPNet(nn.Module):
     def features(
         self, x: Tensor, state: State | None = None, recurrence: int | None = RECURRENCE
     ) -> tuple[list[Features], State]:
-        """Return what the heads see of each frame, and the state after the last.
+        """Return the features of each frame for the heads, and the state after the last.
 
         Args:
             x: (B, T, 3, H, W) prepared frames.
@@ -126,8 +133,8 @@ class LIPNet(nn.Module):
         Returns:
             T times N2 to N6, (B, C, h, w) each.
         """
-        levels = [level.reshape(*x.shape[:2], *level.shape[1:]) for level in self.backbone(x.flatten(0, 1))]
-        levels, state = self.memory(levels, state, recurrence)
+        maps = self.backbone(x.flatten(0, 1)).values()
+        levels, state = self.memory([m.reshape(*x.shape[:2], *m.shape[1:]) for m in maps], state, recurrence)
         frames = zip(*(level.unbind(1) for level in levels), strict=True)
         return [dict(zip(LEVELS, frame, strict=True)) for frame in frames], state
 

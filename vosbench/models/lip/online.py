@@ -15,7 +15,7 @@ from vosbench.models.layers.detection import Features
 from vosbench.models.lip.adaptation import THRESHOLDS, EarlyStopping, IdTuning, id_labels, tune_ids
 from vosbench.models.lip.heads import ONLINE, IdLoss, LIPHeads
 from vosbench.models.lip.network import SAMPLED, LIPNet
-from vosbench.models.lip.targets import expanded
+from vosbench.models.lip.training import expanded
 from vosbench.models.postprocessing.online import adapted
 
 View = tuple[ImageList, Features, dict[str, Tensor]]

@@ -1,4 +1,4 @@
-"""Features of LIP: a feature pyramid, a memory per level, and the path from fine to coarse levels."""
+"""Features of LIP: a memory per level of a feature pyramid, and the path from fine to coarse levels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import FeaturePyramidNetwork  # type: ignore[import-untyped]
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool  # type: ignore[import-untyped]
 
 from vosbench.models.layers.recurrent import ConvGRU
-from vosbench.models.layers.resnet import ResNet
 from vosbench.models.lip.widths import LIPWidths
 
 Memory = Literal["dynamic", "zero"]
@@ -22,35 +19,6 @@ KERNEL = 3
 
 State = list[Tensor]
 """Per memory, from P2 on: (B, C, h, w)."""
-
-
-class Backbone(nn.Module):
-    """A ResNet and its feature pyramid, both with group normalisation, named as in torchvision's detectors.
-
-    Args:
-        widths: sizes.
-    """
-
-    def __init__(self, widths: LIPWidths) -> None:
-        super().__init__()
-        self.body = ResNet(widths.blocks, widths.width, norm=widths.norm)
-        self.fpn = FeaturePyramidNetwork(
-            list(self.body.channels), widths.channels, LastLevelMaxPool(), norm_layer=widths.norm
-        )
-        frozen = [self.body.conv1, self.body.bn1] if widths.frozen_stages else []
-        frozen += [getattr(self.body, f"layer{number}") for number in range(1, widths.frozen_stages)]
-        self._frozen = frozen
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Return P2 to P6, (N, C, h, w) with h = ceil(H / 4), ..., ceil(H / 64), of (N, 3, H, W)."""
-        levels = self.fpn({str(level): values for level, values in enumerate(self.body(x))})
-        return list(levels.values())
-
-    def train_all(self, trained: bool) -> None:
-        """Let gradients reach all weights but those of the first stages, or none."""
-        self.requires_grad_(trained)
-        for module in self._frozen:
-            module.requires_grad_(requires_grad=False)
 
 
 class PyramidMemory(nn.Module):

@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
-from vosbench.models.layers.detection import Found
+from vosbench.models.layers.detection import Found, pixels
 
 Order = Literal["continuity_first", "maximum_first"]
 ORDERS: tuple[Order, ...] = get_args(Order)
-
-MASK_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def id_map(found: Found) -> Tensor:
     Args:
         found: ``labels`` (N,) ids to 255, ``scores`` (N,) and ``masks`` (N, 1, H, W) probabilities.
     """
-    masks = found["masks"][:, 0] > MASK_THRESHOLD
+    masks = pixels(found)
     result = torch.zeros(masks.shape[1:], dtype=torch.uint8, device=masks.device)
     for number in found["scores"].argsort(descending=True, stable=True).flip(0):
         result[masks[number]] = found["labels"][number].to(torch.uint8)

@@ -22,7 +22,7 @@ from vosbench.models.postprocessing.object_tracker import ObjectTracker, object_
 from vosbench.video import VOID, Frame, IdMap, Video
 
 IGNORED = -1
-"""Label of regions that nothing is learnt of."""
+"""Label of regions that the tuning leaves out."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class LIPTrackingSettings:
     """Settings of the tracking of objects.
 
     Attributes:
-        online: what is learnt of the first frame.
+        online: training on the first frame.
         tuning: of the last layer of ids between frames; None: it stays as it is.
-        rules: which detections are believed.
+        rules: selection of detections.
         side: shorter side that frames are resized to.
         convention: of pixels.
     """
@@ -45,7 +45,7 @@ class LIPTrackingSettings:
 
 
 class LIPTracker(ObjectTracker):
-    """LIPTracker of the objects of a first mask, with heads that learn the objects of each video.
+    """Tracker of the objects of a first mask, with heads that learn the objects of each video.
 
     Args:
         network: switched to test mode when an iteration begins.
@@ -60,7 +60,7 @@ class LIPTracker(ObjectTracker):
     def _later_masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
         numbers = np.append(np.uint8(0), object_ids(first_mask))
         first, heads = self._learnt(video.frames[0], first_mask, numbers)
-        previous, state = _given(first), self._remembered(video.frames[0])
+        previous, state = _as_detected(first), self._remembered(video.frames[0])
         for index in range(1, len(video)):
             result = self._look(video.frames[index], state, previous, heads)
             state, previous = result.state, _best(result.found)
@@ -118,7 +118,7 @@ def tune(heads: LIPHeads, result: FrameResult, believed: Found, settings: IdTuni
     tune_ids(heads.roi_heads.box_predictor.cls_score, result.vectors, labels, settings)
 
 
-def _given(first: FirstFrame) -> Found:
+def _as_detected(first: FirstFrame) -> Found:
     """Return the objects of frame 0 as if they were detected, beyond doubt."""
     labels = torch.arange(1, first.objects + 1, device=first.boxes.device)
     return {"boxes": first.boxes, "labels": labels, "scores": torch.ones_like(labels, dtype=torch.float32)}

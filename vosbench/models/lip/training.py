@@ -1,13 +1,17 @@
-"""Labels of the objects of a training set of LIP."""
+"""Training targets of LIP: ids of a whole training set, and larger boxes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, distributed
+from torchvision.ops import clip_boxes_to_image  # type: ignore[import-untyped]
 
 from vosbench.errors import InputError
+
+EXPANSION = 0.1
+"""Share of width and height that boxes gain (section 5.1)."""
 
 Object = tuple[int, int]
 """Index of a video and id in it."""
@@ -42,7 +46,7 @@ class ObjectLabels:
         if distributed.is_available() and distributed.is_initialized():
             gathered: list[list[Object]] = [[]] * distributed.get_world_size()
             distributed.all_gather_object(gathered, list(objects))
-            objects = [each for part in gathered for each in part]
+            objects = [pair for part in gathered for pair in part]
         self._add(objects)
 
     def labels(self, video: int, ids: Tensor) -> Tensor:
@@ -51,10 +55,20 @@ class ObjectLabels:
         return torch.tensor(numbers, dtype=torch.int64, device=ids.device)
 
     def _add(self, objects: Iterable[Object]) -> None:
-        for each in objects:
-            if each not in self._numbers:
-                self._numbers[each] = len(self._numbers) + 1
+        for pair in objects:
+            self._numbers.setdefault(pair, len(self._numbers) + 1)
         if len(self._numbers) > self.most:
             raise InputError(
                 f"lip: the training videos have more than {self.most} objects, raise model.vos_ids"
             )
+
+
+def expanded(target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a target of `detection_targets` with boxes grown by `EXPANSION`, clipped to the picture.
+
+    So masks are complete in boxes that are predicted a little too small (section 5.1).
+    """
+    boxes = target["boxes"]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    grown = boxes + torch.cat([-sides, sides], dim=1) * (EXPANSION / 2)
+    return dict(target) | {"boxes": clip_boxes_to_image(grown, target["masks"].shape[-2:])}

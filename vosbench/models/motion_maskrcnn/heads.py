@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +17,6 @@ from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-unty
     MaskRCNNHeads,
     MaskRCNNPredictor,
 )
-from torchvision.models.detection.roi_heads import (  # type: ignore[import-untyped]
-    maskrcnn_inference,
-    maskrcnn_loss,
-)
 
 from vosbench.models.layers.detection import (
     Features,
@@ -33,6 +29,8 @@ from vosbench.models.layers.detection import (
 from vosbench.models.layers.precision import at_least_float32
 
 RATIOS = (0.5, 1.0, 2.0)
+OBJECT_CLASSES = 2
+"""Background and object."""
 CLASS_DEPENDENT = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 """Where the tensors are whose shape depends on the number of classes."""
 
@@ -68,7 +66,7 @@ class DetectionHeads(nn.Module):
         widths: sizes.
 
     Attributes:
-        channels: as given.
+        channels: of the features that proposals and boxes come from.
     """
 
     def __init__(
@@ -110,6 +108,13 @@ class DetectionHeads(nn.Module):
         named: dict[str, Tensor] = losses
         return named | self.roi_heads.learn(features, mask_features, proposals, images.image_sizes, targets)
 
+    def classified(self, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a target of `detection_targets` for these heads: all is one class, if they know one."""
+        labels = target["labels"]
+        if self.roi_heads.box_predictor.cls_score.out_features == OBJECT_CLASSES:
+            labels = torch.ones_like(labels)
+        return {"boxes": target["boxes"], "labels": labels, "masks": target["masks"]}
+
     def find(
         self, images: ImageList, features: Features, mask_features: Features, least_score: float = 0.0
     ) -> list[Found]:
@@ -135,15 +140,11 @@ class ClassHeads(RegionHeads):
         """Return the losses of classes, boxes and masks over sampled regions."""
         sampled, matched, labels, regression = self.select_training_samples(proposals, targets)
         logits, deltas = self._boxes(features, sampled, sizes)
-        inside = [label > 0 for label in labels]
-        regions = [boxes[chosen] for boxes, chosen in zip(sampled, inside, strict=True)]
-        matches = [numbers[chosen] for numbers, chosen in zip(matched, inside, strict=True)]
-        drawn = self.mask_logits(mask_features, regions, sizes)
-        masks, classes = [target["masks"] for target in targets], [target["labels"] for target in targets]
+        mask_loss = self.mask_loss(mask_features, sampled, matched, labels, sizes, targets)
         return {
             "loss_classifier": F.cross_entropy(logits, torch.cat(labels)),
             "loss_box_reg": self.box_loss(deltas, torch.cat(labels), torch.cat(list(regression))),
-            "loss_mask": maskrcnn_loss(drawn, regions, masks, classes, matches),
+            "loss_mask": mask_loss,
         }
 
     def find(
@@ -161,12 +162,7 @@ class ClassHeads(RegionHeads):
         for boxes, scores, labels in per_picture:
             kept = scores > least_score
             found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": scores[kept]})
-        drawn = self.mask_logits(mask_features, [each["boxes"] for each in found], sizes)
-        for each, masks in zip(
-            found, maskrcnn_inference(drawn, [each["labels"] for each in found]), strict=True
-        ):
-            each["masks"] = masks
-        return found
+        return self.draw(mask_features, found, sizes)
 
     def _boxes(
         self, features: Features, regions: list[Tensor], sizes: Sequence[tuple[int, int]]

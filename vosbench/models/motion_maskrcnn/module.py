@@ -11,16 +11,11 @@ from torch import Tensor, nn
 from vosbench.config import StageConfig
 from vosbench.errors import InputError
 from vosbench.method import Detections, Size
-from vosbench.models.layers.detection import Targets, foreground, no_loss
+from vosbench.models.layers.detection import Targets, foreground, no_loss, pixels
 from vosbench.models.layers.preprocessing import Scaling, flow_tensor, frame_tensor, normalise
+from vosbench.models.motion_maskrcnn.detections import FrameDetections, plain
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
-from vosbench.models.motion_maskrcnn.found import MASK_THRESHOLD, FrameDetections, plain
-from vosbench.models.motion_maskrcnn.network import (
-    Merge,
-    MergeInit,
-    Route,
-    Stream,
-)
+from vosbench.models.motion_maskrcnn.network import Merge, MergeInit, Route, Stream
 from vosbench.models.motion_maskrcnn.options import (
     FILES,
     STAGES,
@@ -31,7 +26,6 @@ from vosbench.models.motion_maskrcnn.options import (
     check,
     kept_parts,
 )
-from vosbench.models.motion_maskrcnn.training import groups, learned, warmup_factor
 from vosbench.models.motion_maskrcnn.weights import (
     body_hash,
     load_appearance,
@@ -39,7 +33,7 @@ from vosbench.models.motion_maskrcnn.weights import (
     load_motion,
     load_static,
 )
-from vosbench.models.optimizers import ParameterGroup
+from vosbench.models.optimizers import ParameterGroup, bias_groups, warmup_factor
 from vosbench.models.postprocessing.tracker import OverlapTracker
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
@@ -145,7 +139,7 @@ class MotionMaskRCNN(VOSModule):
                 del state[key]
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
-        """Load what training starts from; train the route of the stage, less what is frozen."""
+        """Load the weights that training starts from; train the route of the stage, less the frozen parts."""
         self.options.check_stage(name)
         self.needs_flow = name != "A"
         weights = self.hparams
@@ -184,8 +178,8 @@ class MotionMaskRCNN(VOSModule):
             self.network.start_from_static()
 
     def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
-        """Return what the stage trains: biases learn twice as fast and do not decay."""
-        return groups(self.network)
+        """Return the parameters that the stage trains: biases learn twice as fast and do not decay."""
+        return bias_groups(self.network)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
@@ -208,25 +202,21 @@ class MotionMaskRCNN(VOSModule):
             return no_loss(self.network)
         heads = self.network.heads(self.route)
         losses = self.network.losses(
-            [pictures[index] for index in known], [learned(targets[index], heads) for index in known]
+            [pictures[index] for index in known], [heads.classified(targets[index]) for index in known]
         )
-        total = torch.stack(list(losses.values())).sum()
-        named = {f"train/{name}": value for name, value in losses.items()}
-        self.log_dict(named, batch_size=len(known))
-        self.log("train/loss", total, prog_bar=True, batch_size=len(known))
-        return total
+        return self.log_losses(losses, len(known))
 
     def validate_clips(self, batch: dict[str, Any]) -> Validated:
-        """Log J of all that is detected and all that is labelled."""
-        frames, detected, known = [], [], []
+        """Log J of the union of all detections against the union of all labelled objects."""
+        frames, predicted, known = [], [], []
         for frame, picture, target in zip(self._frames(batch), *self._pictures(batch), strict=True):
             if not target["labelled"]:
                 continue
-            found = self.network([picture], self.route, self.hparams["score_threshold"])[0]
+            (found,) = self.network([picture], self.route, self.hparams["score_threshold"])
             frames.append(frame)
-            detected.append((found["masks"][:, 0] > MASK_THRESHOLD).any(dim=0))
+            predicted.append(pixels(found).any(dim=0))
             known.append(foreground(target))
-        return self.measure({"frames": frames, "predicted": detected, "target": known})
+        return self.measure({"frames": frames, "predicted": predicted, "target": known})
 
     def _frames(self, batch: dict[str, Any]) -> list[Tensor]:
         """Return the frames of which `_pictures` makes pictures."""
@@ -235,19 +225,18 @@ class MotionMaskRCNN(VOSModule):
         return [frame for clip, known in zip(clips, fields, strict=True) for frame in clip[: len(known)]]
 
     def _pictures(self, batch: dict[str, Any]) -> tuple[list[Tensor], Targets]:
-        """Return what the stage's network sees of each frame, and its targets."""
+        """Return the pictures of the frames for the network of the stage, and their targets."""
         pictures, targets = [], []
         for number, frames in enumerate(batch["frames"]):
-            fields = batch["flow"][number] if self.needs_flow else None
+            fields = batch["flow"][number] if self.needs_flow else [None] * len(frames)
             # frames that lead nowhere are left out
-            for index in range(len(frames) if fields is None else len(fields)):
-                field = None if fields is None else fields[index]
-                pictures.append(self.picture(frames[index], field, self.route))
-                targets.append(batch["targets"][number][index])
+            for frame, field, target in zip(frames, fields, batch["targets"][number], strict=False):
+                pictures.append(self.picture(frame, field, self.route))
+                targets.append(target)
         return pictures, targets
 
     def picture(self, frame: Tensor, field: Tensor | None, route: Route = "main") -> Tensor:
-        """Return what the network sees of a frame.
+        """Return the input of the network for a frame.
 
         Args:
             frame: (3, H, W) RGB in 0..255.
@@ -306,27 +295,28 @@ class MotionMaskRCNN(VOSModule):
         self.eval()
         for index in range(len(video)):
             frame = self._detected(video, index, least_score, static)
-            for name, found in (("moving", frame.moving), ("static", frame.static)):
-                if found is not None and self.shows(name):
-                    self.show(index, name, name, found.best())
+            for name, detections in frame._asdict().items():
+                if detections is not None and self.shows(name):
+                    self.show(index, name, name, detections.best())
             yield frame
 
     @torch.inference_mode()
     def _detected(self, video: Video, index: int, least_score: float, static: bool) -> FrameDetections:
-        pixels = frame_tensor(video.frames[index], self.device)[0]
+        rgb = frame_tensor(video.frames[index], self.device)[0]
         field = None
         if self.needs_flow:
             if video.flow is None or index >= len(video) - 1:
-                found = (
-                    self.network([self.picture(pixels, None)], "appearance", least_score) if static else None
-                )
-                return FrameDetections(Detections.none(*pixels.shape[1:]), found and plain(found[0]))
+                nothing = Detections.none(*rgb.shape[1:])
+                if not static:
+                    return FrameDetections(nothing, None)
+                (still,) = self.network([self.picture(rgb, None)], "appearance", least_score)
+                return FrameDetections(nothing, plain(still))
             field = flow_tensor(video.flow[index], self.device)[0]
-        pictures = [self.picture(pixels, field)]
+        pictures = [self.picture(rgb, field)]
         if not static:
             return FrameDetections(plain(self.network(pictures, "main", least_score)[0]), None)
-        moving, still = self.network.both(pictures, least_score)
-        return FrameDetections(plain(moving[0]), plain(still[0]))
+        (moving,), (still,) = self.network.both(pictures, least_score)
+        return FrameDetections(plain(moving), plain(still))
 
     def _check_video(self, video: Video) -> None:
         stream = self.hparams["stream"]

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
 from torchvision.models.detection.transform import GeneralizedRCNNTransform  # type: ignore[import-untyped]
-from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d  # type: ignore[import-untyped]
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool  # type: ignore[import-untyped]
+from torchvision.ops import FrozenBatchNorm2d  # type: ignore[import-untyped]
 
-from vosbench.models.layers.detection import Features, Found, Targets
-from vosbench.models.layers.resnet import RESNET50, Blocks, Norm, ResNet, group_norm
-from vosbench.models.motion_maskrcnn.heads import DetectionHeads, HeadWidths
+from vosbench.models.layers.detection import Features, Found, ResNetPyramid, Targets
+from vosbench.models.layers.resnet import RESNET50, Blocks, Norm, group_norm
+from vosbench.models.motion_maskrcnn.heads import OBJECT_CLASSES, DetectionHeads, HeadWidths
 
 Stream = Literal["appearance", "motion", "joint"]
 Route = Literal["main", "appearance", "motion"]
@@ -33,8 +32,6 @@ MASK_INPUTS: tuple[MaskInput, ...] = get_args(MaskInput)
 PARTS: tuple[Part, ...] = get_args(Part)
 
 COCO_CLASSES = 81
-OBJECT_CLASSES = 2
-"""Background and object."""
 
 
 @dataclass(frozen=True)
@@ -83,35 +80,16 @@ TINY = MotionMaskRCNNWidths(
 """[ours] The same topology for a CPU and small pictures; group norm, as no weights exist to start from."""
 
 
-class Pyramid(nn.Module):
-    """A ResNet and its feature pyramid, named as in torchvision's detectors.
-
-    Args:
-        widths: sizes.
-        stride_in: ``"1x1"`` for weights from Caffe, ``"3x3"`` for torchvision's.
-        norm_eps: of frozen batch normalisation; 0 where it is folded into weight and bias.
-    """
-
-    def __init__(self, widths: MotionMaskRCNNWidths, stride_in: StrideIn, norm_eps: float) -> None:
-        super().__init__()
-        norm: Norm = group_norm if widths.norm == "group" else partial(FrozenBatchNorm2d, eps=norm_eps)
-        self.body = ResNet(widths.blocks, widths.width, stride_in=stride_in, norm=norm)
-        self.fpn = FeaturePyramidNetwork(list(self.body.channels), widths.pyramid, LastLevelMaxPool())
-        self.channels = widths.pyramid
-        frozen = [self.body.conv1, self.body.bn1] if widths.frozen_stages else []
-        frozen += [getattr(self.body, f"layer{number}") for number in range(1, widths.frozen_stages)]
-        self._frozen = frozen
-
-    def forward(self, x: Tensor) -> Features:
-        """Return five levels, (N, channels of the pyramid, h, w) from a quarter on, of (N, 3, H, W)."""
-        levels = {str(level): values for level, values in enumerate(self.body(x))}
-        return cast(Features, self.fpn(levels))
-
-    def train_all(self, trained: bool) -> None:
-        """Let gradients reach all weights but those of the first stages, or none."""
-        self.requires_grad_(trained)
-        for module in self._frozen:
-            module.requires_grad_(requires_grad=False)
+def _pyramid(widths: MotionMaskRCNNWidths, stride_in: StrideIn, norm_eps: float) -> ResNetPyramid:
+    norm: Norm = group_norm if widths.norm == "group" else partial(FrozenBatchNorm2d, eps=norm_eps)
+    return ResNetPyramid(
+        widths.blocks,
+        widths.width,
+        widths.pyramid,
+        norm,
+        stride_in=stride_in,
+        frozen_stages=widths.frozen_stages,
+    )
 
 
 class TwoStreams(nn.Module):
@@ -119,8 +97,8 @@ class TwoStreams(nn.Module):
 
     Args:
         widths: sizes.
-        stride_in: see `Pyramid`.
-        norm_eps: see `Pyramid`.
+        stride_in: ``"1x1"`` for weights from Caffe, ``"3x3"`` for torchvision's.
+        norm_eps: of frozen batch normalisation; 0 where it is folded into weight and bias.
         merge: ``"3convs"``, ``"concat_conv"``, ``"average"`` or ``"concat"``.
         merge_init: whether ``"concat_conv"`` starts as a copy of one stream.
     """
@@ -134,8 +112,8 @@ class TwoStreams(nn.Module):
         merge_init: MergeInit,
     ) -> None:
         super().__init__()
-        self.appearance = Pyramid(widths, stride_in, norm_eps)
-        self.motion = Pyramid(widths, stride_in, norm_eps)
+        self.appearance = _pyramid(widths, stride_in, norm_eps)
+        self.motion = _pyramid(widths, stride_in, norm_eps)
         self.merge = _merge(merge, widths.pyramid)
         self.average = merge == "average"
         self.channels = 2 * widths.pyramid if merge == "concat" else widths.pyramid
@@ -172,8 +150,8 @@ class MotionMaskRCNNNet(DetectionHeads):
         merge_init: see `TwoStreams`.
         mask_input: ``"merged"``, or ``"rgb"`` for the appearance body's features.
         widths: sizes.
-        stride_in: see `Pyramid`.
-        norm_eps: see `Pyramid`.
+        stride_in: see `TwoStreams`.
+        norm_eps: see `TwoStreams`.
     """
 
     def __init__(
@@ -197,10 +175,10 @@ class MotionMaskRCNNNet(DetectionHeads):
         super().__init__(channels, channels if merged_masks else widths.pyramid, classes, widths.heads)
         self.stream = stream
         self._merged_masks = merged_masks
-        self.backbone: Pyramid | TwoStreams = (
+        self.backbone: ResNetPyramid | TwoStreams = (
             TwoStreams(widths, stride_in, norm_eps, merge, merge_init)
             if joint
-            else Pyramid(widths, stride_in, norm_eps)
+            else _pyramid(widths, stride_in, norm_eps)
         )
         self.static = (
             DetectionHeads(widths.pyramid, widths.pyramid, static_classes, widths.heads)
@@ -224,7 +202,7 @@ class MotionMaskRCNNNet(DetectionHeads):
         heads = self.heads(route)
         heads.rpn.requires_grad_(requires_grad=True)
         heads.roi_heads.requires_grad_(requires_grad=True)
-        if isinstance(self.backbone, Pyramid):
+        if isinstance(self.backbone, ResNetPyramid):
             self.backbone.train_all(trained=True)
             return
         bodies = {"appearance": self.backbone.appearance, "motion": self.backbone.motion}
@@ -260,13 +238,13 @@ class MotionMaskRCNNNet(DetectionHeads):
         return images, resized
 
     def features(self, x: Tensor, route: Route) -> tuple[Features, Features]:
-        """Return what boxes and what masks of a route come from.
+        """Return the features of a route for boxes, and those for masks.
 
         Args:
             x: (N, C, H, W) prepared pictures: 6 channels of a joint detector on its main route, else 3.
             route: which.
         """
-        if isinstance(self.backbone, Pyramid):
+        if isinstance(self.backbone, ResNetPyramid):
             own = self.backbone(x)
             return own, own
         if route != "main":

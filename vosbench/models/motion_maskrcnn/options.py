@@ -8,12 +8,12 @@ from typing import Any
 from vosbench.errors import InputError, unknown_name
 from vosbench.models.layers.pretrained import of_torchvision, refuse_torchvision
 from vosbench.models.motion_maskrcnn.encoding import ORDERS, RANGES
+from vosbench.models.motion_maskrcnn.heads import OBJECT_CLASSES
 from vosbench.models.motion_maskrcnn.network import (
     COCO_CLASSES,
     MASK_INPUTS,
     MERGE_INITS,
     MERGES,
-    OBJECT_CLASSES,
     PARTS,
     STREAMS,
     TINY,
@@ -88,29 +88,29 @@ class Options(dict[str, Any]):
 
 
 def kept_parts(options: Options, network: MotionMaskRCNNNet, stage: str) -> dict[str, str]:
-    """Return what a stage uses and does not train, as the prefix of its weights -> what fills it."""
+    """Return the parts that a stage uses and does not train: prefix of their weights -> how to fill them."""
     joint, frozen = options.joint, set(options["freeze"])
     last = stage in ("J1", "J2")
     used = ("appearance", "motion") if last else ("appearance" if stage == "A" else "motion",)
-    found = {}
+    kept = {}
     for name in used:
         body = f"network.backbone.{name}." if joint else "network.backbone."
         if last and name in frozen:
-            found[body] = f"write model.{name}_weights=CHECKPOINT of that stream, or init=CHECKPOINT"
+            kept[body] = f"write model.{name}_weights=CHECKPOINT of that stream, or init=CHECKPOINT"
         elif WIDTHS[options["size"]].norm == "frozen":
-            found[f"{body}body."] = (
+            kept[f"{body}body."] = (
                 "write model.body_weights=ResNet50_Weights.IMAGENET1K_V1, or init=CHECKPOINT"
             )
     if last and network.static is not None:
-        found["network.static."] = (
+        kept["network.static."] = (
             "write model.appearance_weights=CHECKPOINT of stage A with these classes (weights of COCO have "
             "more), or model.static_objects=false with freeze=[appearance,motion]"
         )
     elif last and "mask" in frozen:
-        found["network.roi_heads.mask_"] = (
+        kept["network.roi_heads.mask_"] = (
             "write model.appearance_weights=CHECKPOINT of stage A, or model.freeze=[appearance,motion]"
         )
-    return found
+    return kept
 
 
 def check(options: Options) -> None:
@@ -179,5 +179,5 @@ def build_network(options: Options) -> MotionMaskRCNNNet:
 
 
 def _eps(options: Options) -> float:
-    given: float | None = options["norm_eps"]
-    return _NORM_EPS[options["convention"]] if given is None else given
+    eps: float | None = options["norm_eps"]
+    return _NORM_EPS[options["convention"]] if eps is None else eps

@@ -11,9 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from vosbench.models.layers.detection import ResNetPyramid
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.motion_maskrcnn.heads import CLASS_DEPENDENT
-from vosbench.models.motion_maskrcnn.network import COCO_CLASSES, MotionMaskRCNNNet, Pyramid, TwoStreams
+from vosbench.models.motion_maskrcnn.network import COCO_CLASSES, MotionMaskRCNNNet, TwoStreams
 
 State = Mapping[str, Tensor]
 
@@ -33,7 +34,7 @@ _OLD_MASK = re.compile(r"(roi_heads\.mask_head\.)mask_fcn(\d)\.(weight|bias)")
 
 
 class AppearanceDetector(nn.Module):
-    """The parts of a network that a detector of what is seen fills: its body and heads.
+    """The parts of a network that an appearance detector fills: its body and heads.
 
     In a joint network these are the heads of its static branch, or its only ones where there is none.
     """
@@ -43,13 +44,12 @@ class AppearanceDetector(nn.Module):
 
     def __init__(self, network: MotionMaskRCNNNet) -> None:
         super().__init__()
+        self.backbone = _body(network, "appearance")
         heads = network if network.static is None else network.static
-        if heads.channels != _body(network, "appearance").channels:
+        if heads.channels != self.backbone.channels:
             # heads of concatenated features have other shapes
             self.spare = MotionBody.spare
-            self.backbone = _body(network, "appearance")
             return
-        self.backbone = _body(network, "appearance")
         self.rpn = heads.rpn
         self.roi_heads = heads.roi_heads
 
@@ -59,19 +59,19 @@ class AppearanceDetector(nn.Module):
         Of heads with a row per category id of COCO, as torchvision's, those of the 80 classes are taken where
         the network has these.
         """
-        own, found = self.state_dict(), _single(state, "appearance")
+        own = self.state_dict()
         return {
             name: _without_gaps(value)
             if name.startswith(self.classes)
             and name in own
             and len(value) * COCO_CLASSES == len(own[name]) * COCO_IDS
             else value
-            for name, value in found.items()
+            for name, value in _single(state, "appearance").items()
         }
 
 
 class MotionBody(nn.Module):
-    """The part of a network that a detector of what moves fills: its body. Heads have no place."""
+    """The part of a network that a motion detector fills: its body without heads."""
 
     spare: ClassVar[tuple[str, ...]] = ("rpn.", "roi_heads.")
 
@@ -92,7 +92,7 @@ def load_appearance(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded:
         network: with an appearance body.
         weights: a checkpoint of this method, a file of torchvision's Mask R-CNN, or a name of its
             weights, ``"MaskRCNN_ResNet50_FPN_Weights.COCO_V1"``. Tensors that depend on the number of
-            classes stay as they are when it is another one, and are told in `Loaded.fresh`.
+            classes stay as they are when it is another one, and are listed in `Loaded.fresh`.
 
     Raises:
         InputError: no such weights, or of something else.
@@ -145,8 +145,8 @@ def load_bodies(network: MotionMaskRCNNNet, weights: str | Path) -> list[Loaded]
     return [load_pretrained(body.body, weights) for body in bodies]
 
 
-def _body(network: MotionMaskRCNNNet, name: str) -> Pyramid:
-    if isinstance(network.backbone, Pyramid):
+def _body(network: MotionMaskRCNNNet, name: str) -> ResNetPyramid:
+    if isinstance(network.backbone, ResNetPyramid):
         return network.backbone
     return network.backbone.appearance if name == "appearance" else network.backbone.motion
 
@@ -174,4 +174,4 @@ def _present_name(name: str) -> str:
     """Return the name of today's torchvision for one of 2019, which its published files have."""
     for old, new in _OLD_NAMES:
         name = re.sub(old + "$", new, name)
-    return _OLD_MASK.sub(lambda found: f"{found[1]}{int(found[2]) - 1}.0.{found[3]}", name)
+    return _OLD_MASK.sub(lambda old: f"{old[1]}{int(old[2]) - 1}.0.{old[3]}", name)

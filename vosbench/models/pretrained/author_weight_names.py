@@ -58,7 +58,7 @@ class Layout:
 
 
 class _Unit(NamedTuple):
-    """A convolution of a ResNet and its norm: torchvision's names within the block, and where that is."""
+    """A convolution of a ResNet and its norm, by their names in torchvision, which `prefix` completes."""
 
     conv: str
     norm: str
@@ -67,7 +67,7 @@ class _Unit(NamedTuple):
     branch: str
 
     @property
-    def place(self) -> str:
+    def prefix(self) -> str:
         return f"layer{self.stage - 1}.{self.block}." if self.branch else ""
 
 
@@ -112,8 +112,8 @@ def _caffe_stream(kind: str, suffix: str, head: str) -> Layout:
     constants: dict[str, Constant] = {}
     factors: dict[str, tuple[str, ...]] = {}
     for unit in _resnet(RESNET101):
-        conv, tag = _caffe_place(unit)
-        body = f"{part}body.{unit.place}"
+        conv, tag = _caffe_name(unit)
+        body = f"{part}body.{unit.prefix}"
         norm = body + unit.norm
         names[f"{conv}{suffix}/0"] = f"{body}{unit.conv}.weight"
         for layer, tensors in (("bn", _STATISTICS), ("scale", _AFFINE)):
@@ -127,7 +127,7 @@ def _caffe_stream(kind: str, suffix: str, head: str) -> Layout:
     return Layout(kind, part, names, constants, factors)
 
 
-def _caffe_place(unit: _Unit) -> tuple[str, str]:
+def _caffe_name(unit: _Unit) -> tuple[str, str]:
     """Return the name of a convolution, and how those of its norm go on: blocks are a, b, c or a, b1, b2."""
     if not unit.branch:
         return unit.conv, f"_{unit.conv}"
@@ -207,13 +207,13 @@ def _motion_maskrcnn() -> tuple[Layout, ...]:
 def _detectron_body(theirs: str, ours: str) -> dict[str, str]:
     """ResNet-50, whose norms have weight and bias only, and its pyramid."""
     names: dict[str, str] = {}
-    for module, place in _DETECTRON_PYRAMID.items():
-        names |= _renamed(theirs + module, f"{ours}fpn.{place}", _AFFINE)
+    for module, own in _DETECTRON_PYRAMID.items():
+        names |= _renamed(theirs + module, f"{ours}fpn.{own}", _AFFINE)
     for unit in _resnet(RESNET50):
         block = f"res{unit.stage}.{unit.block}." if unit.branch else "res1."
         for module, tensors in ((unit.conv, _WEIGHT), (unit.norm, _AFFINE)):
-            place = f"{ours}body.{unit.place}{module}"
-            names |= _renamed(f"{theirs}conv_body.{block}{module}", place, tensors)
+            own = f"{ours}body.{unit.prefix}{module}"
+            names |= _renamed(f"{theirs}conv_body.{block}{module}", own, tensors)
     return names
 
 
@@ -224,7 +224,7 @@ def _caffe2() -> dict[str, str]:
             names[f"{theirs}_{letter}"] = f"{NETWORK}{ours}.{tensor}"
     for unit in _resnet(RESNET50):
         at = f"res{unit.stage}_{unit.block}_branch{unit.branch}" if unit.branch else "conv1"
-        body = f"{NETWORK}backbone.body.{unit.place}"
+        body = f"{NETWORK}backbone.body.{unit.prefix}"
         names[f"{at}_w"] = f"{body}{unit.conv}.weight"
         for letter, tensor in zip("sb", _AFFINE, strict=True):
             names[f"{at if unit.branch else 'res_conv1'}_bn_{letter}"] = f"{body}{unit.norm}.{tensor}"
@@ -294,10 +294,10 @@ def _branch(
     for unit in _resnet(RESNET101):
         for module, tensors in ((unit.conv, _WEIGHT), (unit.norm, _NORM)):
             names |= _renamed(
-                f"{encoder}{unit.place}{module}", f"{ours}encoder.{unit.place}{module}", tensors
+                f"{encoder}{unit.prefix}{module}", f"{ours}encoder.{unit.prefix}{module}", tensors
             )
-    for theirs, (place, held) in modules.items():
-        names |= _renamed(decoder + theirs, f"{ours}decoder.{place}", held)
+    for theirs, (own, held) in modules.items():
+        names |= _renamed(decoder + theirs, f"{ours}decoder.{own}", held)
     return names
 
 

@@ -60,10 +60,10 @@ def import_weights(
     """
     if out.suffix != ".safetensors":
         raise InputError(f"{out}: weights are written as .safetensors, name such a file")
-    chosen = {**getattr(method_class(name), "released_switches", {}), **(switches or {})}
-    # names and shapes are all that is asked of it
+    variant = {**getattr(method_class(name), "released_switches", {}), **(switches or {})}
+    # only its names and shapes are used
     with torch.device("meta"):
-        wanted = build(name, "full", **chosen).state_dict()
+        wanted = build(name, "full", **variant).state_dict()
     state: dict[str, Tensor] = {}
     accounts = []
     for path in files:
@@ -76,8 +76,8 @@ def import_weights(
     uncovered = tuple(key for key in wanted if key not in state)
     whole = not uncovered and all(account.complete for account in accounts)
     if whole:
-        _write(out, state, name, chosen, files)
-    return Imported(tuple(accounts), uncovered, chosen, out if whole else None)
+        _write(out, state, name, variant, files)
+    return Imported(tuple(accounts), uncovered, variant, out if whole else None)
 
 
 def complaint(imported: Imported) -> str:

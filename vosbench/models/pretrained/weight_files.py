@@ -26,7 +26,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Returns:
         The state dict, and ``name``, ``size``, ``variant`` and ``training`` (what a checkpoint of `fit` has
-        learnt from) as far as the file says.
+        learnt from) as far as the file states them.
 
     Raises:
         InputError: the file is missing or neither of the two.
@@ -60,21 +60,22 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
     if not isinstance(content, dict) or "state_dict" not in content or "vosbench" not in content:
         raise InputError(f"{path}: not a checkpoint of vosbench fit")
-    told = {"training": content["training"]} if "training" in content else {}
-    return content["state_dict"], dict(content["vosbench"]) | told
+    training = {"training": content["training"]} if "training" in content else {}
+    return content["state_dict"], dict(content["vosbench"]) | training
 
 
 def training_of(path: Path) -> dict[str, Any]:
     """Return the data that weights were trained and selected on, by the file or the JSON beside it.
 
     Returns:
-        Those of `TRAINING` that are told.
+        The keys of `TRAINING` that the file has.
 
     Raises:
         InputError: the file is missing or neither a checkpoint of `fit` nor safetensors.
     """
-    told: Mapping[str, Any] = read_state(path)[1].get("training") or training_beside(path).get("training", {})
-    return {key: told[key] for key in TRAINING if key in told}
+    own = read_state(path)[1].get("training")
+    stated: Mapping[str, Any] = own or training_beside(path).get("training", {})
+    return {key: stated[key] for key in TRAINING if key in stated}
 
 
 def part_of(key: str, path: Path) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def part_of(key: str, path: Path) -> dict[str, Any]:
 
     Args:
         key: of the method, e.g. ``"motion_weights"``.
-        path: the file; published weights tell nothing of their training.
+        path: the file; published weights have no provenance.
 
     Returns:
         ``key``, ``weights`` (name of the file), ``sha256`` and ``training``, see `training_of`.
@@ -95,10 +96,10 @@ def part_of(key: str, path: Path) -> dict[str, Any]:
 
 
 def training_beside(path: Path) -> dict[str, Any]:
-    """Return the provenance that `export` wrote beside weights; nothing where there is none of them."""
+    """Return the provenance that `export` wrote beside weights; nothing where there is no such file."""
     try:
-        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        stated = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    known = isinstance(told, dict) and told.get("sha256") == sha256(path)
-    return {"training": told["training"]} if known and "training" in told else {}
+    known = isinstance(stated, dict) and stated.get("sha256") == sha256(path)
+    return {"training": stated["training"]} if known and "training" in stated else {}

@@ -40,7 +40,7 @@ def load_method(
     checkpoint: Path | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Method, dict[str, Any]]:
-    """Return a method ready to segment, and where its weights come from.
+    """Return a method ready to segment, and the provenance of its weights.
 
     Args:
         name: a network or a baseline.
@@ -53,7 +53,7 @@ def load_method(
     Returns:
         The method and its provenance: ``weights`` (file name, or ``none`` for a baseline),
         ``sha256``, ``size``, ``variant``; ``training``, what it was trained and selected on, as far as the
-        checkpoint or the file that `export` wrote beside it tells; and ``parts``, see `part_of`, of the
+        checkpoint or the file that `export` wrote beside it states it; and ``parts``, see `part_of`, of the
         weights that switches put in.
 
     Raises:
@@ -73,9 +73,9 @@ def load_method(
         if changed:
             raise InputError(f"{name} is a baseline: it has no switch '{next(iter(changed))}'")
         return BASELINES[name](), {"weights": "none"}
-    found = method_class(name)
-    if not is_network(found):
-        return _without_weights(name, found, checkpoint, changed)
+    method = method_class(name)
+    if not is_network(method):
+        return _without_weights(name, method, checkpoint, changed)
     path = checkpoint or _zoo_file(name, size)
     provenance = training_beside(path) if checkpoint else _zoo_provenance(path)
     state, described = read_state(path)
@@ -91,9 +91,9 @@ def load_method(
     except RuntimeError:
         raise InputError(_misfit(path, name, described["size"], changed)) from None
     module.eval()
-    told = provenance | described | {"weights": path.name, "sha256": sha256(path)}
+    provenance |= described | {"weights": path.name, "sha256": sha256(path)}
     parts = _parts_put_in(module, changed)
-    return cast("Method", module), told | ({"parts": parts} if parts else {})
+    return cast("Method", module), provenance | ({"parts": parts} if parts else {})
 
 
 def load(
@@ -122,18 +122,18 @@ def load(
 
 
 def _without_weights(
-    name: str, found: type[Any], checkpoint: Path | None, changed: Mapping[str, Any]
+    name: str, kind: type[Any], checkpoint: Path | None, changed: Mapping[str, Any]
 ) -> tuple[Method, dict[str, Any]]:
     """Build a method of another package that learns nothing; its version stands for weights."""
     if checkpoint is not None:
         raise InputError(f"{name} has no weights: leave the checkpoint out")
     for switch in changed:
         if not accepts(name, switch):
-            raise unknown_name(f"switch of {name}", switch, inspect.signature(found).parameters)
+            raise unknown_name(f"switch of {name}", switch, inspect.signature(kind).parameters)
     from vosbench.method import Method
 
     package = other_methods()[name].package
-    method = found(**changed)
+    method = kind(**changed)
     if not isinstance(method, Method):
         raise InputError(f"{name} of the package {package} lacks task or needs_flow; see {Method.__module__}")
     described: dict[str, Any] = {"weights": "none", "package": f"{package} {metadata.version(package)}"}
@@ -197,14 +197,14 @@ def _parts_put_in(module: LightningModule, changed: Mapping[str, Any]) -> list[d
 
 
 def _misfit(path: Path, name: str, size: str, changed: Mapping[str, Any]) -> str:
-    """Say why weights do not fit: because of a changed switch, if they fit without it."""
-    said = f"{path}: not weights of {name} (size {size})"
+    """Return the reason why weights do not fit: a changed switch, if they fit without it."""
+    foreign = f"{path}: not weights of {name} (size {size})"
     if not changed:
-        return said
+        return foreign
     try:
         load_method(name, size, path)
     except InputError:
-        return said
+        return foreign
     switches = ", ".join(f"{key}={value}" for key, value in changed.items())
     return f"{path}: its weights do not fit a network with {switches}; train one like that"
 
@@ -225,10 +225,10 @@ def move_to(method: Method, device: str) -> Method:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         # what fails without the device is the first tensor on it, not the name
-        place = torch.zeros(0, device=device).device
+        known = torch.zeros(0, device=device).device
     except (RuntimeError, AssertionError):
         raise InputError(f"device '{device}' is not available here: choose auto, cpu or cuda") from None
-    return cast("Method", method.to(place)) if isinstance(method, torch.nn.Module) else method
+    return cast("Method", method.to(known)) if isinstance(method, torch.nn.Module) else method
 
 
 def shipped() -> list[dict[str, Any]]:
@@ -266,7 +266,7 @@ def export(
     from safetensors.torch import save_file
 
     state, described = read_state(checkpoint)
-    described.pop("training", None)  # `training` tells it in full
+    described.pop("training", None)  # `training` has all of it
     described["variant"] |= variant or {}
     path = folder / f"{described['name']}-{described['size']}.safetensors"
     with atomic_path(path) as temporary:
@@ -293,8 +293,8 @@ def packaged(name: str, size: str) -> Path:
 
 def trainings() -> dict[str, Mapping[str, Any]]:
     """Return SHA-256 of every weights file of the zoo -> how the weights were trained and selected."""
-    told = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json")))
-    return {each["sha256"]: each["training"] for each in told}
+    files = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json")))
+    return {provenance["sha256"]: provenance["training"] for provenance in files}
 
 
 def _zoo_file(name: str, size: str | None) -> Path:

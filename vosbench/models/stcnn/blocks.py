@@ -49,10 +49,10 @@ def crop_to(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     Of an odd number of rows or columns too many the right and the bottom lose one more; of too few, the
     left and the top gain one more.
     """
-    missing = [wanted - there for wanted, there in zip(size, x.shape[-2:], strict=True)]
+    missing = [wanted - side for wanted, side in zip(size, x.shape[-2:], strict=True)]
     if not any(missing):
         return x
-    (top, bottom), (left, right) = ((math.ceil(each / 2), math.floor(each / 2)) for each in missing)
+    (top, bottom), (left, right) = ((math.ceil(side / 2), math.floor(side / 2)) for side in missing)
     return F.pad(x, [left, right, top, bottom])
 
 

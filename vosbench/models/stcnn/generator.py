@@ -1,4 +1,4 @@
-"""The temporal coherence branch: the next frame from the past ones (Xu et al., section 3.1)."""
+"""Temporal coherence branch of STCNN: the next frame from the past ones (Xu et al., section 3.1)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ DELTA = 4
 """Frames that the published network looks back."""
 
 DELTAS = (3, 4, 5, 6)
+STARTS = ("paper", "code")
 
 
 class Prediction(NamedTuple):
@@ -132,3 +133,27 @@ class Enlarging(nn.Module):
         """Return (N, outputs, 2 h + 2, 2 w + 2) of (N, inputs, h, w)."""
         result: Tensor = self.deconv(self.relu(self.norm(self.conv(x))))
         return result
+
+
+def past_indices(t: int, delta: int = DELTA, start: str = "paper") -> list[int]:
+    """Return the numbers of the frames before frame `t`, the oldest first.
+
+    Args:
+        t: from 0 on.
+        delta: how many.
+        start: where there are too few. ``"paper"``: frame 0 is repeated in front. ``"code"``: the same,
+            but with frame `t` itself at the end, as the released online training does.
+
+    Raises:
+        ValueError: `t` is negative.
+    """
+    if t < 0:
+        raise ValueError(f"there is no frame {t}")
+    end = t + 1 if start == "code" and t < delta else t
+    return [max(0, number) for number in range(end - delta, end)]
+
+
+def scale_past(frames: Tensor) -> Tensor:
+    """Return pixels 0..255 as -1..1; the type of floating frames stays, others become float32."""
+    pixels = frames if frames.is_floating_point() else frames.float()
+    return pixels / 127.5 - 1

@@ -9,9 +9,8 @@ from vosbench.errors import InputError
 from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
 from vosbench.models.stcnn.blocks import TINY, STCNNWidths, StrideIn
 from vosbench.models.stcnn.discriminator import OUTPUTS
-from vosbench.models.stcnn.generator import DELTAS
+from vosbench.models.stcnn.generator import DELTAS, STARTS
 from vosbench.models.stcnn.network import TCB_NORMS
-from vosbench.models.stcnn.past import STARTS
 from vosbench.models.stcnn.segmentation import TOPDOWNS
 from vosbench.models.switches import (
     require_choices,
@@ -26,7 +25,7 @@ TRAIN_PHASES = ("both", "offline_only", "online_only")
 NORMS = ("frozen", "trained")
 
 STRIDE = "model.stride_in=3x3, as its residual blocks have the stride"
-"""What to write where weights of torchvision do not fit the strides."""
+"""Advice where weights of torchvision do not fit the strides."""
 
 BY_SIZE: Mapping[str, dict[str, Any]] = {
     "full": {
@@ -52,7 +51,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_lr": 0.003,
     },
 }
-"""What keys that are None stand for; what they do for ``tiny`` is [ours]."""
+"""Values of keys that are None; those for ``tiny`` are [ours]."""
 
 
 def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,17 +61,16 @@ def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
         InputError: a value outside its choices.
     """
     _check(keys)
-    chosen = values_for_size(keys, BY_SIZE)
+    values = values_for_size(keys, BY_SIZE)
     if keys["stride_in"] is None and keys["released"]:
-        chosen["stride_in"] = "1x1"
-    if chosen["stride_in"] == "1x1":
-        given = {"encoder_weights": keys["encoder_weights"]}
-        refuse_torchvision("stcnn", given, STRIDE)
-    if keys["norm"] is None and chosen["encoder_weights"] == RANDOM:
-        chosen["norm"] = "trained"
-    if chosen["temporal_size"] is not None:
-        chosen["temporal_size"] = tuple(chosen["temporal_size"])
-    return chosen
+        values["stride_in"] = "1x1"
+    if values["stride_in"] == "1x1":
+        refuse_torchvision("stcnn", {"encoder_weights": keys["encoder_weights"]}, STRIDE)
+    if keys["norm"] is None and values["encoder_weights"] == RANDOM:
+        values["norm"] = "trained"
+    if values["temporal_size"] is not None:
+        values["temporal_size"] = tuple(values["temporal_size"])
+    return values
 
 
 def _check(keys: Mapping[str, Any]) -> None:

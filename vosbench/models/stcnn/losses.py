@@ -52,8 +52,8 @@ def segmentation_loss(logits: Sequence[Tensor], masks: Tensor, side: float = 1.0
     """
     loss = _cross_entropy(logits[-1], masks)
     if side:
-        for each in logits[:-1]:
-            loss = loss + side * _cross_entropy(each, masks)
+        for level in logits[:-1]:
+            loss = loss + side * _cross_entropy(level, masks)
     return loss
 
 
@@ -76,7 +76,7 @@ class Balance:
     margin: float = 0.3
 
     def after(self, fake: float, real: float) -> Balance:
-        """Return who learns after a step in which the discriminator had these two losses."""
+        """Return the balance after a step in which the discriminator had these two losses."""
         discriminator = self.discriminator and not min(fake, real) < self.margin
         generator = self.generator and not max(fake, real) > 1 - self.margin
         if not discriminator and not generator:

@@ -13,26 +13,18 @@ from vosbench.errors import InputError
 from vosbench.method import Size, Task
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.layers.pretrained import load_pretrained, refuse_torchvision
-from vosbench.models.optimizers import ParameterGroup, build_optimizer
+from vosbench.models.optimizers import ParameterGroup, bias_groups, build_optimizer
 from vosbench.models.pixelwise import enlarge, merged_objects
 from vosbench.models.stcnn.blocks import StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
 from vosbench.models.stcnn.gate import GateSettings
-from vosbench.models.stcnn.generator import DELTA, Prediction
+from vosbench.models.stcnn.generator import DELTA, Prediction, scale_past
 from vosbench.models.stcnn.keys import STRIDE, WIDTHS, resolved
-from vosbench.models.stcnn.losses import (
-    ADVERSARIAL,
-    Balance,
-    segmentation_loss,
-    shrink_frames,
-    side_weight,
-)
+from vosbench.models.stcnn.losses import ADVERSARIAL, Balance, segmentation_loss, shrink_frames, side_weight
 from vosbench.models.stcnn.network import Output, STCNNNet
 from vosbench.models.stcnn.online import STCNNOnlineSettings
-from vosbench.models.stcnn.past import scale_past
 from vosbench.models.stcnn.tracking import STCNNTracker, STCNNTrackingSettings
 from vosbench.models.stcnn.training import (
-    bias_groups,
     check_alternating,
     generator_objective,
     split_clip,
@@ -107,7 +99,7 @@ class STCNN(VOSModule):
     file_keys = _FILES
     stages = STAGES
     released_switches: ClassVar[Mapping[str, Any]] = {"released": True}
-    """What the network is built with for the weights that the authors released."""
+    """Switches of the network for the weights that the authors released."""
 
     inspectable: ClassVar[Mapping[str, str]] = {
         "attention": "where each of the three attention modules looks, from coarse to fine",
@@ -153,17 +145,17 @@ class STCNN(VOSModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        chosen = resolved(self.hparams)
-        self.norm: str = chosen["norm"]
-        self._start: dict[str, str] = {key: chosen[key] for key in _FILES}
-        self.temporal_size: tuple[int, int] | None = chosen["temporal_size"]
-        self.joint_generator_lr: float = chosen["joint_generator_lr"]
+        values = resolved(self.hparams)
+        self.norm: str = values["norm"]
+        self._start: dict[str, str] = {key: values[key] for key in _FILES}
+        self.temporal_size: tuple[int, int] | None = values["temporal_size"]
+        self.joint_generator_lr: float = values["joint_generator_lr"]
         self.threshold = threshold
         online = STCNNOnlineSettings(
-            iterations=chosen["online_iterations"],
-            images=chosen["online_images"],
+            iterations=values["online_iterations"],
+            images=values["online_images"],
             lucid=lucid,
-            lr=chosen["online_lr"],
+            lr=values["online_lr"],
             momentum=online_momentum,
             weight_decay=online_weight_decay,
             seed=online_seed,
@@ -183,7 +175,7 @@ class STCNN(VOSModule):
             tcb_bn_test_mode=tcb_bn_test_mode,
             released=released,
             widths=WIDTHS[size],
-            stride_in=chosen["stride_in"],
+            stride_in=values["stride_in"],
         )
         self.discriminator: Discriminator | None = None
         self._unfilled: set[str] = set()
@@ -204,7 +196,7 @@ class STCNN(VOSModule):
             state.update({start + key: value for key, value in self.discriminator.state_dict().items()})
 
     def begin_stage(self, name: str, settings: StageConfig) -> None:
-        """Load what both branches start from; train them in turns with an adversary, or the spatial one."""
+        """Load the initial weights; train both branches and an adversary in turns, or the spatial branch."""
         keys = self.hparams
         if name == "temporal" and not keys["tcb"]:
             raise InputError("stcnn: with tcb=false there is no temporal branch, begin with stage=spatial")
@@ -240,7 +232,7 @@ class STCNN(VOSModule):
         }
 
     def setup(self, stage: str) -> None:
-        """Start from weights of ImageNet what no other weights were given for.
+        """Fill the parts that no other weights were given for with weights of ImageNet.
 
         Raises:
             InputError: they cannot be had, or do not fit the strides of the network.
@@ -262,7 +254,7 @@ class STCNN(VOSModule):
         return LEARNERS[self.stage_name] if self.hparams["tcb"] else ("segmentation",)
 
     def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
-        """Return what stage ``spatial`` trains: biases learn at a rate of their own."""
+        """Return the parameters that stage ``spatial`` trains: biases learn at a rate of their own."""
         return bias_groups(self.network)
 
     def configure_optimizers(self) -> Any:
@@ -271,25 +263,22 @@ class STCNN(VOSModule):
             return super().configure_optimizers()
         stage, keys = self.stage or load_stage(self.name, self.stage_name), self.hparams
         rates = {"generator": self.joint_generator_lr, "discriminator": keys["discriminator_lr"]}
-        given = keys["adversary_decay"]
-        decay = ADVERSARY_DECAY[self.stage_name] if given is None else given
-        found = []
-        for place, name in enumerate(self._learners):
-            part = self.discriminator if name == "discriminator" else getattr(self.network, name)
-            settings = stage.optimizer
-            if place:
-                settings = OptimizerConfig("adam", rates[name], 0.9, decay)
-            assert isinstance(part, nn.Module)
-            found.append(build_optimizer(part.parameters(), settings, ScheduleConfig(), 1)["optimizer"])
-        return found
+        decay = keys["adversary_decay"]
+        decay = ADVERSARY_DECAY[self.stage_name] if decay is None else decay
+        optimizers = []
+        for number, name in enumerate(self._learners):
+            part: nn.Module = getattr(self if name == "discriminator" else self.network, name)
+            settings = OptimizerConfig("adam", rates[name], 0.9, decay) if number else stage.optimizer
+            optimizers.append(build_optimizer(part.parameters(), settings, ScheduleConfig(), 1)["optimizer"])
+        return optimizers
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write into the checkpoint which network it is of, and whose turn it is."""
+        """Write the network and the turn of the adversaries into the checkpoint."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["balance"] = [self.balance.generator, self.balance.discriminator]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with those whose turn it was."""
+        """Restore the turn of the adversaries."""
         generator, discriminator = checkpoint["balance"]
         self.balance = Balance(generator, discriminator, self.hparams["margin"])
 
@@ -300,13 +289,12 @@ class STCNN(VOSModule):
             frames: (B, T, 3, H, W) RGB in 0..255, T at least 1 + delta; 1 without temporal branch.
         """
         past, present = split_clip({"frames": frames}, self.hparams["delta"])
-        output: Output = self.network(
-            past if self.hparams["tcb"] else None, normalise(present, "torchvision")
-        )
+        frame = normalise(present, "torchvision")
+        output: Output = self.network(past if self.hparams["tcb"] else None, frame)
         return output
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor | None:
-        """Return the loss of stage ``spatial``; in the others let every part learn whose turn it is."""
+        """Return the loss of stage ``spatial``; in other stages let the parts learn in turns."""
         if self.stage_name == "spatial":
             loss = segmentation_loss(self._spatial_logits(batch), merged_objects(batch["masks"][:, -1]))
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
@@ -335,7 +323,7 @@ class STCNN(VOSModule):
             features = () if prediction is None else prediction.features
             logits = self.network.segment(normalise(present, "torchvision"), features)
             masks = merged_objects(batch["masks"][:, -1])
-            enlarged = [enlarge(each, masks.shape[-2:]) for each in logits]
+            enlarged = [enlarge(level, masks.shape[-2:]) for level in logits]
             loss = segmentation_loss(enlarged, masks, side_weight(*self._progress(batch_idx)))
             self.log("train/loss", loss, prog_bar=True, batch_size=len(past))
             objective = objective + loss
@@ -382,7 +370,7 @@ class STCNN(VOSModule):
         """Return the maps of the last frames at their size, (B, 1, H, W) each; the past is not seen."""
         frames = batch["frames"][:, -1]
         maps = self.network.segment(normalise(frames, "torchvision"))
-        return [enlarge(each, frames.shape[-2:]) for each in maps]
+        return [enlarge(level, frames.shape[-2:]) for level in maps]
 
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log J of the last frames that have masks.

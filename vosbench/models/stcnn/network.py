@@ -146,7 +146,7 @@ class STCNNNet(nn.Module):
             features: of `predict`; none stand for zeros, as while the spatial branch learns by itself.
         """
         if self.detach_tcb:
-            features = [each.detach() for each in features]
+            features = [level.detach() for level in features]
         result: tuple[Tensor, ...] = self.segmentation(frame, features)
         return result
 
@@ -161,7 +161,7 @@ class STCNNNet(nn.Module):
         prediction = None if self.generator is None or past is None else self.predict(past)
         logits = self.segment(frame, () if prediction is None else prediction.features)
         return Output(
-            tuple(enlarge(each, frame.shape[-2:]) for each in logits),
+            tuple(enlarge(level, frame.shape[-2:]) for level in logits),
             None if prediction is None else prediction.frame,
         )
 

@@ -15,9 +15,9 @@ from vosbench.data.transforms.clip_transforms import Clip
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.pixelwise import enlarge
 from vosbench.models.postprocessing.online import adapted, draws
+from vosbench.models.stcnn.generator import scale_past
 from vosbench.models.stcnn.losses import segmentation_loss
 from vosbench.models.stcnn.network import STCNNNet
-from vosbench.models.stcnn.past import scale_past
 from vosbench.models.stcnn.segmentation import SpatialBranch
 from vosbench.video import Frame, IdMap
 

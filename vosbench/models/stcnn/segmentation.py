@@ -20,9 +20,6 @@ POOLINGS = (1, 2, 3, 6)
 LEVELS = 3
 """Groups of the encoder that have a lateral connection, the last one excluded."""
 
-MAPS = LEVELS + 2
-"""Logits: of the last group, of every lateral one from coarse to fine, and fused."""
-
 
 class SpatialBranch(nn.Module):
     """Object or not, per pixel, of one frame, with features of the temporal branch where there are some.
@@ -120,7 +117,7 @@ class SpatialDecoder(nn.Module):
         """Return the maps of logits from the encoder's four maps, from fine to coarse."""
         x = self._pool(maps[-1])
         logits = [at_least_float32(self.scores[-1](x))]
-        shown = [x]
+        joined = [x]
         for level in reversed(range(LEVELS)):
             lateral = self.laterals[level](maps[level])
             x = lateral + self._down(level, x, lateral.shape[-2:])
@@ -128,9 +125,9 @@ class SpatialDecoder(nn.Module):
             if self.attentions is not None:
                 y = self.attentions[level](y, enlarge(logits[-1], y.shape[-2:]).sigmoid())
             logits.append(at_least_float32(self.scores[level](y)))
-            shown.append(y)
-        finest = shown[-1].shape[-2:]
-        fused = self.fuse(torch.cat([enlarge(each, finest) for each in reversed(shown)], dim=1))
+            joined.append(y)
+        finest = joined[-1].shape[-2:]
+        fused = self.fuse(torch.cat([enlarge(level, finest) for level in reversed(joined)], dim=1))
         return (*logits, at_least_float32(fused))
 
     def _pool(self, x: Tensor) -> Tensor:
@@ -155,9 +152,9 @@ class SpatialDecoder(nn.Module):
         size = x.shape[-2:]
         parts = [x]
         if self.temporal and features:
-            found = features[LEVELS - 1 - level]
+            temporal = features[LEVELS - 1 - level]
             cut = self.topdown == "code_crop" and level < LEVELS - 1
-            parts.append(crop_to(found, size) if cut else enlarge(found, size))
+            parts.append(crop_to(temporal, size) if cut else enlarge(temporal, size))
         elif self.temporal:
             parts.append(x.new_zeros(len(x), self.temporal[LEVELS - 1 - level], *size))
         result: Tensor = self.joins[level](torch.cat(parts, dim=1))
@@ -165,7 +162,7 @@ class SpatialDecoder(nn.Module):
 
 
 class Attention(nn.Module):
-    """Adds to features F what two convolutions g make of them, weighed by a map m: F + m g(F).
+    """Residual attention: F + m g(F) of features F, two convolutions g and a map m.
 
     Args:
         channels: of the features.

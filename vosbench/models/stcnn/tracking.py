@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from vosbench.models.layers.preprocessing import frame_tensor, normalise
 from vosbench.models.pixelwise import enlarge
 from vosbench.models.postprocessing.object_tracker import ObjectTracker, object_ids
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate
+from vosbench.models.stcnn.generator import past_indices, scale_past
 from vosbench.models.stcnn.network import STCNNNet
 from vosbench.models.stcnn.online import STCNNOnlineSettings, learn_object, object_seed
-from vosbench.models.stcnn.past import past_indices, scale_past
 from vosbench.models.stcnn.segmentation import LEVELS, SpatialBranch
 from vosbench.video import VOID, Frame, IdMap, Video
 
@@ -29,8 +30,8 @@ class STCNNTrackingSettings:
     """Settings of the tracking of objects.
 
     Attributes:
-        online: how each is learned; None: not at all.
-        gate: where it may be; None: anywhere.
+        online: training on each object; None: no training.
+        gate: area in which an object may be; None: anywhere.
         start: see `past_indices`.
         threshold: probability above which a pixel belongs to an object.
     """
@@ -41,15 +42,14 @@ class STCNNTrackingSettings:
     threshold: float = 0.5
 
 
-@dataclass(frozen=True)
-class _Object:
+class _Object(NamedTuple):
     number: int
     branch: SpatialBranch
     gate: SpatialGate | None
 
 
 class STCNNTracker(ObjectTracker):
-    """STCNNTracker of the objects of a first mask, with a spatial branch per object if objects are learned.
+    """Tracker of the objects of a first mask, with a spatial branch per object if objects are learned.
 
     Args:
         network: switched to test mode when an iteration begins.
@@ -105,17 +105,17 @@ class STCNNTracker(ObjectTracker):
             grey = prediction.frame[0].mean(dim=0).add(1).div(2)
             self._show(index, "predicted", "predicted", grey.cpu().numpy())
         frame = normalise(self._pixels(frames[index]), "torchvision")
-        found: dict[int, NDArray[np.float32]] = {}
+        probabilities: dict[int, NDArray[np.float32]] = {}
         # objects that were not learned share the branch, which then need not look twice
-        seen: dict[int, tuple[Tensor, ...]] = {}
-        for each in objects:
-            if id(each.branch) not in seen:
-                seen = {id(each.branch): each.branch(frame, features)}
-            logits = seen[id(each.branch)]
-            self._show_attention(index, each.number, logits)
+        branch: SpatialBranch | None = None
+        logits: tuple[Tensor, ...] = ()
+        for item in objects:
+            if item.branch is not branch:
+                branch, logits = item.branch, item.branch(frame, features)
+            self._show_attention(index, item.number, logits)
             raw: NDArray[np.float32] = enlarge(logits[-1], frame.shape[-2:]).sigmoid()[0, 0].cpu().numpy()
-            found[each.number] = raw if each.gate is None else each.gate.step(raw)
-        return found
+            probabilities[item.number] = raw if item.gate is None else item.gate.step(raw)
+        return probabilities
 
     def _show_attention(self, index: int, number: int, logits: Sequence[Tensor]) -> None:
         for level in range(LEVELS):

@@ -12,13 +12,10 @@ from torch.nn import functional as F
 
 from vosbench.config import StageConfig
 from vosbench.errors import InputError
-from vosbench.models.optimizers import ParameterGroup
+from vosbench.models.stcnn.generator import scale_past
 from vosbench.models.stcnn.losses import discriminator_losses, generator_loss
-from vosbench.models.stcnn.past import scale_past
 
 Backward = Callable[[Tensor], None]
-BIAS_LR = 2.0
-"""Factor on the learning rate of biases in stage ``spatial``; they do not decay there."""
 
 
 def check_alternating(name: str, stage: StageConfig, frames: int) -> None:
@@ -41,14 +38,6 @@ def check_alternating(name: str, stage: StageConfig, frames: int) -> None:
         raise InputError(
             f"stcnn: stage {name} sees {frames} frames, write recipe.{name}.clip.length={frames}"
         )
-
-
-def bias_groups(module: nn.Module) -> list[nn.Parameter | ParameterGroup]:
-    """Return what is trained of a network, biases by themselves: twice as fast, without decay."""
-    trained = {name: each for name, each in module.named_parameters() if each.requires_grad}
-    biases = [each for name, each in trained.items() if name.endswith("bias")]
-    weights: list[nn.Parameter] = [each for name, each in trained.items() if not name.endswith("bias")]
-    return [*weights, ParameterGroup(biases, lr=BIAS_LR, weight_decay=0.0)]
 
 
 def split_clip(

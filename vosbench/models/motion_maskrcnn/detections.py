@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vosbench.method import Detections
-from vosbench.models.layers.detection import Found
+from vosbench.models.layers.detection import Found, pixels
 from vosbench.models.postprocessing.tracker import Detections as Tracked
 from vosbench.models.postprocessing.tracker import merge_static
 
-MASK_THRESHOLD = 0.5
-
 
 class FrameDetections(NamedTuple):
-    """Moving objects of a frame, and all objects; None where the static branch was not asked."""
+    """Moving objects of a frame, and all objects; None where the static branch was not run."""
 
     moving: Detections
     static: Detections | None
 
     def tracked(self, alpha_low: float) -> Tracked:
-        """Return masks and scores of both, without static ones of what moves, see `merge_static`."""
+        """Return masks and scores of both, each object once, see `merge_static`."""
         moving = self.moving.masks, self.moving.scores
         if self.static is None:
             return moving
@@ -31,5 +26,4 @@ class FrameDetections(NamedTuple):
 
 def plain(found: Found) -> Detections:
     """Return detections as arrays, without their classes."""
-    masks: NDArray[np.bool_] = (found["masks"][:, 0] > MASK_THRESHOLD).cpu().numpy()
-    return Detections(found["boxes"].cpu().numpy(), found["scores"].cpu().numpy(), masks)
+    return Detections(*(values.cpu().numpy() for values in (found["boxes"], found["scores"], pixels(found))))
