@@ -66,6 +66,12 @@ def test_run_folder_holds_config_checkpoints_and_log(run):
     assert any(row["val/J"] for row in rows)
 
 
+def test_every_epoch_leaves_a_checkpoint_however_rarely_is_validated(arguments, tmp_path):
+    rarely = ("trainer.check_val_every_n_epoch=5", "recipe.C.epochs=1", f"runs={tmp_path}")
+    written = fit([*arguments, *rarely]) / "C/checkpoints/last.ckpt"
+    assert torch.load(written, weights_only=True)["global_step"] == 1
+
+
 def test_resume_continues_at_the_next_epoch_and_step(run, arguments):
     before = torch.load(run / "C/checkpoints/last.ckpt", weights_only=True)
     assert (before["epoch"], before["global_step"]) == (1, 2)

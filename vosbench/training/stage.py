@@ -195,7 +195,13 @@ def _trainer(stage: StageRun, callbacks: Sequence[Callback]) -> Trainer:
             **arguments,
             logger=logger,
             callbacks=[
-                ModelCheckpoint(stage.last.parent, filename="last", enable_version_counter=False),
+                ModelCheckpoint(
+                    stage.last.parent,
+                    filename="last",
+                    enable_version_counter=False,
+                    # Lightning's default waits for a validation, which may come rarely or never
+                    save_on_train_epoch_end=True,
+                ),
                 LearningRateMonitor(),
                 TrainingLog(logger, stage.folder),
                 *callbacks,
