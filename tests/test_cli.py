@@ -227,7 +227,7 @@ def test_prepare_counts_what_it_drops(run):
 class TestMistakes:
     def test_appearance_that_needs_flow(self, refuse):
         words = ("data", "prepare", "fusionseg_vid", "--appearance", "flow_threshold")
-        assert "flow_threshold: needs flow; name a method that looks at frames alone" in refuse(*words)
+        assert "flow_threshold: needs flow; name a method that reads frames alone" in refuse(*words)
 
     def test_a_folder_of_masks_has_no_switches(self, refuse, root):
         Path("masks").mkdir()

@@ -23,7 +23,7 @@ from vosbench.scoring.protocol import load_protocol
 from vosbench.scoring.sequence import METRIC_VERSION, overall
 
 MODELS = ("all_foreground", "centre_box", "flow_threshold")
-BASELINES = {*MODELS, "flow_saliency"}
+BASELINES = {*MODELS, "copy_first", "flow_saliency", "propagate_flow"}
 METRICS = ("j", "f")
 RULES = "davis16-unsupervised"
 

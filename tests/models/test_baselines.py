@@ -3,7 +3,15 @@ import pytest
 
 from vosbench.errors import InputError
 from vosbench.method import Method
-from vosbench.models.baselines import BASELINES, AllForeground, CentreBox, FlowSaliency, FlowThreshold
+from vosbench.models.baselines import (
+    BASELINES,
+    AllForeground,
+    CentreBox,
+    CopyFirst,
+    FlowSaliency,
+    FlowThreshold,
+    PropagateFlow,
+)
 from vosbench.video import Video
 
 
@@ -97,3 +105,70 @@ def test_flow_saliency_without_flow_says_so():
 def test_long_videos_are_streamed():
     maps = iter(AllForeground().segment(make_video(length=10**6)))
     assert next(maps).shape == (8, 12)
+
+
+def first_mask(height=12, width=16):
+    ids = np.zeros((height, width), np.uint8)
+    ids[4:8, 2:6] = 3
+    return ids
+
+
+def uniform(u, v, height=12, width=16):
+    return np.stack([np.full((height, width), u, np.float32), np.full((height, width), v, np.float32)])
+
+
+@pytest.mark.parametrize("name", ["copy_first", "propagate_flow"])
+def test_semi_supervised_baselines_start_from_the_first_mask(name):
+    method = BASELINES[name]()
+    assert isinstance(method, Method)
+    assert method.task == "semi-supervised"
+    assert method.needs_flow == (name == "propagate_flow")
+    video = make_video(12, 16, 2, [uniform(0, 0)])
+    assert np.array_equal(method.segment(video, first_mask()).stack()[0], first_mask())
+    with pytest.raises(InputError, match=f"{name} needs the first mask of cat"):
+        method.segment(video)
+
+
+def test_copy_first_repeats_the_mask():
+    maps = CopyFirst().segment(make_video(12, 16, 4), first_mask()).stack()
+    assert (maps == first_mask()).all()
+
+
+@pytest.mark.parametrize(("u", "v"), [(2, 0), (0, -1), (3, 2)])
+def test_propagate_flow_moves_the_mask_by_the_flow(u, v):
+    video = make_video(12, 16, 3, [uniform(u, v)] * 2)
+    maps = PropagateFlow().segment(video, first_mask()).stack()
+    for index in range(3):
+        assert np.array_equal(maps[index], np.roll(first_mask(), (index * v, index * u), (0, 1)))
+
+
+def test_propagate_flow_adds_up_parts_of_pixels():
+    # four steps of half a pixel are two pixels, in spite of four roundings
+    video = make_video(12, 16, 5, [uniform(0.5, 0)] * 4)
+    last = PropagateFlow().segment(video, first_mask()).stack()[-1]
+    assert np.array_equal(last, np.roll(first_mask(), 2, 1))
+
+
+def test_propagate_flow_inverts_flow_that_grows_away_from_the_centre():
+    # x -> 8 + 1.5 (x - 8): columns 6..10 of the first frame become 5..11 of the second
+    columns = np.arange(16, dtype=np.float32)
+    flow = np.stack([np.tile((columns - 8) / 2, (12, 1)), np.zeros((12, 16), np.float32)])
+    ids = np.zeros((12, 16), np.uint8)
+    ids[:, 6:11] = 1
+    grown = PropagateFlow().segment(make_video(12, 16, 2, [flow]), ids).stack()[1]
+    assert np.flatnonzero(grown[0]).tolist() == [5, 6, 7, 8, 9, 10, 11]
+
+
+def test_propagate_flow_keeps_objects_apart_and_forgets_void():
+    ids = first_mask()
+    ids[:, 9:12] = 7
+    ids[0, 14] = 255
+    moved = PropagateFlow().segment(make_video(12, 16, 2, [uniform(1, 0)]), ids).stack()[1]
+    assert set(np.unique(moved)) == {0, 3, 7}
+    assert np.flatnonzero(moved[5] == 7).tolist() == [10, 11, 12]
+    assert np.flatnonzero(moved[5] == 3).tolist() == [3, 4, 5, 6]
+
+
+def test_propagate_flow_without_flow_says_so():
+    with pytest.raises(InputError, match="propagate_flow needs the optical flow of cat"):
+        PropagateFlow().segment(make_video(12, 16), first_mask())
