@@ -340,7 +340,7 @@ def test_data_list_of_one_tells_layout_source_and_terms(run):
 def test_weights_list_names_what_they_were_trained_on(run):
     status, out, _ = run("weights", "list")
     assert status == 0
-    assert re.search(r"mpnet +tiny +ft3d \(mini\), \d+ scenes +[0-9a-f]{64}", out)
+    assert re.search(r"mpnet +tiny +ft3d \(\d+ scenes\), mini edition +[0-9a-f]{64}", out)
 
 
 def test_piped_tables_are_not_cut(run, root):

@@ -104,8 +104,12 @@ def test_weights_with_another_hash_are_a_problem_and_the_method_cannot_run(damag
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ({"name": "ft3d", "edition": "mini", "scenes": 9}, "ft3d (mini)"),
-        ({"edition": "mini", "sets": {"coco": {"scenes": 4}, "ft3d": {}}}, "coco, ft3d (mini)"),
+        ({"name": "ft3d", "edition": "mini", "scenes": 9}, "ft3d (9 scenes), mini edition"),
+        (
+            {"edition": "mini", "sets": {"coco": {"scenes": 4}, "ft3d": {}}},
+            "coco (4 scenes), ft3d, mini edition",
+        ),
+        ({"name": "davis16, msra10k", "edition": "official"}, "davis16, msra10k, official edition"),
     ],
 )
 def test_weights_tell_what_they_were_trained_on(damaged_zoo, data, told):

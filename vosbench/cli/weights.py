@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,11 +17,12 @@ app = typer.Typer(help="Packaged and published weights.", no_args_is_help=True)
 @app.command("list")
 def weights_list() -> None:
     """List the packaged weights, their training data and hashes."""
+    from vosbench.models.pretrained.weight_files import describe_data
     from vosbench.models.pretrained.zoo import shipped
 
     table = make_table("weights", ["model", "size", "trained on", "sha256"])
     for item in shipped():
-        table.add_row(item["name"], item["size"], _trained_on(item["training"]["data"]), item["sha256"])
+        table.add_row(item["name"], item["size"], describe_data(item["training"]["data"]), item["sha256"])
     print_table(table)
 
 
@@ -52,8 +52,3 @@ def weights_import(
 
 @app.callback()
 def _group() -> None: ...
-
-
-def _trained_on(data: Mapping[str, Any]) -> str:
-    sets = data["sets"] if "sets" in data else {data["name"]: data}
-    return ", ".join(f"{name} ({data['edition']}), {data['scenes']} scenes" for name, data in sets.items())

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import vosbench
 from vosbench.environment.devices import Device, find_devices
@@ -16,6 +14,7 @@ from vosbench.environment.storage import Cache, Root, examine_root, find_caches
 from vosbench.errors import InputError
 from vosbench.method import Method
 from vosbench.models.pretrained import zoo
+from vosbench.models.pretrained.weight_files import describe_data
 
 
 @dataclass(frozen=True)
@@ -130,14 +129,9 @@ def _weights() -> tuple[tuple[Weights, ...], dict[str, dict[str, Method]]]:
         except InputError as error:
             files.append(Weights(path.name, name, size, "", str(error)))
             continue
-        files.append(Weights(path.name, name, size, _trained_on(provenance["training"]["data"]), ""))
+        files.append(Weights(path.name, name, size, describe_data(provenance["training"]["data"]), ""))
         loaded.setdefault(name, {})[size] = method
     return tuple(files), loaded
-
-
-def _trained_on(data: Mapping[str, Any]) -> str:
-    """Name the data of a training: one set, or a world in the layouts of several."""
-    return f"{', '.join(data['sets'] if 'sets' in data else [data['name']])} ({data['edition']})"
 
 
 def _methods(loaded: dict[str, dict[str, Method]], root: Root) -> tuple[Runnable, ...]:

@@ -78,6 +78,17 @@ def training_of(path: Path) -> dict[str, Any]:
     return {key: stated[key] for key in TRAINING if key in stated}
 
 
+def describe_data(data: Mapping[str, Any]) -> str:
+    """Return the data sets of a training as text, e.g. ``"coco (1500 scenes), davis17, mini edition"``.
+
+    Args:
+        data: ``data`` of the provenance of weights.
+    """
+    sets: Mapping[str, Any] = data.get("sets") or dict.fromkeys(data["name"].split(", "), data)
+    names = (f"{name} ({item['scenes']} scenes)" if "scenes" in item else name for name, item in sets.items())
+    return f"{', '.join(names)}, {data['edition']} edition"
+
+
 def part_of(key: str, path: Path) -> dict[str, Any]:
     """Return the provenance of weights that a network takes in from another file.
 
