@@ -152,3 +152,30 @@ def write_results() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function: words of a command line -> status, stdout and stderr.
+
+    The command runs in this process and in an empty folder, without data or flow of this machine.
+    """
+    monkeypatch.chdir(tmp_path)
+    for variable in ("VOSBENCH_DATA", "LDOF"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
+
+    def command(*words: object) -> tuple[int, str, str]:
+        from vosbench import cli
+
+        monkeypatch.setattr(sys, "argv", ["vosbench", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        status = left.value.code or 0
+        assert isinstance(status, int)
+        return status, out, err
+
+    return command

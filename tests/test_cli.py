@@ -9,26 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vosbench import cli
-
 COMMAND = Path(sys.executable).parent / "vosbench"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run a command line in this process, in an empty folder; return status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("VOSBENCH_DATA", raising=False)
-    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["vosbench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
-
-    return command
 
 
 @pytest.fixture

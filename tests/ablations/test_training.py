@@ -418,7 +418,7 @@ def test_exact_flow_is_that_of_the_data_set_and_estimated_flow_replaces_it(tmp_p
     from vosbench.benchmark.method_spec import MethodSpec
     from vosbench.benchmark.run_job import run_job
     from vosbench.data.mini import write_mini
-    from vosbench.flow.timed import GROUND_TRUTH
+    from vosbench.flow import GROUND_TRUTH
     from vosbench.scoring.protocol import load_protocol
 
     write_mini("ft3d", tmp_path, scenes=1, test_scenes=1, frames=3, size=(48, 64), views=("left",))

@@ -1,33 +1,14 @@
 """`vosbench ablate` as a user meets it."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from vosbench import cli
 from vosbench.errors import InputError
 from vosbench.training import run as training_run
 
 ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"
 TABLE = ABLATIONS / "mpnet_table1.yaml"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("VOSBENCH_DATA", raising=False)
-    monkeypatch.delenv("LDOF", raising=False)
-    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["vosbench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
-
-    return command
 
 
 def test_a_dry_run_shows_the_trainings_as_lines_of_fit(run, tmp_path):

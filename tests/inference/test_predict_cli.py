@@ -1,26 +1,6 @@
 """``vosbench predict`` with a look inside the method."""
 
-import sys
-
 import pytest
-
-from vosbench import cli
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run a command line in this process, in an empty folder; return status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["vosbench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
-
-    return command
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import mini_root
 from vosbench.errors import InputError
 from vosbench.evaluation.record_template import command_line
+from vosbench.flow import GROUND_TRUTH
 from vosbench.flow.estimators import build_estimator, parse_flow
-from vosbench.flow.timed import GROUND_TRUTH
 from vosbench.metrics.specs import metric_of
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import class_of

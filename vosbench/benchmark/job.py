@@ -45,7 +45,7 @@ class Job:
         runs: one or several; a method segments once and is scored under all that name it.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         flow, flow_settings: the flow estimator and the arguments of its class, or
-            `vosbench.flow.timed.GROUND_TRUTH`.
+            `vosbench.flow.GROUND_TRUTH`.
         cache: folder of computed flow; None keeps flow for the duration of the job.
         out: folder of records, failures and masks.
         command: that the user ran.

@@ -11,8 +11,9 @@ from vosbench.benchmark.job import Job, ProtocolRun
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.given_mask import given_mask
+from vosbench.flow import GROUND_TRUTH
 from vosbench.flow.estimators import build_estimator
-from vosbench.flow.timed import GROUND_TRUTH, TimedFlow
+from vosbench.flow.timed import TimedFlow
 from vosbench.given import Given
 from vosbench.scoring.evaluate import ProtocolVideo
 from vosbench.video import Video

@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from vosbench.errors import InputError
+from vosbench.flow import GROUND_TRUTH
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.video import FlowField, Frame, Video
-
-GROUND_TRUTH = "ground_truth"
-"""Name, in place of an estimator's, of flow that the data set has, as FlyingThings3D does."""
 
 
 class TimedEstimator:

@@ -11,6 +11,7 @@ from vosbench.config import DataConfig, FitConfig, StageConfig
 from vosbench.data.hold_out import HELD_OUT, held_out
 from vosbench.data.roots import cache_root, data_root, mini_root
 from vosbench.errors import InputError, unknown_name
+from vosbench.flow import GROUND_TRUTH
 
 if TYPE_CHECKING:
     from vosbench.data.datasets.base import Dataset
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from vosbench.flow.estimators import FlowEstimator, Precomputed
     from vosbench.video import Video
 
-GROUND_TRUTH = "ground_truth"
 EDITIONS = ("official", "mini")
 VALIDATIONS = ("clips", "videos")
 

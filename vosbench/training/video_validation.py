@@ -12,10 +12,11 @@ from vosbench.data.loading.datamodule import ClipDataModule
 from vosbench.data.roots import cache_root
 from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError
+from vosbench.flow import GROUND_TRUTH
 from vosbench.method import Task
 from vosbench.models.vos_module import VOSModule
 from vosbench.scoring.protocol import Protocol, load_protocol
-from vosbench.training.stage_data import GROUND_TRUTH, OpenSet, open_sets, open_split
+from vosbench.training.stage_data import OpenSet, open_sets, open_split
 from vosbench.video import Video
 
 
