@@ -14,7 +14,7 @@ from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.lvo.feature_cache import FeatureCache
-from vosbench.models.lvo.lite import lite_grid, on_fine_grid, picture_size, to_fine_grid
+from vosbench.models.lvo.lite import cut_clip, lite_grid, on_fine_grid, picture_size, to_fine_grid
 from vosbench.models.lvo.network import LITE
 from vosbench.models.pretrained.zoo import load_method
 from vosbench.video import Video
@@ -125,14 +125,13 @@ def test_fine_grids_share_their_corners_with_maps():
 
 
 def test_training_clips_are_cut_in_time_and_space_and_masks_with_them():
-    model = lite(map_crop=0.5, shortest_clip=2)
-    place = torch.stack(torch.meshgrid(torch.arange(6), torch.arange(9), torch.arange(11), indexing="ij"))
-    maps = place.permute(1, 0, 2, 3)[None].float()
+    places = torch.stack(torch.meshgrid(torch.arange(6), torch.arange(9), torch.arange(11), indexing="ij"))
+    maps = places.permute(1, 0, 2, 3)[None].float()
     masks = to_fine_grid(maps[0, :, 1:].float())[None].sum(dim=2)
     torch.manual_seed(0)
     seen = []
     for _ in range(40):
-        x, target = model._cut(maps, masks)
+        x, target = cut_clip(maps, masks, shortest=2, share=0.5)
         frames = x.shape[1]
         assert x.shape == (1, frames, 3, 4, 6)
         assert target.shape == (1, frames, 7, 11)

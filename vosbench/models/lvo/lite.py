@@ -85,3 +85,25 @@ class ToLiteGrid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C, h, w) of (N, C, H, W)."""
         return F.interpolate(x, lite_grid(*x.shape[-2:]), mode="bilinear", antialias=True)
+
+
+def cut_clip(x: Tensor, target: Tensor, shortest: int | None, share: float) -> tuple[Tensor, Tensor]:
+    """Return some frames of a training clip, and a part of their maps and masks, drawn at random.
+
+    Args:
+        x: maps (B, T, C, h, w).
+        target: masks (B, T, 2 h - 1, 2 w - 1).
+        shortest: fewest frames; None: all.
+        share: share of either side of the maps that is kept.
+    """
+    frames = x.shape[1]
+    kept = int(torch.randint(min(shortest or frames, frames), frames + 1, ()))
+    first = int(torch.randint(frames - kept + 1, ()))
+    x, target = x[:, first : first + kept], target[:, first : first + kept]
+    for axis in (-2, -1):
+        side = x.shape[axis]
+        length = max(1, round(side * share))
+        start = int(torch.randint(side - length + 1, ()))
+        x = x.narrow(axis, start, length)
+        target = target.narrow(axis, 2 * start, 2 * length - 1)
+    return x, target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -21,21 +21,15 @@ from vosbench.flow.encodings import Angle
 from vosbench.method import Size
 from vosbench.models.layers.deeplab import CLASSES
 from vosbench.models.layers.preprocessing import Convention, flow_tensor, frame_tensor, normalise
-from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
+from vosbench.models.layers.pretrained import RANDOM
 from vosbench.models.lvo.feature_cache import FeatureCache
-from vosbench.models.lvo.lite import enlarged, on_fine_grid, to_fine_grid
+from vosbench.models.lvo.lite import cut_clip, enlarged, on_fine_grid, to_fine_grid
 from vosbench.models.lvo.network import (
-    APPEARANCES,
     DEEPLABS,
     LITE,
-    LITE_WIDTHS,
-    MEMORY_NAMES,
-    MOTIONS,
     STAGES,
-    TINY,
     USED,
     LVONet,
-    LVOWidths,
     on_grid,
 )
 from vosbench.models.lvo.streams import (
@@ -45,32 +39,18 @@ from vosbench.models.lvo.streams import (
     load_motion,
     motion_code,
 )
+from vosbench.models.lvo.switches import WIDTHS, check
 from vosbench.models.mpnet.module import SIZE_INSIDE, TEST_SHORT_SIDE
-from vosbench.models.mpnet.network import SMALLEST_SIDE
 from vosbench.models.pixelwise import enlarge, mean_over_known, merged_objects, shrink_masks
 from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
 from vosbench.models.postprocessing.windows import STEP, WINDOW, stream_windows
 from vosbench.models.pretrained.zoo import packaged
-from vosbench.models.switches import require_choices, require_count, require_share
 from vosbench.models.validated import MONITOR, Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import VOID, IdMap, Segmentation, Video
 
-WIDTHS = {"full": LVOWidths(), "lite": LITE_WIDTHS, "tiny": TINY}
 CLASS_IOU = "val/class_iou"
 """Logged mean over the classes of VOC, of which background is one."""
-_CHOICES: Mapping[str, tuple[Any, ...]] = {
-    "size": tuple(WIDTHS),
-    "appearance": APPEARANCES,
-    "appearance_pretrain": ("voc", "imagenet"),
-    "convention": get_args(Convention),
-    "motion": MOTIONS,
-    "angle": get_args(Angle),
-    "memory": MEMORY_NAMES,
-    "bidirectional": (False, True),
-    "appearance_norm": ("frozen", "trained", None),
-    "cache_features": (False, True),
-}
 _LONGER = 4
 """A window of more than so many times the frames that the memory was trained on is warned of."""
 
@@ -156,24 +136,8 @@ class LVO(VOSModule):
         appearance = appearance or (LITE if lite else "deeplab_v2")
         self.save_hyperparameters()
         self.hparams["appearance"] = appearance
-        require_choices("lvo", self.hparams, _CHOICES)
-        _check_size(self.hparams)
-        if appearance_weights is not None and appearance not in USED:
-            raise InputError(f"lvo: appearance={appearance} has no weights to load, leave appearance_weights")
-        if appearance == motion == "none":
-            raise InputError("lvo: appearance and motion are both none, the memory would see nothing")
-        if convention == "caffe":
-            refuse_torchvision("lvo", {"appearance_weights": appearance_weights}, "convention=torchvision")
+        check(self.hparams)
         short_side = TEST_SHORT_SIDE[SIZE_INSIDE[size]] if motion_short_side is None else motion_short_side
-        require_share("lvo", "threshold", threshold)
-        require_count("lvo", "motion_short_side", short_side, SMALLEST_SIDE, "pixels")
-        require_count("lvo", "window", window)
-        require_count("lvo", "step", step)
-        if step > window:
-            raise InputError(f"lvo: step is {step}, at most the window of {window}, or frames are left out")
-        require_share("lvo", "map_crop", map_crop)
-        if shortest_clip is not None:
-            require_count("lvo", "shortest_clip", shortest_clip)
         self.lite = lite
         self.angle: Angle = angle
         self.convention: Convention = convention
@@ -298,22 +262,9 @@ class LVO(VOSModule):
         x = self._streams(batch["frames"], batch.get("flow"))
         size = tuple(x.shape[-2:])
         target = on_fine_grid(merged_objects(batch["masks"].flatten(0, 1)), (size[0], size[1]))
-        x, target = self._cut(x, target.reshape(*x.shape[:2], *target.shape[1:]))
+        target = target.reshape(*x.shape[:2], *target.shape[1:])
+        x, target = cut_clip(x, target, self.hparams["shortest_clip"], self.hparams["map_crop"])
         return to_fine_grid(self.network.remember(x).flatten(0, 1)), target.flatten(0, 1)
-
-    def _cut(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return some frames and a part of maps (B, T, C, h, w) and of masks (B, T, 2 h - 1, 2 w - 1)."""
-        frames = x.shape[1]
-        kept = int(torch.randint(min(self.hparams["shortest_clip"] or frames, frames), frames + 1, ()))
-        first = int(torch.randint(frames - kept + 1, ()))
-        x, target = x[:, first : first + kept], target[:, first : first + kept]
-        for axis in (-2, -1):
-            side = x.shape[axis]
-            length = max(1, round(side * self.hparams["map_crop"]))
-            start = int(torch.randint(side - length + 1, ()))
-            x = x.narrow(axis, start, length)
-            target = target.narrow(axis, 2 * start, 2 * length - 1)
-        return x, target
 
     def _streams(self, frames: Tensor, flow: Tensor | None) -> Tensor:
         """Return what the memory sees, (B, T, C, h, w); the arguments are those of `forward`."""
@@ -438,17 +389,6 @@ class LVO(VOSModule):
             return result
 
         return run
-
-
-def _check_size(switches: Mapping[str, Any]) -> None:
-    """Refuse switches that a size does not have."""
-    size, appearance = switches["size"], switches["appearance"]
-    if appearance in (DEEPLABS if size == "lite" else (LITE,)):
-        raise InputError(f"lvo: size={size} has no appearance={appearance}, leave appearance out")
-    only_lite = {"map_crop": 1.0, "shortest_clip": None}
-    for key, value in only_lite.items():
-        if size != "lite" and switches[key] != value:
-            raise InputError(f"lvo: size={size} has no {key}, leave it out")
 
 
 class _Seen(NamedTuple):
