@@ -41,11 +41,17 @@ class LitePyramid(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Return (N, `channels`, h, w) at a quarter, not negative, of the maps of an `EfficientNetLite0`."""
+        return self.levels(maps)[0]
+
+    def levels(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return four maps (N, `channels`, h, w), not negative: at 1/4, 1/8, 1/16 and 1/32 of the picture."""
         x: Tensor = self.context(maps[LEVELS[-1]].mean(dim=(2, 3), keepdim=True))
+        result = []
         for level, lateral, smooth in reversed(list(zip(LEVELS, self.lateral, self.smooth, strict=True))):
             shown = lateral(maps[level])
             x = smooth(shown + F.interpolate(x, shown.shape[-2:], mode="bilinear", align_corners=True))
-        return x
+            result.append(x)
+        return result[::-1]
 
 
 class LiteFeatures(nn.Module):
@@ -61,6 +67,10 @@ class LiteFeatures(nn.Module):
         """Return (N, `channels`, h, w) at a quarter of `fitted` (N, 3, H, W) normalised pixels."""
         result: Tensor = self.pyramid(self.body(fitted(x)))
         return result
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """Return the maps of `LitePyramid.levels`, finest first, of `fitted` (N, 3, H, W) normalised pixels."""
+        return self.pyramid.levels(self.body(fitted(x)))
 
 
 def lite_body() -> EfficientNetLite0:
