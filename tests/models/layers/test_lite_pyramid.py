@@ -3,7 +3,7 @@ import torch
 
 from tests.rounding import assert_rounded
 from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
-from vosbench.models.layers.lite_pyramid import GROUPS, LEVELS, LiteFeatures, LitePyramid, fitted
+from vosbench.models.layers.lite_pyramid import GROUPS, LEVELS, LiteFeatures, LitePyramid, fitted, fitted_size
 
 
 def maps(height, width, seed=0):
@@ -40,6 +40,12 @@ def test_the_whole_picture_is_seen_at_each_point():
 )
 def test_pictures_are_fitted_to_sides_of_one_more_than_a_multiple_of_32(size, expected):
     assert fitted(torch.zeros(1, 3, *size)).shape[-2:] == expected
+
+
+def test_sizes_with_a_given_shorter_side_need_no_fitting():
+    assert fitted_size(480, 854, 257) == fitted_size(240, 427, 257) == (257, 449)
+    assert fitted_size(427, 240, 225) == (385, 225)
+    assert fitted(torch.zeros(1, 1, 257, 449)).shape == (1, 1, 257, 449)
 
 
 def test_fitting_keeps_the_corners():

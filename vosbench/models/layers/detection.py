@@ -170,6 +170,7 @@ def region_proposals(
     ratios: tuple[float, ...],
     proposals: tuple[int, int, int, int],
     sampled: int,
+    strides: Sequence[int] | None = None,
 ) -> Any:
     """Return a region proposal network, named as torchvision's, with its anchors and boxes in float32.
 
@@ -179,10 +180,11 @@ def region_proposals(
         ratios: of height to width of the anchors of every level.
         proposals: before and after their suppression in training, then in a test; before is per level.
         sampled: anchors that losses are taken over, of each picture.
+        strides: of the levels, pixels; None: sides of a picture by sides of a level, rounded down.
     """
     before, after, test_before, test_after = proposals
     return RegionProposalNetwork(
-        _Anchors(tuple((side,) for side in sides), (ratios,) * len(sides)),
+        _Anchors(tuple((side,) for side in sides), (ratios,) * len(sides), strides),
         _ProposalHead(channels, len(ratios)),
         fg_iou_thresh=0.7,
         bg_iou_thresh=0.3,
@@ -194,22 +196,41 @@ def region_proposals(
     )
 
 
-def region_pool(side: int, canonical: int) -> Any:
+def region_pool(side: int, canonical: int, levels: Sequence[str] = POOLED) -> Any:
     """Return a pooling of regions to (side, side) features, in float32.
 
     Args:
         side: of the pooled features.
         canonical: side, in pixels, of a region that is pooled from the third level.
+        levels: of `POOLED` that regions are pooled from: all of them, or one.
     """
-    pool = _Pool(POOLED, output_size=side, sampling_ratio=2, canonical_scale=canonical)
+    pool = _Pool(levels, output_size=side, sampling_ratio=2, canonical_scale=canonical)
     # torchvision guesses the scales from the first picture it sees, wrongly when much of it is padding
-    pool.scales = [2.0**-level for level in range(2, 6)]
+    pool.scales = [2.0 ** -(POOLED.index(level) + 2) for level in levels]
     pool.map_levels = initLevelMapper(2, 5, canonical_scale=canonical)
     return pool
 
 
 class _Anchors(AnchorGenerator):  # type: ignore[misc]
-    """Anchors in float32."""
+    """Anchors in float32, at given strides."""
+
+    def __init__(
+        self,
+        sizes: tuple[tuple[int, ...], ...],
+        ratios: tuple[tuple[float, ...], ...],
+        strides: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(sizes, ratios)
+        self._strides = strides
+
+    def grid_anchors(self, grid_sizes: list[Any], strides: list[list[Tensor]]) -> list[Tensor]:
+        if self._strides is not None:
+            strides = [
+                [torch.full_like(side, stride) for side in level]
+                for stride, level in zip(self._strides, strides, strict=True)
+            ]
+        anchors: list[Tensor] = super().grid_anchors(grid_sizes, strides)
+        return anchors
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
         # torchvision looks at no more than the shape, the type and the device

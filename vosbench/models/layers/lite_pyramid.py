@@ -69,7 +69,7 @@ class LiteFeatures(nn.Module):
         return result
 
     def levels(self, x: Tensor) -> list[Tensor]:
-        """Return the maps of `LitePyramid.levels`, finest first, of `fitted` (N, 3, H, W) normalised pixels."""
+        """Return the maps of `LitePyramid.levels`, finest first, of `fitted` (N, 3, H, W) pixels."""
         return self.pyramid.levels(self.body(fitted(x)))
 
 
@@ -94,6 +94,13 @@ def fitted(x: Tensor) -> Tensor:
     if size == list(x.shape[-2:]):
         return x
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
+
+
+def fitted_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Return the size that `fitted` keeps nearest to (height, width) with a shorter side of `short_side`."""
+    scale = short_side / min(height, width)
+    first, second = (STRIDE * max(1, round((side * scale - 1) / STRIDE)) + 1 for side in (height, width))
+    return first, second
 
 
 def adapt(state: Mapping[str, Tensor], own: Sequence[str]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vosbench.models.layers.lite_pyramid import STRIDE, LiteFeatures
+from vosbench.models.layers.lite_pyramid import LiteFeatures, fitted_size
 
 SHORT_SIDE = 257
 CELL = 4
@@ -22,9 +22,7 @@ CELL = 4
 
 def picture_size(height: int, width: int) -> tuple[int, int]:
     """Return height and width at which frames of (height, width) are seen."""
-    scale = SHORT_SIDE / min(height, width)
-    first, second = (STRIDE * max(1, round((side * scale - 1) / STRIDE)) + 1 for side in (height, width))
-    return first, second
+    return fitted_size(height, width, SHORT_SIDE)
 
 
 def lite_grid(height: int, width: int) -> tuple[int, int]:
