@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
+from vosbench.data.datasets.msra10k import separated
 from vosbench.errors import InputError
 
 LAYOUTS = {
@@ -84,3 +85,34 @@ def test_the_real_part_of_duts(real_data, tmp_path):
         shares.append(ids.mean())
     assert 0.15 < np.mean(shares) < 0.35
     assert dataset[42].frames[0].shape[:2] == dataset[42].annotations[0].shape
+
+
+class TestInstances:
+    def test_parts_that_do_not_touch_are_objects_the_largest_first(self):
+        mask = np.zeros((8, 12), dtype=np.uint8)
+        mask[1:3, 1:3] = 1
+        mask[3, 3] = 1  # touches at a corner
+        mask[1:7, 6:11] = 1
+        ids = separated(mask)
+        assert (ids[1:7, 6:11] == 1).all()
+        assert (ids[1:3, 1:3] == 2).all()
+        assert ids[3, 3] == 2
+        assert ((ids > 0) == (mask > 0)).all()
+
+    def test_small_parts_belong_to_the_largest(self):
+        mask = np.zeros((20, 20), dtype=np.uint8)
+        mask[:10] = 1
+        mask[15, 2:6] = 1
+        assert np.unique(separated(mask)).tolist() == [0, 1]
+
+    def test_no_foreground_is_no_object(self):
+        assert not separated(np.zeros((4, 4), dtype=np.uint8)).any()
+
+    def test_the_reader_separates_on_request(self, tmp_path):
+        pictures, masks = (tmp_path / "duts" / place for place in LAYOUTS["duts"])
+        save(pictures / "7.jpg", np.zeros((6, 8, 3)))
+        save(masks / "7.png", np.array([[255, 255, 0, 0, 0, 255, 255, 255]] * 6))
+        whole = open_dataset("duts", tmp_path)[0].annotations[0]
+        assert whole.tolist() == [[1, 1, 0, 0, 0, 1, 1, 1]] * 6
+        parts = open_dataset("duts", tmp_path, instances=True)[0].annotations[0]
+        assert parts.tolist() == [[2, 2, 0, 0, 0, 1, 1, 1]] * 6

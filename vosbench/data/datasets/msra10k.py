@@ -11,10 +11,13 @@ from vosbench.data.datasets.folders import find_dataset, images, masked_video
 from vosbench.data.datasets.inventory import Inventory, stems
 from vosbench.errors import InputError, check_name
 from vosbench.formats.mask import read_mask
-from vosbench.video import LazySequence, Video
+from vosbench.video import IdMap, LazySequence, Video
 
 NAME = "msra10k"
 DUTS = "duts"
+
+LEAST_PART = 0.1
+"""Share of the largest part that a part needs to be an object of its own."""
 
 
 class Msra10k(Dataset):
@@ -55,20 +58,44 @@ class Duts(Dataset):
     Args:
         root: the data root; the files are in ``root / "duts"``.
         split: ``"train"``: there is no other.
+        instances: give parts of the foreground that do not touch ids of their own, see `separated`.
 
     Raises:
         InputError: no such folder or split, or an image or mask is missing.
     """
 
-    def __init__(self, root: Path, split: str = "train") -> None:
+    def __init__(self, root: Path, split: str = "train", instances: bool = False) -> None:
         check_name(f"split of {DUTS}", split, ["train"])
         base = find_dataset(root, DUTS, ("DUTS-TR", "DUTS-TR-Image"))
         folder = base / "DUTS-TR" if (base / "DUTS-TR").is_dir() else base
-        videos = _stills(folder / "DUTS-TR-Image", folder / "DUTS-TR-Mask", "DUTS-TR.zip")
+        videos = _stills(folder / "DUTS-TR-Image", folder / "DUTS-TR-Mask", "DUTS-TR.zip", instances)
         super().__init__(DUTS, root, split, videos)
 
 
-def _stills(pictures: Path, masks: Path, archive: str) -> LazySequence[Video]:
+def separated(mask: IdMap) -> IdMap:
+    """Give every connected part of the foreground an id of its own, the largest first ([ours]).
+
+    Parts of less than `LEAST_PART` of the largest one get its id, such as an object seen through a fence.
+
+    Args:
+        mask: (H, W) uint8, 0 background.
+
+    Returns:
+        (H, W) uint8 ids from 1 on.
+    """
+    import cv2
+
+    _, regions, facts, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8), connectivity=8)
+    areas = facts[1:, cv2.CC_STAT_AREA]
+    ids = np.zeros(len(facts), dtype=np.uint8)
+    if areas.size:
+        ranked = np.argsort(-areas, kind="stable")
+        large = areas[ranked] >= LEAST_PART * areas.max()
+        ids[1 + ranked] = np.where(large, np.arange(1, 1 + len(areas)), 1)
+    return ids[regions]
+
+
+def _stills(pictures: Path, masks: Path, archive: str, instances: bool = False) -> LazySequence[Video]:
     """Pair pictures with the masks of the same names."""
     frames = images(pictures, (".jpg", ".jpeg"))
     mask_of = {path.stem: path for path in images(masks, (".png",))}
@@ -82,11 +109,21 @@ def _stills(pictures: Path, masks: Path, archive: str) -> LazySequence[Video]:
     if lost:
         others = f", and {len(lost) - 1} others lack theirs" if len(lost) > 1 else ""
         raise InputError(f"{lost[0]}{others}; unpack {archive} again")
-    return LazySequence(lambda index: _still(frames[index], mask_of[frames[index].stem]), len(frames))
+    read = _read_instances if instances else _read_region
+    return LazySequence(
+        lambda index: masked_video(
+            frames[index].stem, [frames[index]], {0: mask_of[frames[index].stem]}, read=read
+        ),
+        len(frames),
+    )
 
 
-def _still(frame: Path, mask: Path) -> Video:
-    return masked_video(frame.stem, [frame], {0: mask}, read=lambda path: read_mask(path).astype(np.uint8))
+def _read_region(path: Path) -> IdMap:
+    return read_mask(path).astype(np.uint8)
+
+
+def _read_instances(path: Path) -> IdMap:
+    return separated(_read_region(path))
 
 
 def expected_msra10k(root: Path, split: str) -> Inventory:
