@@ -1,13 +1,14 @@
-"""Weights files: reading without running code, download, hash."""
+"""Weights files: reading without running code, tensors that files share, download, hash."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vosbench.errors import InputError
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 
+SHARED = "shared"
+"""Key of the metadata of safetensors under which a file names those that hold tensors of its own."""
+
+_LONGEST = 1_000_000
+_MOST_BASES = 8
+_MOST_PREFIXES = 1000
+"""Limits of metadata, far above what packaged files have: characters, files, prefixes of a file."""
+
+_BASE_NAME = re.compile(r"\w[\w.-]*\.safetensors", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"-([0-9a-f]{8,})$")
 _UNREADABLE = (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError)
 
@@ -36,12 +47,180 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = read_safetensors(path)[0] if path.suffix == ".safetensors" else _read_torch(path)
     if path.suffix != ".safetensors" and isinstance(content, Mapping):
         content = next((content[key] for key in ("state_dict", "model") if key in content), content)
     if not _is_state(content):
         raise InputError(f"{path}: not a state dict, which maps the names of layers to tensors")
     return dict(content)
+
+
+class Base(NamedTuple):
+    """File that holds tensors of another one beside it.
+
+    Attributes:
+        file: its name.
+        sha256: of its bytes.
+        prefixes: of the names of tensors: in the other file -> in this one. All tensors of this file under
+            such a prefix belong to the other one, too.
+    """
+
+    file: str
+    sha256: str
+    prefixes: dict[str, str]
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors of a safetensors file, those that files beside it hold included, and its metadata.
+
+    Raises:
+        InputError: not such a file, or a file beside it is missing or another one than when it was written.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dict
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from None
+    for base in _bases(path, metadata):
+        restored = _restored(path, base)
+        if not restored or restored.keys() & tensors.keys():
+            raise _damaged(path)
+        tensors |= restored
+    return tensors, metadata
+
+
+def metadata_value(path: Path, metadata: Mapping[str, str], key: str, default: Any) -> Any:
+    """Return the JSON that metadata of a safetensors file hold under a key.
+
+    Raises:
+        InputError: it is none, or not of the type of `default`.
+    """
+    text = metadata.get(key)
+    if text is None:
+        return default
+    try:
+        value = json.loads(text) if len(text) <= _LONGEST else None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, type(default)):
+        raise _damaged(path)
+    return value
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], bases: Sequence[Path] = ()
+) -> list[Base]:
+    """Write a safetensors file without the tensors that other files hold already.
+
+    Left out are modules (all tensors under a prefix that ends in a dot) that a base has with the same names,
+    types, shapes and bytes, under any prefix; `read_safetensors` puts them back.
+
+    Args:
+        path: replaced if it is there.
+        tensors: name -> tensor.
+        metadata: written as they are.
+        bases: files in the folder of `path`, where they must be when it is read.
+
+    Returns:
+        The bases that hold a part of it.
+
+    Raises:
+        InputError: a base cannot be read.
+    """
+    from safetensors.torch import save_file
+
+    own = {key: value.contiguous() for key, value in tensors.items()}
+    shared: list[Base] = []
+    for base in bases:
+        prefixes = _equal_modules(own, read_tensors(base))
+        if prefixes:
+            shared.append(Base(base.name, sha256(base), prefixes))
+            own = {key: value for key, value in own.items() if not key.startswith(tuple(prefixes))}
+    described = {SHARED: json.dumps([base._asdict() for base in shared])} if shared else {}
+    save_file(own, path, metadata={**metadata, **described})
+    return shared
+
+
+def _equal_modules(own: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the prefixes of the largest modules of `own` that `base` has -> their prefixes there."""
+    alike: dict[frozenset[str], list[str]] = {}
+    for prefix in sorted(_modules(base)):
+        alike.setdefault(frozenset(_below(base, prefix)), []).append(prefix)
+    found: dict[str, str] = {}
+    for prefix in sorted(_modules(own)):
+        if prefix.startswith(tuple(found)):
+            continue
+        names = _below(own, prefix)
+        for other in alike.get(frozenset(names), ()):
+            if all(_same_bytes(own[prefix + name], base[other + name]) for name in names):
+                found[prefix] = other
+                break
+    return found
+
+
+def _modules(names: Iterable[str]) -> set[str]:
+    """Return every prefix that ends in a dot, and the empty one."""
+    return {""} | {name[: dot.end()] for name in names for dot in re.finditer(r"\.", name)}
+
+
+def _below(names: Iterable[str], prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
+def _same_bytes(one: Tensor, other: Tensor) -> bool:
+    import torch
+
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    first, second = (tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other))
+    return torch.equal(first, second)
+
+
+def _bases(path: Path, metadata: Mapping[str, str]) -> list[Base]:
+    """Return the files that hold tensors of another one, as it names them: files beside it, by their hash."""
+    items = metadata_value(path, metadata, SHARED, [])
+    if len(items) > _MOST_BASES or not all(map(_is_base, items)):
+        raise _damaged(path)
+    return [Base(**item) for item in items]
+
+
+def _is_base(item: Any) -> bool:
+    if not isinstance(item, dict) or set(item) != set(Base._fields):
+        return False
+    prefixes = item["prefixes"]
+    return (
+        _BASE_NAME.fullmatch(str(item["file"])) is not None
+        and _SHA256.fullmatch(str(item["sha256"])) is not None
+        and isinstance(prefixes, dict)
+        and len(prefixes) <= _MOST_PREFIXES
+        and all(isinstance(there, str) for there in prefixes.values())
+    )
+
+
+def _restored(path: Path, base: Base) -> dict[str, Tensor]:
+    file = path.parent / base.file
+    if not file.is_file():
+        raise InputError(f"{path}: some of its tensors are in {base.file}: keep the two files in one folder")
+    # before the file is read: files that name each other in a circle cannot have hashes that agree
+    if sha256(file) != base.sha256:
+        raise InputError(
+            f"{path}: some of its tensors are in {base.file}, and the file of this name beside it is another "
+            "one, by its hash: keep files together that were made together"
+        )
+    tensors = read_safetensors(file)[0]
+    return {
+        own + key.removeprefix(there): value
+        for own, there in base.prefixes.items()
+        for key, value in tensors.items()
+        if key.startswith(there)
+    }
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path}: its metadata are damaged: get the file again")
 
 
 def downloaded(url: str, what: str, instead: str) -> Path:
@@ -87,16 +266,6 @@ def _read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE:
         raise InputError(f"{path}: not a PyTorch file of weights that can be read safely") from None
-
-
-def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not a safetensors file ({error})") from None
 
 
 def _is_state(content: Any) -> bool:

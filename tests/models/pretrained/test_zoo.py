@@ -3,11 +3,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from vosbench.errors import InputError
 from vosbench.method import Method
 from vosbench.models import build
 from vosbench.models.pretrained import zoo
+from vosbench.models.pretrained.weight_files import read_state
 
 
 def checkpoint(path, size="tiny", **variant):
@@ -17,6 +19,10 @@ def checkpoint(path, size="tiny", **variant):
     module.on_save_checkpoint(content)
     torch.save(content, path)
     return module
+
+
+def provenance_of(path):
+    return json.loads(path.with_suffix(".json").read_text())
 
 
 @pytest.fixture
@@ -237,3 +243,68 @@ def test_half_precision_halves_the_file_and_is_read_as_float32(tmp_path):
     torch.save(torch.load(tmp_path / "a.ckpt") | {"state_dict": module.state_dict()}, tmp_path / "b.ckpt")
     with pytest.raises(InputError, match=r"classifier\.bias has values beyond the range of float16"):
         zoo.export(tmp_path / "b.ckpt", {}, tmp_path, half=True)
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """LVO beside the MP-Net inside it, both as float16."""
+    checkpoint(tmp_path / "mpnet.ckpt")
+    mpnet = zoo.export(tmp_path / "mpnet.ckpt", {"data": {"sequences": ["bear"]}}, tmp_path, half=True)
+    module = build("lvo", "tiny", appearance="rgb")
+    module.network.motion.load_state_dict(
+        {key.removeprefix("network."): value for key, value in read_state(mpnet)[0].items()}
+    )
+    content = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    torch.save(content, tmp_path / "lvo.ckpt")
+    return module, mpnet
+
+
+def test_tensors_of_a_base_are_stored_once_and_lead_to_its_training(shared, tmp_path, monkeypatch):
+    module, mpnet = shared
+    whole = zoo.export(tmp_path / "lvo.ckpt", {}, tmp_path / "whole", half=True)
+    path = zoo.export(tmp_path / "lvo.ckpt", {"steps": 3}, tmp_path, half=True, bases=["mpnet-tiny"])
+    assert path.stat().st_size < whole.stat().st_size - 0.9 * mpnet.stat().st_size
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    method, provenance = zoo.load_method("lvo")
+    for name, value in module.state_dict().items():
+        read = method.state_dict()[name]
+        assert torch.equal(read, value.half().float() if value.is_floating_point() else value)
+    (part,) = zoo.trainings()[provenance["sha256"]]["parts"]
+    assert (part["key"], part["sha256"]) == ("shared", provenance_of(mpnet)["sha256"])
+    assert part["training"]["data"]["sequences"] == ["bear"]
+    assert "shared" not in provenance
+
+
+def test_a_part_that_is_stated_already_is_not_added(shared, tmp_path):
+    _, mpnet = shared
+    part = {"key": "motion_weights", "weights": mpnet.name, "sha256": provenance_of(mpnet)["sha256"]}
+    path = zoo.export(tmp_path / "lvo.ckpt", {"parts": [part]}, tmp_path, half=True, bases=["mpnet-tiny"])
+    assert provenance_of(path)["training"]["parts"] == [part]
+
+
+def test_weights_without_the_base_beside_them_are_refused_by_name(shared, tmp_path, monkeypatch):
+    path = zoo.export(tmp_path / "lvo.ckpt", {}, tmp_path, half=True, bases=["mpnet-tiny"])
+    alone = tmp_path / "alone" / path.name
+    alone.parent.mkdir()
+    alone.write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match=r"are in mpnet-tiny\.safetensors: keep the two files in one folder"):
+        zoo.load_method("lvo", checkpoint=alone)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    zoo.export(tmp_path / "mpnet.ckpt", {}, tmp_path)
+    with pytest.raises(InputError, match=r"mpnet-tiny\.safetensors.*another one, by its hash"):
+        zoo.load_method("lvo")
+
+
+def test_bases_are_files_of_the_folder_and_others(shared, tmp_path):
+    with pytest.raises(InputError, match=r"fusionseg-lite\.safetensors: no such file"):
+        zoo.export(tmp_path / "lvo.ckpt", {}, tmp_path, bases=["fusionseg-lite"])
+    with pytest.raises(InputError, match="cannot be a base of itself"):
+        zoo.export(tmp_path / "lvo.ckpt", {}, tmp_path, bases=["lvo-tiny"])
+
+
+@pytest.mark.parametrize("described", ["no JSON", "[1]"])
+def test_a_damaged_description_is_refused(tmp_path, described):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata={"vosbench": described})
+    with pytest.raises(InputError, match=r"a\.safetensors: its metadata are damaged"):
+        zoo.load_method("mpnet", checkpoint=tmp_path / "a.safetensors")

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vosbench.errors import InputError
-from vosbench.tensor_files import sha256
+from vosbench.tensor_files import metadata_value, read_safetensors, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+DESCRIBED = "vosbench"
+"""Key of the metadata of safetensors for the network that weights belong to."""
 
 TRAINING = ("data", "selection", "parts")
 """Keys of a provenance on data, see `vosbench.training.provenance.trained_on`."""
@@ -39,14 +42,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            described = json.loads((file.metadata() or {}).get("vosbench", "{}"))
-            return {key: file.get_tensor(key) for key in file.keys()}, described  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a safetensors file ({error})") from None
+    tensors, metadata = read_safetensors(path)
+    return tensors, metadata_value(path, metadata, DESCRIBED, {})
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -15,8 +15,8 @@ import yaml
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import atomic_path, write_text
 from vosbench.models import METHODS, SIZES, build, is_network, method_class, other_methods
-from vosbench.models.pretrained.weight_files import part_of, read_state, training_beside
-from vosbench.tensor_files import sha256
+from vosbench.models.pretrained.weight_files import DESCRIBED, part_of, read_state, training_beside
+from vosbench.tensor_files import SHARED, sha256, write_safetensors
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
@@ -247,34 +247,49 @@ def export(
     *,
     variant: dict[str, Any] | None = None,
     half: bool = False,
+    bases: Sequence[str] = (),
 ) -> Path:
     """Write a checkpoint's weights and their provenance as zoo files.
 
     Args:
-        checkpoint: Lightning checkpoint of a run.
+        checkpoint: of a run, or safetensors.
         training: how it was trained and what it measures; goes into the provenance.
         folder: where ``<name>-<size>.safetensors`` and ``.json`` are written.
         variant: switches of inference to change, e.g. the threshold.
         half: write floating-point tensors as float16; networks are float32 when they have read them.
+        bases: weights files of `folder`, e.g. ``"mpnet-tiny"``. Modules that are equal in a base are left
+            out and read from there, see `vosbench.tensor_files.write_safetensors`; what the base was trained
+            on is added to ``parts``.
 
     Returns:
         The safetensors file.
 
     Raises:
-        InputError: the checkpoint cannot be read, or has values beyond the range of float16.
+        InputError: the checkpoint or a base cannot be read, or values are beyond the range of float16.
     """
-    from safetensors.torch import save_file
-
     state, described = read_state(checkpoint)
     described.pop("training", None)  # `training` has all of it
     described["variant"] |= variant or {}
     path = folder / f"{described['name']}-{described['size']}.safetensors"
+    files = [folder / f"{base}.safetensors" for base in bases]
+    if path in files:
+        raise InputError(f"{path} cannot be a base of itself")
+    tensors = {key: _halved(key, value) if half else value for key, value in state.items()}
+    metadata = {DESCRIBED: json.dumps(described, sort_keys=True)}
     with atomic_path(path) as temporary:
-        tensors = {key: (_halved(key, value) if half else value).contiguous() for key, value in state.items()}
-        save_file(tensors, temporary, metadata={"vosbench": json.dumps(described, sort_keys=True)})
+        shared = write_safetensors(temporary, tensors, metadata, files)
+    training = _with_parts(training, [part_of(SHARED, folder / base.file) for base in shared])
     provenance = described | {"sha256": sha256(path), "training": training}
     write_text(path.with_suffix(".json"), json.dumps(provenance, indent=1, sort_keys=True) + "\n")
     return path
+
+
+def _with_parts(training: dict[str, Any], parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a training with parts added that it does not have yet, by the hash of their file."""
+    stated = training.get("parts", [])
+    known = {part["sha256"] for part in stated}
+    added = [part for part in parts if part["sha256"] not in known]
+    return training | {"parts": [*stated, *added]} if added else training
 
 
 def _halved(name: str, value: Tensor) -> Tensor:
