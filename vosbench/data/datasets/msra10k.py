@@ -92,7 +92,8 @@ def separated(mask: IdMap) -> IdMap:
         ranked = np.argsort(-areas, kind="stable")
         large = areas[ranked] >= LEAST_PART * areas.max()
         ids[1 + ranked] = np.where(large, np.arange(1, 1 + len(areas)), 1)
-    return ids[regions]
+    result: IdMap = ids[regions]
+    return result
 
 
 def _stills(pictures: Path, masks: Path, archive: str, instances: bool = False) -> LazySequence[Video]:

@@ -19,6 +19,7 @@ from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-unty
 )
 
 from vosbench.models.layers.detection import (
+    POOLED,
     Features,
     Found,
     RegionHeads,
@@ -33,6 +34,7 @@ RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0)
 AGNOSTIC = 2
 """Rows of boxes and masks that do not depend on the id: background and foreground."""
 
+STRIDES = (4, 8, 16, 32, 64)
 REGIONS = 128
 BOX_SIDE, MASK_SIDE = 7, 28
 
@@ -97,7 +99,12 @@ class LIPHeads(nn.Module):
         super().__init__()
         widths = widths or LIPWidths()
         self.rpn = region_proposals(
-            widths.channels, widths.anchors, RATIOS, widths.proposals, widths.sampled_anchors
+            widths.channels,
+            widths.anchors,
+            RATIOS,
+            widths.proposals,
+            widths.sampled_anchors,
+            STRIDES if widths.lite else None,
         )
         channels, layers = widths.channels, [widths.channels] * 4
         self.roi_heads = IdHeads(
@@ -111,10 +118,10 @@ class LIPHeads(nn.Module):
             batch_size_per_image=REGIONS,
             positive_fraction=0.25,
             bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
-            score_thresh=0.05,
+            score_thresh=0.0 if widths.lite else 0.05,
             nms_thresh=0.5,
             detections_per_img=100,
-            mask_roi_pool=region_pool(MASK_SIDE, widths.canonical),
+            mask_roi_pool=region_pool(MASK_SIDE, widths.canonical, POOLED[:1] if widths.lite else POOLED),
             mask_head=_Shortcut(*MaskRCNNHeads(channels, layers, 1, widths.norm)),
             mask_predictor=_mask_predictor(channels, deconv=mask_deconv),
         )
@@ -185,9 +192,19 @@ class LIPHeads(nn.Module):
         named: dict[str, Tensor] = losses
         return named | self.roi_heads.learn_ids(features, proposals, images.image_sizes, targets, id_loss)
 
-    def find(self, images: ImageList, features: Features) -> list[Regions]:
-        """Return the regions of each picture, without masks, in a test; arguments are as in `learn`."""
+    def find(
+        self, images: ImageList, features: Features, known: Sequence[Tensor] | None = None
+    ) -> list[Regions]:
+        """Return the regions of each picture, without masks, in a test.
+
+        Args:
+            images: as in `learn`.
+            features: as in `learn`.
+            known: (M, 4) boxes of each picture that are proposals, too, after those of the network.
+        """
         proposals, _ = self.rpn(images, features)
+        if known is not None:
+            proposals = [torch.cat(pair) for pair in zip(proposals, known, strict=True)]
         regions: list[Regions] = self.roi_heads.regions(features, proposals, images.image_sizes)
         return regions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,22 +14,28 @@ from vosbench.errors import InputError
 from vosbench.method import Size, Task
 from vosbench.models.layers.detection import Targets, foreground, no_loss, pixels
 from vosbench.models.layers.preprocessing import Scaling, normalise
-from vosbench.models.layers.pretrained import load_pretrained
+from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.lip.adaptation import THRESHOLDS, IdTuning
 from vosbench.models.lip.heads import IdLoss
 from vosbench.models.lip.keys import NAME, WIDTHS, resolved
-from vosbench.models.lip.network import COCO_IDS, LIPNet
+from vosbench.models.lip.lite import LiteBackbone
+from vosbench.models.lip.network import LIPNet
 from vosbench.models.lip.online import LIPOnlineSettings
 from vosbench.models.lip.pyramid import RECURRENCE, Memory
 from vosbench.models.lip.rules import DetectionRules, Order, candidates
 from vosbench.models.lip.tracking import LIPTracker, LIPTrackingSettings
 from vosbench.models.lip.training import ObjectLabels, expanded
+from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
 
 STAGES = ("coco", "vos")
 """Of offline training; the third is part of inference."""
+
+APPEARANCE = "appearance_weights"
+ZOO = "zoo"
+"""In the place of a file: weights that come with the package."""
 
 _LAST = "network.heads.roi_heads.box_predictor.cls_score."
 
@@ -37,35 +44,47 @@ class LIP(VOSModule):
     """Mask R-CNN with a memory on every level of its pyramid, which learns the objects of each video by id.
 
     Args:
-        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        size: ``"full"`` as published; ``"lite"`` on the encoder of FusionSeg lite; ``"tiny"`` the same
+            topology for a CPU.
         memory: ``dynamic``, or ``zero``: the state before every frame is zero (table 3).
         bottom_up: finer levels are added to coarser ones after the memory.
         shortcut: features of regions are added to the last convolution of the heads, from stage ``vos`` on.
         gru_on_p6: whether the coarsest level has a memory.
         mask_deconv: masks of 56 x 56 rather than 28 x 28.
         recurrence: frames that a gradient passes together in stage ``vos``; None: all of a clip.
-        ids: rows of the last layer of ids, without background; None: 80, the classes of COCO. Checkpoints
-            say how many they have.
-        vos_ids: most objects of the videos of stage ``vos``; None: 144 (DAVIS 2017 train), 200 when tiny.
-        convention: of pixels, ``detectron`` or ``torchvision``, see `normalise`.
+        ids: rows of the last layer of ids, without background; None: 80, the classes of COCO, 1 when lite.
+            Checkpoints say how many they have.
+        vos_ids: most objects of the videos of stage ``vos``; None: 144 (DAVIS 2017 train), 60 when lite,
+            200 when tiny.
+        convention: of pixels, ``detectron`` or ``torchvision``, see `normalise`; None: ``detectron``,
+            ``torchvision`` when lite.
         body_weights: what the ResNet of stage ``coco`` starts from, a file of one with group
             normalisation; None: random weights.
+        appearance_weights: what encoder and pyramid of stage ``coco`` start from when lite: a checkpoint of
+            FusionSeg lite, ``zoo``, the one that comes with the package, or ``random``; None: those of the
+            checkpoint it goes on from.
         train_sides: shorter sides that frames are resized to in training, one per clip; None: 320 to 640.
-        test_side: the same in a test; None: 640, 128 when tiny.
+        test_side: the same in a test; None: 640, 257 when lite, 128 when tiny.
         online: learn the heads on the first frame; otherwise the last layer of ids alone.
-        online_iterations: at most; None: 1000, 100 when tiny.
-        online_lr: None: 0.002, 0.02 when tiny.
+        online_iterations: at most; None: 1000, 200 when lite, 100 when tiny.
+        online_lr: None: 0.002, 0.02 when lite or tiny.
         online_seed: of everything random in it.
+        online_views: random affine changes of the first frame that are learnt from, too; None: 24 when lite,
+            otherwise none.
         id_threshold: of the loss of ids, online and between frames: below, it is low enough; None: 0.02,
-            0.002 when tiny.
+            0.002 when lite or tiny.
         focal_gamma, focal_alpha: of the loss of ids online, see `IdLoss`.
         one_maximum: of an id at most one detection is believed.
         location_continuity: ids that were sure of their place stay near it.
         rule_order: which of the two comes first, see `DetectionRules`.
         least_score, candidates, trusted_score, least_iou: see `DetectionRules`.
+        overlap_weight: see `DetectionRules`; None: 0.3 when lite, otherwise 0.
+        follow: last boxes are proposals, and no id is lost that is near its own, see `DetectionRules`; None:
+            true when lite, otherwise false.
         inference_id_tuning: tune the last layer of ids between frames.
-        id_tuning_iterations, id_tuning_score: see `IdTuning`.
-        id_tuning_lr: None: 0.002, 0.01 when tiny.
+        id_tuning_iterations: at most; None: 500, 50 when lite.
+        id_tuning_score: see `IdTuning`.
+        id_tuning_lr: None: 0.002, 0.01 when lite or tiny.
 
     Raises:
         InputError: a value outside its choices.
@@ -73,7 +92,7 @@ class LIP(VOSModule):
 
     task: Task = "semi-supervised"
     name = NAME
-    file_keys = ("body_weights",)
+    file_keys = ("body_weights", "appearance_weights")
     stages = STAGES
 
     def __init__(
@@ -87,14 +106,16 @@ class LIP(VOSModule):
         recurrence: int | None = RECURRENCE,
         ids: int | None = None,
         vos_ids: int | None = None,
-        convention: Scaling = "detectron",
+        convention: Scaling | None = None,
         body_weights: str | None = None,
+        appearance_weights: str | None = None,
         train_sides: Sequence[int] | None = None,
         test_side: int | None = None,
         online: bool = True,
         online_iterations: int | None = None,
         online_lr: float | None = None,
         online_seed: int = 0,
+        online_views: int | None = None,
         id_threshold: float | None = None,
         focal_gamma: float = 2.0,
         focal_alpha: float = 0.25,
@@ -105,8 +126,10 @@ class LIP(VOSModule):
         candidates: int = 10,
         trusted_score: float = 0.4,
         least_iou: float = 0.3,
+        overlap_weight: float | None = None,
+        follow: bool | None = None,
         inference_id_tuning: bool = True,
-        id_tuning_iterations: int = 500,
+        id_tuning_iterations: int | None = None,
         id_tuning_score: float = 0.4,
         id_tuning_lr: float | None = None,
     ) -> None:
@@ -115,6 +138,7 @@ class LIP(VOSModule):
         self.save_hyperparameters()
         resolved_keys = resolved(self.hparams)
         self.sides: tuple[int, ...] = resolved_keys["train_sides"]
+        self.convention: Scaling = resolved_keys["convention"]
         id_loss = IdLoss(focal=True, gamma=focal_gamma, alpha=focal_alpha, last_layer_only=True)
         self.tracking = LIPTrackingSettings(
             online=LIPOnlineSettings(
@@ -125,9 +149,10 @@ class LIP(VOSModule):
                 id_loss=id_loss,
                 thresholds=THRESHOLDS | {"loss_classifier": resolved_keys["id_threshold"]},
                 seed=online_seed,
+                views=resolved_keys["online_views"],
             ),
             tuning=IdTuning(
-                iterations=id_tuning_iterations,
+                iterations=resolved_keys["id_tuning_iterations"],
                 threshold=resolved_keys["id_threshold"],
                 lr=resolved_keys["id_tuning_lr"],
                 loss=id_loss,
@@ -143,12 +168,14 @@ class LIP(VOSModule):
                 least_iou=least_iou if location_continuity else 0.0,
                 order=rule_order,
                 one_maximum=one_maximum,
+                overlap_weight=resolved_keys["overlap_weight"],
+                follow=resolved_keys["follow"],
             ),
             side=resolved_keys["test_side"],
-            convention=convention,
+            convention=self.convention,
         )
         self.network = LIPNet(
-            COCO_IDS if ids is None else ids,
+            resolved_keys["ids"],
             memory=memory,
             bottom_up=bottom_up,
             shortcut=shortcut,
@@ -170,10 +197,21 @@ class LIP(VOSModule):
         if name == "vos" and len(settings.data) > 1:
             raise InputError(f"{NAME}: objects of stage vos are told apart in one data set, not in several")
         if name == "coco":
-            load_pretrained(
-                self.network.backbone.body, self.hparams["body_weights"], key="model.body_weights"
-            )
+            self._load_backbone()
         self.network.train_stage("coco" if name == "coco" else "vos")
+
+    def _load_backbone(self) -> None:
+        backbone, keys = self.network.backbone, self.hparams
+        if isinstance(backbone, LiteBackbone):
+            if keys["appearance_weights"] is not None:
+                backbone.load_stream(self.packaged_weights.get(APPEARANCE, keys["appearance_weights"]))
+            return
+        load_pretrained(backbone.body, keys["body_weights"], key="model.body_weights")
+
+    @property
+    def packaged_weights(self) -> dict[str, Path]:
+        """Switch -> file of the FusionSeg that comes with the package, where encoder and pyramid are its."""
+        return {APPEARANCE: packaged("fusionseg", "lite")} if self.hparams[APPEARANCE] == ZOO else {}
 
     @property
     def segments(self) -> bool:
@@ -183,6 +221,12 @@ class LIP(VOSModule):
     @property
     def kept(self) -> dict[str, str]:
         """Weights that the stage uses and does not train, see `RandomWeights.refuse`."""
+        if isinstance(self.network.backbone, LiteBackbone):
+            if self.hparams[APPEARANCE] == RANDOM:
+                return {}
+            return {
+                "network.backbone.body.": "write model.appearance_weights=CHECKPOINT of fusionseg, size lite"
+            }
         if self.stage_name == "vos":
             return {"network.backbone.": "write init=CHECKPOINT of stage coco"}
         body = "write model.body_weights=FILE, a ResNet-101 with group normalisation, or init=CHECKPOINT"
@@ -214,7 +258,7 @@ class LIP(VOSModule):
         """Return the sum of the five losses, each a mean over the frames of the clips."""
         side = self.sides[int(torch.randint(len(self.sides), ()))]
         losses = self.network.losses(
-            [normalise(clip, self.hparams["convention"]) for clip in batch["frames"]],
+            [normalise(clip, self.convention) for clip in batch["frames"]],
             self._targets(batch),
             short_side=side,
             recurrence=self.hparams["recurrence"],
@@ -253,7 +297,7 @@ class LIP(VOSModule):
             state = None
             for frame, target in zip(clip, targets, strict=True):
                 found, state, *_ = self.network(
-                    normalise(frame, self.hparams["convention"]),
+                    normalise(frame, self.convention),
                     state,
                     choose=lambda found: candidates(found, rules),
                     short_side=self.tracking.side,

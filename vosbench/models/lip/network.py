@@ -15,6 +15,7 @@ from torchvision.models.detection.transform import (  # type: ignore[import-unty
 
 from vosbench.models.layers.detection import Features, Found, ResNetPyramid, Targets
 from vosbench.models.lip.heads import PLAIN, IdLoss, LIPHeads
+from vosbench.models.lip.lite import LiteBackbone, placed, prepare_fitted
 from vosbench.models.lip.pyramid import RECURRENCE, Memory, PyramidMemory, State
 from vosbench.models.lip.widths import LIPWidths
 
@@ -84,14 +85,7 @@ class LIPNet(nn.Module):
         super().__init__()
         self.widths = widths = widths or LIPWidths()
         self.shortcut = shortcut
-        self.backbone = ResNetPyramid(
-            widths.blocks,
-            widths.width,
-            widths.channels,
-            widths.norm,
-            pyramid_norm=widths.norm,
-            frozen_stages=widths.frozen_stages,
-        )
+        self.backbone = _backbone(widths)
         self.memory = PyramidMemory(widths, memory, bottom_up=bottom_up, on_p6=gru_on_p6)
         self.heads = LIPHeads(ids, widths, shortcut=shortcut, mask_deconv=mask_deconv)
 
@@ -105,18 +99,26 @@ class LIPNet(nn.Module):
         if stage == "coco":
             self.backbone.train_all(trained=True)
         self.heads.use_shortcut(self.shortcut and stage != "coco")
-        self.heads.sample_regions(SAMPLED[stage])
+        self.heads.sample_regions(self.regions(stage))
+
+    def regions(self, stage: Stage) -> int:
+        """Return over how many regions of a picture the losses of a stage are taken."""
+        return self.widths.regions or SAMPLED[stage]
 
     def prepare(
         self, pictures: Sequence[Tensor], targets: Targets | None = None, short_side: int | None = None
     ) -> tuple[ImageList, Targets | None]:
         """Return pictures resized and padded to one size, a multiple of 64, with their targets.
 
+        When lite, they are resized to one size, see `prepare_fitted`.
+
         Args:
             pictures: (3, H, W) normalised each.
             targets: ``boxes``, ``labels`` and ``masks`` of each.
             short_side: their shorter side is resized to it, or to that of `LIPWidths`.
         """
+        if self.widths.lite:
+            return prepare_fitted(pictures, targets, short_side or self.widths.short_side)
         prepared: tuple[ImageList, Targets | None] = self._transform(short_side)(list(pictures), targets)
         return prepared
 
@@ -190,6 +192,7 @@ class LIPNet(nn.Module):
         state: State | None = None,
         *,
         choose: Choose | None = None,
+        known: Tensor | None = None,
         short_side: int | None = None,
         heads: LIPHeads | None = None,
     ) -> FrameResult:
@@ -199,22 +202,49 @@ class LIPNet(nn.Module):
             picture: (3, H, W) normalised frame.
             state: of the frame before, None for the first.
             choose: which detections are worth a mask; all by default.
+            known: (M, 4) boxes in pixels of the frame that are looked at beside the proposals.
             short_side: the frame is resized to it.
             heads: in place of those of the network.
         """
         heads = heads or self.heads
         images, _ = self.prepare([picture], None, short_side)
         (levels,), state = self.features(images.tensors[None], state)
-        (regions,) = heads.find(images, levels)
         size, inside = list(picture.shape[-2:]), list(images.image_sizes[0])
+        (regions,) = heads.find(
+            images, levels, None if known is None else [resize_boxes(known, size, inside)]
+        )
         found = regions.found
         if choose is not None:
             kept = choose(found | {"boxes": resize_boxes(found["boxes"], inside, size)})
             found = {name: values[kept] for name, values in found.items()}
         drawn = heads.draw(images, levels, [found])
-        (placed,) = self._transform(short_side).postprocess(drawn, images.image_sizes, [tuple(size)])
-        return FrameResult(placed, state, resize_boxes(regions.proposals, inside, size), regions.vectors)
+        shown = self._placed(drawn, images, picture, short_side)
+        return FrameResult(shown, state, resize_boxes(regions.proposals, inside, size), regions.vectors)
+
+    def _placed(
+        self, drawn: list[Found], images: ImageList, picture: Tensor, short_side: int | None
+    ) -> Found:
+        """Return the detections of one frame in pixels of it."""
+        size = (picture.shape[-2], picture.shape[-1])
+        if self.widths.lite:
+            return placed(drawn[0], images.image_sizes[0], size)
+        (found,) = self._transform(short_side).postprocess(drawn, images.image_sizes, [size])
+        result: Found = found
+        return result
 
     def _transform(self, short_side: int | None) -> GeneralizedRCNNTransform:
         short, long = short_side or self.widths.short_side, self.widths.long_side
         return GeneralizedRCNNTransform(short, long, [0.0], [1.0], STRIDE).eval()
+
+
+def _backbone(widths: LIPWidths) -> ResNetPyramid | LiteBackbone:
+    if widths.lite:
+        return LiteBackbone()
+    return ResNetPyramid(
+        widths.blocks,
+        widths.width,
+        widths.channels,
+        widths.norm,
+        pyramid_norm=widths.norm,
+        frozen_stages=widths.frozen_stages,
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.optim import SGD
 from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
 
@@ -14,9 +16,13 @@ from vosbench.data.loading.collate import detection_targets
 from vosbench.models.layers.detection import Features
 from vosbench.models.lip.adaptation import THRESHOLDS, EarlyStopping, IdTuning, id_labels, tune_ids
 from vosbench.models.lip.heads import ONLINE, IdLoss, LIPHeads
-from vosbench.models.lip.network import SAMPLED, LIPNet
+from vosbench.models.lip.network import LIPNet
+from vosbench.models.lip.pyramid import State
 from vosbench.models.lip.training import expanded
 from vosbench.models.postprocessing.online import adapted
+
+TURN, SCALE, SHEAR, SHIFT, LIGHT = 12.0, 1.25, 0.08, 0.15, 0.15
+"""[ours] Largest changes of the first frame: degrees, factor, shares of its half sides and of its light."""
 
 View = tuple[ImageList, Features, dict[str, Tensor]]
 """A picture as the network sees it, its features, and what is to be found in it."""
@@ -34,6 +40,7 @@ class LIPOnlineSettings:
         id_loss: loss of ids.
         thresholds: of each loss, see `EarlyStopping`.
         seed: of the new layer and everything random in learning.
+        views: [ours] so many random affine changes of the frame are learnt from, too, as if they came next.
     """
 
     heads: bool = True
@@ -45,6 +52,7 @@ class LIPOnlineSettings:
     id_loss: IdLoss = ONLINE
     thresholds: Mapping[str, float] = field(default_factory=lambda: dict(THRESHOLDS))
     seed: int = 0
+    views: int = 0
 
 
 class FirstFrame:
@@ -61,10 +69,11 @@ class FirstFrame:
     def __init__(self, network: LIPNet, picture: Tensor, labels: Tensor) -> None:
         self._network = network
         self._picture = picture
-        (target,) = detection_targets(labels.cpu()[None])
-        target = expanded(target) | {"labels": target["ids"]}
-        self._target = {name: value.to(picture.device) for name, value in target.items()}
+        self._labels = labels.to(picture.device)
+        self._target = _target(self._labels)
         self._views: dict[int, View] = {}
+        self._changed: dict[tuple[int, int], View] = {}
+        self._states: dict[int, State] = {}
 
     @property
     def objects(self) -> int:
@@ -80,11 +89,66 @@ class FirstFrame:
     def at(self, side: int) -> View:
         """Return the frame resized to a shorter side."""
         if side not in self._views:
-            images, targets = self._network.prepare([self._picture], [self._target], side)
-            assert targets is not None
-            (levels,), _ = self._network.features(images.tensors[None])
-            self._views[side] = images, levels, targets[0]
+            self._views[side], self._states[side] = self._seen(self._picture, self._target, side, None)
         return self._views[side]
+
+    @torch.no_grad()
+    def changed(self, number: int, side: int) -> View:
+        """Return an affine change of the frame, as if it came after the frame itself.
+
+        Args:
+            number: of the change, which follows from it.
+            side: shorter side that it is resized to.
+        """
+        if (number, side) not in self._changed:
+            self.at(side)
+            picture, labels = moved(self._picture, self._labels, torch.Generator().manual_seed(number))
+            self._changed[number, side], _ = self._seen(picture, _target(labels), side, self._states[side])
+        return self._changed[number, side]
+
+    def _seen(
+        self, picture: Tensor, target: dict[str, Tensor], side: int, state: State | None
+    ) -> tuple[View, State]:
+        images, targets = self._network.prepare([picture], [target], side)
+        assert targets is not None
+        (levels,), state = self._network.features(images.tensors[None], state)
+        return (images, levels, targets[0]), state
+
+
+def _target(labels: Tensor) -> dict[str, Tensor]:
+    """Return what is to be found in (H, W) uint8 labels, on their device."""
+    (target,) = detection_targets(labels.cpu()[None])
+    target = expanded(target) | {"labels": target["ids"]}
+    return {name: value.to(labels.device) for name, value in target.items()}
+
+
+def moved(picture: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return a picture and its labels after a random affine change; beyond the edges they are mirrored.
+
+    Args:
+        picture: (3, H, W).
+        labels: (H, W) uint8.
+        generator: of the change.
+    """
+    angle, shear, *rest = (2 * torch.rand(6, generator=generator) - 1).tolist()
+    turn, scale = math.radians(TURN * angle), SCALE ** rest[0]
+    ratio = labels.shape[0] / labels.shape[1]
+    cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
+    matrix = [
+        [cosine, -sine * ratio + SHEAR * shear, SHIFT * rest[1]],
+        [sine / ratio, cosine, SHIFT * rest[2]],
+    ]
+    theta = torch.tensor([matrix], device=picture.device, dtype=picture.dtype)
+    grid = F.affine_grid(theta, [1, 1, *labels.shape], align_corners=False)
+    shown = F.grid_sample(picture[None], grid, padding_mode="reflection", align_corners=False)[0]
+    drawn = F.grid_sample(
+        labels[None, None].to(picture.dtype),
+        grid,
+        mode="nearest",
+        padding_mode="reflection",
+        align_corners=False,
+    )
+    return shown * (1 + LIGHT * rest[3]), drawn[0, 0].to(labels.dtype)
 
 
 def learn_video(network: LIPNet, first: FirstFrame, settings: LIPOnlineSettings, test_side: int) -> LIPHeads:
@@ -98,7 +162,7 @@ def learn_video(network: LIPNet, first: FirstFrame, settings: LIPOnlineSettings,
     """
     heads = network.heads.specialise(first.objects, torch.Generator().manual_seed(settings.seed))
     heads.use_shortcut(network.shortcut)
-    heads.sample_regions(SAMPLED["online"])
+    heads.sample_regions(network.regions("online"))
 
     def learn(copied: LIPHeads) -> None:
         if settings.heads:
@@ -118,7 +182,8 @@ def learn_heads(heads: LIPHeads, first: FirstFrame, settings: LIPOnlineSettings)
     heads.train()
     for _ in range(settings.iterations):
         side = settings.sides[int(torch.randint(len(settings.sides), ()))]
-        images, levels, target = first.at(side)
+        number = int(torch.randint(-1, settings.views, ())) if settings.views else -1
+        images, levels, target = first.at(side) if number < 0 else first.changed(number, side)
         active = stopping.active(heads.learn(images, levels, [target], settings.id_loss))
         if stopping.stopped:
             break

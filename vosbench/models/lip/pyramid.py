@@ -46,6 +46,9 @@ class PyramidMemory(nn.Module):
             ConvGRU(widths.channels, widths.channels, KERNEL, bias=False, norm=widths.norm)
             for _ in range(5 if on_p6 else 4)
         )
+        self.gains = nn.ParameterList(
+            nn.Parameter(torch.zeros(widths.channels)) for _ in self.units if widths.gain
+        )
 
     def forward(
         self, levels: Sequence[Tensor], state: State | None = None, recurrence: int | None = RECURRENCE
@@ -71,8 +74,14 @@ class PyramidMemory(nn.Module):
                 # every frame as the first of a video of its own
                 alone, _ = unit(levels[index].flatten(0, 1)[:, None])
                 values = alone.reshape(levels[index].shape)
-            hidden.append(values)
+            hidden.append(self._gained(values, index, levels[index]))
         return self._path(hidden, levels), last
+
+    def _gained(self, values: Tensor, index: int, level: Tensor) -> Tensor:
+        """Return the output of the memory of a level, or the level with its share of it."""
+        if not self.gains:
+            return values
+        return torch.addcmul(level, values, self.gains[index][:, None, None])
 
     def _path(self, hidden: list[Tensor], levels: Sequence[Tensor]) -> list[Tensor]:
         path: list[Tensor] = []

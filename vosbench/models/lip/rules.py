@@ -27,6 +27,10 @@ class DetectionRules:
         order: ``"continuity_first"``, the best of those near where the id was; or ``"maximum_first"``, the
             best of all, or none where that is too far. The paper does not say.
         one_maximum: of each id one detection is believed; otherwise all that are near.
+        overlap_weight: [ours] weight of the intersection over union with the last box of the id against the
+            score, in the order of the detections of an id.
+        follow: [ours] an id of which no detection is believed is where its best detection near its last box
+            is, however low its score.
     """
 
     least_score: float = 0.2
@@ -35,20 +39,26 @@ class DetectionRules:
     least_iou: float = 0.3
     order: Order = "continuity_first"
     one_maximum: bool = True
+    overlap_weight: float = 0.0
+    follow: bool = False
 
 
-def candidates(found: Found, rules: DetectionRules) -> Tensor:
+def candidates(found: Found, rules: DetectionRules, previous: Found | None = None) -> Tensor:
     """Return the numbers of the detections that are looked at at all, best first.
 
     Args:
-        found: ``labels`` (N,) and ``scores`` (N,), in any order.
-        rules: `DetectionRules.least_score` and `DetectionRules.candidates`.
+        found: ``labels`` (N,), ``scores`` (N,) and ``boxes`` (N, 4), in any order.
+        rules: `DetectionRules.least_score`, `DetectionRules.candidates` and `DetectionRules.overlap_weight`.
+        previous: detections of the frame before, as in `continuous`.
 
     Returns:
         (M,) int64.
     """
     labels, scores = found["labels"], found["scores"]
-    ranked = scores.argsort(descending=True, stable=True)
+    value = scores
+    if rules.overlap_weight and previous is not None:
+        value = torch.lerp(scores, overlap(found, previous), rules.overlap_weight)
+    ranked = value.argsort(descending=True, stable=True)
     ranked = ranked[scores[ranked] > rules.least_score]
     same = labels[ranked][:, None] == labels[ranked][None]
     better = same.tril(-1).sum(dim=1)
@@ -75,6 +85,35 @@ def continuous(found: Found, previous: Found | None, rules: DetectionRules) -> T
     return near
 
 
+def overlap(found: Found, previous: Found) -> Tensor:
+    """Return the intersection over union of detections with the last box of their id, (N,); 0 without one."""
+    if not len(previous["labels"]):
+        return torch.zeros_like(found["scores"])
+    same = found["labels"][:, None] == previous["labels"][None]
+    shared: Tensor = (box_iou(found["boxes"], previous["boxes"]) * same).amax(dim=1)
+    return shared
+
+
+def followed(found: Found, previous: Found, kept: Tensor, rules: DetectionRules) -> Tensor:
+    """Return the numbers of the best detections of ids that are lost otherwise, at most one of each.
+
+    Args:
+        found: as in `select`.
+        previous: as in `select`.
+        kept: (M,) numbers of the detections that are believed.
+        rules: `DetectionRules.least_iou`.
+
+    Returns:
+        (L,) int64.
+    """
+    shared = overlap(found, previous)
+    value = found["scores"] * shared
+    lost = ~torch.isin(found["labels"], found["labels"][kept])
+    near = (lost & (shared >= rules.least_iou) & (shared > 0)).nonzero()[:, 0]
+    near = near[value[near].argsort(descending=True, stable=True)]
+    return near[best_of_each(found["labels"][near])]
+
+
 def best_of_each(labels: Tensor) -> Tensor:
     """Return the number of the first detection of each id, ascending; (N,) ids, best first."""
     same = labels[:, None] == labels[None]
@@ -92,7 +131,14 @@ def select(found: Found, previous: Found | None, rules: DetectionRules) -> Tenso
     Returns:
         (M,) int64.
     """
-    kept = candidates(found, rules)
+    kept = _believed(found, previous, rules)
+    if not rules.follow or previous is None:
+        return kept
+    return torch.cat([kept, followed(found, previous, kept, rules)])
+
+
+def _believed(found: Found, previous: Found | None, rules: DetectionRules) -> Tensor:
+    kept = candidates(found, rules, previous)
     near = continuous(found, previous, rules)
     if not rules.one_maximum:
         return kept[near[kept]]

@@ -63,9 +63,10 @@ class LIPTracker(ObjectTracker):
         previous, state = _as_detected(first), self._remembered(video.frames[0])
         for index in range(1, len(video)):
             result = self._look(video.frames[index], state, previous, heads)
-            state, previous = result.state, _best(result.found)
+            state, best = result.state, _best(result.found)
             if self._settings.tuning is not None:
-                tune(heads, result, previous, self._settings.tuning)
+                tune(heads, result, best, self._settings.tuning)
+            previous = _carried(best, previous) if self._settings.rules.follow else best
             yield numbers[id_map(result.found).cpu().numpy()]
 
     def _learnt(self, frame: Frame, first_mask: IdMap, numbers: IdMap) -> tuple[FirstFrame, LIPHeads]:
@@ -90,7 +91,12 @@ class LIPTracker(ObjectTracker):
     def _look(self, frame: Frame, state: State, previous: Found, heads: LIPHeads) -> FrameResult:
         choose = partial(select, previous=previous, rules=self._settings.rules)
         result: FrameResult = self._network(
-            self._picture(frame), state, choose=choose, short_side=self._settings.side, heads=heads
+            self._picture(frame),
+            state,
+            choose=choose,
+            known=previous["boxes"] if self._settings.rules.follow else None,
+            short_side=self._settings.side,
+            heads=heads,
         )
         return result
 
@@ -127,3 +133,11 @@ def _as_detected(first: FirstFrame) -> Found:
 def _best(found: Found) -> Found:
     best = best_of_each(found["labels"])
     return {name: found[name][best] for name in ("boxes", "labels", "scores")}
+
+
+def _carried(best: Found, previous: Found) -> Found:
+    """Return the detections of a frame, and with a score of 0 those before it of ids that are lost."""
+    lost = ~torch.isin(previous["labels"], best["labels"])
+    kept = {name: previous[name][lost] for name in ("boxes", "labels")}
+    kept["scores"] = torch.zeros_like(previous["scores"][lost])
+    return {name: torch.cat([best[name], kept[name]]) for name in best}

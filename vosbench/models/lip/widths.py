@@ -29,7 +29,11 @@ class LIPWidths:
             weights, as in Detectron; 0: all are trained.
         short_side: pictures are resized to it, pixels; the paper does not say it for tests, 640 is the
             largest of training.
-        long_side: the longer side is at most this.
+        long_side: the longer side is at most this; not looked at when lite.
+        lite: whether the pyramid is that of `LiteBackbone`, and masks are pooled from its finest level.
+        gain: whether what the memories return is added to the pyramid, times a gain per channel that starts
+            at 0; otherwise it takes its place.
+        regions: of a picture that losses are taken over; None: those of the stage.
     """
 
     width: int = 64
@@ -44,6 +48,9 @@ class LIPWidths:
     frozen_stages: int = 2
     short_side: int = 640
     long_side: int = 1333
+    lite: bool = False
+    gain: bool = False
+    regions: int | None = None
 
     def norm(self, channels: int) -> nn.GroupNorm:
         """Return a group normalisation; of fewer groups where `groups` does not divide `channels`."""
@@ -65,3 +72,18 @@ TINY = LIPWidths(
     long_side=256,
 )
 """[ours] The same topology for a CPU and small pictures; groups are as wide as in the full pyramid."""
+
+LITE = LIPWidths(
+    channels=64,
+    groups=8,
+    hidden=40,
+    anchors=(16, 32, 64, 128, 256),
+    canonical=112,
+    proposals=(300, 150, 200, 40),
+    sampled_anchors=128,
+    short_side=257,
+    lite=True,
+    gain=True,
+    regions=64,
+)
+"""[ours] Heads and memories of 64 channels on the encoder of FusionSeg lite."""
