@@ -89,14 +89,17 @@ def _load_lite_appearance(network: LiteAppearance, weights: str) -> None:
         raise InputError(f"{path}: not weights of fusionseg or lvo of size lite") from None
 
 
-def load_motion(network: MotionPatternNet, weights: str, size: Size, angle: Angle) -> None:
+def load_motion(
+    network: MotionPatternNet, weights: str, size: Size, angle: Angle, method: str = "lvo"
+) -> None:
     """Load the weights of an MP-Net.
 
     Args:
         network: what they are for.
         weights: ``"zoo"``, those that come with the package; ``"random"``, none; or a checkpoint.
-        size: of LVO.
+        size: of the method.
         angle: encoding the weights must have been trained with.
+        method: for messages.
 
     Raises:
         InputError: there are no such weights, or they are of something else.
@@ -107,15 +110,15 @@ def load_motion(network: MotionPatternNet, weights: str, size: Size, angle: Angl
     path = packaged("mpnet", size) if weights == ZOO else Path(weights)
     if weights == ZOO and not path.is_file():
         raise InputError(
-            f"lvo: no mpnet of size {size} comes with the package: train one (vosbench fit model=mpnet) and "
-            f"write model.motion_weights=CHECKPOINT, or model.motion_weights={RANDOM}"
+            f"{method}: no mpnet of size {size} comes with the package: train one (vosbench fit model=mpnet) "
+            f"and write model.motion_weights=CHECKPOINT, or model.motion_weights={RANDOM}"
         )
     state, described = read_state(path)
     wanted = {"name": "mpnet", "size": size, "input": "angle_field", "decoder_units": 4, "angle": angle}
     found = {**wanted, **described, **described.get("variant", {})}
     for key, value in wanted.items():
         if found[key] != value:
-            raise InputError(f"{path}: motion weights with {key}={found[key]}, lvo needs {key}={value}")
+            raise InputError(f"{path}: motion weights with {key}={found[key]}, {method} needs {key}={value}")
     own = {key.removeprefix("network."): value for key, value in state.items()}
     try:
         network.load_state_dict(own)

@@ -19,6 +19,7 @@ from torchvision.models.detection.mask_rcnn import (  # type: ignore[import-unty
 )
 
 from vosbench.models.layers.detection import (
+    POOLED,
     Features,
     Found,
     RegionHeads,
@@ -41,19 +42,29 @@ class HeadWidths:
 
     Attributes:
         box: of the two fully connected layers.
-        mask: of the four convolutions and the deconvolution.
+        mask: of the convolutions and the deconvolution of the mask head.
+        mask_layers: convolutions before the deconvolution.
+        mask_pool: side of the features that a mask is drawn from; the mask has twice that.
+        mask_levels: that these are pooled from.
         anchors: side of the anchors of each level, pixels.
         canonical: side, in pixels, of a region that is pooled from the third level.
         proposals: before and after their suppression in training, then in a test; before is per level.
         sampled: anchors, and regions, that losses are taken over, of each picture.
+        detections: most of them in a picture.
+        strides: of the levels, pixels; None: sides of a picture by sides of a level, rounded down.
     """
 
     box: int = 1024
     mask: int = 256
+    mask_layers: int = 4
+    mask_pool: int = 14
+    mask_levels: tuple[str, ...] = POOLED
     anchors: tuple[int, ...] = (32, 64, 128, 256, 512)
     canonical: int = 224
     proposals: tuple[int, int, int, int] = (2000, 2000, 1000, 1000)
     sampled: tuple[int, int] = (256, 512)
+    detections: int = 100
+    strides: tuple[int, ...] | None = None
 
 
 class DetectionHeads(nn.Module):
@@ -75,7 +86,9 @@ class DetectionHeads(nn.Module):
         super().__init__()
         self.channels = channels
         widths = widths or HeadWidths()
-        self.rpn = region_proposals(channels, widths.anchors, RATIOS, widths.proposals, widths.sampled[0])
+        self.rpn = region_proposals(
+            *(channels, widths.anchors, RATIOS, widths.proposals, widths.sampled[0]), strides=widths.strides
+        )
         self.roi_heads = ClassHeads(
             region_pool(7, widths.canonical),
             TwoMLPHead(channels * 7**2, widths.box),
@@ -87,9 +100,9 @@ class DetectionHeads(nn.Module):
             bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
             score_thresh=0.05,
             nms_thresh=0.5,
-            detections_per_img=100,
-            mask_roi_pool=region_pool(14, widths.canonical),
-            mask_head=MaskRCNNHeads(mask_channels, (widths.mask,) * 4, 1),
+            detections_per_img=widths.detections,
+            mask_roi_pool=region_pool(widths.mask_pool, widths.canonical, widths.mask_levels),
+            mask_head=MaskRCNNHeads(mask_channels, (widths.mask,) * widths.mask_layers, 1),
             mask_predictor=MaskRCNNPredictor(widths.mask, widths.mask, classes),
         )
 

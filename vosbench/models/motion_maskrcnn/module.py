@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -13,8 +14,11 @@ from vosbench.errors import InputError
 from vosbench.method import Detections, Size
 from vosbench.models.layers.detection import Targets, foreground, no_loss, pixels
 from vosbench.models.layers.preprocessing import Scaling, flow_tensor, frame_tensor, normalise
+from vosbench.models.layers.pretrained import RANDOM
+from vosbench.models.lvo.streams import ZOO
 from vosbench.models.motion_maskrcnn.detections import FrameDetections, plain
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
+from vosbench.models.motion_maskrcnn.lite import relative_flow
 from vosbench.models.motion_maskrcnn.network import Merge, MergeInit, Route, Stream
 from vosbench.models.motion_maskrcnn.options import (
     FILES,
@@ -33,8 +37,10 @@ from vosbench.models.motion_maskrcnn.weights import (
     load_motion,
     load_static,
 )
+from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.optimizers import ParameterGroup, bias_groups, warmup_factor
 from vosbench.models.postprocessing.tracker import OverlapTracker
+from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
@@ -46,7 +52,8 @@ class MotionMaskRCNN(VOSModule):
     """Mask R-CNN on frames, on their optical flow, or on both, and a tracker.
 
     Args:
-        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        size: ``"full"`` as published; ``"lite"`` with EfficientNet-Lite0 and MP-Net in place of ResNets;
+            ``"tiny"`` the same topology for a CPU.
         stream: ``joint``, ``appearance`` or ``motion``.
         coco_classes: ``objectness``, one class, or ``class_specific``: stage A and the static branch tell
             80 classes apart, and their detections are merged afterwards.
@@ -59,12 +66,14 @@ class MotionMaskRCNN(VOSModule):
             COCO need 0.
         body_weights: what every body starts from: a name of torchvision's, a file, or None.
         appearance_weights: the detector of stage A that a joint one starts from, or what stage A starts from:
-            a checkpoint, a file or name of torchvision's, or None.
-        motion_weights: the checkpoint of stage M2 that the joint stages start from, or None.
+            a checkpoint, a file or name of torchvision's, or None. When lite, also weights of FusionSeg lite,
+            or ``"zoo"``, those that come with the package.
+        motion_weights: the checkpoint of stage M2 that the joint stages start from, or None. When lite, also
+            weights of MP-Net; None takes those that come with the package.
         static_objects: the joint network has the static branch, and the tracker sees its detections.
         static_weights: for inference, a checkpoint of stage A to fill the static branch with; None keeps
             what the checkpoint has.
-        channel_order: of the flow image, see `FlowImage`, as are the next three.
+        channel_order: of the flow image, see `FlowImage`, as are the next three; none of them when lite.
         quantise_8bit: whether flow passes through 8 bits.
         low_magnitude_threshold: pixels.
         flow_range: ``released`` or ``unit``.
@@ -122,7 +131,11 @@ class MotionMaskRCNN(VOSModule):
         check(options)
         self.options = options
         self.convention: Scaling = convention
-        self.encode = FlowImage(channel_order, quantise_8bit, low_magnitude_threshold, flow_range)
+        self.encode: Callable[[Tensor], Tensor] = (
+            relative_flow
+            if options.lite
+            else FlowImage(channel_order, quantise_8bit, low_magnitude_threshold, flow_range)
+        )
         self.tracker = OverlapTracker(alpha_high, alpha_low, t_inactive, bidirectional)
         self.warmup = WARMUP[size] if warmup is None else warmup
         self.needs_flow = stream != "appearance"
@@ -131,6 +144,18 @@ class MotionMaskRCNN(VOSModule):
         self.route: Route = "main"
         self._filled = False
         self._body_of_static = None if static_weights is None else load_static(self.network, static_weights)
+
+    @property
+    def packaged_weights(self) -> dict[str, Path]:
+        """Keys whose value stands for weights of the package, and the file of these."""
+        if not self.options.lite:
+            return {}
+        taken = {}
+        if self.options["appearance_weights"] == ZOO:
+            taken["appearance_weights"] = packaged("fusionseg", "lite")
+        if self.options["motion_weights"] is None and self.network.stream != "appearance":
+            taken["motion_weights"] = packaged("mpnet", SIZE_INSIDE["lite"])
+        return taken
 
     def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
         """Leave the static branch of a checkpoint out of a joint network without one."""
@@ -145,10 +170,13 @@ class MotionMaskRCNN(VOSModule):
         weights = self.hparams
         if weights["body_weights"] is not None:
             load_bodies(self.network, weights["body_weights"])
-        if weights["appearance_weights"] is not None:
-            load_appearance(self.network, weights["appearance_weights"])
-        if weights["motion_weights"] is not None:
-            load_motion(self.network, weights["motion_weights"])
+        files = {
+            key: weights[key] for key in ("appearance_weights", "motion_weights")
+        } | self.packaged_weights
+        if files["appearance_weights"] not in (None, RANDOM):
+            load_appearance(self.network, files["appearance_weights"])
+        if files["motion_weights"] not in (None, RANDOM):
+            load_motion(self.network, files["motion_weights"])
         joint = weights["stream"] == "joint"
         self.route = _ROUTES.get(name, "main") if joint else "main"
         self.network.train_route(self.route, weights["freeze"] if joint else ())
@@ -244,7 +272,7 @@ class MotionMaskRCNN(VOSModule):
             route: which part of the network.
 
         Returns:
-            (3, H, W), or frame above flow, (6, H, W).
+            (3, H, W), or frame above flow, (6, H, W); flow has 2 channels when lite.
         """
         stream = self.hparams["stream"] if route == "main" else route
         if field is None or stream == "appearance":

@@ -14,8 +14,10 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform  # t
 from torchvision.ops import FrozenBatchNorm2d  # type: ignore[import-untyped]
 
 from vosbench.models.layers.detection import Features, Found, ResNetPyramid, Targets
+from vosbench.models.layers.lite_pyramid import WIDTH
 from vosbench.models.layers.resnet import RESNET50, Blocks, Norm, group_norm
 from vosbench.models.motion_maskrcnn.heads import OBJECT_CLASSES, DetectionHeads, HeadWidths
+from vosbench.models.motion_maskrcnn.lite import LiteBody, LiteMotion, LiteTransform
 
 Stream = Literal["appearance", "motion", "joint"]
 Route = Literal["main", "appearance", "motion"]
@@ -46,6 +48,8 @@ class MotionMaskRCNNWidths:
             random weights.
         frozen_stages: the stem and so many stages less one keep their weights; 0: all are trained.
         heads: sizes of the heads.
+        lite: EfficientNet-Lite0 and MP-Net in place of ResNets; `width`, `blocks`, `norm`, `frozen_stages`,
+            `short_side` and `long_side` mean nothing then.
         short_side: pictures are resized to it, pixels, ...
         long_side: ... unless the longer side would be more than this.
     """
@@ -58,6 +62,7 @@ class MotionMaskRCNNWidths:
     heads: HeadWidths = field(default_factory=HeadWidths)
     short_side: int = 800
     long_side: int = 1333
+    lite: bool = False
 
 
 TINY = MotionMaskRCNNWidths(
@@ -79,8 +84,32 @@ TINY = MotionMaskRCNNWidths(
 )
 """[ours] The same topology for a CPU and small pictures; group norm, as no weights exist to start from."""
 
+LITE = MotionMaskRCNNWidths(
+    pyramid=WIDTH,
+    heads=HeadWidths(
+        box=96,
+        mask=64,
+        mask_layers=2,
+        mask_pool=28,
+        mask_levels=("0",),
+        anchors=(16, 32, 64, 128, 224),
+        canonical=96,
+        proposals=(300, 150, 200, 60),
+        sampled=(128, 48),
+        detections=15,
+        strides=(4, 8, 16, 32, 64),
+    ),
+    lite=True,
+)
+"""[ours] For a CPU and real video; masks of 56 x 56 from the finest level."""
 
-def _pyramid(widths: MotionMaskRCNNWidths, stride_in: StrideIn, norm_eps: float) -> ResNetPyramid:
+Body = ResNetPyramid | LiteBody | LiteMotion
+BODIES = (ResNetPyramid, LiteBody, LiteMotion)
+
+
+def _pyramid(widths: MotionMaskRCNNWidths, stride_in: StrideIn, norm_eps: float, *, motion: bool) -> Body:
+    if widths.lite:
+        return LiteMotion() if motion else LiteBody()
     norm: Norm = group_norm if widths.norm == "group" else partial(FrozenBatchNorm2d, eps=norm_eps)
     return ResNetPyramid(
         widths.blocks,
@@ -112,8 +141,8 @@ class TwoStreams(nn.Module):
         merge_init: MergeInit,
     ) -> None:
         super().__init__()
-        self.appearance = _pyramid(widths, stride_in, norm_eps)
-        self.motion = _pyramid(widths, stride_in, norm_eps)
+        self.appearance = _pyramid(widths, stride_in, norm_eps, motion=False)
+        self.motion = _pyramid(widths, stride_in, norm_eps, motion=True)
         self.merge = _merge(merge, widths.pyramid)
         self.average = merge == "average"
         self.channels = 2 * widths.pyramid if merge == "concat" else widths.pyramid
@@ -121,7 +150,7 @@ class TwoStreams(nn.Module):
             select_stream(cast(nn.Conv2d, self.merge), ("appearance", "motion").index(merge_init))
 
     def forward(self, x: Tensor) -> tuple[Features, Features]:
-        """Return the merged levels and those of the appearance body of (N, 6, H, W), frames above flow."""
+        """Return the merged levels and those of the appearance body of (N, C, H, W), frames above flow."""
         # contiguous as a body alone would see it, so that its features are the same to the last bit
         appearance = self.appearance(x[:, :3].contiguous())
         return self.merged(appearance, self.motion(x[:, 3:].contiguous())), appearance
@@ -175,17 +204,21 @@ class MotionMaskRCNNNet(DetectionHeads):
         super().__init__(channels, channels if merged_masks else widths.pyramid, classes, widths.heads)
         self.stream = stream
         self._merged_masks = merged_masks
-        self.backbone: ResNetPyramid | TwoStreams = (
+        self.backbone: Body | TwoStreams = (
             TwoStreams(widths, stride_in, norm_eps, merge, merge_init)
             if joint
-            else _pyramid(widths, stride_in, norm_eps)
+            else _pyramid(widths, stride_in, norm_eps, motion=stream == "motion")
         )
         self.static = (
             DetectionHeads(widths.pyramid, widths.pyramid, static_classes, widths.heads)
             if joint and static_classes is not None
             else None
         )
-        self.transform = GeneralizedRCNNTransform(widths.short_side, widths.long_side, [0.0], [1.0])
+        self.transform = (
+            LiteTransform()
+            if widths.lite
+            else GeneralizedRCNNTransform(widths.short_side, widths.long_side, [0.0], [1.0])
+        )
         self.train_route("main")
 
     def train_route(self, route: Route, freeze: Iterable[Part] = ()) -> None:
@@ -202,7 +235,7 @@ class MotionMaskRCNNNet(DetectionHeads):
         heads = self.heads(route)
         heads.rpn.requires_grad_(requires_grad=True)
         heads.roi_heads.requires_grad_(requires_grad=True)
-        if isinstance(self.backbone, ResNetPyramid):
+        if isinstance(self.backbone, BODIES):
             self.backbone.train_all(trained=True)
             return
         bodies = {"appearance": self.backbone.appearance, "motion": self.backbone.motion}
@@ -227,7 +260,8 @@ class MotionMaskRCNNNet(DetectionHeads):
         """Return the pictures resized and padded to one size, with their targets.
 
         Args:
-            pictures: (C, H, W) each: normalised frame, code of flow, or frame above code, (6, H, W).
+            pictures: (C, H, W) each: normalised frame, code of flow, or frame above code, 6 channels, 5 when
+                lite.
             targets: ``boxes``, ``labels`` and ``masks`` of each.
         """
         images, resized = self.transform([picture[:3] for picture in pictures], targets)
@@ -241,10 +275,11 @@ class MotionMaskRCNNNet(DetectionHeads):
         """Return the features of a route for boxes, and those for masks.
 
         Args:
-            x: (N, C, H, W) prepared pictures: 6 channels of a joint detector on its main route, else 3.
+            x: (N, C, H, W) prepared pictures: frame above code of a joint detector on its main route, else
+                one of them.
             route: which.
         """
-        if isinstance(self.backbone, ResNetPyramid):
+        if isinstance(self.backbone, BODIES):
             own = self.backbone(x)
             return own, own
         if route != "main":

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vosbench.errors import InputError, unknown_name
-from vosbench.models.layers.pretrained import of_torchvision, refuse_torchvision
+from vosbench.models.layers.pretrained import RANDOM, of_torchvision, refuse_torchvision
+from vosbench.models.lvo.streams import ZOO
 from vosbench.models.motion_maskrcnn.encoding import ORDERS, RANGES
 from vosbench.models.motion_maskrcnn.heads import OBJECT_CLASSES
 from vosbench.models.motion_maskrcnn.network import (
     COCO_CLASSES,
+    LITE,
     MASK_INPUTS,
     MERGE_INITS,
     MERGES,
@@ -20,11 +22,11 @@ from vosbench.models.motion_maskrcnn.network import (
     MotionMaskRCNNNet,
     MotionMaskRCNNWidths,
 )
+from vosbench.models.motion_maskrcnn.weights import NAME
 from vosbench.models.switches import require_choices, require_count, require_number, require_share
 
-NAME = "motion_maskrcnn"
-WIDTHS = {"full": MotionMaskRCNNWidths(), "tiny": TINY}
-WARMUP = {"full": 500, "tiny": 20}
+WIDTHS = {"full": MotionMaskRCNNWidths(), "lite": LITE, "tiny": TINY}
+WARMUP = {"full": 500, "lite": 20, "tiny": 20}
 STAGES = ("A", "M1", "M2", "J1", "J2")
 STREAM_STAGES: Mapping[str, tuple[str, ...]] = {
     "appearance": ("A",),
@@ -49,6 +51,11 @@ class Options(dict[str, Any]):
     def joint(self) -> bool:
         """True if both streams are there."""
         return bool(self["stream"] == "joint")
+
+    @property
+    def lite(self) -> bool:
+        """True if EfficientNet-Lite0 and MP-Net stand for the ResNets."""
+        return bool(self["size"] == "lite")
 
     @property
     def coco_classes(self) -> int:
@@ -94,9 +101,16 @@ def kept_parts(options: Options, network: MotionMaskRCNNNet, stage: str) -> dict
     used = ("appearance", "motion") if last else ("appearance" if stage == "A" else "motion",)
     kept = {}
     for name in used:
+        if options.lite and options[f"{name}_weights"] == RANDOM:
+            continue
         body = f"network.backbone.{name}." if joint else "network.backbone."
         if last and name in frozen:
             kept[body] = f"write model.{name}_weights=CHECKPOINT of that stream, or init=CHECKPOINT"
+        elif options.lite:
+            encoder = {"appearance": "body.", "motion": "network."}[name]
+            kept[f"{body}{encoder}"] = (
+                f"write model.{name}_weights=zoo, a CHECKPOINT or {RANDOM}, or init=CHECKPOINT"
+            )
         elif WIDTHS[options["size"]].norm == "frozen":
             kept[f"{body}body."] = (
                 "write model.body_weights=ResNet50_Weights.IMAGENET1K_V1, or init=CHECKPOINT"
@@ -145,7 +159,16 @@ def check(options: Options) -> None:
             require_number(NAME, key, options[key])
     if options["merge_init"] != "random" and options["merge"] != "concat_conv":
         raise InputError(f"{NAME}: only merge=concat_conv can start as a copy, leave merge_init")
+    if options.lite:
+        _check_lite(options)
     _check_weights(options)
+
+
+def _check_lite(options: Options) -> None:
+    defaults = {"body_weights": None, "convention": "torchvision", "norm_eps": None}
+    for key, value in defaults.items():
+        if options[key] != value:
+            raise InputError(f"{NAME}: size=lite has no {key}={options[key]}, leave {key} out")
 
 
 def _check_weights(options: Options) -> None:
@@ -153,7 +176,11 @@ def _check_weights(options: Options) -> None:
     if options["convention"] == "detectron":
         refuse_torchvision(NAME, files, "convention=torchvision")
     for key in ("appearance_weights", "static_weights"):
-        coco = of_torchvision(files[key]) and "coco" in str(files[key]).lower()
+        coco = (
+            files[key] not in (RANDOM, ZOO)
+            and of_torchvision(files[key])
+            and "coco" in str(files[key]).lower()
+        )
         if coco and _eps(options):
             raise InputError(f"{NAME}: {key}={files[key]} was trained with norm_eps=0, write that")
     branch = options.joint and options["static_objects"]

@@ -13,11 +13,16 @@ from torch import Tensor, nn
 
 from vosbench.models.layers.detection import ResNetPyramid
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
+from vosbench.models.lvo.streams import load_motion as load_mpnet
 from vosbench.models.motion_maskrcnn.heads import CLASS_DEPENDENT
-from vosbench.models.motion_maskrcnn.network import COCO_CLASSES, MotionMaskRCNNNet, TwoStreams
+from vosbench.models.motion_maskrcnn.lite import LiteBody, LiteMotion, from_fusionseg
+from vosbench.models.motion_maskrcnn.network import COCO_CLASSES, Body, MotionMaskRCNNNet, TwoStreams
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.tensor_files import is_file
 
 State = Mapping[str, Tensor]
 
+NAME = "motion_maskrcnn"
 NETWORK = "network."
 
 _OLD_NAMES = (
@@ -36,7 +41,8 @@ _OLD_MASK = re.compile(r"(roi_heads\.mask_head\.)mask_fcn(\d)\.(weight|bias)")
 class AppearanceDetector(nn.Module):
     """The parts of a network that an appearance detector fills: its body and heads.
 
-    In a joint network these are the heads of its static branch, or its only ones where there is none.
+    In a joint network these are the heads of its static branch, or its only ones where there is none. A
+    body of size lite may be that of FusionSeg, which has no such heads.
     """
 
     classes: ClassVar[tuple[str, ...]] = CLASS_DEPENDENT
@@ -45,6 +51,7 @@ class AppearanceDetector(nn.Module):
     def __init__(self, network: MotionMaskRCNNNet) -> None:
         super().__init__()
         self.backbone = _body(network, "appearance")
+        self.fresh = ("rpn.", "roi_heads.") if isinstance(self.backbone, LiteBody) else ()
         heads = network if network.static is None else network.static
         if heads.channels != self.backbone.channels:
             # heads of concatenated features have other shapes
@@ -60,6 +67,8 @@ class AppearanceDetector(nn.Module):
         the network has these.
         """
         own = self.state_dict()
+        if isinstance(self.backbone, LiteBody) and (shared := from_fusionseg(state)):
+            return shared
         return {
             name: _without_gaps(value)
             if name.startswith(self.classes)
@@ -100,13 +109,24 @@ def load_appearance(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded:
     return load_pretrained(AppearanceDetector(network), weights)
 
 
-def load_motion(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded:
+def load_motion(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded | None:
     """Fill the motion body from a checkpoint of this method with stream motion, or a joint one.
+
+    When lite, MP-Net may come from weights of that method, too: a file or ``"zoo"``, those of the package;
+    None is returned then.
 
     Raises:
         InputError: no such weights, or of something else.
     """
+    body = _body(network, "motion")
+    if isinstance(body, LiteMotion) and not _of_method(weights):
+        load_mpnet(body.network, str(weights), "lite", "unsigned", NAME)
+        return None
     return load_pretrained(MotionBody(network), weights)
+
+
+def _of_method(weights: str | Path) -> bool:
+    return is_file(weights) and read_state(Path(weights))[1].get("name") == NAME
 
 
 def load_static(network: MotionMaskRCNNNet, weights: str | Path) -> str:
@@ -142,11 +162,11 @@ def load_bodies(network: MotionMaskRCNNNet, weights: str | Path) -> list[Loaded]
     """
     backbone = network.backbone
     bodies = (backbone.appearance, backbone.motion) if isinstance(backbone, TwoStreams) else (backbone,)
-    return [load_pretrained(body.body, weights) for body in bodies]
+    return [load_pretrained(body.body, weights) for body in bodies if isinstance(body, ResNetPyramid)]
 
 
-def _body(network: MotionMaskRCNNNet, name: str) -> ResNetPyramid:
-    if isinstance(network.backbone, ResNetPyramid):
+def _body(network: MotionMaskRCNNNet, name: str) -> Body:
+    if not isinstance(network.backbone, TwoStreams):
         return network.backbone
     return network.backbone.appearance if name == "appearance" else network.backbone.motion
 

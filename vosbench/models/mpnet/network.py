@@ -41,6 +41,7 @@ class MotionPatternNet(nn.Module):
             nn.Sequential(_conv(inner + skip, inner), _conv(inner, out))
             for skip, out in zip(skips, outputs, strict=True)
         )
+        self.decoder_channels = tuple(outputs)
         self.classifier = nn.Conv2d(2 * inner, 1, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,16 +53,21 @@ class MotionPatternNet(nn.Module):
         Returns:
             (B, 1, h, w) float32 logits, (h, w) = (H, W) halved 5 - decoder_units times, rounded down.
         """
+        return self.decoded(x)[1]
+
+    def decoded(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the maps of the decoder units, from 1/16 to finer ones, and the logits of `forward`."""
         x = self.input(x)
         maps = []
         for stage in self.encoder:
             x = stage(F.max_pool2d(x, 2))
             maps.append(x)
+        units = []
         for unit, skip in zip(self.decoder, reversed(maps[:-1]), strict=False):
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=True)
             x = unit(torch.cat([x, skip], dim=1))
-        logits: Tensor = self.classifier(x)
-        return at_least_float32(logits)
+            units.append(x)
+        return units, at_least_float32(self.classifier(x))
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3, eps: float = 1e-5) -> nn.Sequential:
