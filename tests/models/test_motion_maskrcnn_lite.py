@@ -139,7 +139,7 @@ def test_the_merge_starts_as_a_copy_of_the_appearance_stream():
 @pytest.mark.parametrize("stream", ["joint", "appearance", "motion"])
 def test_every_stream_trains_and_segments(stream):
     model = (lite() if stream == "joint" else single(stream)).train()
-    model.configure_stage({"joint": "J2", "appearance": "A", "motion": "M2"}[stream])
+    model.configure_stage({"joint": "J1", "appearance": "A", "motion": "M2"}[stream])
     model.training_step(batch(), 0).backward()
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
     masks = model.segment(video()).stack()
@@ -149,7 +149,7 @@ def test_every_stream_trains_and_segments(stream):
 def test_encoder_and_mpnet_stay_as_they_are_to_the_last_bit():
     # a merge that starts as a copy of appearance has no gradient for motion in the first step
     model = lite(freeze=[], static_objects=False, merge_init="random").train()
-    model.configure_stage("J2")
+    model.configure_stage("J1")
     before = {key: value.clone() for key, value in model.network.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
     model.training_step(batch(), 0).backward()
@@ -186,15 +186,15 @@ def test_the_motion_stream_is_the_packaged_mpnet_or_a_checkpoint(tmp_path):
     packaged, _ = load_method("mpnet", "tiny")
     assert isinstance(packaged, MPNet)
     model = lite()
-    model.configure_stage("J2")
+    model.configure_stage("J1")
     assert _same(model.network.backbone.motion.network, packaged.network)
     torch.manual_seed(5)
     other = build("mpnet", "tiny")
     given = lite(motion_weights=checkpoint(tmp_path / "mpnet.ckpt", other))
-    given.configure_stage("J2")
+    given.configure_stage("J1")
     assert _same(given.network.backbone.motion.network, other.network)
     again = lite(motion_weights=checkpoint(tmp_path / "joint.ckpt", given))
-    again.configure_stage("J2")
+    again.configure_stage("J1")
     assert _same(again.network.backbone.motion, given.network.backbone.motion)
 
 
@@ -228,7 +228,7 @@ def test_switches_of_a_resnet_are_refused(key, value):
 def test_the_recipe_goes_from_objects_of_pictures_to_what_moves(tmp_path):
     for name in ("duts", "davis16"):
         write_mini(name, tmp_path, scenes=2, size=(72, 128), **({} if name == "duts" else {"frames": 3}))
-    short = [f"recipe.{stage}.{key}" for stage in ("A", "J2") for key in ("epochs=1", "epoch_length=8")]
+    short = [f"recipe.{stage}.{key}" for stage in ("A", "J1") for key in ("epochs=1", "epoch_length=8")]
     variant = [
         f"model.{key}={value if isinstance(value, str) else '[appearance]'}" for key, value in JOINT.items()
     ]
@@ -239,7 +239,7 @@ def test_the_recipe_goes_from_objects_of_pictures_to_what_moves(tmp_path):
             *("trainer.accelerator=cpu", "trainer.enable_progress_bar=false"),
         ]
     )
-    first, last = (read_state(run / f"{stage}/checkpoints/last.ckpt")[0] for stage in ("A", "J2"))
+    first, last = (read_state(run / f"{stage}/checkpoints/last.ckpt")[0] for stage in ("A", "J1"))
     for part, kept in {
         "backbone.appearance.": True,
         "static.": True,
@@ -251,5 +251,5 @@ def test_the_recipe_goes_from_objects_of_pictures_to_what_moves(tmp_path):
         keys = [key for key in last if key.startswith(f"network.{part}")]
         assert keys
         assert all(torch.equal(first[key], last[key]) for key in keys) is kept
-    model, _ = load_method("motion_maskrcnn", checkpoint=run / "J2/checkpoints/last.ckpt")
+    model, _ = load_method("motion_maskrcnn", checkpoint=run / "J1/checkpoints/last.ckpt")
     assert model.segment(video()).stack().shape == (3, *SIZE)
