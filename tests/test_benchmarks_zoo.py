@@ -10,8 +10,10 @@ import yaml
 
 from vosbench.config import compose_fit
 from vosbench.data import open_dataset
+from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError
 from vosbench.models import METHODS, build
+from vosbench.models.baselines import CopyFirst
 from vosbench.models.pretrained.zoo import load_method
 
 PLANS = sorted((Path(__file__).parents[1] / "benchmarks" / "zoo").glob("*.yaml"))
@@ -59,6 +61,9 @@ def test_a_plan_may_not_render_what_is_tested_on(train, tmp_path):
     path.write_text(yaml.safe_dump(SMOKE | {"world": SMOKE["world"] | {"seed": 0}}))
     with pytest.raises(InputError, match="seed of the scenes that are tested on"):
         train.read_plan(path)
+    path.write_text(yaml.safe_dump(SMOKE | {"real": ["ft3d"]}))
+    with pytest.raises(InputError, match="ft3d cannot be rendered and real at once"):
+        train.read_plan(path)
     path.write_text(yaml.safe_dump({"modle": "mpnet"}))
     with pytest.raises(InputError, match="not a plan of the zoo"):
         train.read_plan(path)
@@ -98,24 +103,85 @@ def test_flow_of_real_data_and_folders_are_the_users(train, tmp_path):
     assert (tmp_path / "world" / "davis16").resolve() == tmp_path / "davis16"
 
 
-def test_held_out_videos_are_measured(zoo_program, make_davis, tmp_path, monkeypatch):
-    make_davis(tmp_path, {"boat": 4, "bear": 3, "bus": 4})
+@pytest.fixture
+def held_out(make_davis, tmp_path):
+    """DAVIS 2016 train: the held-out sequences and one more, three or four frames each."""
+    names = shipped_split("davis16_held_out")
+    make_davis(tmp_path, {"bear": 3} | {name: 3 + number % 2 for number, name in enumerate(names)})
     lists = tmp_path / "davis16" / "ImageSets" / "480p"
     (lists / "val.txt").rename(lists / "train.txt")
-    measuring = zoo_program("measuring")
-    torch.manual_seed(0)
-    model = build("mpnet", "tiny", threshold=0)
+    return tmp_path
+
+
+def saved(path, model):
     content = {"state_dict": model.state_dict()}
     model.on_save_checkpoint(content)
-    torch.save(content, tmp_path / "a.ckpt")
-    measured = measuring.measure_held_out("mpnet", tmp_path / "a.ckpt", tmp_path, "dis", tmp_path / "cache")
-    videos = {video.name: video for video in open_dataset("davis16", tmp_path, "train")}
+    torch.save(content, path)
+    return path
+
+
+def test_runs_and_data_of_two_plans_of_a_method_lie_apart(train):
+    plans = [train.read_plan(path) for path in PLANS]
+    for key in ("run=", "data_root="):
+        folders = [line for plan in plans for line in plan.overrides("W") if line.startswith(key)]
+        assert len(set(folders)) == len(plans)
+
+
+def test_weights_that_a_plan_builds_on_must_be_there(train, tmp_path):
+    with pytest.raises(InputError, match=r"no fusionseg-lite\.safetensors in --out .* make it first"):
+        train.check_bases(["fusionseg-lite"], tmp_path)
+    (tmp_path / "fusionseg-lite.safetensors").touch()
+    train.check_bases(["fusionseg-lite"], tmp_path)
+
+
+def test_held_out_videos_are_measured_beside_trivial_methods(zoo_program, held_out):
+    measuring = zoo_program("measuring")
+    weights = saved(held_out / "a.ckpt", build("mpnet", "tiny", threshold=0))
+    flows = ["dis", "farneback"]
+    measured = measuring.measure_held_out("mpnet", weights, held_out, flows, held_out / "cache")
+    dis, farneback = measured.values()
+    assert list(measured) == [
+        "davis16 train, held out, flow dis",
+        "davis16 train, held out, flow farneback",
+    ]
+    videos = {video.name: video for video in open_dataset("davis16", held_out, "train")}
     # with threshold 0 all is foreground; the first and the last frame do not count
     expected = {
-        name: np.mean([(videos[name].annotations[t] > 0).mean() for t in (1, 2)]) for name in ("boat", "bus")
+        name: np.mean([(videos[name].annotations[t] > 0).mean() for t in range(1, len(videos[name]) - 1)])
+        for name in shipped_split("davis16_held_out")
     }
-    assert measured["mpnet"]["J_mean_by_sequence"] == pytest.approx(expected, abs=1e-4)
-    assert measured["mpnet"]["sequences"] == 2
+    assert dis["mpnet"]["J_mean_by_sequence"] == pytest.approx(expected, abs=1e-4)
+    assert dis["mpnet"]["sequences"] == 6
+    assert dis["mpnet"]["protocol"] == "davis16-unsupervised"
+    assert set(dis) == set(farneback) == {"mpnet", "centre_box", "flow_threshold"}
+
+
+def test_semi_supervised_methods_are_measured_once_and_given_the_first_mask(
+    zoo_program, held_out, monkeypatch
+):
+    measuring = zoo_program("measuring")
+    monkeypatch.setattr(measuring, "load_method", lambda name, checkpoint=None: (CopyFirst(), {}))
+    (measured,) = measuring.measure_held_out(
+        "stcnn", held_out / "a.ckpt", held_out, ["dis", "farneback"], held_out / "cache"
+    ).values()
+    assert set(measured) == {"stcnn", "copy_first", "propagate_flow"}
+    assert measured["stcnn"]["protocol"] == "davis16-semi-supervised"
+    # a square of 10 x 10 pixels that has moved by 2 pixels, and by 4
+    near, far = 80 / 120, 60 / 140
+    expected = {
+        name: np.mean([near, far][: 1 + number % 2])
+        for number, name in enumerate(shipped_split("davis16_held_out"))
+    }
+    assert measured["stcnn"]["J_mean_by_sequence"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_held_out_video_that_is_missing_is_an_error(zoo_program, make_davis, tmp_path):
+    make_davis(tmp_path, {"bear": 3, "boat": 3})
+    lists = tmp_path / "davis16" / "ImageSets" / "480p"
+    (lists / "val.txt").rename(lists / "train.txt")
+    weights = saved(tmp_path / "a.ckpt", build("mpnet", "tiny"))
+    with pytest.raises(InputError, match="unknown video to hold out 'bus'"):
+        zoo_program("measuring").measure_held_out("mpnet", weights, tmp_path, ["dis"], tmp_path / "cache")
 
 
 @pytest.mark.slow

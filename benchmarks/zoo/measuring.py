@@ -1,6 +1,6 @@
 """J of zoo weights on rendered test sequences and held-out real videos."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,17 +9,22 @@ from typing import Any
 from vosbench.benchmark import compare
 from vosbench.data import DAVIS16DataModule
 from vosbench.data.mini import ensure_mini
+from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError
 from vosbench.evaluation.statistics import interval
+from vosbench.method import Method, Task
 from vosbench.models.pretrained.zoo import load_method
 from vosbench.scoring.evaluate import evaluate_sequence
 from vosbench.scoring.predictions import PredictionStore
 from vosbench.scoring.protocol import load_protocol
 from vosbench.scoring.sequence import SequenceScore, aggregation, counted_rows, overall
 
-HELD_OUT_SHARE = 0.15
-"""As in ``vosbench/configs/data/davis16.yaml``."""
 BASELINES = ("centre_box", "all_foreground", "flow_threshold")
+OF_TASK: Mapping[Task, tuple[str, ...]] = {
+    "unsupervised": ("centre_box", "flow_threshold"),
+    "semi-supervised": ("copy_first", "propagate_flow"),
+}
+"""Trivial methods that real videos are measured with beside a network."""
 
 
 @dataclass(frozen=True)
@@ -48,43 +53,70 @@ WORLDS = (
 """The default miniatures, whose few sequences tell little, and many sequences of DAVIS 2016's kind."""
 
 
-def measure(model: str, weights: Path, work: Path) -> dict[str, Any]:
+def measure(model: str, weights: Path, work: Path, worlds: Sequence[World] | None = None) -> dict[str, Any]:
     """Return J of weights and of trivial methods, fractions, with 95 % intervals over sequences.
 
     Args:
         model: method.
         weights: of it.
         work: worlds are rendered here; records and masks go here.
+        worlds: to measure on; `WORLDS` by default.
 
     Raises:
         InputError: a method failed on a sequence.
     """
     return {
-        world.title: _measured(world, model, weights, work / "tests" / f"{number}")
-        for number, world in enumerate(WORLDS)
+        world.title: _measured(world, model, weights, work / f"{number}")
+        for number, world in enumerate(WORLDS if worlds is None else worlds)
     }
 
 
-def measure_held_out(model: str, weights: Path, root: Path, flow: str, cache: Path) -> dict[str, Any]:
-    """Return J on the videos of DAVIS 2016 train that training holds out, see `vosbench.data.hold_out`.
+def measure_held_out(
+    model: str, weights: Path, root: Path, flows: Sequence[str], cache: Path
+) -> dict[str, Any]:
+    """Return J on the videos of DAVIS 2016 train that training holds out, of weights and trivial methods.
+
+    The videos are those of ``vosbench/data/splits/davis16_held_out.txt``. A network that reads no flow is
+    measured once.
 
     Args:
         model: method.
         weights: of it.
         root: holds davis16.
-        flow: estimator.
+        flows: estimators.
         cache: keeps flow.
+
+    Raises:
+        InputError: a video is not there.
     """
-    data = DAVIS16DataModule(root, hold_out=HELD_OUT_SHARE, metrics=("j",), flow=flow, cache=cache)
-    data.setup("fit")
     method, _ = load_method(model, checkpoint=weights)
+    methods = {model: method} | {name: load_method(name)[0] for name in OF_TASK[method.task]}
+    return {
+        f"davis16 train, held out, flow {flow.partition(':')[0]}": {
+            name: _on_held_out(other, root, flow, cache, in_full=name == model)
+            for name, other in methods.items()
+        }
+        for flow in (flows if method.needs_flow else flows[:1])
+    }
+
+
+def _on_held_out(method: Method, root: Path, flow: str, cache: Path, *, in_full: bool) -> dict[str, Any]:
+    data = DAVIS16DataModule(
+        root,
+        f"davis16-{method.task}",
+        hold_out=shipped_split("davis16_held_out"),
+        metrics=("j",),
+        flow=flow,
+        cache=cache,
+    )
+    data.setup("fit")
     scores = {}
     for video in data.val_videos():
         with TemporaryDirectory() as folder:
             store = PredictionStore(Path(folder), video.frame_names)
             evaluation = evaluate_sequence(method, [data.under_protocol(video)], store)
         scores[video.name] = evaluation.score(data.protocol.id)
-    return {model: _summary(scores, data.protocol.id, in_full=True)}
+    return _summary(scores, data.protocol.id, in_full=in_full)
 
 
 def _measured(world: World, model: str, weights: Path, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@
     python benchmarks/zoo/train.py benchmarks/zoo/fusionseg.yaml [--work zoo-runs] [--out FOLDER]
     python benchmarks/zoo/train.py benchmarks/zoo/fusionseg_lite.yaml --data-root ROOT --flow raft:FILE
 
-Without --out the weights take the place of those in the package.
+Plans that build on others need the same --work and --out, see README.md. Without --out the weights take the
+place of those in the package.
 An interrupted run continues when started again: rendered data, finished stages and epochs are kept.
 No scene or video is both trained and tested on.
 """
@@ -21,7 +22,7 @@ from typing import Any
 
 import torch
 import yaml
-from measuring import measure, measure_held_out
+from measuring import WORLDS, measure, measure_held_out
 
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
@@ -40,24 +41,29 @@ class Plan:
     """Training of one set of zoo weights.
 
     Attributes:
+        name: of its file; the run and its data have folders of this name under --work.
         model: method.
         world: ``seed``, and ``sets``: miniature -> its settings, see `vosbench.data.mini.write_mini`.
-        real: data sets of --data-root that are trained on; those with held-out videos are measured on these.
+        real: data sets of --data-root that are trained on, davis16 among them: its held-out videos are
+            measured, and of rendered worlds only the first.
         flows: stages that are trained with the flow of --flow.
         fit: what follows ``vosbench fit model=MODEL``; ``{work}`` stands for --work, ``{out}`` for --out.
         half: whether weights are kept as float16.
+        bases: weights of --out that hold a part of these, see `vosbench.models.pretrained.zoo.export`.
         variant: switches of inference that differ from those of training.
         selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
             sets, ``sequences``; goes into the provenance, beside what `fit` validated on.
         note: what a user of the weights should know.
     """
 
+    name: str
     model: str
     fit: list[str]
     world: dict[str, Any] = field(default_factory=lambda: {"sets": {}})
     real: list[str] = field(default_factory=list)
     flows: list[str] = field(default_factory=list)
     half: bool = False
+    bases: list[str] = field(default_factory=list)
     variant: dict[str, Any] = field(default_factory=dict)
     selection: list[dict[str, Any]] = field(default_factory=list)
     note: str = ""
@@ -70,18 +76,20 @@ class Plan:
             f"model={self.model}",
             *(line.format(work=work, out=out) for line in self.fit),
             *(f"recipe.{stage}.flow=[{','.join(repr(flow) for flow in flows)}]" for stage in self.flows),
-            f"data_root={work}/world",
-            f"run={work}/{self.model}",
+            f"data_root={work}/{self.name}-data",
+            f"run={work}/{self.name}",
         ]
 
 
 def read_plan(path: Path) -> Plan:
     try:
-        plan = Plan(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        plan = Plan(name=path.stem, **yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not a plan of the zoo ({error})") from None
     if plan.world["sets"] and plan.world["seed"] == 0:
         raise InputError(f"{path}: world.seed is 0, the seed of the scenes that are tested on: write another")
+    if both := set(plan.world["sets"]) & set(plan.real):
+        raise InputError(f"{path}: {', '.join(sorted(both))} cannot be rendered and real at once")
     return plan
 
 
@@ -98,6 +106,12 @@ def link(names: Sequence[str], root: Path | None, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / name).exists():
             (folder / name).symlink_to((root / name).resolve(), target_is_directory=True)
+
+
+def check_bases(names: Sequence[str], out: Path) -> None:
+    for name in names:
+        if not (out / f"{name}.safetensors").is_file():
+            raise InputError(f"no {name}.safetensors in --out {out}, which the plan builds on: make it first")
 
 
 @contextmanager
@@ -141,10 +155,11 @@ def training(
     lengths = {name: length(checkpoint) for name, checkpoint in stages.items()}
     known = training_of(list(stages.values())[-1])
     rendered = {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world}
+    real = known["data"] | ({"world": plan.world} if plan.world["sets"] else {})
     return {
         "command": f"python benchmarks/zoo/train.py benchmarks/zoo/{recipe.name}",
         "fit": f"vosbench fit {' '.join(overrides)}",
-        "data": known["data"] if plan.real else rendered,
+        "data": real if plan.real else rendered,
         "selection": [*known.get("selection", []), *plan.selection],
         **({"parts": known["parts"]} if "parts" in known else {}),
         "stages": lengths,
@@ -174,29 +189,35 @@ def main() -> None:
     flows = options.flow or ["dis"]
     os.environ["VOSBENCH_CACHE"] = str(work / "cache")
     environment()  # the commit that this process runs, not one that is made while it trains
-    render(plan.world, work / "world")
-    link(plan.real, options.data_root, work / "world")
-    memory = work / f"{plan.model}.json"
+    check_bases(plan.bases, out)
+    data = work / f"{plan.name}-data"
+    render(plan.world, data)
+    link(plan.real, options.data_root, data)
+    memory = work / f"{plan.name}.json"
     with kept_in_mind(memory):
         run = fit(plan.overrides(work, out, flows))
     stages = stages_of(run)
     shown = plan.overrides(SHOWN, "OUT", [flow.partition("/")[0] for flow in flows])
     provenance = training(plan, shown, options.plan, stages, remembered(memory))
     last = list(stages.values())[-1]
+
+    def write() -> Path:
+        return export(last, provenance, out, variant=plan.variant, half=plan.half, bases=plan.bases)
+
     # what is measured is the file that is published
-    weights = export(last, provenance, out, variant=plan.variant, half=plan.half)
+    weights = write()
+    tests = work / f"{plan.name}-tests"
     if plan.real:
-        provenance["measured"] = {
-            f"davis16 train, held out, flow {flow.partition(':')[0]}": measure_held_out(
-                plan.model, weights, work / "world", flow, work / "cache"
-            )
-            for flow in flows
-        }
+        held_out = measure_held_out(plan.model, weights, data, flows, work / "cache")
+        provenance["measured"] = held_out | measure(plan.model, weights, tests, WORLDS[:1])
     else:
-        provenance["measured"] = measure(plan.model, weights, work)
+        provenance["measured"] = measure(plan.model, weights, tests)
     print(json.dumps(provenance["measured"], indent=1))
-    print(export(last, provenance, out, variant=plan.variant, half=plan.half))
+    print(write())
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(f"train.py: {error}") from None

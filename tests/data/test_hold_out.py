@@ -4,24 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vosbench.config import compose_fit, group_options
 from vosbench.data.hold_out import held_out
+from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError
 
-DAVIS16_TRAIN = [
-    *("bear", "bmx-bumps", "boat", "breakdance-flare", "bus", "car-turn"),
-    *("dance-jump", "dog-agility", "drift-turn", "elephant", "flamingo", "hike"),
-    *("hockey", "horsejump-low", "kite-walk", "lucia", "mallard-fly", "mallard-water"),
-    *("motocross-bumps", "motorbike", "paragliding", "rhino", "rollerblade", "scooter-gray"),
-    *("soccerball", "stroller", "surf", "swing", "tennis", "train"),
-]
+DAVIS16_TRAIN = shipped_split("davis16_train")
 NAMES = st.lists(st.text("abcdef/-", min_size=1, max_size=6), unique=True)
 
 
-def test_of_davis_2016_six_videos_are_held_out():
-    """What the configurations of DAVIS say."""
-    assert sorted(held_out(DAVIS16_TRAIN, 0.15)) == [
-        *("boat", "bus", "flamingo", "horsejump-low", "surf", "train")
-    ]
+DAVIS = [name for name in group_options("data") if name.startswith("davis")]
+
+
+@pytest.mark.parametrize("name", DAVIS)
+def test_of_davis_2016_train_the_listed_videos_are_held_out_and_no_others(name):
+    listed = shipped_split("davis16_held_out")
+    assert len(listed) == 6
+    assert held_out(DAVIS16_TRAIN, compose_fit(["model=mpnet", f"data={name}"]).data.hold_out) == set(listed)
 
 
 @given(names=NAMES, others=NAMES, share=st.floats(0.05, 0.95))
