@@ -1,5 +1,6 @@
 """The committed leaderboard is what its records give, and every difference in it is explained."""
 
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from vosbench.data.catalogue import CATALOGUE
@@ -15,6 +16,18 @@ LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 def test_tables_are_those_of_the_records_and_differences_are_explained():
     records = LEADERBOARDS / "records"
     assert check(records, None, load_reported(), load_deviations(), tables=LEADERBOARDS) == []
+
+
+def test_tables_of_the_readme_are_those_of_the_records():
+    spec = spec_from_file_location("readme", LEADERBOARDS / "readme.py")
+    readme = module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    text = readme.README.read_text(encoding="utf-8")
+    assert readme.updated(text) == text, "run python leaderboards/readme.py"
+    table = text[text.index("<!-- davis16-unsupervised -->") : text.index("<!-- end -->")]
+    rows = {line.split(" | ")[0].strip("| "): line for line in table.splitlines()}
+    assert "75.9 [68.5, 82.0] | 72.1 |                25.2 |        75.9" in rows["LVO (authors' masks)"]
+    assert "21.7 [16.5, 28.1]" in rows["centre_box"]
 
 
 def test_records_come_from_committed_code():

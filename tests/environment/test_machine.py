@@ -110,6 +110,10 @@ def test_weights_with_another_hash_are_a_problem_and_the_method_cannot_run(damag
             "coco (4 scenes), ft3d, mini edition",
         ),
         ({"name": "davis16, msra10k", "edition": "official"}, "davis16, msra10k, official edition"),
+        (
+            {"name": "ft3d, davis16", "edition": "mini, official", "rendered": ["ft3d"]},
+            "ft3d (rendered), davis16",
+        ),
     ],
 )
 def test_weights_tell_what_they_were_trained_on(damaged_zoo, data, told):

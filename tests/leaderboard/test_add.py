@@ -39,7 +39,7 @@ def test_every_sequence_gets_a_record_with_the_values_of_score(added):
 
 
 def test_a_record_says_what_was_scored_and_how(added):
-    paper = Paper("Shift", "https://example.org", 2020, BIBTEX)
+    paper = Paper("Shift", "https://example.org", 2020, BIBTEX, "none stated")
     _, (first, *_) = added(command="vosbench leaderboard add x", paper=paper)
     told = first.provenance
     assert told["command"] == "vosbench leaderboard add x"
@@ -48,6 +48,7 @@ def test_a_record_says_what_was_scored_and_how(added):
         "url": "https://example.org",
         "year": 2020,
         "bibtex": BIBTEX,
+        "licence": "none stated",
     }
     assert told["config"]["protocol"]["id"] == "davis16-unsupervised"
     assert len(told["masks"]["sha256"]) == len(told["data_hash"]) == 64

@@ -30,6 +30,9 @@ def learnt(name, edition="official"):
     return {"data": {"name": name, "edition": edition}}
 
 
+MIXED = learnt("ft3d, davis16", "mini, official")
+
+
 def test_the_same_network_data_flow_and_switches_are_the_same_conditions(conditions_of):
     assert differing(conditions_of(training=learnt("ft3d")), PAPER) == []
 
@@ -40,6 +43,15 @@ def test_the_same_network_data_flow_and_switches_are_the_same_conditions(conditi
         ({"size": "tiny"}, "network tiny, not full"),
         ({"training": learnt("ft3d", "mini")}, "trained on rendered scenes of ft3d, not on ft3d"),
         ({"training": learnt("ft3d, davis16 train")}, "trained on davis16, ft3d, not on ft3d"),
+        (
+            {
+                "training": {
+                    "data": learnt("ft3d, davis16", "mini, official")["data"] | {"rendered": ["ft3d"]}
+                }
+            },
+            "trained on davis16, rendered scenes of ft3d, not on ft3d",
+        ),
+        ({"training": MIXED}, "trained on unknown data, not on ft3d"),
         ({"training": {}}, "trained on unknown data, not on ft3d"),
         ({"flow": {"estimator": "dis"}}, "flow dis, not FlowNet2"),
         ({"flow": None}, "flow none, not FlowNet2"),

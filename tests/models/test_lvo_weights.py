@@ -4,7 +4,6 @@ from torch import nn
 
 from vosbench.errors import InputError
 from vosbench.models import build
-from vosbench.models.pretrained.weight_files import read_state
 from vosbench.models.pretrained.zoo import WEIGHTS, load_method
 
 
@@ -15,13 +14,13 @@ def tiny(**variant):
 
 
 def test_the_motion_network_that_comes_with_the_package_is_loaded_for_training():
-    state, _ = read_state(WEIGHTS / "mpnet-tiny.safetensors")
+    state = load_method("mpnet", "tiny")[0].network.state_dict()
     name = "classifier.weight"
     model = tiny()
-    assert not torch.equal(model.network.motion.state_dict()[name], state[f"network.{name}"])
+    assert not torch.equal(model.network.motion.state_dict()[name], state[name])
     model.configure_stage("memory")
     own = model.network.motion.state_dict()
-    assert all(torch.equal(own[key.removeprefix("network.")], value) for key, value in state.items())
+    assert all(torch.equal(own[key], value) for key, value in state.items())
 
 
 def checkpoint(path, model):

@@ -194,6 +194,10 @@ def test_a_miniature_in_the_place_of_the_official_data_is_told_as_one(arguments,
     told = load_method("mpnet", checkpoint=run / "C/checkpoints/last.ckpt")[1]["training"]
     assert told["data"] == {"name": "davis16", "edition": "mini", "sequences": []}
     assert [each["edition"] for each in told["selection"]] == ["mini"]
+    first = run / "C/checkpoints/last.ckpt"
+    again = fit([*arguments, f"runs={tmp_path}", f"init={first}", "recipe.C.epochs=1"])
+    both = load_method("mpnet", checkpoint=again / "C/checkpoints/last.ckpt")[1]["training"]["data"]
+    assert (both["edition"], both["rendered"]) == ("mini, official", ["davis16"])
 
 
 def test_a_stage_beside_random_weights_names_them_and_what_to_write(arguments, tmp_path):

@@ -85,6 +85,7 @@ def leaderboard_add(
     url: Annotated[str | None, typer.Option(help="Address of the paper or the masks.")] = None,
     year: Annotated[int | None, typer.Option(help="Year of the paper.")] = None,
     bibtex: Annotated[Path | None, typer.Option(help="File with the BibTeX entry of the paper.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the masks, as stated there.")] = None,
     published_as: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +116,7 @@ def leaderboard_add(
             split=split,
             protocol=protocol,
             data_root=data_root,
-            paper=Paper(paper, url, year, text),
+            paper=Paper(paper, url, year, text, licence),
             published_as=published_as,
             missing=missing,
             threshold=threshold,

@@ -39,12 +39,14 @@ class Paper:
         url: of the paper or the masks.
         year: of the paper.
         bibtex: one entry.
+        licence: of the masks, e.g. ``"none stated"``.
     """
 
     title: str | None = None
     url: str | None = None
     year: int | None = None
     bibtex: str | None = None
+    licence: str | None = None
 
 
 def add(

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from vosbench.evaluation.record import Record
+from vosbench.models.pretrained.weight_files import rendered_sets
 
 MINI = "rendered scenes of "
 
@@ -54,7 +55,7 @@ def measured_conditions(records: Collection[Record], zoo: Zoo) -> Conditions | N
         return None
     weights = [item.get("weights") or {} for item in provenances]
     trainings = {_training(item, zoo) for item in provenances}
-    flows = {_flow(item.get("flow")) for item in provenances}
+    flows = {flow_name(item.get("flow")) for item in provenances}
     return Conditions(
         network=next(iter(records)).size,
         training=trainings.pop() if len(trainings) == 1 else None,
@@ -97,12 +98,14 @@ def _training(provenance: Mapping[str, Any], zoo: Zoo) -> frozenset[str] | None:
         return None
     # a split may stand behind the name of a set
     names = [name.split()[0] for name in str(data["name"]).split(",") if name.strip()]
-    rendered = "mini" in str(data.get("edition", ""))
-    return frozenset(f"{MINI}{name}" if rendered else name for name in names)
+    rendered = rendered_sets(data)
+    if rendered is None:
+        return None
+    return frozenset(f"{MINI}{name}" if name in rendered else name for name in names)
 
 
-def _flow(described: Mapping[str, Any] | None) -> str:
-    """Return the name of the flow; files of another program go by the name of their folder."""
+def flow_name(described: Mapping[str, Any] | None) -> str:
+    """Return the name of the flow that a record describes; files go by the name of their folder."""
     if not described:
         return ""
     if "folder" in described:

@@ -12,7 +12,7 @@ from vosbench.config import DataConfig, FitConfig
 from vosbench.data.catalogue import dataset_spec
 from vosbench.data.datasets.base import edition_of
 from vosbench.data.roots import data_root
-from vosbench.models.pretrained.weight_files import part_of, training_of
+from vosbench.models.pretrained.weight_files import RENDERED, part_of, rendered_sets, training_of
 from vosbench.training.stage_data import OpenSet, open_sets
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def trained_on(
         module: the network in the stage; without `before` the weights that its own keys name are its start.
 
     Returns:
-        ``data``: ``name`` and ``edition``, lists separated by commas, and ``sequences``, the real ones
-        of data sets that methods are compared on. ``selection``: of every data set that was validated on
+        ``data``: ``name`` and ``edition``, lists separated by commas, ``sequences``, the real ones
+        of data sets that methods are compared on, and where there are both editions ``rendered``, the names
+        of miniatures. ``selection``: of every data set that was validated on
         ``name``, ``edition``, ``split``, ``monitor``, ``val`` if that was ``videos`` and, of sets that
         methods are compared on and of held-out videos, ``sequences``. ``parts``: the weights
         of other networks that were taken in, see `vosbench.models.pretrained.weight_files.part_of`.
@@ -65,7 +66,11 @@ def trained_on(
     datasets = [(opened, _edition(config, opened.config)) for opened in open_sets(config, sets)]
     data = earlier.get("data", {})
     names = [*_listed(data, "name"), *(opened.config.name for opened, _ in datasets)]
-    editions = [*_listed(data, "edition"), *(edition for _, edition in datasets)]
+    editions = list(dict.fromkeys([*_listed(data, "edition"), *(edition for _, edition in datasets)]))
+    rendered = {
+        *(rendered_sets(data) or ()),
+        *(opened.config.name for opened, edition in datasets if edition == "mini"),
+    }
     trained = [
         video.name
         for opened, edition in datasets
@@ -81,8 +86,9 @@ def trained_on(
     return {
         "data": {
             "name": ", ".join(dict.fromkeys(names)),
-            "edition": ", ".join(dict.fromkeys(editions)),
+            "edition": ", ".join(editions),
             "sequences": sorted({*data.get("sequences", ()), *trained}),
+            **({RENDERED: sorted(rendered)} if len(editions) > 1 else {}),
         },
         "selection": _once([*earlier.get("selection", ()), *selection]),
         **({"parts": parts} if parts else {}),

@@ -83,8 +83,19 @@ def test_missing_provenance_is_refused(exported):
 
 
 def test_size_that_the_zoo_lacks(exported):
-    with pytest.raises(InputError, match=r"no weights of mpnet \(full\): train it"):
+    with pytest.raises(InputError, match=r"no weights of mpnet \(full\): leave the size out for size tiny"):
         zoo.load_method("mpnet", "full")
+    with pytest.raises(InputError, match=r"no weights of lvo: train it with vosbench fit"):
+        zoo.load_method("lvo")
+
+
+@pytest.mark.parametrize(("sizes", "default"), [(("tiny", "lite"), "lite"), (("lite", "full"), "full")])
+def test_the_largest_size_of_the_zoo_is_the_default(tmp_path, monkeypatch, sizes, default):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    for size in sizes:
+        (tmp_path / f"lvo-{size}.safetensors").touch()
+    assert zoo._zoo_file("lvo", None).stem == f"lvo-{default}"
+    assert [zoo._zoo_file("lvo", size).stem for size in sizes] == [f"lvo-{size}" for size in sizes]
 
 
 def test_checkpoint_of_another_size(tmp_path):

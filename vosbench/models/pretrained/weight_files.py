@@ -21,6 +21,10 @@ TRAINING = ("data", "selection", "parts")
 """Keys of a provenance on data, see `vosbench.training.provenance.trained_on`."""
 
 
+RENDERED = "rendered"
+"""Key of ``data`` of a provenance for the names of miniatures, where there are real data sets, too."""
+
+
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read weights, and the network they describe themselves as belonging to.
 
@@ -75,6 +79,20 @@ def training_of(path: Path) -> dict[str, Any]:
     return {key: stated[key] for key in TRAINING if key in stated}
 
 
+def rendered_sets(data: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the names of the data sets of a training that are miniatures; None where this is not known.
+
+    Args:
+        data: ``data`` of the provenance of weights.
+    """
+    if RENDERED in data:
+        return frozenset(data[RENDERED])
+    editions = str(data.get("edition", "")).split(", ")
+    if "mini" not in editions:
+        return frozenset()
+    return frozenset(str(data["name"]).split(", ")) if editions == ["mini"] else None
+
+
 def describe_data(data: Mapping[str, Any]) -> str:
     """Return the data sets of a training as text, e.g. ``"coco (1500 scenes), davis17, mini edition"``.
 
@@ -82,7 +100,10 @@ def describe_data(data: Mapping[str, Any]) -> str:
         data: ``data`` of the provenance of weights.
     """
     sets: Mapping[str, Any] = data.get("sets") or dict.fromkeys(data["name"].split(", "), data)
-    names = (f"{name} ({item['scenes']} scenes)" if "scenes" in item else name for name, item in sets.items())
+    names = [f"{name} ({item['scenes']} scenes)" if "scenes" in item else name for name, item in sets.items()]
+    if RENDERED in data:
+        names = [f"{name} (rendered)" if name in data[RENDERED] else name for name in names]
+        return ", ".join(names)
     return f"{', '.join(names)}, {data['edition']} edition"
 
 

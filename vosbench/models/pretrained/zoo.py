@@ -316,13 +316,14 @@ def _zoo_file(name: str, size: str | None) -> Path:
     folder = WEIGHTS
     if name in other_methods():
         folder = (other_methods()[name].folder or folder) / "weights"
-    for candidate in (size,) if size else SIZES:
-        path = folder / f"{name}-{candidate}.safetensors"
-        if path.is_file():
-            return path
+    there = {key: folder / f"{name}-{key}.safetensors" for key in SIZES}
+    there = {key: path for key, path in there.items() if path.is_file()}
+    if there and (size is None or size in there):
+        return there[size] if size else next(iter(there.values()))
     wanted = f"{name} ({size})" if size else name
+    others = f"leave the size out for size {next(iter(there))}, or " if there else ""
     raise InputError(
-        f"the zoo has no weights of {wanted}: train it with vosbench fit and give its checkpoint"
+        f"the zoo has no weights of {wanted}: {others}train it with vosbench fit and give its checkpoint"
     )
 
 
