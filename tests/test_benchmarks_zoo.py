@@ -127,6 +127,38 @@ def test_runs_and_data_of_two_plans_of_a_method_lie_apart(train):
         assert len(set(folders)) == len(plans)
 
 
+def test_settings_of_a_run_name_files_without_their_folders(train, tmp_path):
+    config = {
+        "model": {"name": "lvo", "appearance_weights": "/home/me/fusionseg.ckpt"},
+        **{"size": "lite", "seed": 0, "init": "/home/me/runs/a.ckpt", "trainer": {"max_steps": 3}},
+        "recipe": {"appearance": {"flow": []}, "memory": {"flow": ["dis", "raft:/home/me/raft-small.pth"]}},
+        "data_root": "/home/me/data",
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "memory" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "memory" / "checkpoints" / "last.ckpt").touch()
+    assert train.settings_of(tmp_path) == {
+        "model": {"name": "lvo", "appearance_weights": "fusionseg.ckpt"},
+        **{"size": "lite", "seed": 0, "init": "a.ckpt", "trainer": {"max_steps": 3}},
+        "stages": {"memory": {"flow": ["dis", "raft:raft-small.pth"]}},
+    }
+
+
+def test_data_of_weights_say_what_was_rendered(train):
+    plan = train.Plan("mpnet_davis", "mpnet", [], real=["davis16"])
+    mixed = {"name": "ft3d, davis16", "edition": "mini, official"}
+    assert train.data_of(plan, mixed) == mixed | {"rendered": ["ft3d"]}
+    assert train.data_of(plan, mixed | {"rendered": []}) == mixed | {"rendered": []}
+    official = {"name": "davis16", "edition": "official", "sequences": ["bear"]}
+    assert train.data_of(plan, official) == official
+    world = {"seed": 7, "sets": {"ft3d": {"scenes": 3}}}
+    both = train.Plan("a", "mpnet", [], world, real=["davis16"])
+    assert train.data_of(both, official) == official | {"world": world}
+    assert (
+        train.data_of(train.Plan("a", "mpnet", [], world), {}) == {"name": "ft3d", "edition": "mini"} | world
+    )
+
+
 def test_weights_that_a_plan_builds_on_must_be_there(train, tmp_path):
     with pytest.raises(InputError, match=r"no fusionseg-lite\.safetensors in --out .* make it first"):
         train.check_bases(["fusionseg-lite"], tmp_path)

@@ -4,7 +4,8 @@
     python benchmarks/zoo/train.py benchmarks/zoo/fusionseg_lite.yaml --data-root ROOT --flow raft:FILE
 
 Plans that build on others need the same --work and --out, see README.md. Without --out the weights take the
-place of those in the package.
+place of those in the package. With --runs nothing is trained: weights that `vosbench fit` left are measured and
+exported.
 An interrupted run continues when started again: rendered data, finished stages and epochs are kept.
 No scene or video is both trained and tested on.
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
-from vosbench.models.pretrained.weight_files import training_of
+from vosbench.models.pretrained.weight_files import RENDERED, rendered_sets, training_of
 from vosbench.models.pretrained.zoo import WEIGHTS, export
 from vosbench.training import fit
 
@@ -148,19 +150,33 @@ def length(checkpoint: Path) -> dict[str, int]:
     return {"epochs": content["epoch"] + 1, "steps": content["global_step"]}
 
 
+def settings_of(run: Path) -> dict[str, Any]:
+    """Settings of a run, with the names of files in place of their paths."""
+    config = (run / "config.yaml").read_text(encoding="utf-8")
+    named = yaml.safe_load(re.sub(r"/[^\s'\"]*/", "", config))
+    stages = {name: named["recipe"][name] for name in stages_of(run)}
+    return {key: named[key] for key in ("model", "size", "seed", "init", "trainer")} | {"stages": stages}
+
+
 def training(
-    plan: Plan, overrides: list[str], recipe: Path, stages: dict[str, Path], memory: dict[str, Any]
+    plan: Plan, recipe: Path, stages: dict[str, Path], checkpoint: Path, memory: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the provenance of weights, all but their measured values."""
-    lengths = {name: length(checkpoint) for name, checkpoint in stages.items()}
-    known = training_of(list(stages.values())[-1])
-    rendered = {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world}
-    real = known["data"] | ({"world": plan.world} if plan.world["sets"] else {})
+    """Return the provenance of weights, all but their measured values.
+
+    Args:
+        plan: of the weights.
+        recipe: its file.
+        stages: last checkpoints.
+        checkpoint: what is exported.
+        memory: what else is known of the training.
+    """
+    lengths = {name: length(path) for name, path in stages.items()}
+    known = training_of(checkpoint)
+    selection = known.get("selection", [])
     return {
         "command": f"python benchmarks/zoo/train.py benchmarks/zoo/{recipe.name}",
-        "fit": f"vosbench fit {' '.join(overrides)}",
-        "data": real if plan.real else rendered,
-        "selection": [*known.get("selection", []), *plan.selection],
+        "data": data_of(plan, known.get("data", {})),
+        "selection": [*selection, *(item for item in plan.selection if item not in selection)],
         **({"parts": known["parts"]} if "parts" in known else {}),
         "stages": lengths,
         "steps": sum(stage["steps"] for stage in lengths.values()),
@@ -171,6 +187,16 @@ def training(
         "exported": now(),
         "note": plan.note,
     }
+
+
+def data_of(plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of a training: those of its checkpoint, and the rendered world."""
+    if not plan.real:
+        return {"name": ", ".join(plan.world["sets"]), "edition": "mini", **plan.world}
+    data = known | ({"world": plan.world} if plan.world["sets"] else {})
+    if rendered_sets(data) is None:
+        data[RENDERED] = sorted(set(data["name"].split(", ")) - set(plan.real))
+    return data
 
 
 def main() -> None:
@@ -184,6 +210,10 @@ def main() -> None:
     parser.add_argument(
         "--flow", action="append", help="estimator of their flow; again for more; dis by default"
     )
+    parser.add_argument(
+        "--runs", type=Path, nargs="+", help="runs of vosbench fit that trained the stages already, in order"
+    )
+    parser.add_argument("--checkpoint", type=Path, help="with --runs: weights to take, not those of the last")
     options = parser.parse_args()
     plan, work, out = read_plan(options.plan), options.work.resolve(), options.out.resolve()
     flows = options.flow or ["dis"]
@@ -191,15 +221,19 @@ def main() -> None:
     environment()  # the commit that this process runs, not one that is made while it trains
     check_bases(plan.bases, out)
     data = work / f"{plan.name}-data"
-    render(plan.world, data)
     link(plan.real, options.data_root, data)
-    memory = work / f"{plan.name}.json"
-    with kept_in_mind(memory):
-        run = fit(plan.overrides(work, out, flows))
-    stages = stages_of(run)
-    shown = plan.overrides(SHOWN, "OUT", [flow.partition("/")[0] for flow in flows])
-    provenance = training(plan, shown, options.plan, stages, remembered(memory))
-    last = list(stages.values())[-1]
+    if options.runs:
+        stages = {name: path for run in options.runs for name, path in stages_of(run).items()}
+        facts = {"git": environment()["git"], "runs": [settings_of(run) for run in options.runs]}
+    else:
+        render(plan.world, data)
+        memory = work / f"{plan.name}.json"
+        with kept_in_mind(memory):
+            stages = stages_of(fit(plan.overrides(work, out, flows)))
+        shown = plan.overrides(SHOWN, "OUT", [flow.partition("/")[0] for flow in flows])
+        facts = {"fit": f"vosbench fit {' '.join(shown)}", **remembered(memory)}
+    last = options.checkpoint or list(stages.values())[-1]
+    provenance = training(plan, options.plan, stages, last, facts)
 
     def write() -> Path:
         return export(last, provenance, out, variant=plan.variant, half=plan.half, bases=plan.bases)
