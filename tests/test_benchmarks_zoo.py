@@ -130,7 +130,10 @@ def test_runs_and_data_of_two_plans_of_a_method_lie_apart(train):
 def test_settings_of_a_run_name_files_without_their_folders(train, tmp_path):
     config = {
         "model": {"name": "lvo", "appearance_weights": "/home/me/fusionseg.ckpt"},
-        **{"size": "lite", "seed": 0, "init": "/home/me/runs/a.ckpt", "trainer": {"max_steps": 3}},
+        "size": "lite",
+        "seed": 0,
+        "init": "/home/me/runs/a.ckpt",
+        "trainer": {"max_steps": 3},
         "recipe": {"appearance": {"flow": []}, "memory": {"flow": ["dis", "raft:/home/me/raft-small.pth"]}},
         "data_root": "/home/me/data",
     }
@@ -139,7 +142,10 @@ def test_settings_of_a_run_name_files_without_their_folders(train, tmp_path):
     (tmp_path / "memory" / "checkpoints" / "last.ckpt").touch()
     assert train.settings_of(tmp_path) == {
         "model": {"name": "lvo", "appearance_weights": "fusionseg.ckpt"},
-        **{"size": "lite", "seed": 0, "init": "a.ckpt", "trainer": {"max_steps": 3}},
+        "size": "lite",
+        "seed": 0,
+        "init": "a.ckpt",
+        "trainer": {"max_steps": 3},
         "stages": {"memory": {"flow": ["dis", "raft:raft-small.pth"]}},
     }
 

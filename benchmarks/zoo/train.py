@@ -4,8 +4,7 @@
     python benchmarks/zoo/train.py benchmarks/zoo/fusionseg_lite.yaml --data-root ROOT --flow raft:FILE
 
 Plans that build on others need the same --work and --out, see README.md. Without --out the weights take the
-place of those in the package. With --runs nothing is trained: weights that `vosbench fit` left are measured and
-exported.
+place of those in the package. With --runs nothing is trained, but measured and exported.
 An interrupted run continues when started again: rendered data, finished stages and epochs are kept.
 No scene or video is both trained and tested on.
 """
