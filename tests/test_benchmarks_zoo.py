@@ -166,6 +166,12 @@ def test_data_of_weights_say_what_was_rendered(train):
 
 
 def test_weights_that_a_plan_builds_on_must_be_there(train, tmp_path):
+    plan = train.Plan(
+        "a",
+        "lvo",
+        ["model.a={out}/mpnet-tiny.safetensors", "b={work}/c.ckpt", "c={out}/fusionseg-lite.safetensors"],
+    )
+    assert plan.bases == ["mpnet-tiny", "fusionseg-lite"]
     with pytest.raises(InputError, match=r"no fusionseg-lite\.safetensors in --out .* make it first"):
         train.check_bases(["fusionseg-lite"], tmp_path)
     (tmp_path / "fusionseg-lite.safetensors").touch()

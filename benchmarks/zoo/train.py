@@ -50,7 +50,6 @@ class Plan:
         flows: stages that are trained with the flow of --flow.
         fit: what follows ``vosbench fit model=MODEL``; ``{work}`` stands for --work, ``{out}`` for --out.
         half: whether weights are kept as float16.
-        bases: weights of --out that hold a part of these, see `vosbench.models.pretrained.zoo.export`.
         variant: switches of inference that differ from those of training.
         selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
             sets, ``sequences``; goes into the provenance, beside what `fit` validated on.
@@ -64,10 +63,15 @@ class Plan:
     real: list[str] = field(default_factory=list)
     flows: list[str] = field(default_factory=list)
     half: bool = False
-    bases: list[str] = field(default_factory=list)
     variant: dict[str, Any] = field(default_factory=dict)
     selection: list[dict[str, Any]] = field(default_factory=list)
     note: str = ""
+
+    @property
+    def bases(self) -> list[str]:
+        """Weights of --out that `fit` names: what is equal there is stored once."""
+        named = re.findall(r"\{out\}/([\w-]+)\.safetensors", " ".join(self.fit))
+        return list(dict.fromkeys(named))
 
     def overrides(
         self, work: Path | str, out: Path | str = "OUT", flows: Sequence[str] = ("dis",)
