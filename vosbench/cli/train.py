@@ -16,7 +16,7 @@ def fit(
 ) -> None:
     """Train a method with its paper's recipe.
 
-    vosbench fit model=mpnet [stage=STAGE|all] [data=ft3d|mini] [size=full|tiny] [key=value ...]
+    vosbench fit model=mpnet [stage=STAGE|all] [data=ft3d|mini] [size=full|lite|tiny] [key=value ...]
 
     By default some videos of the training split are held out and validated on: data.hold_out. All of it,
     without validation, as in the papers: data.val_split=null. Test last.ckpt: best.ckpt is chosen by the
