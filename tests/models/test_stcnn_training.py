@@ -171,7 +171,9 @@ def test_side_maps_count_less_and_less(tmp_path, monkeypatch):
     seen = []
     loss = place.segmentation_loss
     monkeypatch.setattr(
-        place, "segmentation_loss", lambda logits, masks, side: seen.append(side) or loss(logits, masks, side)
+        place,
+        "segmentation_loss",
+        lambda logits, masks, side, dice: seen.append(side) or loss(logits, masks, side, dice),
     )
     train(configured("joint", tcb=False), 4, None, tmp_path)
     assert seen == [1.0, 0.75, 0.5, 0.25]

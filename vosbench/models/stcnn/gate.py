@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -18,11 +18,24 @@ class GateSettings:
         reach: diameter of the ellipse by which the last mask grows, pixels.
         least: a grown mask of so many pixels, or fewer, says nothing.
         threshold: probability above which a pixel belongs to the mask that the next frame is held against.
+        short_side: shorter side of the frames whose pixels these are, [ours]; None: of any frame.
+        whole: keep a connected part of the object, as far as it is above `threshold`, also beyond the grown
+            mask where it begins inside, [ours].
     """
 
     reach: int = 80
     least: int = 50
     threshold: float = 0.4
+    short_side: int | None = None
+    whole: bool = False
+
+    def fitted(self, height: int, width: int) -> GateSettings:
+        """Return the settings in pixels of a frame of (height, width)."""
+        if self.short_side is None:
+            return self
+        scale = min(height, width) / self.short_side
+        reach, least = max(1, round(self.reach * scale)), round(self.least * scale**2)
+        return replace(self, reach=reach, least=least, short_side=None)
 
 
 class SpatialGate:
@@ -36,7 +49,8 @@ class SpatialGate:
     """
 
     def __init__(self, first: NDArray[Any], settings: GateSettings | None = None) -> None:
-        self.settings = settings or GateSettings()
+        height, width = first.shape
+        self.settings = (settings or GateSettings()).fitted(height, width)
         self.previous: NDArray[np.bool_] = first.astype(bool)
 
     def step(self, probability: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -51,7 +65,19 @@ def gate(
 ) -> NDArray[np.floating[Any]]:
     """Return a probability, (H, W), 0 far from the last mask, (H, W); unchanged where that is empty."""
     area = grow(previous, settings.reach)
-    return probability * area if area.sum() > settings.least else probability
+    if area.sum() <= settings.least:
+        return probability
+    if settings.whole:
+        area = area | _parts_in(probability > settings.threshold, area)
+    return probability * area
+
+
+def _parts_in(mask: NDArray[np.bool_], area: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the connected parts of a mask, (H, W), that an area touches."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    touched = np.zeros(count, bool)
+    touched[labels[mask & area]] = True
+    return np.asarray(touched[labels])
 
 
 def grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:

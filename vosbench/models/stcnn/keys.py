@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from vosbench.errors import InputError
 from vosbench.models.layers.pretrained import RANDOM, refuse_torchvision
 from vosbench.models.stcnn.blocks import TINY, STCNNWidths, StrideIn
 from vosbench.models.stcnn.discriminator import OUTPUTS
 from vosbench.models.stcnn.generator import DELTAS, STARTS
+from vosbench.models.stcnn.lite import IMAGENET
 from vosbench.models.stcnn.network import TCB_NORMS
 from vosbench.models.stcnn.segmentation import TOPDOWNS
 from vosbench.models.switches import (
@@ -20,7 +21,8 @@ from vosbench.models.switches import (
     values_for_size,
 )
 
-WIDTHS = {"full": STCNNWidths(), "tiny": TINY}
+WIDTHS: Mapping[str, STCNNWidths | Literal["lite"]] = {"full": STCNNWidths(), "lite": "lite", "tiny": TINY}
+OPTIMIZERS = ("sgd", "adamw")
 TRAIN_PHASES = ("both", "offline_only", "online_only")
 NORMS = ("frozen", "trained")
 
@@ -38,6 +40,21 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_iterations": 400,
         "online_images": 100,
         "online_lr": 1e-4,
+        "gate_reach": 80,
+        "dice": 0.0,
+    },
+    "lite": {
+        "norm": "frozen",
+        "stride_in": "3x3",
+        "encoder_weights": IMAGENET,
+        "discriminator_weights": RANDOM,
+        "temporal_size": None,
+        "joint_generator_lr": 1e-4,
+        "online_iterations": 100,
+        "online_images": 20,
+        "online_lr": 2e-4,
+        "gate_reach": 160,
+        "dice": 1.0,
     },
     "tiny": {
         "norm": "trained",
@@ -49,9 +66,14 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_iterations": 40,
         "online_images": 20,
         "online_lr": 0.003,
+        "gate_reach": 80,
+        "dice": 0.0,
     },
 }
-"""Values of keys that are None; those for ``tiny`` are [ours]."""
+"""Values of keys that are None; those for ``tiny`` and ``lite`` are [ours]."""
+
+_RESNET_ONLY: Mapping[str, Any] = {"topdown": "resize", "released": False, "stride_in": None}
+"""Keys that lite has not, and the values that they must have there."""
 
 
 def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +86,12 @@ def resolved(keys: Mapping[str, Any]) -> dict[str, Any]:
     values = values_for_size(keys, BY_SIZE)
     if keys["stride_in"] is None and keys["released"]:
         values["stride_in"] = "1x1"
-    if values["stride_in"] == "1x1":
+    if keys["size"] == "lite":
+        if keys["encoder_weights"] != IMAGENET:
+            refuse_torchvision(
+                "stcnn", {"encoder_weights": keys["encoder_weights"]}, f"model.encoder_weights={IMAGENET}"
+            )
+    elif values["stride_in"] == "1x1":
         refuse_torchvision("stcnn", {"encoder_weights": keys["encoder_weights"]}, STRIDE)
     if keys["norm"] is None and values["encoder_weights"] == RANDOM:
         values["norm"] = "trained"
@@ -89,7 +116,8 @@ def _check(keys: Mapping[str, Any]) -> None:
         ),
     }
     require_choices("stcnn", keys, choices)
-    for key in ("threshold", "gate_threshold", "margin", "online_momentum"):
+    _check_size(keys)
+    for key in ("threshold", "gate_threshold", "margin", "online_momentum", "encoder_lr"):
         require_share("stcnn", key, keys[key])
     counts = {"online_iterations": 1, "online_images": 1, "online_seed": 0, "gate_reach": 1, "gate_least": 0}
     for key, least in counts.items():
@@ -97,10 +125,21 @@ def _check(keys: Mapping[str, Any]) -> None:
             require_count("stcnn", key, keys[key], least)
     for key in (
         *("adversarial", "discriminator_lr", "joint_generator_lr", "adversary_decay"),
-        *("online_lr", "online_weight_decay"),
+        *("online_lr", "online_weight_decay", "dice"),
     ):
         if keys[key] is not None:
             require_number("stcnn", key, keys[key])
     size = keys["temporal_size"]
     if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
         raise InputError(f"stcnn: temporal_size is {size}: write temporal_size=[height,width] in pixels")
+
+
+def _check_size(keys: Mapping[str, Any]) -> None:
+    """Refuse keys that a size does not have."""
+    if keys["size"] != "lite":
+        if keys["appearance_weights"] is not None:
+            raise InputError(f"stcnn: size={keys['size']} has no appearance_weights, leave it out")
+        return
+    for key, value in _RESNET_ONLY.items():
+        if keys[key] != value:
+            raise InputError(f"stcnn: size=lite has no {key}, leave it out")

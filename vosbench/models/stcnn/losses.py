@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vosbench.models.pixelwise import mean_over_known
+from vosbench.models.pixelwise import dice_loss, mean_over_known
 
 ADVERSARIAL = 0.001
 """Weight of the adversarial term of the generator."""
@@ -42,15 +42,20 @@ def side_weight(iteration: int, total: int) -> float:
     return max(0.0, 1 - iteration / total)
 
 
-def segmentation_loss(logits: Sequence[Tensor], masks: Tensor, side: float = 1.0) -> Tensor:
+def segmentation_loss(
+    logits: Sequence[Tensor], masks: Tensor, side: float = 1.0, dice: float = 0.0
+) -> Tensor:
     """Return the binary cross entropy of the fused map, plus `side` times that of every other map.
 
     Args:
         logits: maps (N, 1, H, W), the fused one last.
         masks: (N, H, W) uint8, any object is foreground, 255 counts nowhere.
         side: 1 in pretraining, `side_weight` in joint training, 0 in online training.
+        dice: weight of the soft Dice loss of the fused map beside its cross entropy, [ours].
     """
     loss = _cross_entropy(logits[-1], masks)
+    if dice:
+        loss = loss + dice * dice_loss(logits[-1][:, 0].float().sigmoid(), masks)
     if side:
         for level in logits[:-1]:
             loss = loss + side * _cross_entropy(level, masks)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,15 +16,17 @@ from vosbench.method import Size, Task
 from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.layers.pretrained import load_pretrained, refuse_torchvision
 from vosbench.models.optimizers import ParameterGroup, bias_groups, build_optimizer
-from vosbench.models.pixelwise import enlarge, merged_objects
-from vosbench.models.stcnn.blocks import StrideIn
+from vosbench.models.pixelwise import merged_objects
+from vosbench.models.pretrained.zoo import packaged
+from vosbench.models.stcnn.blocks import TINY, StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
 from vosbench.models.stcnn.gate import GateSettings
 from vosbench.models.stcnn.generator import DELTA, Prediction, scale_past
-from vosbench.models.stcnn.keys import STRIDE, WIDTHS, resolved
+from vosbench.models.stcnn.keys import BY_SIZE, STRIDE, WIDTHS, resolved
+from vosbench.models.stcnn.lite import LiteSpatialBranch
 from vosbench.models.stcnn.losses import ADVERSARIAL, Balance, segmentation_loss, shrink_frames, side_weight
 from vosbench.models.stcnn.network import Output, STCNNNet
-from vosbench.models.stcnn.online import STCNNOnlineSettings
+from vosbench.models.stcnn.online import LITE_ONLINE, STCNNOnlineSettings
 from vosbench.models.stcnn.tracking import STCNNTracker, STCNNTrackingSettings
 from vosbench.models.stcnn.training import (
     check_alternating,
@@ -30,6 +34,7 @@ from vosbench.models.stcnn.training import (
     split_clip,
     teach_discriminator,
 )
+from vosbench.models.stcnn.weights import ZOO, load_appearance
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
@@ -44,7 +49,13 @@ LEARNERS = {
 ADVERSARY_DECAY = {"temporal": 2e-4, "joint": 5e-4}
 """Stage -> weight decay of the adversaries, by the released code."""
 
-_FILES = ("encoder_weights", "discriminator_weights")
+GATE_SHORT_SIDE = 480
+"""Shorter side of the frames in whose pixels the gate of lite is given: that of DAVIS at 480p."""
+
+_STARTS = ("encoder_weights", "discriminator_weights")
+"""Keys that say where weights come from, for which every size has a value."""
+
+_FILES = (*_STARTS, "appearance_weights")
 """Keys that say where weights come from; a checkpoint holds all weights and needs none of them."""
 
 
@@ -52,16 +63,18 @@ class STCNN(VOSModule):
     """Spatio-temporal CNN: a temporal branch predicts the next frame, a spatial branch segments it.
 
     Args:
-        size: ``"full"`` as published, ``"tiny"`` the same topology for a CPU.
+        size: ``"full"`` as published; ``"lite"`` on EfficientNet-Lite0, for real video on a CPU; ``"tiny"``
+            the published topology for a CPU.
         tcb: whether there is a temporal coherence branch (table 3).
         attention: whether coarser maps weigh finer features (table 3).
         lucid: online training on lucid dreams of the first frame (table 3), or on changes of it alone.
         train_phase: ``both``; ``offline_only``: no online training; ``online_only``: no stage ``joint``
             (table 5).
-        online_iterations: steps of online training per object (table 4); None: 400, 40 when tiny.
-        online_images: dreams; None: 100, 20 when tiny.
-        online_lr: learning rate of online training; None: 1e-4, 0.003 when tiny.
-        online_momentum, online_weight_decay: the same.
+        online_iterations: steps of online training per object (table 4); None: 400, 100 when lite, 40 when
+            tiny.
+        online_images: dreams; None: 100, 20 when lite or tiny.
+        online_lr: learning rate of online training; None: 1e-4, 2e-4 when lite, 0.003 when tiny.
+        online_momentum, online_weight_decay: the same; what else lite does, see `LITE_ONLINE`.
         online_seed: of everything random in it.
         delta: number of past frames, 3 to 6.
         start: past frames where there are too few, ``paper`` or ``code``, see `past_indices`.
@@ -72,19 +85,26 @@ class STCNN(VOSModule):
         adversarial: weight of the adversarial term of the generator.
         margin: of the balance between the two, see `Balance`.
         discriminator_lr: of its Adam.
-        joint_generator_lr: of the generator's Adam in stage ``joint``; None: 1e-8, 1e-4 when tiny.
+        joint_generator_lr: of the generator's Adam in stage ``joint``; None: 1e-8, 1e-4 when lite or tiny.
         adversary_decay: weight decay of both in stage ``joint``, of the discriminator in ``temporal``; None:
             5e-4 and 2e-4.
         spatial_gate: look for the object near its last place only, by the released code.
-        gate_reach, gate_least, gate_threshold: see `GateSettings`.
+        gate_reach, gate_least, gate_threshold: see `GateSettings`; lite takes the first two for pixels of a
+            frame of `GATE_SHORT_SIDE` rows, whatever the size of the frame, and keeps whole parts. None: 80,
+            160 when lite.
         tcb_bn_test_mode: statistics of the temporal branch in a test, ``stored``, or ``batch`` as released.
         released: what the released network does and the paper does not say, see `STCNNNet`.
         stride_in: ``1x1`` as released, ``3x3`` for weights of torchvision; None: 3x3, 1x1 when tiny or
             with `released`.
         norm: statistics of the spatial branch while it is trained, ``frozen`` or ``trained``; None:
             frozen, trained when tiny or from random weights.
+        dice: weight of the soft Dice loss of the fused map beside the cross-entropy; None: 0, 1 when lite.
+        encoder_lr: factor on the learning rate of the encoder of the spatial branch of lite.
         encoder_weights: what training starts both encoders from: a name of torchvision's, a file, or
-            ``random``; None: torchvision's of ImageNet where no checkpoint is given, random when tiny.
+            ``random``; None: of ImageNet where no checkpoint is given, torchvision's, those of the extra
+            ``backbones`` when lite, random when tiny.
+        appearance_weights: what the spatial branch of lite starts from: a checkpoint of FusionSeg lite,
+            ``zoo``, the one that comes with the package, or None, nothing but its encoder.
         discriminator_weights: the same for the discriminator.
         temporal_size: [height, width] to which stage ``temporal`` resizes frames; None: 480 x 854, any
             when tiny.
@@ -131,14 +151,17 @@ class STCNN(VOSModule):
         joint_generator_lr: float | None = None,
         adversary_decay: float | None = None,
         spatial_gate: bool = True,
-        gate_reach: int = 80,
+        gate_reach: int | None = None,
         gate_least: int = 50,
         gate_threshold: float = 0.4,
         tcb_bn_test_mode: str = "stored",
         released: bool = False,
         stride_in: StrideIn | None = None,
         norm: str | None = None,
+        dice: float | None = None,
+        encoder_lr: float = 0.1,
         encoder_weights: str | None = None,
+        appearance_weights: str | None = None,
         discriminator_weights: str | None = None,
         temporal_size: Sequence[int] | None = None,
         threshold: float = 0.5,
@@ -147,11 +170,15 @@ class STCNN(VOSModule):
         self.save_hyperparameters()
         values = resolved(self.hparams)
         self.norm: str = values["norm"]
-        self._start: dict[str, str] = {key: values[key] for key in _FILES}
+        self._start: dict[str, str] = {key: values[key] for key in _STARTS}
+        self._stride_in: StrideIn = values["stride_in"]
+        self.dice: float = values["dice"]
         self.temporal_size: tuple[int, int] | None = values["temporal_size"]
         self.joint_generator_lr: float = values["joint_generator_lr"]
         self.threshold = threshold
-        online = STCNNOnlineSettings(
+        lite = size == "lite"
+        online = replace(
+            LITE_ONLINE if lite else STCNNOnlineSettings(),
             iterations=values["online_iterations"],
             images=values["online_images"],
             lucid=lucid,
@@ -162,7 +189,15 @@ class STCNN(VOSModule):
         )
         self.tracking = STCNNTrackingSettings(
             online=None if train_phase == "offline_only" else online,
-            gate=GateSettings(gate_reach, gate_least, gate_threshold) if spatial_gate else None,
+            gate=GateSettings(
+                values["gate_reach"],
+                gate_least,
+                gate_threshold,
+                short_side=GATE_SHORT_SIDE if lite else None,
+                whole=lite,
+            )
+            if spatial_gate
+            else None,
             start=start,
             threshold=threshold,
         )
@@ -175,7 +210,7 @@ class STCNN(VOSModule):
             tcb_bn_test_mode=tcb_bn_test_mode,
             released=released,
             widths=WIDTHS[size],
-            stride_in=values["stride_in"],
+            stride_in=self._stride_in,
         )
         self.discriminator: Discriminator | None = None
         self._unfilled: set[str] = set()
@@ -205,12 +240,12 @@ class STCNN(VOSModule):
         self.automatic_optimization = name == "spatial"
         if name != "spatial":
             check_alternating(name, settings, keys["delta"] + 1 if keys["tcb"] else 1)
-        self._unfilled = {key for key in _FILES if keys[key] is None}
-        self.network.load_encoders(keys["encoder_weights"], "model.encoder_weights")
+        self._unfilled = {key for key in _STARTS if keys[key] is None}
+        self._load_branches(keys["encoder_weights"])
         if keys["tcb"]:
-            judge = Discriminator(
-                keys["d_outputs"], remap=keys["d_remap"], width=WIDTHS[keys["size"]].discriminator
-            )
+            widths = WIDTHS[keys["size"]]
+            width = (TINY if widths == "lite" else widths).discriminator
+            judge = Discriminator(keys["d_outputs"], remap=keys["d_remap"], width=width)
             load_pretrained(judge, keys["discriminator_weights"], key="model.discriminator_weights")
             self.discriminator = judge.requires_grad_(name != "spatial")
         self.balance = Balance(generator=name != "joint", margin=keys["margin"])
@@ -226,9 +261,10 @@ class STCNN(VOSModule):
         """Weights that the stage normalises by stored statistics, see `RandomWeights.refuse`."""
         if self.stage_name == "temporal" or self.norm != "frozen":
             return {}
+        weights = BY_SIZE["lite" if self.network.lite else "full"]["encoder_weights"]
         return {
-            "network.segmentation.encoder.": "write model.encoder_weights=ResNet101_Weights.IMAGENET1K_V1, "
-            "init=CHECKPOINT or model.norm=trained"
+            "network.segmentation.encoder.": f"write model.encoder_weights={weights}, init=CHECKPOINT or "
+            "model.norm=trained"
         }
 
     def setup(self, stage: str) -> None:
@@ -241,21 +277,42 @@ class STCNN(VOSModule):
             return
         if "encoder_weights" in self._unfilled:
             weights = self._start["encoder_weights"]
-            if self.network.segmentation.encoder.stride_in == "1x1":
+            if self._stride_in == "1x1":
                 refuse_torchvision("stcnn", {"encoder_weights": weights}, STRIDE)
-            self.network.load_encoders(weights, "model.encoder_weights")
+            self._load_branches(weights)
         if "discriminator_weights" in self._unfilled and self.discriminator is not None:
             load_pretrained(
                 self.discriminator, self._start["discriminator_weights"], key="model.discriminator_weights"
             )
+
+    def _load_branches(self, encoders: str | None) -> None:
+        """Load both encoders, and all of the spatial branch where an appearance stream is given for it."""
+        self.network.load_encoders(encoders, "model.encoder_weights")
+        branch, appearance = self.network.segmentation, self.hparams["appearance_weights"]
+        if isinstance(branch, LiteSpatialBranch) and appearance is not None:
+            load_appearance(branch, appearance)
+
+    @property
+    def packaged_weights(self) -> dict[str, Path]:
+        """Keys whose value stands for weights of the package, and the file of these."""
+        taken = self.hparams["appearance_weights"] == ZOO
+        return {"appearance_weights": packaged("fusionseg", "lite")} if taken else {}
 
     @property
     def _learners(self) -> tuple[str, ...]:
         return LEARNERS[self.stage_name] if self.hparams["tcb"] else ("segmentation",)
 
     def parameter_groups(self) -> Sequence[nn.Parameter | ParameterGroup]:
-        """Return the parameters that stage ``spatial`` trains: biases learn at a rate of their own."""
-        return bias_groups(self.network)
+        """Return the parameters that stage ``spatial`` trains: biases learn at a rate of their own.
+
+        Of lite the encoder does, biases learn as the rest.
+        """
+        return self._spatial_groups() if self.network.lite else bias_groups(self.network)
+
+    def _spatial_groups(self) -> list[nn.Parameter | ParameterGroup]:
+        branch = self.network.segmentation
+        encoder = ParameterGroup(list(branch.encoder.parameters()), lr=self.hparams["encoder_lr"])
+        return [encoder, *branch.decoder.parameters()]
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and schedule of stage ``spatial``; of the others an optimiser per part."""
@@ -269,7 +326,8 @@ class STCNN(VOSModule):
         for number, name in enumerate(self._learners):
             part: nn.Module = getattr(self if name == "discriminator" else self.network, name)
             settings = OptimizerConfig("adam", rates[name], 0.9, decay) if number else stage.optimizer
-            optimizers.append(build_optimizer(part.parameters(), settings, ScheduleConfig(), 1)["optimizer"])
+            groups = self._spatial_groups() if name == "segmentation" else part.parameters()
+            optimizers.append(build_optimizer(groups, settings, ScheduleConfig(), 1)["optimizer"])
         return optimizers
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -296,7 +354,8 @@ class STCNN(VOSModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor | None:
         """Return the loss of stage ``spatial``; in other stages let the parts learn in turns."""
         if self.stage_name == "spatial":
-            loss = segmentation_loss(self._spatial_logits(batch), merged_objects(batch["masks"][:, -1]))
+            masks = merged_objects(batch["masks"][:, -1])
+            loss = segmentation_loss(self._spatial_logits(batch), masks, dice=self.dice)
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["frames"]))
             return loss
         self._alternate(batch, batch_idx)
@@ -323,8 +382,8 @@ class STCNN(VOSModule):
             features = () if prediction is None else prediction.features
             logits = self.network.segment(normalise(present, "torchvision"), features)
             masks = merged_objects(batch["masks"][:, -1])
-            enlarged = [enlarge(level, masks.shape[-2:]) for level in logits]
-            loss = segmentation_loss(enlarged, masks, side_weight(*self._progress(batch_idx)))
+            enlarged = [self.network.enlarge(level, masks.shape[-2:]) for level in logits]
+            loss = segmentation_loss(enlarged, masks, side_weight(*self._progress(batch_idx)), self.dice)
             self.log("train/loss", loss, prog_bar=True, batch_size=len(past))
             objective = objective + loss
         learning = [optimizers[name] for name in turn if name != "discriminator"]
@@ -370,7 +429,7 @@ class STCNN(VOSModule):
         """Return the maps of the last frames at their size, (B, 1, H, W) each; the past is not seen."""
         frames = batch["frames"][:, -1]
         maps = self.network.segment(normalise(frames, "torchvision"))
-        return [enlarge(level, frames.shape[-2:]) for level in maps]
+        return [self.network.enlarge(level, frames.shape[-2:]) for level in maps]
 
     def validate_clips(self, batch: dict[str, Tensor]) -> Validated:
         """Log J of the last frames that have masks.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from vosbench.models.layers.pretrained import Loaded
+from vosbench.models.lvo.lite import enlarged
 from vosbench.models.pixelwise import enlarge
 from vosbench.models.stcnn.blocks import STCNNWidths, StrideIn
 from vosbench.models.stcnn.generator import DELTA, Generator, Prediction
+from vosbench.models.stcnn.lite import LiteGenerator, LiteSpatialBranch, seen
 from vosbench.models.stcnn.segmentation import SpatialBranch
 
 TRAINED = {
@@ -24,6 +26,8 @@ TRAINED = {
 """Stage of training -> parts that it trains."""
 
 STAGES = tuple(TRAINED)
+AnyGenerator = Generator | LiteGenerator
+AnySpatialBranch = SpatialBranch | LiteSpatialBranch
 TCB_NORMS = ("stored", "batch")
 
 
@@ -57,9 +61,9 @@ class STCNNNet(nn.Module):
             of the frames that are shown, as the released scripts have it (one at a time).
         released: what the released joint network does and the paper does not say: no ReLU before the
             deconvolutions of the temporal branch, and ``topdown="code_crop"`` in place of any other.
-        widths: size.
+        widths: size; None: as published, ``"lite"``: EfficientNet-Lite0 in both branches.
         stride_in: which convolution of a residual block has the stride, ``"1x1"`` as released; weights of
-            torchvision were trained with ``"3x3"``.
+            torchvision were trained with ``"3x3"``. No matter when lite, as are `topdown` and `released`.
     """
 
     def __init__(
@@ -72,20 +76,28 @@ class STCNNNet(nn.Module):
         detach_tcb: bool = True,
         tcb_bn_test_mode: str = "stored",
         released: bool = False,
-        widths: STCNNWidths | None = None,
+        widths: STCNNWidths | Literal["lite"] | None = None,
         stride_in: StrideIn = "1x1",
     ) -> None:
         super().__init__()
         self.detach_tcb = detach_tcb
         self.tcb_bn_test_mode = tcb_bn_test_mode
-        self.generator = Generator(delta, widths, relu=not released, stride_in=stride_in) if tcb else None
-        self.segmentation = SpatialBranch(
-            self.generator.channels if self.generator is not None else (),
-            attention=attention,
-            topdown="code_crop" if released else topdown,
-            widths=widths,
-            stride_in=stride_in,
-        )
+        self.lite = widths == "lite"
+        self.generator: AnyGenerator | None = None
+        self.segmentation: AnySpatialBranch
+        if widths == "lite":
+            self.generator = LiteGenerator(delta) if tcb else None
+            self.segmentation = LiteSpatialBranch(_channels(self.generator), attention=attention)
+        else:
+            relu = not released
+            self.generator = Generator(delta, widths, relu=relu, stride_in=stride_in) if tcb else None
+            self.segmentation = SpatialBranch(
+                _channels(self.generator),
+                attention=attention,
+                topdown="code_crop" if released else topdown,
+                widths=widths,
+                stride_in=stride_in,
+            )
         # makes the convolutions a third faster on CPUs and under mixed precision
         cast(Any, self).to(memory_format=torch.channels_last)
         self.trained: tuple[str, ...] = ()
@@ -161,9 +173,17 @@ class STCNNNet(nn.Module):
         prediction = None if self.generator is None or past is None else self.predict(past)
         logits = self.segment(frame, () if prediction is None else prediction.features)
         return Output(
-            tuple(enlarge(level, frame.shape[-2:]) for level in logits),
+            tuple(self.enlarge(level, frame.shape[-2:]) for level in logits),
             None if prediction is None else prediction.frame,
         )
+
+    def enlarge(self, maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+        """Resize maps (N, C, h, w) of the network bilinearly to the size of a frame."""
+        return enlarged(maps, size) if self.lite else enlarge(maps, size)
+
+    def seen(self, frames: Tensor) -> Tensor:
+        """Return whole frames, (N, C, H, W), at the size that the network looks at: smaller when lite."""
+        return seen(frames) if self.lite else frames
 
     def load_encoders(self, weights: str | Path | None, key: str = "encoder_weights") -> dict[str, Loaded]:
         """Start the encoders of both branches from weights of ImageNet.
@@ -173,6 +193,10 @@ class STCNNNet(nn.Module):
         """
         branches = {"generator": self.generator, "segmentation": self.segmentation}
         return {name: part.load_encoder(weights, key) for name, part in branches.items() if part is not None}
+
+
+def _channels(generator: AnyGenerator | None) -> tuple[int, ...]:
+    return () if generator is None else generator.channels
 
 
 def _norms(part: nn.Module) -> list[nn.BatchNorm2d]:

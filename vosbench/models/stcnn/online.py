@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import SGD
+from torch.nn import functional as F
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from vosbench.data.lucid.dream import Dreamer
+from vosbench.data.lucid.settings import LucidSettings
 from vosbench.data.transforms.augmentation import ClipTransform
 from vosbench.data.transforms.clip_transforms import Clip
 from vosbench.models.layers.preprocessing import normalise
-from vosbench.models.pixelwise import enlarge
+from vosbench.models.pixelwise import shrink_masks
 from vosbench.models.postprocessing.online import adapted, draws
 from vosbench.models.stcnn.generator import scale_past
 from vosbench.models.stcnn.losses import segmentation_loss
-from vosbench.models.stcnn.network import STCNNNet
-from vosbench.models.stcnn.segmentation import SpatialBranch
+from vosbench.models.stcnn.network import AnySpatialBranch, STCNNNet
 from vosbench.video import Frame, IdMap
 
 CHANGES = ClipTransform(rotate=30, zoom=(0.75, 1.25), mirror=0.5)
@@ -27,14 +32,23 @@ CHANGES = ClipTransform(rotate=30, zoom=(0.75, 1.25), mirror=0.5)
 
 @dataclass(frozen=True)
 class STCNNOnlineSettings:
-    """Settings of the online training of the spatial branch on an object.
+    """Settings of the online training of the spatial branch on an object, by default the published ones.
 
     Attributes:
-        iterations: pictures that it sees, one at a time.
-        images: lucid dreams that they are taken from.
+        iterations: steps.
+        images: lucid dreams that pictures are taken from.
         lucid: dream; otherwise the first frame itself is all there is.
-        lr, momentum, weight_decay: of SGD.
+        lr, momentum, weight_decay: of the optimiser.
         seed: of dreams, their order and the changes.
+        optimizer: ``"sgd"`` or ``"adamw"``, whose rate then falls to 0.
+        decoder_lr: factor on the learning rate of all but the encoder.
+        batch: pictures of a step.
+        dreams: share of dreams among the pictures; the others are the first frame itself.
+        dreaming: what may change in dreams.
+        changes: of every picture, at random.
+        view: share of either side of a picture that is seen; the past is then seen through the same window, a
+            little to the side, or is that of a dream that moves. None: whole pictures that stand still.
+        dice: weight of the soft Dice loss beside the cross entropy.
     """
 
     iterations: int = 400
@@ -44,6 +58,26 @@ class STCNNOnlineSettings:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     seed: int = 0
+    optimizer: str = "sgd"
+    decoder_lr: float = 1.0
+    batch: int = 1
+    dreams: float = 1.0
+    dreaming: LucidSettings = field(default_factory=LucidSettings)
+    changes: ClipTransform = CHANGES
+    view: float | None = None
+    dice: float = 0.0
+
+
+LITE_ONLINE = STCNNOnlineSettings(
+    optimizer="adamw",
+    decoder_lr=5.0,
+    batch=2,
+    dreams=0.5,
+    changes=ClipTransform(rotate=20, zoom=(0.8, 1.25), mirror=0.5, colour=0.2),
+    view=0.75,
+    dice=1.0,
+)
+"""[ours] Settings of size lite that keys of the method do not give."""
 
 
 class TrainingPictures:
@@ -53,32 +87,35 @@ class TrainingPictures:
         frame: (H, W, 3) uint8.
         mask: (H, W) uint8, 1 the object, 255 void.
         settings: of the online training.
+        length: frames of a picture; more than one: dreams move.
     """
 
-    def __init__(self, frame: Frame, mask: IdMap, settings: STCNNOnlineSettings) -> None:
+    def __init__(self, frame: Frame, mask: IdMap, settings: STCNNOnlineSettings, length: int = 1) -> None:
+        self._frames = length
         self._length = settings.images if settings.lucid else 1
-        self._dreamer = Dreamer(frame, mask, seed=settings.seed) if settings.lucid else None
+        self._dreamer = Dreamer(frame, mask, settings.dreaming, settings.seed) if settings.lucid else None
         self._made = {} if settings.lucid else {0: _still(frame, mask)}
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, index: int) -> Clip:
-        """Return a clip of one frame with its mask."""
+        """Return a clip of one frame, or of a dream that moves, with its masks."""
         if index not in self._made:
             assert self._dreamer is not None
-            dream = self._dreamer.clip(1, index)
-            self._made[index] = _still(dream.frames[0], dream.masks[0])
+            dream = self._dreamer.clip(self._frames, index)
+            frames = torch.from_numpy(dream.frames).permute(0, 3, 1, 2)
+            self._made[index] = Clip(frames, torch.from_numpy(dream.masks))
         return self._made[index]
 
 
 def learn_object(
     network: STCNNNet, frame: Frame, mask: IdMap, settings: STCNNOnlineSettings
-) -> SpatialBranch:
+) -> AnySpatialBranch:
     """Return a copy of the spatial branch that has learned an object; the network stays as it is.
 
-    The past of a picture is the picture itself, standing still, as in the released code. Batch
-    normalisation keeps its statistics.
+    The past of a picture is the picture itself, standing still, as in the released code, but see
+    `STCNNOnlineSettings.view`. Batch normalisation keeps its statistics.
 
     Args:
         network: in test mode.
@@ -86,21 +123,93 @@ def learn_object(
         mask: (H, W) uint8, 1 the object, 255 void.
         settings: how.
     """
-    pictures = TrainingPictures(frame, mask, settings)
+    frame, mask = _seen(network, frame, mask)
 
-    def learn(branch: SpatialBranch) -> None:
-        optimizer = SGD(
-            branch.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
+    def learn(branch: AnySpatialBranch) -> None:
+        optimizer = _optimizer(branch, settings)
         device = next(branch.parameters()).device
-        for index in draws(len(pictures), settings.iterations, settings.seed):
-            clip = CHANGES(pictures[index])
-            loss = _loss(network, branch, clip.frames.to(device), clip.masks.to(device))
+        schedule = LambdaLR(optimizer, lambda step: _rate(step, settings))
+        for clips in _batches(network, frame, mask, settings):
+            frames = torch.stack([clip.frames for clip in clips]).to(device)
+            masks = torch.stack([clip.masks[-1] for clip in clips]).to(device)
+            loss = _loss(network, branch, frames, masks, settings.dice)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
+            schedule.step()
 
     return adapted(network.segmentation, learn, seed=settings.seed)
+
+
+def _seen(network: STCNNNet, frame: Frame, mask: IdMap) -> tuple[Frame, IdMap]:
+    """Return a frame and its mask at the size that the network looks at; no object vanishes."""
+    pixels = network.seen(_still(frame, mask).frames)[0].permute(1, 2, 0)
+    given = torch.from_numpy(np.array(mask))[None]
+    labels = shrink_masks(given, pixels.shape[:2])[0]
+    if not (labels == 1).any():
+        labels = F.adaptive_max_pool2d((given == 1).float(), pixels.shape[:2])[0].to(torch.uint8)
+    return np.ascontiguousarray(pixels.numpy()), np.ascontiguousarray(labels.numpy())
+
+
+def _batches(
+    network: STCNNNet, frame: Frame, mask: IdMap, settings: STCNNOnlineSettings
+) -> Iterator[list[Clip]]:
+    """Yield the pictures of every step, changed at random, of the present alone or with their past."""
+    past = 0 if network.generator is None or settings.view is None else network.generator.delta
+    dreams = TrainingPictures(frame, mask, settings, past + 1)
+    still = _still(frame, mask)
+    numbers = draws(len(dreams), settings.iterations * settings.batch, settings.seed)
+    for _ in range(settings.iterations):
+        clips = []
+        for number in islice(numbers, settings.batch):
+            dreamt = settings.dreams >= 1 or bool(torch.rand(()) < settings.dreams)
+            clip = settings.changes(dreams[number] if dreamt else still)
+            clips.append(clip if settings.view is None else pan(clip, settings.view, past + 1))
+        yield clips
+
+
+PAN = 0.02
+"""Most that the window of `pan` moves from frame to frame, a share of the side of the picture."""
+
+
+def pan(clip: Clip, view: float, frames: int) -> Clip:
+    """See a clip through a window at a random place.
+
+    Args:
+        clip: of `frames` frames, or of one, over which the window then moves evenly.
+        view: share of either side of the picture that is seen.
+        frames: of the result.
+    """
+    moving = len(clip.frames) == 1
+    windows = []
+    for side in clip.size:
+        length = max(1, round(side * view))
+        last = float(torch.rand(()) * (side - length))
+        step = float(torch.rand(()) * 2 - 1) * PAN * side * moving
+        starts = [round(min(max(last - step * back, 0), side - length)) for back in reversed(range(frames))]
+        windows.append([slice(start, start + length) for start in starts])
+    numbers = [0] * frames if moving else range(frames)
+    cuts = list(zip(numbers, *windows, strict=True))
+    return Clip(
+        torch.stack([clip.frames[number, :, rows, columns] for number, rows, columns in cuts]),
+        torch.stack([clip.masks[number, rows, columns] for number, rows, columns in cuts]),
+    )
+
+
+def _optimizer(branch: AnySpatialBranch, settings: STCNNOnlineSettings) -> Optimizer:
+    groups: list[dict[str, Any]] = [
+        {"params": list(branch.encoder.parameters())},
+        {"params": list(branch.decoder.parameters()), "lr": settings.lr * settings.decoder_lr},
+    ]
+    if settings.optimizer == "adamw":
+        return AdamW(groups, settings.lr, weight_decay=settings.weight_decay)
+    return SGD(groups, settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+
+
+def _rate(step: int, settings: STCNNOnlineSettings) -> float:
+    if settings.optimizer == "sgd":
+        return 1.0
+    return float((1 - step / settings.iterations) ** 0.9)
 
 
 def object_seed(seed: int, number: int) -> int:
@@ -108,14 +217,19 @@ def object_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _loss(network: STCNNNet, branch: SpatialBranch, frames: Tensor, masks: Tensor) -> Tensor:
-    """(1, 3, H, W) and (1, H, W) uint8 -> the loss of the fused map."""
+def _loss(network: STCNNNet, branch: AnySpatialBranch, frames: Tensor, masks: Tensor, dice: float) -> Tensor:
+    """(B, T, 3, H, W) and (B, H, W) uint8 -> the loss of the fused map of the last frames.
+
+    Of a single frame the past is the frame itself.
+    """
     features: tuple[Tensor, ...] = ()
     if network.generator is not None:
+        delta = network.generator.delta
+        past = frames[:, :-1] if frames.shape[1] > 1 else frames.expand(-1, delta, -1, -1, -1)
         with torch.no_grad():
-            features = network.predict(scale_past(frames).repeat(1, network.generator.delta, 1, 1)).features
-    logits = branch(normalise(frames, "torchvision"), features)[-1]
-    return segmentation_loss([enlarge(logits, masks.shape[-2:])], masks, side=0)
+            features = network.predict(scale_past(past.flatten(1, 2))).features
+    logits = branch(normalise(frames[:, -1], "torchvision"), features)[-1]
+    return segmentation_loss([network.enlarge(logits, masks.shape[-2:])], masks, side=0, dice=dice)
 
 
 def _still(frame: Frame, mask: IdMap) -> Clip:

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vosbench.models.layers.preprocessing import frame_tensor, normalise
-from vosbench.models.pixelwise import enlarge
 from vosbench.models.postprocessing.object_tracker import ObjectTracker, object_ids
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate
 from vosbench.models.stcnn.generator import past_indices, scale_past
-from vosbench.models.stcnn.network import STCNNNet
+from vosbench.models.stcnn.network import AnySpatialBranch, STCNNNet
 from vosbench.models.stcnn.online import STCNNOnlineSettings, learn_object, object_seed
-from vosbench.models.stcnn.segmentation import LEVELS, SpatialBranch
+from vosbench.models.stcnn.segmentation import LEVELS
 from vosbench.video import VOID, Frame, IdMap, Video
 
 Show = Callable[[int, str, str, NDArray[np.float32]], None]
@@ -44,7 +43,7 @@ class STCNNTrackingSettings:
 
 class _Object(NamedTuple):
     number: int
-    branch: SpatialBranch
+    branch: AnySpatialBranch
     gate: SpatialGate | None
 
 
@@ -64,15 +63,18 @@ class STCNNTracker(ObjectTracker):
         self._show = show
 
     def _later_masks(self, video: Video, first_mask: IdMap) -> Iterator[IdMap]:
-        frames: dict[int, Frame] = {0: np.array(video.frames[0])}
-        objects = self._learned(frames[0], first_mask)
+        first: Frame = np.array(video.frames[0])
+        objects = self._learned(first, first_mask)
+        frames = {0: self._pixels(first)}
         for index in range(1, len(video)):
             numbers = self._past(index)
             frames = {
-                number: frames[number] if number in frames else np.array(video.frames[number])
+                number: frames[number] if number in frames else self._pixels(video.frames[number])
                 for number in {*numbers, index}
             }
-            yield merge(self._probabilities(index, frames, numbers, objects), self._settings.threshold)
+            size = first_mask.shape
+            found = self._probabilities(index, frames, numbers, objects, (size[0], size[1]))
+            yield merge(found, self._settings.threshold)
 
     def _learned(self, frame: Frame, first_mask: IdMap) -> list[_Object]:
         settings = self._settings
@@ -93,27 +95,32 @@ class STCNNTracker(ObjectTracker):
 
     @torch.inference_mode()
     def _probabilities(
-        self, index: int, frames: Mapping[int, Frame], numbers: Sequence[int], objects: Sequence[_Object]
+        self,
+        index: int,
+        frames: Mapping[int, Tensor],
+        numbers: Sequence[int],
+        objects: Sequence[_Object],
+        size: tuple[int, int],
     ) -> dict[int, NDArray[np.float32]]:
-        """Return for every object its probability at every pixel, (H, W)."""
+        """Return for every object its probability at every pixel, `size`."""
         features: Sequence[Tensor] = ()
         if numbers:
-            past = torch.cat([self._pixels(frames[number]) for number in numbers], dim=1)
+            past = torch.cat([frames[number] for number in numbers], dim=1)
             prediction = self._network.predict(scale_past(past))
             features = prediction.features
             # tanh, -1..1
             grey = prediction.frame[0].mean(dim=0).add(1).div(2)
             self._show(index, "predicted", "predicted", grey.cpu().numpy())
-        frame = normalise(self._pixels(frames[index]), "torchvision")
+        frame = normalise(frames[index], "torchvision")
         probabilities: dict[int, NDArray[np.float32]] = {}
         # objects that were not learned share the branch, which then need not look twice
-        branch: SpatialBranch | None = None
+        branch: AnySpatialBranch | None = None
         logits: tuple[Tensor, ...] = ()
         for item in objects:
             if item.branch is not branch:
                 branch, logits = item.branch, item.branch(frame, features)
             self._show_attention(index, item.number, logits)
-            raw: NDArray[np.float32] = enlarge(logits[-1], frame.shape[-2:]).sigmoid()[0, 0].cpu().numpy()
+            raw: NDArray[np.float32] = self._network.enlarge(logits[-1], size).sigmoid()[0, 0].cpu().numpy()
             probabilities[item.number] = raw if item.gate is None else item.gate.step(raw)
         return probabilities
 
@@ -123,7 +130,7 @@ class STCNNTracker(ObjectTracker):
             self._show(index, "attention", f"attention {level + 1} of object {number}", values)
 
     def _pixels(self, frame: Frame) -> Tensor:
-        return frame_tensor(frame, self._device)
+        return self._network.seen(frame_tensor(frame, self._device))
 
 
 def merge(probabilities: Mapping[int, NDArray[np.floating]], threshold: float) -> IdMap:
