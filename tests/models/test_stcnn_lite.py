@@ -25,7 +25,7 @@ HEIGHT, WIDTH = 48, 64
 
 def lite(**switches):
     torch.manual_seed(0)
-    return build("stcnn", "lite", **({"online_iterations": 1, "online_images": 2} | switches))
+    return build("stcnn", "lite", **({"online_iterations": 1, "online_images": 2, "lucid": True} | switches))
 
 
 def inputs(height=65, width=97, count=1):
@@ -235,7 +235,8 @@ def test_an_object_of_one_pixel_is_learned_too():
     mask[301, 401] = 1
     seen, labels = online_seen(lite().network, frame, mask)
     assert seen.shape == (257, 353, 3)
-    assert labels.sum() == labels[301 * 257 // 600, 401 * 353 // 800] == 1
+    assert labels[301 * 257 // 600, 401 * 353 // 800] == 1
+    assert labels.sum() <= 4
 
 
 def test_the_window_of_a_still_picture_moves_evenly():
@@ -292,5 +293,6 @@ def test_all_stages_train_on_miniatures(tmp_path, appearance):
     )
     model, _ = load_method("stcnn", checkpoint=run / "joint" / "checkpoints" / "last.ckpt")
     assert model.hparams["size"] == "lite"
-    assert model.tracking.online == dataclasses.replace(LITE_ONLINE, iterations=100, images=20, lr=2e-4)
+    expected = dataclasses.replace(LITE_ONLINE, iterations=100, images=20, lr=2e-4, lucid=False)
+    assert model.tracking.online == expected
     assert model.hparams["appearance_weights"] is None

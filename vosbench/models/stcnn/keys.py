@@ -37,6 +37,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "discriminator_weights": "Inception_V3_Weights.IMAGENET1K_V1",
         "temporal_size": (480, 854),
         "joint_generator_lr": 1e-8,
+        "lucid": True,
         "online_iterations": 400,
         "online_images": 100,
         "online_lr": 1e-4,
@@ -50,6 +51,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "discriminator_weights": RANDOM,
         "temporal_size": None,
         "joint_generator_lr": 1e-4,
+        "lucid": False,
         "online_iterations": 100,
         "online_images": 20,
         "online_lr": 2e-4,
@@ -63,6 +65,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "discriminator_weights": RANDOM,
         "temporal_size": None,
         "joint_generator_lr": 1e-4,
+        "lucid": True,
         "online_iterations": 40,
         "online_images": 20,
         "online_lr": 0.003,
@@ -111,8 +114,9 @@ def _check(keys: Mapping[str, Any]) -> None:
         "tcb_bn_test_mode": TCB_NORMS,
         "stride_in": (*get_args(StrideIn), None),
         "norm": (*NORMS, None),
+        "lucid": (False, True, None),
         **dict.fromkeys(
-            ("tcb", "attention", "lucid", "detach_tcb", "d_remap", "spatial_gate", "released"), (False, True)
+            ("tcb", "attention", "detach_tcb", "d_remap", "spatial_gate", "released"), (False, True)
         ),
     }
     require_choices("stcnn", keys, choices)

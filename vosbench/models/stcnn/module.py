@@ -67,7 +67,8 @@ class STCNN(VOSModule):
             the published topology for a CPU.
         tcb: whether there is a temporal coherence branch (table 3).
         attention: whether coarser maps weigh finer features (table 3).
-        lucid: online training on lucid dreams of the first frame (table 3), or on changes of it alone.
+        lucid: online training on lucid dreams of the first frame (table 3), or on changes of it alone. None:
+            dreams, but changes when lite, of which dreams are half with true.
         train_phase: ``both``; ``offline_only``: no online training; ``online_only``: no stage ``joint``
             (table 5).
         online_iterations: steps of online training per object (table 4); None: 400, 100 when lite, 40 when
@@ -131,7 +132,7 @@ class STCNN(VOSModule):
         size: Size = "full",
         tcb: bool = True,
         attention: bool = True,
-        lucid: bool = True,
+        lucid: bool | None = None,
         train_phase: str = "both",
         online_iterations: int | None = None,
         online_images: int | None = None,
@@ -181,7 +182,7 @@ class STCNN(VOSModule):
             LITE_ONLINE if lite else STCNNOnlineSettings(),
             iterations=values["online_iterations"],
             images=values["online_images"],
-            lucid=lucid,
+            lucid=values["lucid"],
             lr=values["online_lr"],
             momentum=online_momentum,
             weight_decay=online_weight_decay,
