@@ -19,6 +19,8 @@ from vosbench.models.lip.network import LIPNet
 from vosbench.models.lip.online import FirstFrame, LIPOnlineSettings, learn_video, moved
 from vosbench.models.lip.pyramid import PyramidMemory
 from vosbench.models.lip.rules import DetectionRules, select
+from vosbench.models.lip.tracking import boxes_of_masks
+from vosbench.models.lip.training import grown
 from vosbench.models.lip.widths import LITE
 from vosbench.models.pretrained.weight_files import read_state
 from vosbench.models.pretrained.zoo import load_method
@@ -89,24 +91,25 @@ class TestNetwork:
         assert sizes == [(25, 41), (13, 21), (7, 11), (4, 6), (2, 3)]
         assert {level.shape[1] for level in levels.values()} == {64}
 
-    def test_all_but_the_encoder_fits_three_megabytes_of_half_precision(self):
+    def test_what_is_not_shared_with_fusionseg_fits_three_megabytes_of_half_precision(self):
         net = network()
-        assert 2 * (parameters(net) - parameters(net.backbone.body)) < 3.1e6
+        assert 2 * (parameters(net) - parameters(net.backbone)) < 3e6
         assert parameters(net.memory) == 4 * (6 * 64 * 64 * 9 + 3 * 2 * 64 + 64)
 
     @pytest.mark.parametrize("stage", ["coco", "vos"])
-    def test_no_stage_changes_the_encoder_or_its_statistics(self, stage):
-        net = network().train()
+    def test_no_stage_changes_the_backbone_or_its_statistics(self, stage):
+        net = network()
         net.train_stage(stage)
-        before = {name: value.clone() for name, value in net.backbone.body.state_dict().items()}
+        before = {name: value.clone() for name, value in net.backbone.state_dict().items()}
+        net.train()
         target = {"boxes": torch.tensor([[30.0, 20, 90, 60]]), "labels": torch.ones(1).long()}
         losses = net.losses([picture()[None]], [[target | {"masks": labels()[None]}]])
         torch.stack([loss.mean() for loss in losses.values()]).sum().backward()
         trained = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.any()}
-        assert any(name.startswith("backbone.pyramid.") for name in trained) == (stage == "coco")
-        assert "memory.gains.0" in trained
-        assert not any(name.startswith("backbone.body.") for name in trained)
-        for name, value in net.backbone.body.state_dict().items():
+        assert {"memory.gains.0", "heads.roi_heads.mask_predictor.mask_fcn_logits.weight"} <= trained
+        assert not any(name.startswith("backbone.") for name in trained)
+        assert net.heads.roi_heads.mask_head.shortcut
+        for name, value in net.backbone.state_dict().items():
             assert torch.equal(value, before[name]), name
 
     def test_a_memory_with_a_gain_starts_as_the_pyramid(self):
@@ -231,6 +234,21 @@ class TestRules:
         assert select(now, before, DetectionRules(follow=True)).tolist() == [1]
 
 
+class TestMargin:
+    def test_boxes_of_masks_are_as_large_as_those_of_training_and_stay_without_a_mask(self):
+        masks = torch.zeros(2, 1, 100, 200)
+        masks[0, 0, 20:60, 50:150] = 0.9
+        seen = {"boxes": torch.tensor([[0.0, 0, 9, 9], [1, 2, 3, 4]]), "masks": masks}
+        assert boxes_of_masks(seen).tolist() == [[45, 18, 155, 62], [1, 2, 3, 4]]
+
+    def test_boxes_gain_a_margin_before_their_masks_are_drawn(self):
+        net = network().eval()
+        with torch.no_grad():
+            tight, wide = (net(picture(), margin=margin).found["boxes"] for margin in (0.0, 0.2))
+        assert_rounded(wide, grown(tight, 0.2, SIZE))
+        assert (wide[:, 2:] - wide[:, :2] > tight[:, 2:] - tight[:, :2]).any()
+
+
 class TestModule:
     def test_videos_of_any_size_are_segmented(self):
         shown, masks = video()
@@ -278,7 +296,7 @@ class TestModule:
 
 
 @pytest.mark.slow
-def test_the_recipe_trains_all_but_the_encoder(tmp_path):
+def test_the_recipe_trains_all_but_the_backbone(tmp_path):
     for name in ("duts", "davis16"):
         write_mini(name, tmp_path, scenes=2, size=SIZE, **({} if name == "duts" else {"frames": 5}))
     fusionseg = checkpoint(tmp_path / "fusionseg.ckpt", build("fusionseg", "lite", stream="appearance"))
@@ -293,14 +311,13 @@ def test_the_recipe_trains_all_but_the_encoder(tmp_path):
         ]
     )
     given = read_state(Path(fusionseg))[0]
+    stream = {key.replace(".head.", "."): value for key, value in given.items()}
     coco, vos = (read_state(run / stage / "checkpoints/last.ckpt")[0] for stage in ("coco", "vos"))
-    body = "network.backbone.body."
-    assert any(key.startswith(body) for key in vos)
+    backbone = "network.backbone."
+    assert any(key.startswith(backbone) for key in vos)
     for key, value in vos.items():
-        if key.startswith(body):
-            assert torch.equal(value, given[f"network.appearance.body.{key.removeprefix(body)}"]), key
-        elif key.startswith("network.backbone."):
-            assert torch.equal(value, coco[key]), key
+        if key.startswith(backbone):
+            assert torch.equal(value, stream[f"network.appearance.{key.removeprefix(backbone)}"]), key
         elif value.ndim > 1:
             assert value.shape != coco[key].shape or not torch.equal(value, coco[key]), key
     method, provenance = load_method(

@@ -52,6 +52,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "id_tuning_iterations": 500,
         "online_views": 0,
         "overlap_weight": 0.0,
+        "mask_margin": 0.0,
         "follow": False,
     },
     "lite": {
@@ -67,6 +68,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "id_tuning_iterations": 50,
         "online_views": 24,
         "overlap_weight": 0.3,
+        "mask_margin": 0.15,
         "follow": True,
     },
     "tiny": {
@@ -82,6 +84,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "id_tuning_iterations": 500,
         "online_views": 0,
         "overlap_weight": 0.0,
+        "mask_margin": 0.0,
         "follow": False,
     },
 }
@@ -123,7 +126,7 @@ def _check(keys: Mapping[str, Any]) -> None:
     for key, (least, unit) in _COUNTS.items():
         if keys[key] is not None:
             require_count(NAME, key, keys[key], least, unit)
-    for key in ("online_lr", "id_tuning_lr", "id_threshold", "focal_gamma"):
+    for key in ("online_lr", "id_tuning_lr", "id_threshold", "focal_gamma", "mask_margin"):
         if keys[key] is not None:
             require_number(NAME, key, keys[key])
     if keys["size"] == "lite":

@@ -26,28 +26,26 @@ _HEAD, _CLASSIFIERS = "head.", "head.classifiers."
 
 
 class LiteBackbone(LiteFeatures):
-    """EfficientNet-Lite0 whose weights and statistics never change, a pyramid that learns, and P6."""
+    """Appearance stream of FusionSeg lite, which never changes, and P6."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.body.eval()
+        self.train_all(trained=False)
 
+    @torch.no_grad()
     def forward(self, x: Tensor) -> Features:  # type: ignore[override]
         """Return P2 to P6, (N, `channels`, h, w), of (N, 3, H, W) normalised pixels of a fitted size."""
-        with torch.no_grad():
-            maps = self.body(x)
-        levels = dict(zip(("0", "1", "2", "3"), self.pyramid.levels(maps), strict=True))
+        levels = dict(zip(("0", "1", "2", "3"), self.levels(x), strict=True))
         return levels | {"pool": F.max_pool2d(levels["3"], kernel_size=1, stride=2)}
 
     def train_all(self, trained: bool) -> None:
-        """Let gradients reach the pyramid, or nothing."""
-        self.requires_grad_(trained)
-        self.body.requires_grad_(requires_grad=False)
+        """Keep gradients from all weights, and statistics as they are, whatever is asked."""
+        self.requires_grad_(requires_grad=False)
+        self.train(trained)
 
     def train(self, mode: bool = True) -> LiteBackbone:
-        """Switch the pyramid to training or test; the encoder keeps its statistics."""
-        super().train(mode)
-        self.body.eval()
+        """Stay in test mode."""
+        super().train(mode=False)
         return self
 
     def load_stream(self, weights: str | Path) -> None:

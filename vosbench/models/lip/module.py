@@ -81,6 +81,8 @@ class LIP(VOSModule):
         overlap_weight: see `DetectionRules`; None: 0.3 when lite, otherwise 0.
         follow: last boxes are proposals, and no id is lost that is near its own, see `DetectionRules`; None:
             true when lite, otherwise false.
+        mask_margin: share of width and height that boxes gain before their masks are drawn, see
+            `LIPTrackingSettings`; None: 0.15 when lite, otherwise 0.
         inference_id_tuning: tune the last layer of ids between frames.
         id_tuning_iterations: at most; None: 500, 50 when lite.
         id_tuning_score: see `IdTuning`.
@@ -128,6 +130,7 @@ class LIP(VOSModule):
         least_iou: float = 0.3,
         overlap_weight: float | None = None,
         follow: bool | None = None,
+        mask_margin: float | None = None,
         inference_id_tuning: bool = True,
         id_tuning_iterations: int | None = None,
         id_tuning_score: float = 0.4,
@@ -173,6 +176,7 @@ class LIP(VOSModule):
             ),
             side=resolved_keys["test_side"],
             convention=self.convention,
+            margin=resolved_keys["mask_margin"],
         )
         self.network = LIPNet(
             resolved_keys["ids"],
@@ -240,8 +244,9 @@ class LIP(VOSModule):
 
     def variant(self) -> dict[str, Any]:
         """Return the switches that a checkpoint is loaded with, and its number of ids."""
-        # stage coco knows no shortcut
-        shortcut = self.hparams["shortcut"] and self.stage_name != "coco"
+        # stage coco knows no shortcut, except when lite
+        known = self.stage_name != "coco" or self.network.widths.lite
+        shortcut = self.hparams["shortcut"] and known
         return super().variant() | {"ids": self.network.heads.ids, "shortcut": shortcut}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

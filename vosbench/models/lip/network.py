@@ -17,6 +17,7 @@ from vosbench.models.layers.detection import Features, Found, ResNetPyramid, Tar
 from vosbench.models.lip.heads import PLAIN, IdLoss, LIPHeads
 from vosbench.models.lip.lite import LiteBackbone, placed, prepare_fitted
 from vosbench.models.lip.pyramid import RECURRENCE, Memory, PyramidMemory, State
+from vosbench.models.lip.training import grown
 from vosbench.models.lip.widths import LIPWidths
 
 Stage = Literal["coco", "vos", "online"]
@@ -65,7 +66,7 @@ class LIPNet(nn.Module):
         ids: number of ids (classes, on COCO), without background.
         memory: ``"dynamic"`` or ``"zero"``, see `PyramidMemory`.
         bottom_up: see `PyramidMemory`.
-        shortcut: see `LIPHeads`; the paper has it from fine-tuning on videos on.
+        shortcut: see `LIPHeads`; the paper has it from fine-tuning on videos on, lite from the beginning.
         gru_on_p6: whether the coarsest level has a memory, see `PyramidMemory`.
         mask_deconv: see `LIPHeads`.
         widths: sizes.
@@ -98,7 +99,7 @@ class LIPNet(nn.Module):
             part.requires_grad_(name in TRAINED[stage])
         if stage == "coco":
             self.backbone.train_all(trained=True)
-        self.heads.use_shortcut(self.shortcut and stage != "coco")
+        self.heads.use_shortcut(self.shortcut and (stage != "coco" or self.widths.lite))
         self.heads.sample_regions(self.regions(stage))
 
     def regions(self, stage: Stage) -> int:
@@ -193,6 +194,7 @@ class LIPNet(nn.Module):
         *,
         choose: Choose | None = None,
         known: Tensor | None = None,
+        margin: float = 0.0,
         short_side: int | None = None,
         heads: LIPHeads | None = None,
     ) -> FrameResult:
@@ -203,6 +205,7 @@ class LIPNet(nn.Module):
             state: of the frame before, None for the first.
             choose: which detections are worth a mask; all by default.
             known: (M, 4) boxes in pixels of the frame that are looked at beside the proposals.
+            margin: share of width and height that boxes gain before their masks are drawn.
             short_side: the frame is resized to it.
             heads: in place of those of the network.
         """
@@ -217,6 +220,8 @@ class LIPNet(nn.Module):
         if choose is not None:
             kept = choose(found | {"boxes": resize_boxes(found["boxes"], inside, size)})
             found = {name: values[kept] for name, values in found.items()}
+        if margin:
+            found = found | {"boxes": grown(found["boxes"], margin, images.image_sizes[0])}
         drawn = heads.draw(images, levels, [found])
         shown = self._placed(drawn, images, picture, short_side)
         return FrameResult(shown, state, resize_boxes(regions.proposals, inside, size), regions.vectors)

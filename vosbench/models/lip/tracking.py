@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.ops import masks_to_boxes  # type: ignore[import-untyped]
 
-from vosbench.models.layers.detection import Found
+from vosbench.models.layers.detection import Found, pixels
 from vosbench.models.layers.preprocessing import Scaling, frame_tensor, normalise
 from vosbench.models.lip.adaptation import IdTuning, id_labels, tune_ids
 from vosbench.models.lip.heads import LIPHeads
@@ -18,6 +19,7 @@ from vosbench.models.lip.network import FrameResult, LIPNet
 from vosbench.models.lip.online import FirstFrame, LIPOnlineSettings, learn_video
 from vosbench.models.lip.pyramid import State
 from vosbench.models.lip.rules import DetectionRules, best_of_each, id_map, select
+from vosbench.models.lip.training import EXPANSION, grown
 from vosbench.models.postprocessing.object_tracker import ObjectTracker, object_ids
 from vosbench.video import VOID, Frame, IdMap, Video
 
@@ -35,6 +37,8 @@ class LIPTrackingSettings:
         rules: selection of detections.
         side: shorter side that frames are resized to.
         convention: of pixels.
+        margin: [ours] share of width and height that boxes gain before their masks are drawn; the last box of
+            an id is then that of its mask.
     """
 
     online: LIPOnlineSettings = field(default_factory=LIPOnlineSettings)
@@ -42,6 +46,7 @@ class LIPTrackingSettings:
     rules: DetectionRules = field(default_factory=DetectionRules)
     side: int = 640
     convention: Scaling = "detectron"
+    margin: float = 0.0
 
 
 class LIPTracker(ObjectTracker):
@@ -64,6 +69,8 @@ class LIPTracker(ObjectTracker):
         for index in range(1, len(video)):
             result = self._look(video.frames[index], state, previous, heads)
             state, best = result.state, _best(result.found)
+            if self._settings.margin:
+                best["boxes"] = boxes_of_masks(best)
             if self._settings.tuning is not None:
                 tune(heads, result, best, self._settings.tuning)
             previous = _carried(best, previous) if self._settings.rules.follow else best
@@ -95,6 +102,7 @@ class LIPTracker(ObjectTracker):
             state,
             choose=choose,
             known=previous["boxes"] if self._settings.rules.follow else None,
+            margin=self._settings.margin,
             short_side=self._settings.side,
             heads=heads,
         )
@@ -132,7 +140,17 @@ def _as_detected(first: FirstFrame) -> Found:
 
 def _best(found: Found) -> Found:
     best = best_of_each(found["labels"])
-    return {name: found[name][best] for name in ("boxes", "labels", "scores")}
+    return {name: found[name][best] for name in ("boxes", "labels", "scores", "masks")}
+
+
+def boxes_of_masks(found: Found) -> Tensor:
+    """Return (N, 4) boxes around the masks of detections, grown as in training; theirs without a mask."""
+    masks = pixels(found)
+    shown = masks.flatten(1).any(dim=1)
+    boxes = found["boxes"].clone()
+    spans = masks_to_boxes(masks[shown]) + boxes.new_tensor([0, 0, 1, 1])
+    boxes[shown] = grown(spans, EXPANSION, (masks.shape[1], masks.shape[2]))
+    return boxes
 
 
 def _carried(best: Found, previous: Found) -> Found:
@@ -140,4 +158,4 @@ def _carried(best: Found, previous: Found) -> Found:
     lost = ~torch.isin(previous["labels"], best["labels"])
     kept = {name: previous[name][lost] for name in ("boxes", "labels")}
     kept["scores"] = torch.zeros_like(previous["scores"][lost])
-    return {name: torch.cat([best[name], kept[name]]) for name in best}
+    return {name: torch.cat([best[name], values]) for name, values in kept.items()}

@@ -68,7 +68,13 @@ def expanded(target: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     So masks are complete in boxes that are predicted a little too small (section 5.1).
     """
-    boxes = target["boxes"]
+    height, width = target["masks"].shape[-2:]
+    return dict(target) | {"boxes": grown(target["boxes"], EXPANSION, (height, width))}
+
+
+def grown(boxes: Tensor, share: float, size: tuple[int, int]) -> Tensor:
+    """Return (N, 4) boxes whose width and height grow by a share of them, clipped to a picture of `size`."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    grown = boxes + torch.cat([-sides, sides], dim=1) * (EXPANSION / 2)
-    return dict(target) | {"boxes": clip_boxes_to_image(grown, target["masks"].shape[-2:])}
+    larger = boxes + torch.cat([-sides, sides], dim=1) * (share / 2)
+    clipped: Tensor = clip_boxes_to_image(larger, size)
+    return clipped
