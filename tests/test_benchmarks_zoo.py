@@ -56,6 +56,46 @@ def test_a_plan_composes_and_renders_every_set_that_its_stages_read(train, path,
     assert set(plan.flows) <= {name for name, stage in config.recipe.items() if stage.flow}
 
 
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_earlier_runs_of_a_plan_compose(train, path, tmp_path):
+    plan = train.read_plan(path)
+    for run, settings in plan.earlier.items():
+        if "mean" in settings:
+            assert set(settings["mean"]) < set(plan.earlier)
+        else:
+            assert settings["stage"] in compose_fit(plan.overrides(tmp_path, run=run)).recipe
+
+
+def test_an_earlier_run_changes_arguments_of_its_plan_and_is_named_by_them(train, tmp_path):
+    plan = train.Plan(
+        name="plan",
+        model="fusionseg",
+        fit=["stage=all", "seed=0", "model.appearance_weights={start}"],
+        earlier={
+            "short": {"stage": "appearance", "fit": ["model.appearance_weights=null"]},
+            "start": {"mean": ["short"]},
+        },
+    )
+    folders = [f"data_root={tmp_path}/plan-data", f"run={tmp_path}/plan"]
+    weights = f"model.appearance_weights={tmp_path}/plan-start.ckpt"
+    assert plan.overrides(tmp_path) == ["model=fusionseg", "stage=all", "seed=0", weights, *folders]
+    first = ["model=fusionseg", "seed=0", "stage=appearance", "model.appearance_weights=null"]
+    assert plan.overrides(tmp_path, run="short") == [*first, folders[0], f"{folders[1]}-short"]
+    assert plan.checkpoint_of("short", "W") == "W/plan-short/appearance/checkpoints/last.ckpt"
+
+
+def test_weights_are_averaged_and_counters_are_not(train, tmp_path):
+    values = [torch.tensor([1.0, -2.0]), torch.tensor([2.0, 4.0]), torch.tensor([6.0, 1.0])]
+    for index, value in enumerate(values):
+        state = {"weight": value, "num_batches_tracked": torch.tensor(index)}
+        torch.save({"state_dict": state, "epoch": index}, tmp_path / f"{index}.ckpt")
+    train.average([tmp_path / f"{index}.ckpt" for index in range(3)], tmp_path / "mean.ckpt")
+    mean = torch.load(tmp_path / "mean.ckpt", weights_only=True)
+    assert mean["state_dict"]["weight"].tolist() == [3.0, 1.0]
+    assert mean["state_dict"]["num_batches_tracked"] == 0
+    assert mean["epoch"] == 0
+
+
 def test_a_plan_may_not_render_what_is_tested_on(train, tmp_path):
     path = tmp_path / "plan.yaml"
     path.write_text(yaml.safe_dump(SMOKE | {"world": SMOKE["world"] | {"seed": 0}}))

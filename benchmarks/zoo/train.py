@@ -28,7 +28,7 @@ from measuring import WORLDS, measure, measure_held_out
 from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
-from vosbench.files import write_text
+from vosbench.files import atomic_path, write_text
 from vosbench.models.pretrained.weight_files import RENDERED, rendered_sets, training_of
 from vosbench.models.pretrained.zoo import WEIGHTS, export
 from vosbench.training import fit
@@ -48,7 +48,11 @@ class Plan:
         real: data sets of --data-root that are trained on, davis16 among them: its held-out videos are
             measured, and of rendered worlds only the first.
         flows: stages that are trained with the flow of --flow.
-        fit: what follows ``vosbench fit model=MODEL``; ``{work}`` stands for --work, ``{out}`` for --out.
+        fit: what follows ``vosbench fit model=MODEL``; ``{work}`` stands for --work, ``{out}`` for --out, the
+            name of an earlier run in braces for its last checkpoint.
+        earlier: runs that `fit` starts from, in order. Name -> ``stage``, the one to train, and ``fit``, arguments
+            in place of those of the plan with the same keys; or ``mean``, names of runs whose weights are
+            averaged (Wortsman et al., ICML 2022).
         half: whether weights are kept as float16.
         variant: switches of inference that differ from those of training.
         selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
@@ -62,6 +66,7 @@ class Plan:
     world: dict[str, Any] = field(default_factory=lambda: {"sets": {}})
     real: list[str] = field(default_factory=list)
     flows: list[str] = field(default_factory=list)
+    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
     half: bool = False
     variant: dict[str, Any] = field(default_factory=dict)
     selection: list[dict[str, Any]] = field(default_factory=list)
@@ -73,16 +78,30 @@ class Plan:
         named = re.findall(r"\{out\}/([\w-]+)\.safetensors", " ".join(self.fit))
         return list(dict.fromkeys(named))
 
+    def checkpoint_of(self, run: str, work: Path | str) -> str:
+        """Return the last checkpoint of an earlier run, or the mean of several."""
+        if "mean" in self.earlier[run]:
+            return f"{work}/{self.name}-{run}.ckpt"
+        return f"{work}/{self.name}-{run}/{self.earlier[run]['stage']}/checkpoints/last.ckpt"
+
     def overrides(
-        self, work: Path | str, out: Path | str = "OUT", flows: Sequence[str] = ("dis",)
+        self,
+        work: Path | str,
+        out: Path | str = "OUT",
+        flows: Sequence[str] = ("dis",),
+        run: str | None = None,
     ) -> list[str]:
-        """Arguments of ``vosbench fit``."""
+        """Return the arguments of ``vosbench fit``, of an earlier run or the last one."""
+        own = [] if run is None else [f"stage={self.earlier[run]['stage']}", *self.earlier[run].get("fit", [])]
+        replaced = {line.partition("=")[0] for line in own}
+        lines = [line for line in self.fit if line.partition("=")[0] not in replaced] + own
+        named = {name: self.checkpoint_of(name, work) for name in self.earlier}
         return [
             f"model={self.model}",
-            *(line.format(work=work, out=out) for line in self.fit),
+            *(line.format(work=work, out=out, **named) for line in lines),
             *(f"recipe.{stage}.flow=[{','.join(repr(flow) for flow in flows)}]" for stage in self.flows),
             f"data_root={work}/{self.name}-data",
-            f"run={work}/{self.name}",
+            f"run={work}/{self.name}{'' if run is None else f'-{run}'}",
         ]
 
 
@@ -117,6 +136,28 @@ def check_bases(names: Sequence[str], out: Path) -> None:
     for name in names:
         if not (out / f"{name}.safetensors").is_file():
             raise InputError(f"no {name}.safetensors in --out {out}, which the plan builds on: make it first")
+
+
+def train_earlier(plan: Plan, work: Path, out: Path, flows: Sequence[str]) -> dict[str, Path]:
+    """Return the last checkpoints of the earlier runs of a plan, trained or averaged as needed."""
+    checkpoints = {run: Path(plan.checkpoint_of(run, work)) for run in plan.earlier}
+    for run, settings in plan.earlier.items():
+        if "mean" in settings:
+            average([checkpoints[name] for name in settings["mean"]], checkpoints[run])
+        else:
+            fit(plan.overrides(work, out, flows, run))
+    return {run: path for run, path in checkpoints.items() if "mean" not in plan.earlier[run]}
+
+
+def average(checkpoints: Sequence[Path], target: Path) -> None:
+    """Write the first checkpoint with the mean of the floating-point weights of all."""
+    first, *others = (torch.load(path, map_location="cpu", weights_only=True) for path in checkpoints)
+    for key, value in first["state_dict"].items():
+        if value.is_floating_point():
+            total = sum((other["state_dict"][key].double() for other in others), value.double())
+            first["state_dict"][key] = (total / len(checkpoints)).to(value.dtype)
+    with atomic_path(target) as temporary:
+        torch.save(first, temporary)
 
 
 @contextmanager
@@ -232,7 +273,8 @@ def main() -> None:
         render(plan.world, data)
         memory = work / f"{plan.name}.json"
         with kept_in_mind(memory):
-            stages = stages_of(fit(plan.overrides(work, out, flows)))
+            stages = train_earlier(plan, work, out, flows)
+            stages |= stages_of(fit(plan.overrides(work, out, flows)))
         shown = plan.overrides(SHOWN, "OUT", [flow.partition("/")[0] for flow in flows])
         facts = {"fit": f"vosbench fit {' '.join(shown)}", **remembered(memory)}
     last = options.checkpoint or list(stages.values())[-1]
