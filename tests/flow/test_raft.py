@@ -93,6 +93,21 @@ def test_a_file_of_the_authors_gives_the_network_of_torchvision(network, estimat
     )
 
 
+def test_large_frames_are_seen_small_and_their_flow_is_in_pixels_of_the_frame(weights, estimator):
+    small = RAFT(weights, iterations=2, device="cpu", short_side=128)
+    frames = random_frames(128, 144)
+    assert np.array_equal(small(*frames), estimator(*frames))
+    large = np.stack([frame.repeat(2, axis=0).repeat(2, axis=1) for frame in frames])
+    flow = small(*large)
+    assert flow.shape == (2, 256, 288)
+    # antialiasing blurs repeated pixels a little, so that the flow is near, not equal
+    expected = 2 * estimator(*frames).repeat(2, axis=1).repeat(2, axis=2)
+    assert np.corrcoef(flow.ravel(), expected.ravel())[0, 1] > 0.9
+    assert np.abs(flow - expected).mean() < 0.5 * np.abs(expected).mean()
+    assert small.settings["short_side"] == 128
+    assert "short_side" not in estimator.settings
+
+
 def test_frames_that_fit_are_scaled_and_not_padded(network, estimator):
     frames = random_frames(128, 144)
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -195,6 +210,7 @@ def test_a_cut_file_is_refused(weights, tmp_path, part):
         ({"weights": "C_T_V3"}, "unknown weights of raft .*'C_T_V3': did you mean C_T_V"),
         ({"weights": "Raft_Small_Weights.C_T_SKHT_V1"}, "unknown weights of raft"),
         ({"iterations": 0}, "iterations is 0; it must be at least 1"),
+        ({"short_side": 100}, "short_side is 100; it must be 0 or at least 128"),
         ({"variant": "tiny"}, "unknown variant of raft"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not available here"),
     ],

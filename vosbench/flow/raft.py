@@ -65,18 +65,25 @@ class RAFT:
         variant: ``"small"`` or ``"large"``; None follows the weights.
         iterations: refinements; 12 as in training, while the authors evaluate with 24 (FlyingChairs,
             KITTI) and 32 (Sintel).
+        short_side: pixels to which a longer shorter side of frames is resized first; the flow is enlarged
+            again. 0: frames are seen as they are.
         device: as `vosbench.models.pretrained.zoo.move_to`; the same on every run, but CPU and CUDA differ in
             the last digits.
 
     Raises:
         InputError: unknown name, a file that is no RAFT, weights that cannot be downloaded, no such
-            device, or fewer than one iteration.
+            device, fewer than one iteration, or a shorter side below 128.
     """
 
     name = "raft"
 
     def __init__(
-        self, weights: str = "C_T_V2", variant: str | None = None, iterations: int = 12, device: str = "auto"
+        self,
+        weights: str = "C_T_V2",
+        variant: str | None = None,
+        iterations: int = 12,
+        device: str = "auto",
+        short_side: int = 0,
     ) -> None:
         import torch
         import torchvision  # type: ignore[import-untyped]
@@ -85,6 +92,8 @@ class RAFT:
             check_name("variant of raft", variant, _VARIANTS)
         if iterations < 1:
             raise InputError(f"raft: iterations is {iterations}; it must be at least 1")
+        if 0 != short_side < _SMALLEST_SIDE:
+            raise InputError(f"raft: short_side is {short_side}; it must be 0 or at least {_SMALLEST_SIDE}")
         self._device = _device(device)
         path = Path(weights) if is_file(weights) else _downloaded(weights, variant)
         state = renamed(read_tensors(path))
@@ -94,6 +103,7 @@ class RAFT:
         network = _filled(path, stored, state)
         self._network = network.eval().requires_grad_(requires_grad=False).to(self._device)
         self._iterations = iterations
+        self._short_side = short_side
         self.settings: dict[str, Any] = {
             "variant": stored,
             "weights": path.name,
@@ -102,18 +112,41 @@ class RAFT:
             "device": self._device.type,
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
-        }
+        } | ({} if short_side == 0 else {"short_side": short_side})
 
     def __call__(self, first: Frame, second: Frame) -> FlowField:
         """Return the (2, H, W) float32 flow in pixels from `first` to `second`, (H, W, 3) uint8 each."""
         import torch
-        from torch.backends import cudnn
+        from torch.nn import functional as F
 
         height, width = first.shape[:2]
+        images = torch.from_numpy(np.stack([first, second])).to(self._device).permute(0, 3, 1, 2).float()
+        size = self._size(height, width)
+        if size == (height, width):
+            return self._estimate(images)
+        small = F.interpolate(images, size, mode="bilinear", antialias=True)
+        flow = torch.from_numpy(self._estimate(small))[None]
+        scale = torch.tensor([width / size[1], height / size[0]])[:, None, None]
+        enlarged = F.interpolate(flow, (height, width), mode="bilinear") * scale
+        return enlarged[0].numpy()
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width at which the network sees frames."""
+        short = min(height, width)
+        if self._short_side == 0 or short <= self._short_side:
+            return height, width
+        scale = self._short_side / short
+        return round(height * scale), round(width * scale)
+
+    def _estimate(self, images: Tensor) -> FlowField:
+        """Return the (2, H, W) flow from the first to the second of (2, 3, H, W) pixels in 0..255."""
+        import torch
+        from torch.backends import cudnn
+
+        height, width = images.shape[-2:]
         padding = (*_margins(width), *_margins(height))
         left, top = padding[0], padding[2]
-        pair = torch.from_numpy(np.stack([first, second]))
-        images = pair.to(self._device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = images / 127.5 - 1
         with (
             _IN_USE,
             torch.inference_mode(),
@@ -129,15 +162,27 @@ class RAFT:
 class RAFTSmall(RAFT):
     """RAFT with the weights of torchvision's `raft_small`; arguments as `RAFT`."""
 
-    def __init__(self, weights: str = "C_T_V2", iterations: int = 12, device: str = "auto") -> None:
-        super().__init__(weights, "small", iterations, device)
+    def __init__(
+        self,
+        weights: str = "C_T_V2",
+        iterations: int = 12,
+        device: str = "auto",
+        short_side: int = 0,
+    ) -> None:
+        super().__init__(weights, "small", iterations, device, short_side)
 
 
 class RAFTLarge(RAFT):
     """RAFT with the weights of torchvision's `raft_large`; arguments as `RAFT`."""
 
-    def __init__(self, weights: str = "C_T_V2", iterations: int = 12, device: str = "auto") -> None:
-        super().__init__(weights, "large", iterations, device)
+    def __init__(
+        self,
+        weights: str = "C_T_V2",
+        iterations: int = 12,
+        device: str = "auto",
+        short_side: int = 0,
+    ) -> None:
+        super().__init__(weights, "large", iterations, device, short_side)
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
