@@ -146,9 +146,13 @@ def test_every_stream_trains_and_segments(stream):
     assert masks.shape == (3, *SIZE)
 
 
-def test_encoder_and_mpnet_stay_as_they_are_to_the_last_bit():
+@pytest.mark.parametrize("switched", [False, True])
+def test_encoder_and_mpnet_stay_as_they_are_to_the_last_bit(switched):
+    """Statistics, too, in the mode that the model is built in, as Lightning trains it, and after a switch."""
     # a merge that starts as a copy of appearance has no gradient for motion in the first step
-    model = lite(freeze=[], static_objects=False, merge_init="random").train()
+    model = lite(freeze=[], static_objects=False, merge_init="random")
+    if switched:
+        model.eval().train()
     model.configure_stage("J1")
     before = {key: value.clone() for key, value in model.network.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)

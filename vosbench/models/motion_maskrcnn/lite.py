@@ -51,6 +51,10 @@ class LiteTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
 class LiteBody(LiteFeatures):
     """Appearance body: the encoder of FusionSeg lite, which is never trained here, and its pyramid."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.body.eval()  # Lightning trains modules in the mode that they are built in
+
     def forward(self, x: Tensor) -> Features:  # type: ignore[override]
         """Return levels of (N, 3, H, W), (N, `channels`, h, w) at strides 4, 8, ..., 64."""
         return _with_pool(self.levels(x))
@@ -73,7 +77,7 @@ class LiteMotion(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         width = MPNET_WIDTH[_MPNET]
-        self.network = MotionPatternNet(CHANNELS["angle_field"], width)
+        self.network = MotionPatternNet(CHANNELS["angle_field"], width).eval()
         self.short_side = TEST_SHORT_SIDE[_MPNET]
         self.channels = WIDTH
         self.lateral = nn.ModuleList(
