@@ -226,6 +226,10 @@ def test_online_training_learns_a_copy_by_its_seed_alone():
         if not torch.equal(value, before[f"segmentation.{name}"])
     }
     assert changed == {"encoder", "decoder"}
+    kept = ("decoder.joins.", "decoder.attentions.")
+    for name, value in first.named_parameters():
+        if name.startswith(kept):
+            assert torch.equal(value, before[f"segmentation.{name}"])
     statistics = dict(first.named_buffers())
     assert all(torch.equal(value, before[f"segmentation.{name}"]) for name, value in statistics.items())
 

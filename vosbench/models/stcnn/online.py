@@ -49,6 +49,7 @@ class STCNNOnlineSettings:
         view: share of either side of a picture that is seen; the past is then seen through the same window, a
             little to the side, or is that of a dream that moves. None: whole pictures that stand still.
         dice: weight of the soft Dice loss beside the cross entropy.
+        kept: parts of the decoder that do not learn.
     """
 
     iterations: int = 400
@@ -66,6 +67,7 @@ class STCNNOnlineSettings:
     changes: ClipTransform = CHANGES
     view: float | None = None
     dice: float = 0.0
+    kept: tuple[str, ...] = ()
 
 
 LITE_ONLINE = STCNNOnlineSettings(
@@ -76,6 +78,8 @@ LITE_ONLINE = STCNNOnlineSettings(
     changes=ClipTransform(rotate=20, zoom=(0.8, 1.25), mirror=0.5, colour=0.2),
     view=0.75,
     dice=1.0,
+    # one picture does not tell what motion looks like, and these parts are large
+    kept=("joins", "attentions"),
 )
 """[ours] Settings of size lite that keys of the method do not give."""
 
@@ -197,9 +201,12 @@ def pan(clip: Clip, view: float, frames: int) -> Clip:
 
 
 def _optimizer(branch: AnySpatialBranch, settings: STCNNOnlineSettings) -> Optimizer:
+    for name, part in branch.decoder.named_children():
+        part.requires_grad_(name not in settings.kept)
+    decoder = [parameter for parameter in branch.decoder.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": list(branch.encoder.parameters())},
-        {"params": list(branch.decoder.parameters()), "lr": settings.lr * settings.decoder_lr},
+        {"params": decoder, "lr": settings.lr * settings.decoder_lr},
     ]
     if settings.optimizer == "adamw":
         return AdamW(groups, settings.lr, weight_decay=settings.weight_decay)
