@@ -297,6 +297,6 @@ def test_all_stages_train_on_miniatures(tmp_path, appearance):
     )
     model, _ = load_method("stcnn", checkpoint=run / "joint" / "checkpoints" / "last.ckpt")
     assert model.hparams["size"] == "lite"
-    expected = dataclasses.replace(LITE_ONLINE, iterations=100, images=20, lr=2e-4, lucid=False)
+    expected = dataclasses.replace(LITE_ONLINE, iterations=50, images=20, lr=2e-4, lucid=False)
     assert model.tracking.online == expected
     assert model.hparams["appearance_weights"] is None
