@@ -267,7 +267,7 @@ def main() -> None:
     data = work / f"{plan.name}-data"
     link(plan.real, options.data_root, data)
     if options.runs:
-        stages = {name: path for run in options.runs for name, path in stages_of(run).items()}
+        stages = {f"{run.name}/{name}": path for run in options.runs for name, path in stages_of(run).items()}
         facts = {"git": environment()["git"], "runs": [settings_of(run) for run in options.runs]}
     else:
         render(plan.world, data)
