@@ -69,6 +69,15 @@ def test_only_modules_that_are_equal_throughout_are_left_out(base, tmp_path, cha
     assert same(read_tensors(tmp_path / "own.safetensors"), own)
 
 
+def test_a_file_written_again_has_the_same_hash(tmp_path):
+    metadata = {f"key {number}": "välue" for number in range(12)}
+    paths = [tmp_path / str(number) for number in range(4)]
+    for path in paths:
+        write_safetensors(path, {"a": torch.ones(3)}, metadata)
+    assert len({sha256(path) for path in paths}) == 1
+    assert load_file(paths[0])["a"].tolist() == [1, 1, 1]
+
+
 def test_zeros_of_either_sign_differ(tmp_path):
     save_file({"a.weight": torch.tensor([0.0])}, tmp_path / "base.safetensors")
     own = {"a.weight": torch.tensor([-0.0])}

@@ -141,7 +141,18 @@ def write_safetensors(
             own = {key: value for key, value in own.items() if not key.startswith(tuple(prefixes))}
     described = {SHARED: json.dumps([base._asdict() for base in shared])} if shared else {}
     save_file(own, path, metadata={**metadata, **described})
+    _sort_metadata(path)
     return shared
+
+
+def _sort_metadata(path: Path) -> None:
+    """Rewrite the header of a safetensors file: the library orders metadata at random, so that hashes differ."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length))
 
 
 def _equal_modules(own: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, str]:
