@@ -275,7 +275,7 @@ def main() -> None:
         with kept_in_mind(memory):
             stages = train_earlier(plan, work, out, flows)
             stages |= stages_of(fit(plan.overrides(work, out, flows)))
-        shown = plan.overrides(SHOWN, "OUT", [flow.partition("/")[0] for flow in flows])
+        shown = plan.overrides(SHOWN, "OUT", [re.sub(r":.*/", ":", flow) for flow in flows])
         facts = {"fit": f"vosbench fit {' '.join(shown)}", **remembered(memory)}
     last = options.checkpoint or list(stages.values())[-1]
     provenance = training(plan, options.plan, stages, last, facts)
