@@ -146,7 +146,7 @@ def write_safetensors(
 
 
 def _sort_metadata(path: Path) -> None:
-    """Rewrite the header of a safetensors file: the library orders metadata at random, so that hashes differ."""
+    """Order the metadata of a safetensors file, which its library writes in random order."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))

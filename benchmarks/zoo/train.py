@@ -50,9 +50,9 @@ class Plan:
         flows: stages that are trained with the flow of --flow.
         fit: what follows ``vosbench fit model=MODEL``; ``{work}`` stands for --work, ``{out}`` for --out, the
             name of an earlier run in braces for its last checkpoint.
-        earlier: runs that `fit` starts from, in order. Name -> ``stage``, the one to train, and ``fit``, arguments
-            in place of those of the plan with the same keys; or ``mean``, names of runs whose weights are
-            averaged (Wortsman et al., ICML 2022).
+        earlier: runs that `fit` starts from, in order. Name -> ``stage``, the one to train, and ``fit``,
+            arguments in place of those of the plan with the same keys; or ``mean``, names of runs whose
+            weights are averaged (Wortsman et al., ICML 2022).
         half: whether weights are kept as float16.
         variant: switches of inference that differ from those of training.
         selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
@@ -92,7 +92,9 @@ class Plan:
         run: str | None = None,
     ) -> list[str]:
         """Return the arguments of ``vosbench fit``, of an earlier run or the last one."""
-        own = [] if run is None else [f"stage={self.earlier[run]['stage']}", *self.earlier[run].get("fit", [])]
+        own = (
+            [] if run is None else [f"stage={self.earlier[run]['stage']}", *self.earlier[run].get("fit", [])]
+        )
         replaced = {line.partition("=")[0] for line in own}
         lines = [line for line in self.fit if line.partition("=")[0] not in replaced] + own
         named = {name: self.checkpoint_of(name, work) for name in self.earlier}
