@@ -275,7 +275,7 @@ def test_keys_of_residual_networks_are_refused(key, value):
 def test_weights_of_another_network_are_refused(tmp_path):
     other = checkpoint(tmp_path / "other.ckpt", build("fusionseg", "tiny"))
     model = lite(appearance_weights=other, encoder_weights="random")
-    with pytest.raises(InputError, match="not weights of fusionseg of size lite"):
+    with pytest.raises(InputError, match="not weights of fusionseg or lvo of size lite"):
         model.configure_stage("spatial")
     with pytest.raises(InputError, match="size=tiny has no appearance_weights"):
         build("stcnn", "tiny", appearance_weights=other)

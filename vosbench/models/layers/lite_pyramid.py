@@ -72,6 +72,16 @@ class LiteFeatures(nn.Module):
         """Return the maps of `LitePyramid.levels`, finest first, of `fitted` (N, 3, H, W) pixels."""
         return self.pyramid.levels(self.body(fitted(x)))
 
+    def load_stream(self, state: Mapping[str, Tensor]) -> None:
+        """Copy an appearance stream of FusionSeg lite, all but its classifiers, or that of LVO lite.
+
+        Raises:
+            RuntimeError: tensors are missing or left over, as in `load_state_dict`.
+        """
+        classifiers = "head.classifiers."
+        kept = {key: value for key, value in state.items() if not key.startswith(classifiers)}
+        self.load_state_dict({key.removeprefix("head."): value for key, value in kept.items()})
+
 
 def lite_body() -> EfficientNetLite0:
     """Return the encoder under a pyramid, at random."""

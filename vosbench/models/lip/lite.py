@@ -7,7 +7,6 @@ corners of all maps of EfficientNet-Lite0 stand for the corners of the picture, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,14 +14,8 @@ from torch.nn import functional as F
 from torchvision.models.detection.image_list import ImageList  # type: ignore[import-untyped]
 from torchvision.models.detection.transform import resize_boxes  # type: ignore[import-untyped]
 
-from vosbench.errors import InputError
 from vosbench.models.layers.detection import Features, Found, Targets
 from vosbench.models.layers.lite_pyramid import LiteFeatures, fitted_size
-from vosbench.models.layers.pretrained import RANDOM
-from vosbench.models.pretrained.weight_files import read_state
-
-_STREAM = "network.appearance."
-_HEAD, _CLASSIFIERS = "head.", "head.classifiers."
 
 
 class LiteBackbone(LiteFeatures):
@@ -47,22 +40,6 @@ class LiteBackbone(LiteFeatures):
         """Stay in test mode."""
         super().train(mode=False)
         return self
-
-    def load_stream(self, weights: str | Path) -> None:
-        """Copy the appearance stream of FusionSeg lite, without its classifiers; or nothing of ``"random"``.
-
-        Raises:
-            InputError: there is no such file, or it is of something else.
-        """
-        if weights == RANDOM:
-            return
-        state = read_state(Path(weights))[0].items()
-        stream = {key.removeprefix(_STREAM): value for key, value in state if key.startswith(_STREAM)}
-        own = {key: value for key, value in stream.items() if not key.startswith(_CLASSIFIERS)}
-        try:
-            self.load_state_dict({key.removeprefix(_HEAD): value for key, value in own.items()})
-        except RuntimeError:
-            raise InputError(f"{weights}: not weights of fusionseg or lvo of size lite") from None
 
 
 def prepare_fitted(

@@ -25,6 +25,7 @@ from vosbench.models.lip.pyramid import RECURRENCE, Memory
 from vosbench.models.lip.rules import DetectionRules, Order, candidates
 from vosbench.models.lip.tracking import LIPTracker, LIPTrackingSettings
 from vosbench.models.lip.training import ObjectLabels, expanded
+from vosbench.models.pretrained.lite_appearance import ZOO, load_lite_appearance
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
@@ -34,7 +35,6 @@ STAGES = ("coco", "vos")
 """Of offline training; the third is part of inference."""
 
 APPEARANCE = "appearance_weights"
-ZOO = "zoo"
 """In the place of a file: weights that come with the package."""
 
 _LAST = "network.heads.roi_heads.box_predictor.cls_score."
@@ -208,7 +208,7 @@ class LIP(VOSModule):
         backbone, keys = self.network.backbone, self.hparams
         if isinstance(backbone, LiteBackbone):
             if keys["appearance_weights"] is not None:
-                backbone.load_stream(self.packaged_weights.get(APPEARANCE, keys["appearance_weights"]))
+                load_lite_appearance(backbone, keys["appearance_weights"], "lip")
             return
         load_pretrained(backbone.body, keys["body_weights"], key="model.body_weights")
 

@@ -7,8 +7,6 @@ maps stand for the corners of the frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,16 +36,6 @@ class LiteAppearance(LiteFeatures):
         """Return (N, `channels`, h, w), (h, w) = `lite_grid(H, W)`, of normalised (N, 3, H, W)."""
         small = F.interpolate(x, picture_size(*x.shape[-2:]), mode="bilinear", antialias=True)
         return super().forward(small)
-
-    def load_stream(self, state: Mapping[str, Tensor]) -> None:
-        """Copy an appearance stream of FusionSeg lite, or of LVO lite, which lacks the classifiers.
-
-        Raises:
-            RuntimeError: tensors are missing or left over, as in `load_state_dict`.
-        """
-        classifiers = "head.classifiers."
-        kept = {key: value for key, value in state.items() if not key.startswith(classifiers)}
-        self.load_state_dict({key.removeprefix("head."): value for key, value in kept.items()})
 
 
 def on_fine_grid(masks: Tensor, size: tuple[int, int]) -> Tensor:

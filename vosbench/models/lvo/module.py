@@ -33,7 +33,6 @@ from vosbench.models.lvo.network import (
     on_grid,
 )
 from vosbench.models.lvo.streams import (
-    ZOO,
     field_of_every_frame,
     load_appearance,
     load_motion,
@@ -44,6 +43,7 @@ from vosbench.models.mpnet.module import SIZE_INSIDE, TEST_SHORT_SIDE
 from vosbench.models.pixelwise import enlarge, mean_over_known, merged_objects, shrink_masks
 from vosbench.models.postprocessing.crf import parse_crf, refine, require_crf
 from vosbench.models.postprocessing.windows import STEP, WINDOW, stream_windows
+from vosbench.models.pretrained.lite_appearance import ZOO
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import MONITOR, Validated
 from vosbench.models.vos_module import VOSModule

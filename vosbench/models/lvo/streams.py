@@ -15,11 +15,11 @@ from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.lvo.lite import LiteAppearance
 from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.mpnet.network import MotionPatternNet
+from vosbench.models.pretrained.lite_appearance import ZOO, load_lite_appearance
 from vosbench.models.pretrained.weight_files import read_state
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.tensor_files import is_file, read_tensors
 
-ZOO = "zoo"
 _APPEARANCE = "network.appearance."
 
 
@@ -57,7 +57,7 @@ def load_appearance(network: nn.Module, weights: str) -> None:
         InputError: there are no such weights, or they are of something else.
     """
     if isinstance(network, LiteAppearance):
-        _load_lite_appearance(network, weights)
+        load_lite_appearance(network, weights, "lvo")
         return
     own = {}
     if is_file(weights):
@@ -70,23 +70,6 @@ def load_appearance(network: nn.Module, weights: str) -> None:
         network.load_state_dict(own)
     except RuntimeError:
         raise InputError(f"{weights}: its lvo has another appearance network or size") from None
-
-
-def _load_lite_appearance(network: LiteAppearance, weights: str) -> None:
-    if weights == RANDOM:
-        return
-    path = packaged("fusionseg", "lite") if weights == ZOO else Path(weights)
-    if weights == ZOO and not path.is_file():
-        raise InputError(
-            "lvo: no fusionseg of size lite comes with the package: train one (vosbench fit model=fusionseg "
-            "size=lite recipe=fusionseg_lite) and write model.appearance_weights=CHECKPOINT"
-        )
-    state = read_state(path)[0].items()
-    own = {key.removeprefix(_APPEARANCE): value for key, value in state if key.startswith(_APPEARANCE)}
-    try:
-        network.load_stream(own)
-    except RuntimeError:
-        raise InputError(f"{path}: not weights of fusionseg or lvo of size lite") from None
 
 
 def load_motion(

@@ -15,7 +15,6 @@ from vosbench.method import Detections, Size
 from vosbench.models.layers.detection import Targets, foreground, no_loss, pixels
 from vosbench.models.layers.preprocessing import Scaling, flow_tensor, frame_tensor, normalise
 from vosbench.models.layers.pretrained import RANDOM
-from vosbench.models.lvo.streams import ZOO
 from vosbench.models.motion_maskrcnn.detections import FrameDetections, plain
 from vosbench.models.motion_maskrcnn.encoding import ChannelOrder, FlowImage, FlowRange
 from vosbench.models.motion_maskrcnn.lite import relative_flow
@@ -40,6 +39,7 @@ from vosbench.models.motion_maskrcnn.weights import (
 from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.optimizers import ParameterGroup, bias_groups, warmup_factor
 from vosbench.models.postprocessing.tracker import OverlapTracker
+from vosbench.models.pretrained.lite_appearance import ZOO
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule

@@ -7,7 +7,6 @@ from typing import Any
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.models.layers.pretrained import RANDOM, of_torchvision, refuse_torchvision
-from vosbench.models.lvo.streams import ZOO
 from vosbench.models.motion_maskrcnn.encoding import ORDERS, RANGES
 from vosbench.models.motion_maskrcnn.heads import OBJECT_CLASSES
 from vosbench.models.motion_maskrcnn.network import (
@@ -23,6 +22,7 @@ from vosbench.models.motion_maskrcnn.network import (
     MotionMaskRCNNWidths,
 )
 from vosbench.models.motion_maskrcnn.weights import NAME
+from vosbench.models.pretrained.lite_appearance import ZOO
 from vosbench.models.switches import require_choices, require_count, require_number, require_share
 
 WIDTHS = {"full": MotionMaskRCNNWidths(), "lite": LITE, "tiny": TINY}

@@ -17,6 +17,7 @@ from vosbench.models.layers.preprocessing import normalise
 from vosbench.models.layers.pretrained import load_pretrained, refuse_torchvision
 from vosbench.models.optimizers import ParameterGroup, bias_groups, build_optimizer
 from vosbench.models.pixelwise import merged_objects
+from vosbench.models.pretrained.lite_appearance import ZOO, load_lite_appearance
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.stcnn.blocks import TINY, StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
@@ -34,7 +35,6 @@ from vosbench.models.stcnn.training import (
     split_clip,
     teach_discriminator,
 )
-from vosbench.models.stcnn.weights import ZOO, load_appearance
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
 from vosbench.video import IdMap, Segmentation, Video
@@ -291,7 +291,7 @@ class STCNN(VOSModule):
         self.network.load_encoders(encoders, "model.encoder_weights")
         branch, appearance = self.network.segmentation, self.hparams["appearance_weights"]
         if isinstance(branch, LiteSpatialBranch) and appearance is not None:
-            load_appearance(branch, appearance)
+            load_lite_appearance(branch, appearance, "stcnn")
 
     @property
     def packaged_weights(self) -> dict[str, Path]:
