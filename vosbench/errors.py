@@ -32,3 +32,9 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
     if near:
         return InputError(f"unknown {kind} '{name}': did you mean {' or '.join(near)}?")
     return InputError(f"unknown {kind} '{name}': choose from {', '.join(known)}")
+
+
+def error_line(error: Exception) -> str:
+    """Return an error as one line; an error that no user caused with its type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

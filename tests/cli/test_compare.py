@@ -1,11 +1,13 @@
 """`vosbench compare` as a user meets it: estimates, executors, holes."""
 
+import shutil
 import sys
 
 import pytest
 
 from vosbench import cli
 from vosbench.errors import InputError
+from vosbench.evaluation.record import Record
 from vosbench.evaluation.store import read_failures
 
 
@@ -87,3 +89,53 @@ def test_a_hole_is_told_with_its_error_and_status_1(compare, monkeypatch, tmp_pa
     assert status == 0
     assert "1 computed, 5 kept" in err
     assert "no dogs" not in out
+
+
+@pytest.fixture
+def clips(tmp_path, compare):
+    """Data of one's own: two videos of a DAVIS without its lists."""
+    for kind in ("JPEGImages", "Annotations"):
+        for name in ("dog", "zebra"):
+            shutil.copytree(tmp_path / f"data/davis16/{kind}/480p/{name}", tmp_path / f"clips/{kind}/{name}")
+    return tmp_path / "clips"
+
+
+def test_data_of_ones_own_are_compared_on_by_their_path(compare, clips, tmp_path):
+    status, out, err = compare("--dataset", "./clips", "--models", "centre_box,copy_first")
+    assert status == 0
+    assert (
+        "clips is scored under davis16-unsupervised, davis16-semi-supervised; --protocol names others" in err
+    )
+    assert "clips (clips, all)" in out
+    path = tmp_path / "results/records/clips/davis16-semi-supervised/copy_first/dog.json"
+    record = Record.read(path)
+    assert (record.dataset, record.split, record.edition) == ("clips", "all", "official")
+    assert "4 kept" in compare("--dataset", "./clips", "--models", "centre_box,copy_first")[2]
+    _, _, err = compare("--dataset", "pond=clips/JPEGImages:clips/Annotations", "--dry-run")
+    assert "4 planned" in err
+    assert "pond is scored under" in err
+
+
+def test_protocols_may_be_named(compare, clips):
+    status, out, err = compare(
+        "--dataset", "./clips,davis16", "--protocol", "davis16-matlab,davis17-unsupervised"
+    )
+    assert status == 0
+    # two methods on two videos under both protocols, on three under that of DAVIS
+    assert err.startswith("14 cells")
+    assert "scored under" not in err
+    assert "davis16-matlab" in out
+    _, _, err = compare("--dataset", "davis16", "--protocol", "fbms-binary")
+    assert "davis16: protocol fbms-binary is not made for it; choose from" in err
+    _, _, err = compare("--dataset", "./clips", "--protocol", "fmbs-binary")
+    assert "unknown protocol 'fmbs-binary': did you mean fbms-binary" in err
+    _, _, err = compare("--dataset", "./clips", "--models", "copy_first", "--protocol", "davis16-matlab")
+    assert "nothing to compare: copy_first left out on clips" in err
+
+
+def test_two_data_sets_of_one_name_are_refused(compare, clips):
+    clips.rename(clips.parent / "other")
+    shutil.copytree(clips.parent / "other", clips)
+    status, _, err = compare("--dataset", "./clips,clips=./other")
+    assert status == 2
+    assert "two data sets are called clips: write LABEL=" in err

@@ -18,7 +18,7 @@ from vosbench.evaluation.record import Record
 from vosbench.evaluation.record_template import command_line
 from vosbench.executors.local import Executor, LocalExecutor, choose_workers
 from vosbench.flow.estimators import build_estimator
-from vosbench.method import Size
+from vosbench.method import Method, Size
 from vosbench.models.pretrained.zoo import trainings
 from vosbench.video import Video
 
@@ -79,8 +79,9 @@ class CompareResult:
 
 def compare(
     *,
-    models: Sequence[str] = ("all",),
+    models: Sequence[str | Method] = ("all",),
     datasets: Sequence[str] = ("all",),
+    protocols: Sequence[str] | None = None,
     data_root: Path | None = None,
     out: Path,
     workers: int | None = None,
@@ -105,13 +106,16 @@ def compare(
     leaves a failure in the place of its record and the others go on; the next run tries again.
 
     Args:
-        models: ``"all"``, every method that has weights or needs none, or ``[LABEL=]NAME[:CHECKPOINT]``;
-            see `vosbench.benchmark.method_spec`.
-        datasets: evaluation sets; ``"all"`` takes those found, else their miniature editions.
+        models: ``"all"``, every method that has weights or needs none, ``[LABEL=]NAME[:CHECKPOINT]``, where
+            NAME may be ``FILE.py:CLASS``, or methods themselves; see `vosbench.benchmark.method_spec`.
+        datasets: evaluation sets by name, or data of one's own by path, see
+            `vosbench.data.own_data.own_spec`; ``"all"`` takes those found, else their miniature editions.
+        protocols: ids, of every data set those that are made for it; its usual ones when None.
         data_root: folder that holds the data sets; see `vosbench.data.roots`.
         out: records go to ``<out>/records``, failures to ``<out>/failures``, masks to
             ``<out>/masks/<label>/<model>/<sequence>``.
-        workers: processes, one sequence each at a time; one per core when None.
+        workers: processes, one sequence each at a time; one per core when None, and this process alone where
+            a method itself is given.
         executor: runs the jobs, instead of `workers` processes of this machine.
         limit: only the first sequences of each data set.
         dry_run: only find out what would be computed.
@@ -129,6 +133,8 @@ def compare(
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}: give 1 or more sequences")
+    if workers is None and any(not isinstance(model, str) for model in models):
+        workers = 1
     # wrong options are refused before anything is loaded
     choose_workers(workers, 1)
     build_estimator(flow, **(flow_settings or {}))
@@ -136,6 +142,7 @@ def compare(
         models,
         datasets,
         find_data_root(data_root),
+        protocols=protocols,
         metrics=metrics,
         size=size,
         settings=settings or {},

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from vosbench.benchmark.method_spec import MethodSpec
 from vosbench.data.datasets.base import Edition
-from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure, Record, record_path
 from vosbench.evaluation.store import now
 from vosbench.scoring.predictions import masks_path
@@ -40,7 +39,7 @@ class Job:
     """One sequence and the methods to run on it; plain data, so that it can be sent to a process.
 
     Attributes:
-        dataset, root, edition: the data set and its folder.
+        dataset, root, edition: the data set, see `vosbench.data.open_dataset`, and its folder.
         sequence: its name.
         runs: one or several; a method segments once and is scored under all that name it.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
@@ -70,9 +69,15 @@ class Job:
     retried: bool = False
 
     @property
+    def dataset_name(self) -> str:
+        """Name of the data set; of one's own data the label before their path."""
+        return self.dataset.partition("=")[0]
+
+    @property
     def label(self) -> str:
         """Label of the data set's edition, e.g. ``"davis16-mini"``."""
-        return self.dataset if self.edition == "official" else f"{self.dataset}-{self.edition}"
+        name = self.dataset_name
+        return name if self.edition == "official" else f"{name}-{self.edition}"
 
     @property
     def methods(self) -> tuple[MethodSpec, ...]:
@@ -151,7 +156,7 @@ def fail(job: Job, spec: MethodSpec, run: ProtocolRun, message: str) -> Outcome:
         Failure(
             model=spec.label,
             size=spec.size or "",
-            dataset=job.dataset,
+            dataset=job.dataset_name,
             edition=job.edition,
             split=run.split,
             sequence=job.sequence,
@@ -161,9 +166,3 @@ def fail(job: Job, spec: MethodSpec, run: ProtocolRun, message: str) -> Outcome:
             time=now(),
         ).write(job.path("failures", spec, run))
     return outcome(job, spec, run, "failed", message=message)
-
-
-def error_line(error: Exception) -> str:
-    """Return an error as one line; an error that no user caused with its type."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

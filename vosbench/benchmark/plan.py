@@ -10,13 +10,21 @@ from typing import Any
 
 from vosbench.benchmark.job import Job, ProtocolRun
 from vosbench.benchmark.method_spec import MethodSpec, choose_methods
-from vosbench.data.catalogue import CATALOGUE, compared_protocols, dataset_spec, open_dataset
+from vosbench.data.catalogue import (
+    catalogue,
+    compared_protocols,
+    dataset_spec,
+    is_own,
+    open_dataset,
+    scoring_protocols,
+)
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.given_mask import gives_other_masks
+from vosbench.data.places import find_folder, link_hints
 from vosbench.data.roots import mini_root
 from vosbench.errors import InputError
-from vosbench.method import Size
-from vosbench.scoring.protocol import Protocol
+from vosbench.method import Method, Size
+from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import check_detection_library
 from vosbench.video import Video
 
@@ -71,7 +79,7 @@ class Plan:
                     if run.methods and name in known
                 )
                 job = Job(
-                    dataset=dataset.name,
+                    dataset=dataset.reference,
                     root=dataset.root,
                     edition=dataset.edition,
                     sequence=name,
@@ -84,10 +92,11 @@ class Plan:
 
 
 def make_plan(
-    models: Sequence[str],
+    models: Sequence[str | Method],
     datasets: Sequence[str],
     root: Path,
     *,
+    protocols: Sequence[str] | None = None,
     metrics: Sequence[str] | None,
     size: Size | None,
     settings: Mapping[str, Any],
@@ -98,9 +107,10 @@ def make_plan(
 
     Args:
         models: names of methods, see `vosbench.benchmark.method_spec.choose_methods`.
-        datasets: evaluation sets; ``"all"`` takes those found under `root`, else their miniatures, and
-            leaves out what cannot be opened or rendered.
+        datasets: evaluation sets by name, or data of one's own by path; ``"all"`` takes those found under
+            `root`, else their miniatures, and leaves out what cannot be opened or rendered.
         root: folder that holds the data sets.
+        protocols: ids of the protocols of each data set; those that it is usually compared under when None.
         metrics: of each protocol those of these names; all of the protocol when None.
         size: network size; the largest that has weights when None.
         settings: switches to change for inference, see `choose_methods`.
@@ -111,8 +121,9 @@ def make_plan(
         InputError: unknown names, a data set that is not there, or no method fits any protocol.
     """
     methods, method_notes = choose_methods(models, size, settings, device)
-    roots, data_notes = _choose_datasets(datasets, root, dry_run)
-    splits, split_notes = _open_all(roots, methods, required=set(datasets))
+    named = [dataset_spec(name).reference for name in dict.fromkeys(datasets) if name != "all"]
+    roots, data_notes = _choose_datasets(named, root, dry_run, everything="all" in datasets)
+    splits, split_notes = _open_all(roots, methods, protocols, required=set(named))
     splits, metric_notes = _with_metrics(splits, metrics)
     unfit_notes = _unfit_notes(methods, splits)
     if splits and not any(run.methods for runs in splits.values() for run, _ in runs):
@@ -129,28 +140,33 @@ def _by_name(splits: Splits) -> dict[str, Video]:
     return videos
 
 
-def _choose_datasets(names: Sequence[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
+def _choose_datasets(
+    named: Sequence[str], root: Path, dry_run: bool, *, everything: bool
+) -> tuple[dict[str, Path], list[str]]:
     """Return data set -> its data root, and a line on each that is left out or replaced."""
-    if not names:
+    if not named and not everything:
         raise InputError("no data set named: give names, or all")
-    named = [name for name in dict.fromkeys(names) if name != "all"]
     for name in named:
         if dataset_spec(name).protocol is None:
             raise InputError(f"{name} is a training set; methods are compared on evaluation sets")
-    if "all" not in names:
+    if not everything:
         return dict.fromkeys(named, root), []
-    evaluation = [name for name, known in CATALOGUE.items() if known.kind == "evaluation"]
-    present = [name for name in evaluation if name in named or (root / name).is_dir()]
+    evaluation = [name for name, known in catalogue().items() if known.kind == "evaluation"]
+    present = [name for name in evaluation if name not in named and find_folder(root, name).is_dir()]
+    present = [*named, *present]
+    hints = link_hints(root, evaluation)
     if present:
-        return dict.fromkeys(present, root), []
-    return _mini_editions(evaluation, root, dry_run)
+        return dict.fromkeys(present, root), hints
+    roots, notes = _mini_editions(evaluation, root, dry_run)
+    return roots, [*hints, *notes]
 
 
 def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
     # Rendering needs more than reading: it is imported only where it is used.
     from vosbench.data.mini import ensure_mini
 
-    scenes = {name: CATALOGUE[name].mini_scenes for name in names if CATALOGUE[name].mini is not None}
+    known = catalogue()
+    scenes = {name: known[name].mini_scenes for name in names if known[name].mini is not None}
     roots = {name: mini_root(count) for name, count in scenes.items()}
     why = f"no evaluation data set found under {root}"
     notes = [f"{name} left out: {why}, and it has no mini edition" for name in names if name not in roots]
@@ -177,30 +193,42 @@ def _listed(folders: Iterable[Path]) -> str:
 
 
 def _open_all(
-    roots: Mapping[str, Path], methods: Sequence[MethodSpec], required: set[str]
+    roots: Mapping[str, Path],
+    methods: Sequence[MethodSpec],
+    protocols: Sequence[str] | None,
+    required: set[str],
 ) -> tuple[dict[str, Splits], list[str]]:
     """Open data sets; one that cannot be opened is left out unless it is required or the last."""
     splits: dict[str, Splits] = {}
     notes: list[str] = []
     for name, root in roots.items():
         try:
-            opened, left_out = _open(name, root, methods)
+            opened, left_out = _open(name, root, methods, protocols)
         except InputError as error:
             if name in required:
                 raise
             notes.append(f"{name} left out: {error}")
             continue
-        splits[opened[0][1].label] = opened
+        label = opened[0][1].label
+        if label in splits:
+            raise InputError(f"two data sets are called {label}: write LABEL={name}")
+        splits[label] = opened
         notes += left_out
+        if is_own(name) and protocols is None:
+            ids = ", ".join(run.protocol.id for run, _ in opened)
+            notes.append(f"{label} is scored under {ids}; --protocol names others")
     if roots and not splits:
         raise InputError("; ".join(notes))
     return splits, notes
 
 
-def _open(name: str, root: Path, methods: Sequence[MethodSpec]) -> tuple[Splits, list[str]]:
+def _open(
+    name: str, root: Path, methods: Sequence[MethodSpec], protocols: Sequence[str] | None
+) -> tuple[Splits, list[str]]:
     """Open a data set under each of its protocols; only labels of its usual protocol must be there."""
     splits, notes = [], []
-    for protocol in compared_protocols(name):
+    chosen = compared_protocols(name) if protocols is None else _chosen_protocols(name, protocols)
+    for protocol in chosen:
         fitting = tuple(spec for spec in methods if spec.fits(protocol))
         if protocol.given and not fitting:
             continue
@@ -212,12 +240,24 @@ def _open(name: str, root: Path, methods: Sequence[MethodSpec]) -> tuple[Splits,
                 continue
             _check_given(protocol, dataset)
         except InputError as error:
-            if protocol.id == dataset_spec(name).protocol:
+            if protocols is not None or protocol.id == dataset_spec(name).protocol:
                 raise
             notes.append(f"{protocol.id} left out: {error}")
             continue
         splits.append((ProtocolRun(protocol, protocol.metrics, dataset.split, fitting), dataset))
+    if not splits:
+        raise InputError(f"{name}: no method fits {', '.join(protocol.id for protocol in chosen)}")
     return tuple(splits), notes
+
+
+def _chosen_protocols(name: str, ids: Sequence[str]) -> list[Protocol]:
+    known = scoring_protocols(name)
+    chosen = [protocol for protocol in map(load_protocol, dict.fromkeys(ids)) if protocol.id in known]
+    if not chosen:
+        raise InputError(
+            f"{name}: protocol {', '.join(ids) or 'none'} is not made for it; choose from {', '.join(known)}"
+        )
+    return chosen
 
 
 def _check_given(protocol: Protocol, dataset: Dataset) -> None:

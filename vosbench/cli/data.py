@@ -28,11 +28,11 @@ def data_mini(
     everything: Annotated[bool, typer.Option("--all", help="Render every data set.")] = False,
 ) -> None:
     """Render miniature editions in official layout, with exact ground truth."""
-    from vosbench.data.catalogue import CATALOGUE
+    from vosbench.data.catalogue import catalogue
     from vosbench.data.mini import write_mini
     from vosbench.data.roots import data_root as find
 
-    every = [spec.name for spec in CATALOGUE.values() if spec.mini is not None]
+    every = [spec.name for spec in catalogue().values() if spec.mini is not None]
     for dataset in every if everything or name == "all" else (name,):
         folder = write_mini(dataset, find(data_root), seed=seed, scenes=scenes, workers=workers)
         sys.stdout.write(f"{folder}\n")
@@ -44,7 +44,8 @@ def data_list(
     data_root: DataRoot = None,
 ) -> None:
     """List the data sets, where they are expected and whether they are there."""
-    from vosbench.data.catalogue import CATALOGUE, dataset_spec, scoring_protocols
+    from vosbench.data.catalogue import catalogue, dataset_spec, scoring_protocols
+    from vosbench.data.places import find_folder, link_hints
     from vosbench.data.roots import data_root as find
 
     root = find(data_root)
@@ -52,16 +53,18 @@ def data_list(
         spec = dataset_spec(name)
         for key in ("title", "kind", "split", "protocol", "size", "layout", "licence", "citation", "url"):
             sys.stdout.write(f"{key:<10}{getattr(spec, key)}\n")
-        sys.stdout.write(f"{'folder':<10}{root / name}\n")
+        sys.stdout.write(f"{'folder':<10}{find_folder(root, name)}\n")
         sys.stdout.write(f"{'protocols':<10}{', '.join(scoring_protocols(name)) or 'none'}\n")
         for archive in spec.archives:
             sys.stdout.write(f"{'archive':<10}{archive}\n")
         return
     table = make_table(f"data sets under {root}", ["name", "title", "kind", "found", "size", "licence"])
-    for spec in CATALOGUE.values():
-        present = "yes" if (root / spec.name).is_dir() else "no"
+    for spec in catalogue().values():
+        folder = find_folder(root, spec.name)
+        present = folder.name if folder.is_dir() else "no"
         table.add_row(spec.name, spec.title, spec.kind, present, spec.size, spec.licence)
     print_table(table)
+    print_notes(link_hints(root))
 
 
 @app.command("download")

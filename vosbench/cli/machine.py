@@ -91,11 +91,13 @@ def _print_root(root: Root) -> None:
     sys.stdout.write(f"data root: {root.path} ({root.source})\n")
     if not root.exists:
         sys.stdout.write("  there is no such folder; compare --datasets all runs on miniatures\n\n")
+        print_notes(root.hints)
         return
     rows = [(d.label, d.kind, "ok" if d.complete else "incomplete", d.detail) for d in root.found]
     _print("data sets", ["data set", "for", "", "at a glance"], rows)
     if root.others:
         sys.stdout.write(f"other folders there: {', '.join(root.others)}\n\n")
+    print_notes(root.hints)
 
 
 def _print_caches(machine: Machine) -> None:

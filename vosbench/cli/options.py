@@ -38,7 +38,14 @@ Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda o
 Metrics = Annotated[
     str | None, typer.Option(help="Some of the protocol's metrics, e.g. j,f; all of them by default.")
 ]
-DatasetName = Annotated[str, typer.Option("--dataset", help="Data set name, e.g. davis16.")]
+DatasetName = Annotated[
+    str,
+    typer.Option(
+        "--dataset",
+        help="Data set name, e.g. davis16, or a path to your own: FOLDER with JPEGImages/SEQ and "
+        "Annotations/SEQ, or FRAMES:MASKS.",
+    ),
+]
 Sequences = Annotated[str | None, typer.Option(help="Only these, separated by commas.")]
 
 

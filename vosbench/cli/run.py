@@ -22,18 +22,28 @@ from vosbench.cli.options import (
     names,
 )
 from vosbench.cli.terminal import print_estimate, print_notes, progress_bar
+from vosbench.errors import InputError
 
 
 def predict(
-    source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Video file, folder of frames, or data set.")
+    model: Annotated[
+        str, typer.Option(help="Method name, or FILE.py:CLASS[:WEIGHTS], a class of your own, which is run.")
     ],
-    model: Annotated[str, typer.Option(help="Method name.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks: OUT/SEQUENCE/FRAME.png.")],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="INPUT", help="Video file, folder of frames, a folder of those, or a data set."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Data set by name or path, instead of INPUT.")
+    ] = None,
     size: SizeName = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights to use instead of those shipped.")] = None,
     mask: Annotated[
-        Path | None, typer.Option(help="Ids of the first frame, for semi-supervised methods.")
+        Path | None,
+        typer.Option(help="First mask, for semi-supervised methods; of several clips a folder of CLIP.png."),
     ] = None,
     overlay: Annotated[Path | None, typer.Option(help="Also draw the masks: FILE.mp4 or a folder.")] = None,
     inspect: Annotated[
@@ -52,20 +62,28 @@ def predict(
     switches: Settings = None,
     device: Device = "auto",
 ) -> None:
-    """Segment a video file, a folder of frames or a data set."""
+    """Segment a video file, a folder of frames, a folder of such clips, or a data set.
+
+    Of several videos one that fails does not stop the others (status 1 in the end), and a second call goes on
+    with those that have no masks yet.
+    """
     from vosbench.data.roots import cache_root
     from vosbench.flow.estimators import build_estimator, parse_flow
     from vosbench.inference.inspection import parse_request
     from vosbench.inference.prediction import predict as run
     from vosbench.models.pretrained.zoo import load_method, move_to, parse_settings
 
+    if (source is None) == (dataset is None):
+        raise InputError("predict: give INPUT or --dataset, one of the two")
+    place = source or str(dataset)
     request = parse_request(inspect, channels, inspect_out, out)
-    method, _ = load_method(model, size, checkpoint, parse_settings(switches or []))
+    model, checkpoint = own_method(model, checkpoint)
+    method, identity = load_method(model, size, checkpoint, parse_settings(switches or []))
     method = move_to(method, device)
     name, settings = parse_flow(flow or "dis")
     with progress_bar("predicting") as progress:
         predictions = run(
-            source,
+            place,
             method,
             out,
             data_root=data_root,
@@ -75,13 +93,33 @@ def predict(
             inspect=request,
             estimator=None if flow is None else build_estimator(name, **settings),
             cache=cache_root(),
+            identity={key: value for key, value in identity.items() if key != "training"} | {"model": model},
             progress=lambda name, done, total: progress(done, total, name),
         )
     for item in predictions:
+        if item.failure:
+            sys.stderr.write(f"failed: {item.sequence}: {item.failure}\n")
+            continue
+        if item.kept:
+            sys.stdout.write(f"{item.folder}  {item.frames} masks, kept\n")
+            continue
         rate = item.frames / item.seconds if item.seconds else math.inf
         sys.stdout.write(f"{item.folder}  {item.frames} masks, {rate:.1f} frames/s\n")
         if item.panels is not None:
             sys.stdout.write(f"{item.panels}  {item.frames} panels of {inspect}\n")
+    raise typer.Exit(1 if any(item.failure for item in predictions) else 0)
+
+
+def own_method(model: str, checkpoint: Path | None) -> tuple[str, Path | None]:
+    """Return the name and the weights of a method, imported first if it is ``FILE.py:CLASS[:WEIGHTS]``."""
+    from vosbench.method_files import split_reference
+    from vosbench.models import use_file
+
+    reference = split_reference(model)
+    if reference is None:
+        return model, checkpoint
+    weights = Path(reference[1]).expanduser() if reference[1] else checkpoint
+    return use_file(reference[0]).name, weights
 
 
 def compare(
@@ -89,12 +127,23 @@ def compare(
         str,
         typer.Option(
             help="Methods, separated by commas, or all: NAME, NAME:CHECKPOINT for weights of your own, "
-            "LABEL=NAME:CHECKPOINT to have several of one method."
+            "FILE.py:CLASS[:WEIGHTS] for a class of your own, which is run, and LABEL= before each to have "
+            "several of one method."
         ),
     ] = "all",
     datasets: Annotated[
-        str, typer.Option(help="Data sets, separated by commas, or all that are found.")
+        str,
+        typer.Option(
+            "--datasets",
+            "--dataset",
+            help="Data sets, separated by commas, or all that are found; your own by path: FOLDER with "
+            "JPEGImages/SEQ and Annotations/SEQ, or FRAMES:MASKS.",
+        ),
     ] = "all",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Protocol ids, separated by commas; those of each data set by default."),
+    ] = None,
     data_root: DataRoot = None,
     out: Annotated[Path, typer.Option(help="Folder for records, masks and tables.")] = Path("results"),
     size: SizeName = None,
@@ -149,6 +198,7 @@ def compare(
         result = run(
             models=names(models) or [],
             datasets=names(datasets) or [],
+            protocols=names(protocol),
             data_root=data_root,
             out=out,
             workers=workers,

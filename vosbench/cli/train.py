@@ -8,11 +8,21 @@ from typing import Annotated
 
 import typer
 
+from vosbench.errors import InputError
+
 
 def fit(
     overrides: Annotated[
         list[str], typer.Argument(help="key=value, e.g. model=mpnet size=tiny data=mini trainer.max_epochs=2")
     ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            help="Train every stage on data of your own: FOLDER with JPEGImages/SEQ and Annotations/SEQ, or "
+            "FRAMES:MASKS. The same as data=own data.name=FOLDER.",
+        ),
+    ] = None,
 ) -> None:
     """Train a method with its paper's recipe.
 
@@ -25,8 +35,41 @@ def fit(
     from vosbench import training
     from vosbench.training.run_folder import what_to_test
 
-    folder = training.fit(overrides)
+    if dataset is not None:
+        overrides = [*overrides, *_data_overrides(dataset)]
+    folder = training.fit([_own_model(line) for line in overrides])
     # Further devices have processes of their own, started with this same command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
         sys.stdout.write(f"{folder}\n")
         sys.stderr.writelines(f"{line}\n" for line in what_to_test(folder))
+
+
+def _own_model(override: str) -> str:
+    """Return an override as it is, or ``model=NAME`` for ``model=FILE.py:CLASS``, which is imported here."""
+    from vosbench.method_files import split_reference
+
+    key, _, value = override.partition("=")
+    reference = split_reference(value) if key == "model" else None
+    if reference is None:
+        return override
+    from vosbench.models import use_file
+
+    method = use_file(reference[0])
+    for group in ("model", "recipe"):
+        config = method.folder / "configs" / group / f"{method.name}.yaml"
+        if not config.is_file():
+            raise InputError(f"{config}: missing; vosbench new method shows what fit needs beside a method")
+    if reference[1]:
+        raise InputError(f"{override}: weights to start from are given by init={reference[1]}")
+    return f"model={method.name}"
+
+
+def _data_overrides(dataset: str) -> list[str]:
+    """Return the configuration of a data set that stands for those of every stage."""
+    from vosbench.data.catalogue import dataset_spec, is_own
+
+    if not is_own(dataset):
+        return [f"data={dataset}"]
+    # absolute: a device more starts a process of its own, and a run is resumed from another folder
+    reference = dataset_spec(dataset).reference.replace("\\", "\\\\").replace("'", "\\'")
+    return ["data=own", f"data.name='{reference}'"]

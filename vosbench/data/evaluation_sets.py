@@ -31,6 +31,10 @@ EVALUATION_SETS = (
             "Segmentation, CVPR 2016"
         ),
         url="https://davischallenge.org/davis2016/code.html",
+        folders=("DAVIS2016", "DAVIS", "DAVIS-data"),
+        marks=("ImageSets/480p", "ImageSets/1080p"),
+        # of DAVIS 2017, whose masks, objects merged, equal those of 2016 on the first frames of val
+        weak_marks=("ImageSets/2016",),
         mini="vosbench.data.mini.davis16:Davis16Mini",
         counts={
             "train": SplitCounts(30, 2079),
@@ -65,6 +69,14 @@ EVALUATION_SETS = (
         licence="see the web page",
         citation="Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, 2017",
         url="https://davischallenge.org/davis2017/code.html",
+        folders=(
+            "DAVIS2017",
+            "DAVIS",
+            "DAVIS-2017-trainval",
+            "DAVIS-2017-trainval-480p",
+            "DAVIS-2017-Unsupervised-trainval-480p",
+        ),
+        marks=("ImageSets/2017",),
         mini="vosbench.data.mini.davis17:Davis17Mini",
         counts={
             "train": SplitCounts(60),
@@ -104,6 +116,8 @@ EVALUATION_SETS = (
         licence="research, see the web page",
         citation="Ochs et al., Segmentation of Moving Objects by Long Term Video Analysis, TPAMI 2014",
         url="https://lmb.informatik.uni-freiburg.de/resources/datasets/moseg.en.html",
+        folders=("FBMS59",),
+        marks=("Testset", "Trainingset"),
         mini="vosbench.data.mini.fbms:FbmsMini",
         counts={
             "train": SplitCounts(29),
@@ -130,6 +144,8 @@ EVALUATION_SETS = (
         licence="see the web page",
         citation="Li et al., Video Segmentation by Tracking Many Figure-Ground Segments, ICCV 2013",
         url="https://web.engr.oregonstate.edu/~lif/SegTrack2/dataset.html",
+        folders=("SegTrackv2",),
+        marks=("GroundTruth",),
         mini="vosbench.data.mini.segtrack:SegTrackMini",
         counts={
             "all": SplitCounts(14),
@@ -163,6 +179,8 @@ EVALUATION_SETS = (
             "Prest et al., Learning Object Class Detectors from Weakly Annotated Video, CVPR 2012 (videos)"
         ),
         url="https://vision.cs.utexas.edu/projects/videoseg/",
+        folders=("YTO",),
+        marks=("youtube_masks", "v1"),
         mini="vosbench.data.mini.youtube_objects:YouTubeObjectsMini",
         counts={
             "all": SplitCounts(126),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,19 +11,20 @@ from torch.utils.data import DataLoader
 
 from vosbench.data.catalogue import dataset_spec, open_dataset, scoring_protocols
 from vosbench.data.datasets.base import Dataset
+from vosbench.data.datasets.folders import subfolders
+from vosbench.data.datasets.video_folders import folder_video
 from vosbench.data.given_mask import given_mask
 from vosbench.data.hold_out import held_out
 from vosbench.data.loading.clips import ClipSettings
 from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
+from vosbench.data.places import find_folder
 from vosbench.data.roots import data_root, mini_root
 from vosbench.data.transforms.clip_transforms import Augmentation
 from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError, check_name
-from vosbench.formats.frame_folder import open_folder
-from vosbench.formats.png import read_ids
 from vosbench.given import Given
 from vosbench.scoring.protocol import load_protocol
-from vosbench.video import LazyMapping, Video
+from vosbench.video import Video
 
 Prepare = Literal["check", "download", "mini"]
 
@@ -110,7 +110,7 @@ class CatalogueDataModule(VideoDataModule):
             from vosbench.data.mini import ensure_mini
 
             ensure_mini(self.dataset, self.root, scenes=self._scenes)
-        elif self._prepare == "download" and not (self.root / self.dataset).is_dir():
+        elif self._prepare == "download" and not find_folder(self.root, self.dataset).is_dir():
             from vosbench.data.download.fetch import fetch
 
             fetch(self.dataset, self.root)
@@ -244,24 +244,11 @@ class VideoFolderDataModule(VideoDataModule):
         for folder in (self._frames, self._masks):
             if folder is not None and not folder.is_dir():
                 raise InputError(f"{folder}: no such folder")
-        folders = sorted(path for path in self._frames.iterdir() if path.is_dir())
+        folders = subfolders(self._frames)
         if not folders:
             raise InputError(f"{self._frames}: holds no folders of frames, one per video")
-        return [_annotated(open_folder(folder), self._masks) for folder in folders]
+        return [folder_video(self._frames / name, self._masks) for name in folders]
 
     def test_videos(self) -> Sequence[Video]:
         """Return the videos, in the order of their names."""
         return self._videos
-
-
-def _annotated(video: Video, masks: Path | None) -> Video:
-    if masks is None:
-        return video
-    paths = {
-        index: masks / video.name / f"{name}.png"
-        for index, name in enumerate(video.frame_names)
-        if (masks / video.name / f"{name}.png").is_file()
-    }
-    if not paths:
-        raise InputError(f"{masks / video.name}: no mask FRAME.png for any frame of {video.name}")
-    return replace(video, annotations=LazyMapping(lambda index: read_ids(paths[index]), paths))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class DatasetSpec:
         counts: split -> published size.
         archives: what a download fetches, in this order.
         made_from: data set from which this one is computed instead of downloaded.
+        folders: other names that its folder has where people unpacked or copied the archives.
+        marks: paths inside the folder; one under another name than `name` has at least one of them.
+        weak_marks: paths inside folders that can be read as this data set, but are made for another one.
+        options: further arguments of the reader.
+        reference: text that names it where a data set is asked for; `name` for those of the catalogue.
         published: names of this data set in ``leaderboards/reported.yaml``.
         published_splits: name of a split there -> split of the reader, where it is another.
     """
@@ -97,8 +102,17 @@ class DatasetSpec:
     counts: Mapping[str, SplitCounts] = field(default_factory=dict)
     archives: tuple[Archive, ...] = ()
     made_from: str | None = None
+    folders: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    weak_marks: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = ""
     published: tuple[str, ...] = ()
     published_splits: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.reference:
+            object.__setattr__(self, "reference", self.name)
 
     @property
     def kind(self) -> Literal["evaluation", "training"]:

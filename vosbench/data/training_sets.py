@@ -35,6 +35,8 @@ TRAINING_SETS = (
             "Flow, and Scene Flow Estimation, CVPR 2016"
         ),
         url="https://lmb.informatik.uni-freiburg.de/resources/datasets/SceneFlowDatasets.en.html",
+        folders=("FlyingThings3D",),
+        marks=("frames_cleanpass", "frames_finalpass"),
         mini="vosbench.data.mini.ft3d:Ft3dMini",
         published=("FT3D",),
         # Instructions in public code state 37 GB of frames (clean pass, PNG) and 311 GB of optical flow.
@@ -75,6 +77,8 @@ TRAINING_SETS = (
         licence="annotations CC BY 4.0; images under the terms of Flickr, see the web page",
         citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
         url="https://cocodataset.org/#download",
+        folders=("COCO2017", "MSCOCO"),
+        marks=("annotations/instances_train2017.json", "annotations/instances_val2017.json"),
         mini="vosbench.data.mini.coco:CocoMini",
         archives=(
             Archive(
@@ -117,6 +121,8 @@ TRAINING_SETS = (
             "al., Semantic Contours from Inverse Detectors, ICCV 2011 (SBD)"
         ),
         url="https://www.robots.ox.ac.uk/~vgg/projects/pascal/VOC/voc2012/index.html",
+        folders=("VOCdevkit",),
+        marks=("VOC2012/ImageSets/Segmentation", "VOCdevkit/VOC2012"),
         mini="vosbench.data.mini.voc2012:Voc2012Mini",
         counts={
             "train": SplitCounts(1464),
@@ -153,6 +159,8 @@ TRAINING_SETS = (
         licence="research, see the web page",
         citation="Cheng et al., Global Contrast Based Salient Region Detection, TPAMI 2015",
         url="https://mmcheng.net/msra10k/",
+        folders=("MSRA10K_Imgs_GT",),
+        marks=("Imgs", "MSRA10K_Imgs_GT"),
         mini="vosbench.data.mini.saliency:Msra10kMini",
         counts={
             "train": SplitCounts(10000),
@@ -178,6 +186,8 @@ TRAINING_SETS = (
         licence="see the web page; images of ImageNet under its terms",
         citation="Wang et al., Learning to Detect Salient Objects with Image-Level Supervision, CVPR 2017",
         url="https://saliencydetection.net/duts/",
+        folders=("DUTS-TR",),
+        marks=("DUTS-TR", "DUTS-TR-Image"),
         mini="vosbench.data.mini.saliency:DutsMini",
         counts={
             "train": SplitCounts(10553),
@@ -200,6 +210,8 @@ TRAINING_SETS = (
         licence="non-commercial research, terms of ImageNet, see the web page",
         citation="Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015",
         url="https://image-net.org/challenges/LSVRC/2015/",
+        folders=("ILSVRC2015", "ILSVRC2015_VID", "ImageNet-VID"),
+        marks=("Data/VID",),
         mini="vosbench.data.mini.imagenet_vid:IlsvrcVidMini",
         counts={
             "train": SplitCounts(3862),
@@ -248,6 +260,8 @@ TRAINING_SETS = (
         licence="annotations CC BY 4.0, see the web page",
         citation="Xu et al., YouTube-VOS: Sequence-to-Sequence Video Object Segmentation, ECCV 2018",
         url="https://youtube-vos.org/dataset/vos/",
+        folders=("YouTubeVOS", "YouTube-VOS-2018", "YouTubeVOS2018", "YTVOS2018"),
+        marks=("train/JPEGImages",),
         mini="vosbench.data.mini.ytvos:YouTubeVosMini",
         counts={
             "train": SplitCounts(3471),

@@ -15,6 +15,7 @@ from pathlib import Path
 from vosbench.data.catalogue import dataset_spec, load_object, open_dataset, published_counts
 from vosbench.data.datasets.base import Dataset, edition_of
 from vosbench.data.datasets.inventory import Check, Damage, Inventory, Size
+from vosbench.data.places import find_folder
 from vosbench.errors import InputError
 from vosbench.video import Video
 
@@ -78,7 +79,7 @@ def verify(
         damage = inventory.damage + _too_few(name, root, split, inventory)
     else:
         tasks = [(partial(_read, inventory, index), str(index)) for index in range(len(inventory))]
-        damage = _too_few(name, root, split, Inventory(root / name, sequences=len(inventory)))
+        damage = _too_few(name, root, split, Inventory(find_folder(root, name), sequences=len(inventory)))
     checked = _run(tasks, progress, workers or os.cpu_count() or 1)
     damage += checked.damage + _odd_sizes(checked.sizes)
     if not damage and isinstance(inventory, Inventory):
@@ -95,9 +96,9 @@ def _inventory(name: str, root: Path, split: str) -> Inventory | Dataset | Damag
         inventory: Inventory = load_object(files)(root, split)
         return inventory
     except InputError as error:
-        if not (root / name).is_dir() or str(error).startswith("unknown "):
+        if not find_folder(root, name).is_dir() or str(error).startswith("unknown "):
             raise
-        return _damage(error, root / name)
+        return _damage(error, find_folder(root, name))
 
 
 def _refused(name: str, root: Path, split: str) -> list[Damage]:
@@ -105,7 +106,7 @@ def _refused(name: str, root: Path, split: str) -> list[Damage]:
     try:
         open_dataset(name, root, split)
     except InputError as error:
-        return [_damage(error, root / name)]
+        return [_damage(error, find_folder(root, name))]
     return []
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vosbench.data.catalogue import CATALOGUE, open_dataset
+from vosbench.data.catalogue import catalogue, open_dataset
+from vosbench.data.datasets.base import edition_of
+from vosbench.data.places import find_folder, link_hints
 from vosbench.data.roots import cache_root
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError
@@ -46,6 +48,7 @@ class Root:
         exists: whether the folder exists.
         found: the data sets in it, evaluation sets first.
         others: folders in it that no data set is read from.
+        hints: a line on every data set that is not found but seems to be there.
     """
 
     path: Path
@@ -53,6 +56,7 @@ class Root:
     exists: bool
     found: tuple[FoundData, ...]
     others: tuple[str, ...]
+    hints: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,28 +92,33 @@ def examine_root(option: Path | None) -> Root:
         source = "default; --data-root or $VOSBENCH_DATA choose another"
     path = find_data_root(option).resolve()
     folders = sorted(folder.name for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
-    known = [name for name in CATALOGUE if name in folders]
-    datasets = tuple(_glance(name, path) for name in known)
-    return Root(path, source, path.is_dir(), datasets, tuple(name for name in folders if name not in known))
+    places = {name: place for name in catalogue() if (place := find_folder(path, name)).is_dir()}
+    read = {place.relative_to(path).parts[:1] for place in places.values()}
+    # where the data root itself is a data set, the folders in it are parts of that
+    others = () if () in read else tuple(name for name in folders if (name,) not in read)
+    datasets = tuple(_glance(name, path) for name in places)
+    return Root(path, source, path.is_dir(), datasets, others, tuple(link_hints(path)))
 
 
 def _glance(name: str, root: Path) -> FoundData:
     """Open an evaluation set; of a training set, which may be huge, only look for its parts."""
-    kind = CATALOGUE[name].kind
-    mini = (root / name / "MINI.json").is_file()
+    spec = catalogue()[name]
+    folder, mini = find_folder(root, name), edition_of(root, name) == "mini"
     label = f"{name}-mini" if mini else name
-    if kind == "training":
-        archives = CATALOGUE[name].archives
+    if spec.kind == "training":
+        archives = spec.archives
         parts = dict.fromkeys(str(Path(item.unpack_into) / item.inner) for item in archives if item.inner)
-        missing = [part for part in parts if not mini and not (root / name / part).exists()]
+        missing = [part for part in parts if not mini and not (folder / part).exists()]
         detail = f"missing: {', '.join(missing)}" if missing else "folder found, not opened"
-        return FoundData(name, label, kind, not missing, detail)
+        return FoundData(name, label, spec.kind, not missing, detail)
     try:
         opened = open_dataset(name, root)
     except InputError as error:
-        return FoundData(name, label, kind, False, str(error))
+        return FoundData(name, label, spec.kind, False, str(error))
     frames = sum(len(video) for video in opened)
-    return FoundData(name, label, kind, True, f"{opened.split}: {len(opened)} sequences, {frames} frames")
+    return FoundData(
+        name, label, spec.kind, True, f"{opened.split}: {len(opened)} sequences, {frames} frames"
+    )
 
 
 def find_caches() -> tuple[Cache, ...]:

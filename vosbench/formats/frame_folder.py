@@ -23,7 +23,7 @@ def open_folder(folder: Path) -> Video:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of frames")
-    paths = sorted((path for path in folder.iterdir() if _is_image(path)), key=_natural)
+    paths = image_paths(folder)
     if not paths:
         inner = sorted(
             path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
@@ -37,6 +37,11 @@ def open_folder(folder: Path) -> Video:
         frames=LazySequence(lambda index: read_frame(paths[index]), len(paths)),
         frame_names=tuple(path.stem for path in paths),
     )
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Return the visible images in a folder in natural order."""
+    return sorted((path for path in folder.iterdir() if _is_image(path)), key=_natural)
 
 
 def _is_image(path: Path) -> bool:

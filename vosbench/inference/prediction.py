@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from vosbench.data.catalogue import CATALOGUE
-from vosbench.errors import InputError
+from vosbench.errors import InputError, error_line
 from vosbench.files import whole_folder
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
@@ -20,8 +22,9 @@ from vosbench.formats.png_palette import HIGHEST_ID
 from vosbench.given import Given, first_labelled, segment
 from vosbench.inference.inspection import InspectionRequest, Panels, check_request, inspecting
 from vosbench.inference.overlay import write_overlay
-from vosbench.inference.targets import check_targets, open_source, plan_targets
+from vosbench.inference.targets import Clip, Source, Targets, check_targets, open_source, plan_targets
 from vosbench.method import Method
+from vosbench.scoring.predictions import PredictionNote, PredictionStore, ids_hash
 from vosbench.video import VOID, IdMap, Video
 
 Progress = Callable[[str, int, int], None]
@@ -38,6 +41,8 @@ class PredictedVideo:
         frames: number of frames.
         seconds: wall time, flow and writing of masks and panels included, overlay not.
         panels: holds ``FRAME.png`` with the maps that were asked for; None when none were.
+        kept: whether the masks are those of an earlier run from the same inputs.
+        failure: why there are no masks, one line; ``""`` where there are.
     """
 
     sequence: str
@@ -45,6 +50,8 @@ class PredictedVideo:
     frames: int
     seconds: float
     panels: Path | None = None
+    kept: bool = False
+    failure: str = ""
 
 
 def predict(
@@ -59,70 +66,120 @@ def predict(
     inspect: InspectionRequest | None = None,
     estimator: FlowEstimator | Precomputed | None = None,
     cache: Path | None = None,
+    identity: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[PredictedVideo]:
-    """Segment a data set, a folder of frames or a video file.
+    """Segment a data set, a folder of frames, a video file, or a folder of such folders and files.
 
     Masks are indexed PNG in DAVIS colours, ``out/SEQUENCE/FRAME.png``. A sequence folder appears when
-    all its masks are written; one from an earlier run is replaced then.
+    all its masks are written; one from an earlier run is replaced then. Of several videos, one that fails
+    does not stop the others.
 
     Args:
-        source: a data set name, a folder of images or a video file; ``./NAME`` means a
-            folder that is called like a data set.
+        source: a data set name, a path to data of one's own (see `vosbench.data.own_data.own_spec`), a folder
+            of images, a video file, or a folder of those; ``./NAME`` is a folder called like a data set.
         method: segments the videos.
         out: folder for the results.
         data_root: where data sets are; see `vosbench.data.roots.data_root`.
         split: of a data set; its default split when None.
         first_mask: ids of frame 0 for a semi-supervised method on a folder or file, a {0, 255} mask
-            being one object; data sets have their own.
+            being one object; for a folder of clips a folder of ``CLIP.png``; data sets have their own.
         overlay: also draw the masks over the frames: a video file such as ``seen.mp4`` for a single
             sequence, or a folder that gets ``SEQUENCE/FRAME.jpg``.
         inspect: also draw maps from the inside of the method.
         estimator: flow for a method that needs it; given, it replaces ground-truth flow. DIS when None.
         cache: the cache root for flow; None keeps nothing.
+        identity: of the method and its weights, as `vosbench.models.pretrained.zoo.load_method` returns it:
+            masks that the same method made of the same frames are kept. None: all are made again.
         progress: called after every frame.
 
     Returns:
-        One item per sequence, in order.
+        One item per sequence, in order; of several sequences, those that failed with the reason.
 
     Raises:
         InputError: the source is missing, empty or broken, the mask is missing, not wanted or of another
             size, the method has no such map to inspect, or the results would overwrite files that
             are no results, or each other.
     """
-    videos = open_source(source, data_root=data_root, split=split)
-    _check_mask(source, method, first_mask)
+    opened = open_source(source, data_root=data_root, split=split)
+    _check_mask(source, opened, method, first_mask)
     if inspect is not None:
         check_request(method, inspect)
-    targets = plan_targets(out, overlay, inspect, videos)
-    check_targets(targets, source, videos)
-    done = []
-    for video, target in zip(videos, targets, strict=True):
+    targets = plan_targets(out, overlay, inspect, opened.clips)
+    check_targets(targets, opened)
+
+    def run(clip: Clip, target: Targets) -> PredictedVideo:
+        video = clip.open()
+        mask = first_mask if first_mask is None or opened.alone else first_mask / f"{clip.name}.png"
+        given = _given(video, method, mask)
+        store = PredictionStore(target.masks, video.frame_names)
+        inputs = None if identity is None else _inputs_hash(video, method, given, estimator, identity)
         start = time.perf_counter()
-        with_flow = _with_flow(video, method, estimator, cache)
-        given = _given(video, method, first_mask)
-        if inspect is None or target.panels is None:
-            _segment_into(target.masks, with_flow, method, given, progress)
-        else:
-            _inspect_into(target.masks, target.panels, with_flow, method, given, progress, inspect)
+        kept = inputs is not None and inspect is None and store.note(inputs, store.content()) is not None
+        if not kept:
+            with_flow = _with_flow(video, method, estimator, cache)
+            if inspect is None or target.panels is None:
+                _segment_into(target.masks, with_flow, method, given, progress)
+            else:
+                _inspect_into(target.masks, target.panels, with_flow, method, given, progress, inspect)
+            if inputs is not None:
+                _save_note(store, inputs)
         seconds = time.perf_counter() - start
-        done.append(PredictedVideo(video.name, target.masks, len(video), seconds, target.panels))
         if target.overlay is not None:
             with _writable(target.overlay):
                 write_overlay(target.overlay, video, target.masks)
+        return PredictedVideo(video.name, target.masks, len(video), seconds, target.panels, kept)
+
+    done = []
+    for clip, target in zip(opened.clips, targets, strict=True):
+        try:
+            done.append(run(clip, target))
+        except Exception as error:
+            if len(opened.clips) == 1:
+                raise
+            done.append(PredictedVideo(clip.name, target.masks, 0, 0.0, failure=error_line(error)))
     return done
 
 
-def _check_mask(source: str | Path, method: Method, first_mask: Path | None) -> None:
-    of_data_set = isinstance(source, str) and source in CATALOGUE
+def _inputs_hash(
+    video: Video,
+    method: Method,
+    given: Given | None,
+    estimator: FlowEstimator | Precomputed | None,
+    identity: Mapping[str, Any],
+) -> str:
+    """Return the hash of everything that the masks of a video follow from."""
+    inputs: dict[str, Any] = {"method": dict(identity), "frames": ids_hash(video.frame_names, video.frames)}
+    if method.needs_flow:
+        flow = estimator or DIS()
+        inputs["flow"] = {"estimator": flow.name, **flow.settings}
+        if isinstance(flow, Precomputed):
+            inputs["flow"]["content"] = flow.content_hash(video)
+    if given is not None:
+        inputs["given"] = [given.frame, ids_hash([video.name], [given.ids])]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _save_note(store: PredictionStore, inputs: str) -> None:
+    content = store.content()
+    assert content is not None
+    with _writable(store.path):
+        store.save_note(PredictionNote(inputs, content, {}, {}))
+
+
+def _check_mask(source: str | Path, opened: Source, method: Method, first_mask: Path | None) -> None:
     if first_mask is None:
-        if method.task == "semi-supervised" and not of_data_set:
+        if method.task == "semi-supervised" and not opened.has_masks:
             raise InputError(f"{source}: this method is semi-supervised; give the mask of the first frame")
         return
     if method.task == "unsupervised":
         raise InputError(f"{first_mask}: this method is unsupervised and takes no first mask; leave it out")
-    if of_data_set:
+    if opened.has_masks:
         raise InputError(f"{first_mask}: {source} has its own first masks; leave it out")
+    if not opened.alone and not first_mask.is_dir():
+        raise InputError(
+            f"{first_mask}: no folder; several clips take a folder with a mask CLIP.png for each"
+        )
 
 
 def _given(video: Video, method: Method, path: Path | None) -> Given | None:

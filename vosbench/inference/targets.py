@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from vosbench.data.catalogue import CATALOGUE, open_dataset
-from vosbench.data.datasets.base import Dataset
+from vosbench.data.catalogue import catalogue, dataset_spec, open_dataset
+from vosbench.data.own_data import FRAMES, is_path
+from vosbench.data.places import find_folder
 from vosbench.data.roots import data_root as resolve_data_root
 from vosbench.errors import InputError, unknown_name
-from vosbench.formats.frame_folder import open_folder
+from vosbench.formats.frame_folder import image_paths, open_folder
 from vosbench.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
 from vosbench.formats.video_file import open_video
 from vosbench.inference.inspection import InspectionRequest
@@ -18,28 +20,95 @@ from vosbench.inference.overlay import is_video
 from vosbench.video import Video
 
 
-def open_source(
-    source: str | Path, *, data_root: Path | None = None, split: str | None = None
-) -> Sequence[Video]:
-    """Open what `predict` takes: a data set name, a folder of images or a video file.
+@dataclass(frozen=True)
+class Clip:
+    """A video to predict, opened when its turn comes.
+
+    Attributes:
+        name: of the video, and of the folder of its masks.
+        open: returns the video; raises InputError where it cannot be read.
+    """
+
+    name: str
+    open: Callable[[], Video]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that a prediction reads.
+
+    Attributes:
+        clips: in order.
+        folders: of the input, which results must not replace.
+        has_masks: whether first masks come with the videos, as in a data set.
+        alone: whether this is one video that was named by itself.
+    """
+
+    clips: Sequence[Clip]
+    folders: tuple[Path, ...]
+    has_masks: bool = False
+    alone: bool = False
+
+
+def open_source(source: str | Path, *, data_root: Path | None = None, split: str | None = None) -> Source:
+    """Open what `predict` takes: a data set, a folder of images, a video file, or a folder of those.
 
     Raises:
         InputError: it is none of these, or cannot be opened.
     """
-    if isinstance(source, str) and source in CATALOGUE:
-        return open_dataset(source, resolve_data_root(data_root), split)
+    path = Path(source).expanduser()
+    if isinstance(source, str) and source in catalogue():
+        return _dataset_source(source, resolve_data_root(data_root), split)
+    text = str(source) if is_path(str(source)) else f"./{source}"
+    if (path / FRAMES).is_dir() or (not path.exists() and is_path(str(source)) and set(text) & {"=", ":"}):
+        return _dataset_source(dataset_spec(text).reference, Path(), split)
     if split is not None:
         raise InputError(
             f"{source}: a split belongs to a data set; leave it out for a folder or a video file"
         )
-    path = Path(source)
     if path.is_dir():
-        return [open_folder(path)]
+        inner = [] if image_paths(path) else _clips_in(path)
+        if inner:
+            return Source(inner, (path, *(path / clip.name for clip in inner)))
+        video = open_folder(path)
+        return Source([Clip(video.name, lambda: video)], (path,), alone=True)
     if path.is_file():
-        return [open_video(path)]
+        video = open_video(path)
+        return Source([Clip(video.name, lambda: video)], (path,), alone=True)
     if path.name == str(source) and path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise InputError(f"no such file or folder, and {unknown_name('data set', str(source), CATALOGUE)}")
+        raise InputError(f"no such file or folder, and {unknown_name('data set', str(source), catalogue())}")
     raise InputError(f"{source}: no such file or folder")
+
+
+def _dataset_source(reference: str, root: Path, split: str | None) -> Source:
+    dataset = open_dataset(reference, root, split)
+    own = dataset_spec(reference).options
+    folders = (own["frames"], own["masks"]) if "frames" in own else (find_folder(root, reference),)
+    clips = [Clip(video.name, partial(_itself, video)) for video in dataset]
+    labelled = any(video.annotations for video in dataset) if "frames" in own else True
+    return Source(clips, tuple(folder for folder in folders if folder is not None), has_masks=labelled)
+
+
+def _itself(video: Video) -> Video:
+    return video
+
+
+def _clips_in(folder: Path) -> list[Clip]:
+    """Return the video files and folders of images in a folder, by name."""
+    clips: dict[str, Clip] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and image_paths(path):
+            clip = Clip(path.name, partial(open_folder, path))
+        elif path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+            clip = Clip(path.stem, partial(open_video, path))
+        else:
+            continue
+        if clip.name in clips:
+            raise InputError(f"{path}: another clip there is called {clip.name}, too; rename one of the two")
+        clips[clip.name] = clip
+    return list(clips.values())
 
 
 @dataclass(frozen=True)
@@ -52,7 +121,7 @@ class Targets:
 
 
 def plan_targets(
-    out: Path, overlay: Path | None, inspect: InspectionRequest | None, videos: Sequence[Video]
+    out: Path, overlay: Path | None, inspect: InspectionRequest | None, clips: Sequence[Clip]
 ) -> list[Targets]:
     """Return the targets of every video.
 
@@ -60,19 +129,19 @@ def plan_targets(
         InputError: one overlay file for several videos, or neither a folder nor a video file.
     """
     file = overlay if overlay is not None and is_video(overlay) else None
-    if file is not None and len(videos) > 1:
-        raise InputError(f"{file}: one video file cannot show {len(videos)} sequences; give a folder")
+    if file is not None and len(clips) > 1:
+        raise InputError(f"{file}: one video file cannot show {len(clips)} sequences; give a folder")
     return [
         Targets(
-            masks=out / video.name,
-            overlay=None if overlay is None else file or overlay / video.name,
-            panels=None if inspect is None else inspect.folder / video.name,
+            masks=out / clip.name,
+            overlay=None if overlay is None else file or overlay / clip.name,
+            panels=None if inspect is None else inspect.folder / clip.name,
         )
-        for video in videos
+        for clip in clips
     ]
 
 
-def check_targets(targets: Sequence[Targets], source: str | Path, videos: Sequence[Video]) -> None:
+def check_targets(targets: Sequence[Targets], source: Source) -> None:
     """Refuse targets that would replace each other, the input, or files that are no results.
 
     Raises:
@@ -83,7 +152,7 @@ def check_targets(targets: Sequence[Targets], source: str | Path, videos: Sequen
         for path, suffix in ((target.masks, ".png"), (target.overlay, ".jpg"), (target.panels, ".png")):
             if path is None:
                 continue
-            _check_target(path, suffix, source, videos)
+            _check_target(path, suffix, source)
             if path.resolve() in paths:
                 raise _colliding(path)
             paths.add(path.resolve())
@@ -96,11 +165,12 @@ def _colliding(path: Path) -> InputError:
     return InputError(f"{path}: masks, overlays and panels would replace each other; choose another folder")
 
 
-def _check_target(target: Path, suffix: str, source: str | Path, videos: Sequence[Video]) -> None:
+def _check_target(target: Path, suffix: str, source: Source) -> None:
     """Refuse to replace anything that does not look like a result, above all the input itself."""
     resolved = target.resolve()
-    given = videos.root / videos.name if isinstance(videos, Dataset) else Path(source)
-    if resolved == given.resolve() or (isinstance(videos, Dataset) and given.resolve() in resolved.parents):
+    given = [folder.resolve() for folder in source.folders]
+    inside = source.has_masks and any(folder in resolved.parents for folder in given)
+    if inside or resolved in given:
         raise InputError(f"{target}: results would replace the input; choose another output folder")
     if not target.exists() or (target.is_file() and target.suffix.lower() in VIDEO_SUFFIXES):
         return

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from vosbench.data.catalogue import CATALOGUE
+from vosbench.data.catalogue import catalogue
 from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.facts import facts
 from vosbench.leaderboard.status import MEANING, MethodStatus
@@ -44,7 +44,8 @@ def arrow(metric: str) -> str:
 
 def board_title(board: Board) -> str:
     """Return the heading of a board, which names a miniature edition as such."""
-    title = CATALOGUE[board.dataset].title if board.dataset in CATALOGUE else board.dataset
+    known = catalogue()
+    title = known[board.dataset].title if board.dataset in known else board.dataset
     if board.mini:
         return f"Miniature edition of {title} ({board.label}, {board.split})"
     return f"{title} ({board.label}, {board.split})"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.faces import lazy
-from vosbench.plugins import Plugin, installed
+from vosbench.method_files import MethodFile, open_method_file
+from vosbench.plugins import Plugin, installed, use
 
 if TYPE_CHECKING:
     from vosbench.models.postprocessing.tracker import OverlapTracker
@@ -82,11 +83,36 @@ def other_methods() -> Mapping[str, Plugin]:
     return installed(taken=(*METHODS, *BASELINES))
 
 
+def use_file(reference: str) -> MethodFile:
+    """Import a method of one's own, ``FILE.py:CLASS``, which is then found by its name like all others.
+
+    The file is run: name only files that you would run. Where it has ``configs/model/NAME.yaml`` and
+    ``configs/recipe/NAME.yaml`` beside it, the method can be trained.
+
+    Raises:
+        InputError: no such file or class, it cannot be imported, is no method, or has the name of another.
+    """
+    from vosbench.models.baselines import BASELINES
+
+    method = open_method_file(reference)
+    if method.name in METHODS or method.name in BASELINES:
+        raise InputError(
+            f"{reference} is called {method.name}, as a method of vosbench is: give its class an attribute "
+            "name, or another name"
+        )
+    use(method)
+    return method
+
+
 def is_network(method: type) -> bool:
-    """Return whether a method is a network, which has weights."""
+    """Return whether a method is a network that vosbench builds by its size and loads weights into."""
     # whoever made a network has imported torch
     torch = sys.modules.get("torch")
-    return torch is not None and issubclass(method, torch.nn.Module)
+    return (
+        torch is not None
+        and issubclass(method, torch.nn.Module)
+        and "size" in inspect.signature(method).parameters
+    )
 
 
 __all__ = [
@@ -100,6 +126,7 @@ __all__ = [
     "load",
     "method_class",
     "other_methods",
+    "use_file",
 ]
 
 __getattr__, __dir__ = lazy(

@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
@@ -19,6 +20,7 @@ from vosbench.method import Task
 from vosbench.metrics.kernels.fbms import FRule, Variant
 from vosbench.metrics.kernels.temporal import Toolkit
 from vosbench.metrics.specs import METRICS
+from vosbench.plugins import PROTOCOLS, Plugin, installed
 
 FOLDER: Traversable = resources.files("vosbench") / "configs" / "protocol"
 """One YAML per protocol, named after its id."""
@@ -172,10 +174,13 @@ def load_protocol(name: str) -> Protocol:
     Raises:
         InputError: no such protocol.
     """
-    file = FOLDER / f"{name}.yaml"
-    if name not in (names := _names()):
-        raise unknown_name("protocol", name, names)
-    return parse_protocol(yaml.safe_load(file.read_text(encoding="utf-8")), source=file.name)
+    files = _files()
+    if name not in files:
+        raise unknown_name("protocol", name, files)
+    protocol = parse_protocol(yaml.safe_load(files[name].read_text(encoding="utf-8")), files[name].name)
+    if protocol.id != name:
+        raise InputError(f"{files[name]}: its id is '{protocol.id}', must be '{name}', the name of the file")
+    return protocol
 
 
 def protocols(dataset: str | None = None) -> list[Protocol]:
@@ -184,7 +189,7 @@ def protocols(dataset: str | None = None) -> list[Protocol]:
     Args:
         dataset: catalogue name, e.g. ``"davis16"``: the protocols that can score it; all when None.
     """
-    known = sorted(map(load_protocol, _names()), key=lambda protocol: (protocol.order, protocol.id))
+    known = sorted(map(load_protocol, _files()), key=lambda protocol: (protocol.order, protocol.id))
     return [protocol for protocol in known if dataset is None or dataset in protocol.datasets]
 
 
@@ -244,8 +249,19 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     return Protocol(**values)
 
 
-def _names() -> list[str]:
-    return [item.name.removesuffix(".yaml") for item in FOLDER.iterdir() if item.name.endswith(".yaml")]
+def _files() -> dict[str, Traversable]:
+    """Return id -> file of every protocol, those of other packages at the end."""
+    files = {
+        item.name.removesuffix(".yaml"): item for item in FOLDER.iterdir() if item.name.endswith(".yaml")
+    }
+    return files | {name: _plugin_file(plugin) for name, plugin in installed(files, PROTOCOLS).items()}
+
+
+def _plugin_file(plugin: Plugin) -> Path:
+    file = (plugin.folder or Path()) / "configs" / "protocol" / f"{plugin.name}.yaml"
+    if not file.is_file():
+        raise InputError(f"{plugin.where}: no file {file}; repair that package")
+    return file
 
 
 def _check_metrics(source: str, names: list[Any], average: Average) -> None:

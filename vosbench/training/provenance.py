@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytorch_lightning.callbacks import Callback
 
 from vosbench.config import DataConfig, FitConfig
-from vosbench.data.catalogue import dataset_spec
+from vosbench.data.catalogue import dataset_spec, is_own
 from vosbench.data.datasets.base import edition_of
 from vosbench.data.roots import data_root
 from vosbench.models.pretrained.weight_files import RENDERED, part_of, rendered_sets, training_of
@@ -65,11 +65,11 @@ def trained_on(
     earlier = training_of(before) if before else {}
     datasets = [(opened, _edition(config, opened.config)) for opened in open_sets(config, sets)]
     data = earlier.get("data", {})
-    names = [*_listed(data, "name"), *(opened.config.name for opened, _ in datasets)]
+    names = [*_listed(data, "name"), *(_name(opened) for opened, _ in datasets)]
     editions = list(dict.fromkeys([*_listed(data, "edition"), *(edition for _, edition in datasets)]))
     rendered = {
         *(rendered_sets(data) or ()),
-        *(opened.config.name for opened, edition in datasets if edition == "mini"),
+        *(_name(opened) for opened, edition in datasets if edition == "mini"),
     }
     trained = [
         video.name
@@ -97,7 +97,7 @@ def trained_on(
 
 def _selection(opened: OpenSet, edition: str, monitor: str) -> dict[str, Any]:
     selection: dict[str, Any] = {
-        "name": opened.config.name,
+        "name": _name(opened),
         "edition": edition,
         "split": opened.val_split,
         "monitor": monitor,
@@ -118,6 +118,10 @@ def _parts(module: VOSModule) -> list[dict[str, Any]]:
     return [part_of(str(key), path) for key, path in {**named, **starting}.items()]
 
 
+def _name(opened: OpenSet) -> str:
+    return dataset_spec(opened.config.name).name
+
+
 def _listed(data: Mapping[str, Any], key: str) -> list[str]:
     return str(data[key]).split(", ") if key in data else []
 
@@ -133,6 +137,8 @@ def _once(values: Iterable[T]) -> list[T]:
 def _edition(config: FitConfig, dataset: DataConfig) -> str:
     """Return the edition on disk: a folder of official data may hold a miniature."""
     root = data_root(Path(config.data_root) if config.data_root else None)
+    if is_own(dataset.name):
+        return "official"
     return edition_of(root, dataset.name) if dataset.edition == "official" else dataset.edition
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
+from vosbench.data.catalogue import is_own
 from vosbench.data.hold_out import HELD_OUT, held_out
+from vosbench.data.places import find_folder, link_hints
 from vosbench.data.roots import cache_root, data_root, mini_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow import GROUND_TRUTH
@@ -269,9 +271,11 @@ def open_split(config: FitConfig, dataset: DataConfig, split: str) -> Dataset:
         ensure_mini(name, root, scenes=dataset.scenes)
         return open_dataset(name, root, split, **dataset.options)
     root = data_root(Path(config.data_root) if config.data_root else None)
-    if not (root / name).is_dir():
-        raise InputError(
-            f"no folder {root / name}: put {name} there in its official layout, point data_root=DIR or "
-            f"VOSBENCH_DATA at the folder that holds it, or train on rendered scenes with data.edition=mini"
+    if not is_own(name) and not find_folder(root, name).is_dir():
+        hints = link_hints(root, [name])
+        advice = (
+            f"put {name} there in its official layout, point data_root=DIR or VOSBENCH_DATA at the folder "
+            "that holds it, or train on rendered scenes with data.edition=mini"
         )
+        raise InputError(f"no folder {root / name}: {hints[0] if hints else advice}")
     return open_dataset(name, root, split, **dataset.options)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
-from vosbench.data.catalogue import compared_protocols, dataset_spec
+from vosbench.data.catalogue import compared_protocols, dataset_spec, scoring_protocols
 from vosbench.data.loading.datamodule import ClipDataModule
 from vosbench.data.roots import cache_root
 from vosbench.data.video_datamodule import VideoDataModule
@@ -93,7 +93,7 @@ def _protocol(config: FitConfig, datasets: Sequence[str], task: Task) -> Protoco
     if config.val_protocol is not None:
         protocol = load_protocol(config.val_protocol)
         for dataset in datasets:
-            if dataset not in protocol.datasets:
+            if protocol.id not in scoring_protocols(dataset):
                 raise InputError(f"val_protocol: {protocol.id} is not made for {dataset}")
         return protocol
     usual = {_usual_protocol(dataset, task) for dataset in datasets}

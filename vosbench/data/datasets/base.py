@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
+from vosbench.data.places import find_folder, link_hints
 from vosbench.errors import InputError
 from vosbench.video import Video
 
@@ -25,17 +26,22 @@ class Dataset(Sequence[Video]):
         root: the data root; the files are in ``root / name``.
         split: e.g. ``"val"``.
         videos: every sequence, in the order of the split.
+        reference: text that names data of one's own; of the catalogue the name.
 
     Attributes:
         name: as given.
+        reference: what `vosbench.data.open_dataset` takes for this data set.
         root: as given.
         split: as given.
         edition: ``"mini"`` for a rendered miniature, ``"official"`` otherwise.
         label: `name`, with ``-mini`` for a miniature: what records and tables call it.
     """
 
-    def __init__(self, name: str, root: Path, split: str, videos: Sequence[Video]) -> None:
+    def __init__(
+        self, name: str, root: Path, split: str, videos: Sequence[Video], reference: str = ""
+    ) -> None:
         self.name = name
+        self.reference = reference or name
         self.root = root
         self.split = split
         self.edition: Edition = edition_of(root, name)
@@ -57,7 +63,7 @@ class Dataset(Sequence[Video]):
 
 
 def dataset_folder(root: Path, name: str, marker: str) -> Path:
-    """Return ``root / name``; the error names the folder where the data set seems to be.
+    """Return the folder of a data set, see `find_folder`; the error names where the data set seems to be.
 
     Args:
         root: the data root.
@@ -67,7 +73,7 @@ def dataset_folder(root: Path, name: str, marker: str) -> Path:
     Raises:
         InputError: no such folder, or without `marker`; names a neighbouring folder that looks right.
     """
-    folder = root / name
+    folder = find_folder(root, name)
     if (folder / marker).is_dir():
         return folder
     if folder.is_dir():
@@ -94,6 +100,9 @@ def repair_advice(folder: Path, name: str, marker: str) -> str:
 
 
 def _advice(root: Path, name: str, marker: str) -> str:
+    hints = link_hints(root, [name])
+    if hints:
+        return hints[0]
     if not root.is_dir():
         return f"the data root does not exist; give --data-root or set VOSBENCH_DATA, {_get(name)}"
     children = sorted(child for child in root.iterdir() if child.is_dir())
@@ -116,4 +125,4 @@ def _get(name: str) -> str:
 
 def edition_of(root: Path, name: str) -> Edition:
     """Return the edition of the data set `name` under a data root."""
-    return "mini" if (root / name / "MINI.json").is_file() else "official"
+    return "mini" if (find_folder(root, name) / "MINI.json").is_file() else "official"

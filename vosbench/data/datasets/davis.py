@@ -10,7 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
-from vosbench.data.datasets.folders import check_resolution, masked_video, no_list, subfolders
+from vosbench.data.datasets.folders import (
+    check_resolution,
+    check_subfolders,
+    masked_video,
+    no_list,
+    subfolders,
+)
 from vosbench.data.datasets.inventory import Inventory, read_list, stems
 from vosbench.errors import InputError
 from vosbench.formats.file_checks import mask_size
@@ -30,7 +36,9 @@ class Davis2016(Dataset):
     """Frames with one foreground mask each: ids 0 and 1, any non-zero value of the file is 1.
 
     The official layout is ``JPEGImages/480p/SEQ/00000.jpg``, ``Annotations/480p/SEQ/00000.png`` and
-    lists ``ImageSets/480p/SPLIT.txt`` with a frame and its mask per line (Perazzi et al., CVPR 2016).
+    lists ``ImageSets/480p/SPLIT.txt`` with a frame and its mask per line (Perazzi et al., CVPR 2016). Where
+    these are not there, lists ``ImageSets/2016/SPLIT.txt`` with a sequence per line are read, which
+    DAVIS 2017 has.
     The names of all files are checked on opening; pixels are read when indexed.
 
     Args:
@@ -46,7 +54,9 @@ class Davis2016(Dataset):
         folder = dataset_folder(root, NAME, "JPEGImages")
         check_resolution(folder / "JPEGImages", resolution)
         pairs = (
-            _folder_pairs(folder, resolution) if split == "all" else _listed_pairs(folder, resolution, split)
+            _folder_pairs(folder, resolution, subfolders(folder / "JPEGImages" / resolution))
+            if split == "all"
+            else _listed_pairs(folder, resolution, split)
         )
         sequences: dict[str, list[_FrameAndMask]] = {}
         for pair in pairs:
@@ -60,6 +70,9 @@ class Davis2016(Dataset):
 def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_FrameAndMask]:
     lists = folder / "ImageSets" / resolution
     path = lists / f"{split}.txt"
+    names = _names_of_2016(folder, resolution, split)
+    if names is not None:
+        return list(_folder_pairs(folder, resolution, names))
     if not lists.is_dir():
         raise InputError(f"{lists}: no lists of splits; only split 'all' (every folder) can be opened")
     if not path.is_file():
@@ -74,9 +87,19 @@ def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_FrameAndMa
     return pairs
 
 
-def _folder_pairs(folder: Path, resolution: str) -> Iterable[_FrameAndMask]:
+def _names_of_2016(folder: Path, resolution: str, split: str) -> list[str] | None:
+    """Return the sequences of a list as DAVIS 2017 has them of the splits of 2016; None without one."""
+    path = folder / "ImageSets" / "2016" / f"{split}.txt"
+    if (folder / "ImageSets" / resolution).is_dir() or not path.is_file():
+        return None
+    names = path.read_text(encoding="utf-8", errors="replace").split()
+    check_subfolders(folder / "JPEGImages" / resolution, names, str(path), "copy the data set again")
+    return names
+
+
+def _folder_pairs(folder: Path, resolution: str, names: Iterable[str]) -> Iterable[_FrameAndMask]:
     frames, masks = folder / "JPEGImages" / resolution, folder / "Annotations" / resolution
-    for sequence in subfolders(frames):
+    for sequence in names:
         stems = {path.stem for path in (frames / sequence).glob("*.jpg")}
         stems |= {path.stem for path in (masks / sequence).glob("*.png")}
         if not stems:
@@ -122,11 +145,12 @@ def expected_files(root: Path, split: str) -> Inventory:
     folder = dataset_folder(root, NAME, "JPEGImages")
     frames, masks = folder / "JPEGImages/480p", folder / "Annotations/480p"
     path = folder / "ImageSets/480p" / f"{split}.txt"
-    if split == "all":
+    listed_names = _names_of_2016(folder, "480p", split)
+    if split == "all" or listed_names is not None:
         inventory = Inventory(frames)
         pairs = [
             (frames / name / f"{stem}.jpg", masks / name / f"{stem}.png")
-            for name in sorted({*subfolders(frames), *subfolders(masks)})
+            for name in listed_names or sorted({*subfolders(frames), *subfolders(masks)})
             for stem in sorted(stems(frames / name, ".jpg") | stems(masks / name, ".png"))
         ]
     else:

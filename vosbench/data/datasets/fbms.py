@@ -11,6 +11,7 @@ import numpy as np
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import frame_index, images, last_number, masked_video, subfolders
 from vosbench.data.datasets.inventory import Inventory
+from vosbench.data.places import find_folder
 from vosbench.errors import InputError, check_name
 from vosbench.formats.fbms import Definition, read_definition, read_labels, read_regions
 from vosbench.formats.file_checks import labels_size, map_size
@@ -76,12 +77,13 @@ class Fbms59(Dataset):
 
 def _split_folder(root: Path, split: str) -> Path:
     wanted = _FOLDERS[split]
-    folder = _any_case(root / NAME, wanted)
+    base = find_folder(root, NAME)
+    folder = _any_case(base, wanted)
     if folder is not None:
         return folder
     other = next(name for name in _FOLDERS.values() if name != wanted)
-    if _any_case(root / NAME, other) is not None:
-        raise InputError(f"{root / NAME}: no folder '{wanted}'; unpack that part of FBMS-59 there")
+    if _any_case(base, other) is not None:
+        raise InputError(f"{base}: no folder '{wanted}'; unpack that part of FBMS-59 there")
     return dataset_folder(root, NAME, wanted) / wanted
 
 
@@ -216,7 +218,7 @@ def expected_files(root: Path, split: str) -> Inventory:
     inventory = Inventory(folder, sequences=len(names))
     for name in names:
         _expected_sequence(inventory, folder / name)
-        truth = root / NAME / MOVING / _FOLDERS[split] / name / "GroundTruth"
+        truth = find_folder(root, NAME) / MOVING / _FOLDERS[split] / name / "GroundTruth"
         inventory.add(name, *inventory.list_images(truth, (".png", ".pgm")), read=labels_size)
     return inventory
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from vosbench.data.datasets.base import dataset_folder, repair_advice
+from vosbench.data.places import find_folder
 from vosbench.errors import InputError, check_name, unknown_name
 from vosbench.formats.frame_folder import check_stems
 from vosbench.formats.image import SUFFIXES, image_size, read_frame
@@ -15,16 +16,17 @@ from vosbench.formats.png import read_ids
 from vosbench.video import IdMap, LazyMapping, LazySequence, Video
 
 _PUBLISHED = frozenset({"train", "val", "trainval"})
+_LARGER = ("1080p", "Full-Resolution")
 _DIGITS = re.compile(r"([0-9]+)$")
 
 
 def find_dataset(root: Path, name: str, markers: Sequence[str]) -> Path:
-    """Return ``root / name`` if it holds one of the folders `markers`.
+    """Return the folder of a data set if it holds one of the folders `markers`.
 
     Raises:
         InputError: it does not; the advice looks for the first marker.
     """
-    folder = root / name
+    folder = find_folder(root, name)
     if any((folder / marker).is_dir() for marker in markers):
         return folder
     if folder.is_dir() and len(markers) > 1:
@@ -44,7 +46,20 @@ def check_resolution(pictures: Path, resolution: str) -> None:
     present = subfolders(pictures)
     if not present:
         raise InputError(f"{pictures}: empty; expected a folder '{resolution}' of sequences")
+    if resolution == "480p" not in present:
+        raise InputError(f"{pictures}: no folder '480p'; {_way_to_480p(pictures, present)}")
     check_name(f"resolution of {pictures.parent}", resolution, present)
+
+
+def _way_to_480p(pictures: Path, present: Sequence[str]) -> str:
+    larger = [name for name in present if name in _LARGER]
+    if larger:
+        return f"results are compared at 480p: unpack those frames and masks beside {', '.join(larger)}"
+    masks = pictures.parent / "Annotations"
+    return (
+        f"if frames of 480p are in {pictures / present[0]} and so on, make the links "
+        f"ln -s . {pictures / '480p'} and ln -s . {masks / '480p'}"
+    )
 
 
 def no_list(name: str, path: Path, choices: Iterable[str]) -> InputError:

@@ -9,6 +9,7 @@ from vosbench.data.datasets.folders import images, masked_video, masks_of, subfo
 from vosbench.data.datasets.ilsvrc_vid import NAME as FRAMES
 from vosbench.data.datasets.ilsvrc_vid import snippets
 from vosbench.data.datasets.inventory import Inventory
+from vosbench.data.places import find_folder
 from vosbench.errors import InputError, check_name
 from vosbench.formats.file_checks import ids_size
 from vosbench.video import LazySequence, Video
@@ -59,7 +60,7 @@ def _frame_folders(root: Path, names: list[str]) -> dict[str, Path]:
         folders = {name: own / name for name in subfolders(own)}
         where = own
     else:
-        where = root / FRAMES / "Data" / "VID"
+        where = find_folder(root, FRAMES) / "Data" / "VID"
         if not where.is_dir():
             raise InputError(
                 f"{root / NAME}: its frames are those of {FRAMES}, but there is no folder {where}; put "

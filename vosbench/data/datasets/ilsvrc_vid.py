@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import frame_index, images, subfolders
+from vosbench.data.places import find_folder
 from vosbench.errors import InputError, unknown_name
 from vosbench.formats.image import image_size, read_frame
 from vosbench.formats.voc_xml import read_boxes
@@ -79,7 +80,7 @@ class IlsvrcVid(Dataset):
     """
 
     def __init__(self, root: Path, split: str = "train") -> None:
-        folder = root / NAME
+        folder = find_folder(root, NAME)
         paths = snippets(root, split)
         self.classes = tuple(CLASSES.values())
         super().__init__(NAME, root, split, LazySequence(lambda i: _video(folder, paths[i]), len(paths)))

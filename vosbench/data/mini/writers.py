@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from vosbench.data.catalogue import CATALOGUE, load_object
+from vosbench.data.catalogue import catalogue, load_object
 from vosbench.data.download.locks import claimed
+from vosbench.data.places import find_folder
 from vosbench.errors import InputError, check_name
 from vosbench.files import whole_folder, write_text
 
@@ -60,7 +61,7 @@ def write_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> P
             cannot be written.
     """
     folder, selected = Path(root) / name, _settings(name, **settings)
-    _refuse_foreign(folder)
+    _refuse_foreign(find_folder(Path(root), name))
     with claimed(Path(root), name, wait=True):
         _write(name, selected, folder, workers)
     return folder
@@ -92,7 +93,7 @@ def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> 
         InputError: as `write_mini`.
     """
     folder, selected = Path(root) / name, _settings(name, **settings)
-    _refuse_foreign(folder)
+    _refuse_foreign(find_folder(Path(root), name))
     if not _is_there(name, selected, folder):
         with claimed(Path(root), name, wait=True):
             if not _is_there(name, selected, folder):
@@ -109,7 +110,7 @@ def _is_there(name: str, settings: MiniSettings, folder: Path) -> bool:
 
 
 def _settings(name: str, **options: Any) -> MiniSettings:
-    paths = {spec.name: spec.mini for spec in CATALOGUE.values() if spec.mini is not None}
+    paths = {spec.name: spec.mini for spec in catalogue().values() if spec.mini is not None}
     check_name("miniature data set", name, paths)
     kind: Callable[..., MiniSettings] = load_object(paths[name])
     selected = {key: value for key, value in options.items() if value is not None}

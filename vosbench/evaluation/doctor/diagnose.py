@@ -113,7 +113,7 @@ def _split_names(opened: Dataset, split: str) -> list[str]:
     if split == opened.split:
         return []
     with suppress(InputError):
-        return [video.name for video in open_dataset(opened.name, opened.root, split)]
+        return [video.name for video in open_dataset(opened.reference, opened.root, split)]
     return []
 
 
