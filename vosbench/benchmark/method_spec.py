@@ -10,7 +10,11 @@ from typing import Any
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.method import Detector, Method, Size, Task
+from vosbench.method_files import MethodFile, split_reference
+from vosbench.models import use_file
+from vosbench.models.pretrained.own_methods import check_method, instance_provenance
 from vosbench.models.pretrained.zoo import accepts, load_method, method_names, move_to
+from vosbench.plugins import use
 from vosbench.scoring.protocol import Protocol
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
@@ -26,6 +30,8 @@ class MethodSpec:
         label: name in records, masks and tables.
         size: network size, the largest with weights when None.
         checkpoint: weights to use instead of the zoo's.
+        file: the file of a method of one's own; None for methods of packages.
+        instance: a method that is there already, and not loaded by its name.
         settings: switches changed for inference, see `vosbench.models.pretrained.zoo.load_method`.
         task: of the method; None before the method was loaded.
         detects: whether the method yields detections; False before it was loaded.
@@ -38,6 +44,8 @@ class MethodSpec:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     task: Task | None = None
     detects: bool = False
+    file: MethodFile | None = None
+    instance: Method | None = field(default=None, hash=False)
 
     def load(self, device: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
         """Return the method on a device, the provenance of its weights, and their training.
@@ -47,6 +55,11 @@ class MethodSpec:
         Raises:
             InputError: see `load_method` and `move_to`.
         """
+        if self.instance is not None:
+            return move_to(self.instance, device), instance_provenance(self.instance), {}
+        if self.file is not None:
+            # a process of its own has not seen the command line
+            use(self.file)
         if self.checkpoint is None and not self.settings:
             method, weights = load_method(self.name, self.size)
         else:
@@ -64,13 +77,15 @@ class MethodSpec:
 
 
 def choose_methods(
-    names: Sequence[str], size: Size | None, settings: Mapping[str, Any], device: str
+    names: Sequence[str | Method], size: Size | None, settings: Mapping[str, Any], device: str
 ) -> tuple[tuple[MethodSpec, ...], list[str]]:
     """Return the methods of a comparison, and a line on each of ``all`` that is left out.
 
     Args:
         names: ``all`` (every method that has weights or needs none), or ``[LABEL=]NAME[:CHECKPOINT]``: a
-            method, with other weights than the zoo's, under another name than its own.
+            method, with other weights than the zoo's, under another name than its own; NAME is also
+            ``FILE.py:CLASS``, a class of one's own. Or methods themselves, under their attribute `name`, else
+            the name of their class.
         size: network size; the largest that has weights when None.
         settings: switches to change for inference: ``KEY`` in every method that has it, ``LABEL.KEY`` in one.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
@@ -80,7 +95,7 @@ def choose_methods(
     """
     if not names:
         raise InputError("no model named: give names, or all")
-    named = _named([text for text in names if text != "all"], size)
+    named = _named([item for item in names if item != "all"], size)
     zoo = {name: MethodSpec(name, name, size) for name in method_names()} if "all" in names else {}
     notes, methods = [], []
     for label, spec in _with_settings(zoo | named, settings).items():
@@ -97,10 +112,10 @@ def choose_methods(
     return tuple(methods), notes
 
 
-def _named(names: Sequence[str], size: Size | None) -> dict[str, MethodSpec]:
+def _named(names: Sequence[str | Method], size: Size | None) -> dict[str, MethodSpec]:
     specs: dict[str, MethodSpec] = {}
     for text in names:
-        spec = _parse(text, size)
+        spec = _parse(text, size) if isinstance(text, str) else _of_instance(text)
         if specs.setdefault(spec.label, spec) != spec:
             raise InputError(f"--models {text}: '{spec.label}' is another one already; write LABEL={text}")
     return specs
@@ -111,17 +126,35 @@ def _parse(text: str, size: Size | None) -> MethodSpec:
     labelled = "=" in text.partition(":")[0]
     label, _, weights = text.partition("=") if labelled else ("", "", text)
     name, colon, checkpoint = weights.partition(":")
+    file = None
+    if reference := split_reference(weights):
+        file = use_file(reference[0])
+        name, checkpoint = file.name, reference[1]
+        colon = ":" if weights.endswith(":") else ""
     if name not in method_names():
         raise unknown_name("model", name, [*method_names(), "all"])
     if colon and not checkpoint:
         raise InputError(f"--models {text}: no weights after the colon; write {name}:FILE")
     if not labelled:
         label = name
-    elif not _LABEL.fullmatch(label):
+    if not _LABEL.fullmatch(label):
         raise InputError(f"--models {text}: a name has letters, digits, '_', '+' and '-', not '{label}'")
-    elif label != name and (label in method_names() or label == "all"):
+    if label != name and (label in method_names() or label == "all"):
         raise InputError(f"--models {text}: {label} is the name of something else; choose another")
-    return MethodSpec(name, label, size, Path(checkpoint) if checkpoint else None)
+    own = Path(checkpoint).expanduser() if checkpoint else None
+    return MethodSpec(name, label, size, own, file=file)
+
+
+def _of_instance(method: Method) -> MethodSpec:
+    where = f"models: {type(method).__module__}.{type(method).__qualname__}"
+    check_method(method, where)
+    name = getattr(method, "name", None)
+    label = name if isinstance(name, str) else type(method).__name__
+    if not _LABEL.fullmatch(label) or label == "all":
+        raise InputError(f"{where}: '{label}' cannot be its name; give it another attribute name")
+    if name in method_names():
+        label = f"{label}-own"
+    return MethodSpec(label, label, instance=method)
 
 
 def _with_settings(specs: Mapping[str, MethodSpec], settings: Mapping[str, Any]) -> dict[str, MethodSpec]:

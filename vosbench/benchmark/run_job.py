@@ -9,10 +9,11 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from vosbench.benchmark.job import Job, Outcome, ProtocolRun, State, error_line, fail, outcome
+from vosbench.benchmark.job import Job, Outcome, ProtocolRun, State, fail, outcome
 from vosbench.benchmark.method_spec import MethodSpec
 from vosbench.benchmark.sequence import given_in, open_videos
 from vosbench.environment.load import LoadMeter
+from vosbench.errors import error_line
 from vosbench.evaluation.record_template import RecordTemplate, prediction_provenance
 from vosbench.evaluation.store import VideoHashes, current_record, hash_videos
 from vosbench.method import Method
@@ -81,7 +82,8 @@ def _isolated(job: Job, cells: Iterable[Cell], outcomes: Outcomes) -> Iterator[N
 
 
 @lru_cache(_LOADED)
-def _load(spec: MethodSpec, device: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
+def _load(spec: MethodSpec, device: str, call: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
+    """Load a method once per process and call: files of weights and code may change between two calls."""
     return spec.load(device)
 
 
@@ -93,7 +95,7 @@ def _prepare(
     hashes: Mapping[str, VideoHashes],
 ) -> tuple[Method, Templates]:
     """Return the method, and the record of every run without its scores."""
-    method, weights, training = _load(spec, job.device)
+    method, weights, training = _load(spec, job.device, job.call)
     first = videos[runs[0].protocol.id]
     given = given_in(job, runs[0], first.video)
     flow = first.flow.describe() if method.needs_flow and first.flow else None
@@ -108,7 +110,7 @@ def _prepare(
                 weights=weights,
                 training=training,
                 flow=flow,
-                dataset=job.dataset,
+                dataset=job.dataset_name,
                 edition=job.edition,
                 split=run.split,
                 command=job.command,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vosbench import __version__
-from vosbench.cli import ablate, data, flow, leaderboard, run, train, weights
+from vosbench.cli import ablate, data, flow, leaderboard, new, run, train, weights
 from vosbench.cli import score as scoring
 from vosbench.errors import InputError
 
@@ -28,6 +28,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(flow.app, name="flow")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(weights.app, name="weights")
+app.add_typer(new.app, name="new")
 
 
 def main() -> None:

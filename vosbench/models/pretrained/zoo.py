@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, error_line, unknown_name
 from vosbench.files import atomic_path, write_text
+from vosbench.method_files import MethodFile
 from vosbench.models import METHODS, SIZES, build, is_network, method_class, other_methods
+from vosbench.models.pretrained.own_methods import check_method, own_weights
 from vosbench.models.pretrained.weight_files import DESCRIBED, part_of, read_state, training_beside
 from vosbench.tensor_files import SHARED, sha256, write_safetensors
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vosbench.method import Method
+    from vosbench.plugins import Plugin
 
 WEIGHTS = Path(str(files("vosbench.models") / "weights"))
 
@@ -91,9 +93,15 @@ def load_method(
     except RuntimeError:
         raise InputError(_misfit(path, name, described["size"], changed)) from None
     module.eval()
-    provenance |= described | {"weights": path.name, "sha256": sha256(path)}
+    provenance |= described | {"weights": path.name, "sha256": sha256(path)} | _code_of(name)
     parts = _parts_put_in(module, changed)
     return cast("Method", module), provenance | ({"parts": parts} if parts else {})
+
+
+def _code_of(name: str) -> dict[str, str]:
+    """Return the code of a network in a file of the user, which may change while its weights do not."""
+    plugin = other_methods().get(name)
+    return plugin.provenance() if isinstance(plugin, MethodFile) else {}
 
 
 def load(
@@ -124,20 +132,26 @@ def load(
 def _without_weights(
     name: str, kind: type[Any], checkpoint: Path | None, changed: Mapping[str, Any]
 ) -> tuple[Method, dict[str, Any]]:
-    """Build a method of another package that learns nothing; its version stands for weights."""
-    if checkpoint is not None:
-        raise InputError(f"{name} has no weights: leave the checkpoint out")
+    """Build a method of another package or a file by its class alone; its code stands for weights."""
     for switch in changed:
         if not accepts(name, switch):
             raise unknown_name(f"switch of {name}", switch, inspect.signature(kind).parameters)
-    from vosbench.method import Method
-
-    package = other_methods()[name].package
-    method = kind(**changed)
-    if not isinstance(method, Method):
-        raise InputError(f"{name} of the package {package} lacks task or needs_flow; see {Method.__module__}")
-    described: dict[str, Any] = {"weights": "none", "package": f"{package} {metadata.version(package)}"}
+    plugin = other_methods()[name]
+    method = _built(plugin, kind, changed)
+    described = own_weights(method, checkpoint) | plugin.provenance()
     return method, described | ({"variant": dict(changed)} if changed else {})
+
+
+def _built(plugin: Plugin, kind: type[Any], changed: Mapping[str, Any]) -> Method:
+
+    try:
+        method = kind(**changed)
+    except InputError:
+        raise
+    except Exception as error:  # the code of others may fail in every way there is
+        raise InputError(f"{plugin.where}: {plugin.path} cannot be built ({error_line(error)})") from None
+    check_method(method, f"{plugin.where}: {plugin.path}")
+    return cast("Method", method)
 
 
 def accepts(name: str, switch: str) -> bool:
