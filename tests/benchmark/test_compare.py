@@ -231,7 +231,7 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
         return home / name
 
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render, raising=False)
-    monkeypatch.setattr(plan, "CATALOGUE", {"davis16": CATALOGUE["davis16"]})
+    monkeypatch.setattr(plan, "catalogue", lambda: {"davis16": CATALOGUE["davis16"]})
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     planned = run(data_root=tmp_path / "nowhere", dry_run=True)
     assert "would render the mini edition of davis16" in planned.notes[0]
@@ -255,7 +255,7 @@ def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, mon
     monkeypatch.setattr(vosbench.data.mini, "ensure_mini", render)
     own = replace(CATALOGUE["davis16"], title="of a plug-in", mini=None)
     known = {"davis16": CATALOGUE["davis16"], "own": own, "fbms": CATALOGUE["fbms"]}
-    monkeypatch.setattr(plan, "CATALOGUE", known)
+    monkeypatch.setattr(plan, "catalogue", lambda: known)
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
     nowhere = tmp_path / "nowhere"
     told = f"own left out: no evaluation data set found under {nowhere}, and it has no mini edition"
@@ -264,7 +264,7 @@ def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, mon
     assert result.counts == {"computed": 3}
     assert told in result.notes
     assert "fbms left out: fbms: no space left" in result.notes
-    monkeypatch.setattr(plan, "CATALOGUE", {"own": own})
+    monkeypatch.setattr(plan, "catalogue", lambda: {"own": own})
     with pytest.raises(InputError, match=r"own left out: .*no mini edition"):
         run(data_root=nowhere)
 

@@ -100,15 +100,15 @@ def repair_advice(folder: Path, name: str, marker: str) -> str:
 
 
 def _advice(root: Path, name: str, marker: str) -> str:
+    children = sorted(child for child in root.iterdir() if child.is_dir()) if root.is_dir() else []
+    for candidate in (root.resolve().parent, *children):
+        if (candidate / name / marker).is_dir():
+            return f"did you mean the data root {candidate}?"
     hints = link_hints(root, [name])
     if hints:
         return hints[0]
     if not root.is_dir():
         return f"the data root does not exist; give --data-root or set VOSBENCH_DATA, {_get(name)}"
-    children = sorted(child for child in root.iterdir() if child.is_dir())
-    for candidate in (root.resolve().parent, *children):
-        if (candidate / name / marker).is_dir():
-            return f"did you mean the data root {candidate}?"
     if (root / marker).is_dir():
         return (
             f"{root} itself holds '{marker}': rename it to '{name}' and give the folder above it as data root"
