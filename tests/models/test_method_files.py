@@ -192,6 +192,16 @@ def test_a_method_itself_is_compared_in_this_process(files):
     assert run_compare([Left(share=0.25)], out=files / "out").counts == {"computed": 2}
 
 
+class Box(Left):
+    name = "centre_box"
+
+
+def test_a_method_that_is_called_like_a_packaged_one_stands_beside_it(files):
+    result = run_compare([Box(), "centre_box"], out=files / "out")
+    assert {record.model for record in result.records} == {"centre_box", "centre_box-own"}
+    assert result.counts == {"computed": 4}
+
+
 def test_what_is_no_method_is_refused(files):
     with pytest.raises(InputError, match="lacks task or needs_flow"):
         run_compare([object()], out=files / "out")

@@ -11,7 +11,8 @@ from typing import Any
 from vosbench.errors import InputError, unknown_name
 from vosbench.method import Detector, Method, Size, Task
 from vosbench.method_files import MethodFile, split_reference
-from vosbench.models import use_file
+from vosbench.models import METHODS, use_file
+from vosbench.models.baselines import BASELINES
 from vosbench.models.pretrained.own_methods import check_method, instance_provenance
 from vosbench.models.pretrained.zoo import accepts, load_method, method_names, move_to
 from vosbench.plugins import use
@@ -152,7 +153,8 @@ def _of_instance(method: Method) -> MethodSpec:
     label = name if isinstance(name, str) else type(method).__name__
     if not _LABEL.fullmatch(label) or label == "all":
         raise InputError(f"{where}: '{label}' cannot be its name; give it another attribute name")
-    if name in method_names():
+    if label in METHODS or label in BASELINES:
+        # beside the packaged one, whose records it must not replace
         label = f"{label}-own"
     return MethodSpec(label, label, instance=method)
 
