@@ -4,6 +4,7 @@ from vosbench.config import compose_fit, group_options, load_stage
 from vosbench.data.catalogue import CATALOGUE, dataset_spec
 from vosbench.data.hold_out import HELD_OUT
 from vosbench.errors import InputError
+from vosbench.training.stage_data import check_data
 
 
 def test_defaults_are_the_papers_first_stage():
@@ -58,8 +59,8 @@ def test_every_packaged_data_set_composes_and_leaves_the_recipe_alone(data):
 
 
 def test_data_of_ones_own_need_a_path():
-    with pytest.raises(InputError, match=r"data\.name"):
-        compose_fit(["data=own"])
+    with pytest.raises(InputError, match=r"data=own does not say which: write data\.name=FOLDER"):
+        check_data(compose_fit(["data=own"]).data)
     config = compose_fit(["data=own", "data.name='pond=/a b/frames:/a b/masks'"])
     assert config.data.name == "pond=/a b/frames:/a b/masks"
     assert (config.data.split, config.data.val_split) == ("all", HELD_OUT)

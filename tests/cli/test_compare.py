@@ -121,8 +121,8 @@ def test_protocols_may_be_named(compare, clips):
         "--dataset", "./clips,davis16", "--protocol", "davis16-matlab,davis17-unsupervised"
     )
     assert status == 0
-    # two methods on two videos under both protocols, on three under that of DAVIS
-    assert err.startswith("14 cells")
+    # two methods on five videos under both
+    assert "20 cells (model, sequence, protocol): 20 computed" in err
     assert "scored under" not in err
     assert "davis16-matlab" in out
     _, _, err = compare("--dataset", "davis16", "--protocol", "fbms-binary")

@@ -129,6 +129,8 @@ def check_data(dataset: DataConfig) -> None:
     Raises:
         InputError: which key, and what it takes.
     """
+    if not dataset.name:
+        raise InputError("data=own does not say which: write data.name=FOLDER, or --dataset FOLDER")
     if dataset.scale <= 0:
         raise InputError(f"data.scale is {dataset.scale}: it must be above 0")
     if dataset.edition not in EDITIONS:
