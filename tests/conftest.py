@@ -70,6 +70,13 @@ def ablations_program() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="module")
+def soak_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the function of `speed_program` for benchmarks/soak."""
+    with programs_of("soak") as load:
+        yield load
+
+
+@pytest.fixture(scope="module")
 def zoo_program() -> Iterator[Callable[[str], ModuleType]]:
     """Return the function of `speed_program` for benchmarks/zoo."""
     with programs_of("zoo") as load:
@@ -163,7 +170,7 @@ def run(
     The command runs in this process and in an empty folder, without data or flow of this machine.
     """
     monkeypatch.chdir(tmp_path)
-    for variable in ("VOSBENCH_DATA", "LDOF"):
+    for variable in ("VOSBENCH_DATA", "VOSBENCH_FLOW_LDOF"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
 

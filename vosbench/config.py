@@ -24,6 +24,9 @@ from vosbench.plugins import config_folders
 
 GROUPS = ("model", "recipe", "data")
 
+_LONGEST = 10_000
+"""Characters of an override: the parser takes a second for more."""
+
 CONFIGS = Path(str(files("vosbench") / "configs"))
 
 
@@ -261,9 +264,14 @@ def _parse(overrides: list[str]) -> list[Override]:
     parser = OverridesParser.create()
     parsed = []
     for line in overrides:
+        if len(line) > _LONGEST:
+            raise InputError(f"cannot use '{line[:40]}...': {len(line)} characters, at most {_LONGEST}")
+        if "${" in line:
+            # lines come from suites and plans of others, too: no variable of the environment gets out
+            raise InputError(f"cannot use '{line}': write the value itself, ${{...}} is not replaced")
         try:
             override = parser.parse_override(line)
-        except HydraException:
+        except (HydraException, RecursionError):
             raise InputError(f"cannot read '{line}': write key=value, e.g. size=tiny") from None
         if not override.key_or_group or override.is_delete() or override.is_sweep_override():
             raise InputError(f"cannot use '{line}': write key=value with one value")

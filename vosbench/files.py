@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from vosbench.errors import InputError
+
+_PIECE = 1 << 24
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         new.rename(folder)
 
 
-def read_bytes(path: Path, most: int | None = None) -> bytes:
+def read_bytes(path: Traversable, most: int | None = None) -> bytes:
     """Return the content of a file.
 
     Args:
@@ -62,26 +64,24 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
         InputError: missing, unreadable, or larger than `most`.
     """
     try:
-        if most is not None and path.stat().st_size > most:
-            raise InputError(f"{path}: larger than {most >> 20} MiB, which this file never is; copy it again")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        with path.open("rb") as file:
+            content = b"".join(_pieces(file, most))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        # a name with a null character is a ValueError
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from None
+    if most is not None and len(content) > most:
+        raise InputError(f"{path}: larger than {most >> 20} MiB, which this file never is; copy it again")
+    return content
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of at most 256 MiB whose outermost value is an object.
-
-    Raises:
-        InputError: missing, larger, no JSON, or another value.
-    """
-    try:
-        value = json.loads(read_bytes(path, 1 << 28))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a JSON file ({error}); copy it again") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: holds no JSON object {{...}}; copy it again")
-    return value
+def _pieces(file: IO[bytes], most: int | None) -> Iterator[bytes]:
+    """Yield a file that may be a device or a pipe, which have no size beforehand, until beyond `most`."""
+    size = 0
+    while (most is None or size <= most) and (piece := file.read(_PIECE)):
+        size += len(piece)
+        yield piece
 
 
 def write_bytes(path: Path, content: bytes) -> None:

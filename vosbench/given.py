@@ -10,7 +10,7 @@ import numpy as np
 
 from vosbench.errors import InputError
 from vosbench.method import Method
-from vosbench.video import IdMap, Segmentation, Video
+from vosbench.video import Frame, IdMap, LazySequence, Segmentation, Video
 
 
 @dataclass(frozen=True)
@@ -47,26 +47,49 @@ def segment(method: Method, video: Video, given: Given | None) -> Segmentation:
 
     Args:
         method: ready to segment.
-        video: T frames, with flow when the method needs flow.
+        video: T frames, with flow when the method needs flow. Flow that is not finite is unknown.
         given: first mask of a semi-supervised method; None for the others.
 
     Returns:
         T id maps at the size of the frames.
 
     Raises:
-        InputError: when iterated, an id map that is not (H, W) uint8.
+        InputError: no frames, or a first mask of another size than frame 0; when iterated, a frame of
+            another size, or an id map that is not (H, W) uint8.
     """
+    if not len(video):
+        raise InputError(f"{video.name}: no frames; copy the sequence again or leave it out")
     start = given.frame if given else 0
     rest = video.since(start) if start else video
-    flow = rest.flow if method.needs_flow else None
-    seen = replace(rest, annotations={}, boxes={}, categories={}, flow=flow)
-    maps = method.segment(seen) if given is None else method.segment(seen, given.ids)
-    return Segmentation(_checked(maps, video, start), len(video))
-
-
-def _checked(maps: Segmentation, video: Video, start: int) -> Iterator[IdMap]:
-    """Yield `start` empty id maps, then those of the method."""
     size = video.frames[0].shape[:2]
+    if given is not None and given.ids.shape != size:
+        raise InputError(
+            f"{video.name}: the first mask is {_text(given.ids.shape)}, its frame {_text(size)} (height x "
+            "width): give the mask at the size of the frames"
+        )
+    flow = rest.flow if method.needs_flow else None
+    frames = LazySequence(lambda index: _of_size(rest, index, size), len(rest))
+    seen = replace(rest, frames=frames, annotations={}, boxes={}, categories={}, flow=flow)
+    maps = method.segment(seen) if given is None else method.segment(seen, given.ids)
+    return Segmentation(_checked(maps, video, start, size), len(video))
+
+
+def _of_size(video: Video, index: int, size: tuple[int, ...]) -> Frame:
+    frame = video.frames[index]
+    if frame.shape[:2] != size:
+        raise InputError(
+            f"{video.name}, frame {video.frame_names[index]}: {_text(frame.shape[:2])}, earlier ones "
+            f"{_text(size)} (height x width): all frames of a sequence must have one size"
+        )
+    return frame
+
+
+def _text(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
+
+
+def _checked(maps: Segmentation, video: Video, start: int, size: tuple[int, ...]) -> Iterator[IdMap]:
+    """Yield `start` empty id maps, then those of the method."""
     yield from repeat(np.zeros(size, np.uint8), start)
     for index, ids in enumerate(maps, start):
         if ids.shape != size or ids.dtype != np.uint8:

@@ -6,11 +6,15 @@ import hashlib
 import json
 import pickle
 import re
+import struct
+import tarfile
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line, shown
+from vosbench.plain_data import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +32,23 @@ _MOST_PREFIXES = 1000
 _BASE_NAME = re.compile(r"\w[\w.-]*\.safetensors", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"-([0-9a-f]{8,})$")
-_UNREADABLE = (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError)
+UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
+"""What PyTorch and safetensors raise for damaged files, besides the errors of their own."""
 
 
 def is_file(weights: str | Path) -> bool:
@@ -47,12 +67,76 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights")
-    content = read_safetensors(path)[0] if path.suffix == ".safetensors" else _read_torch(path)
-    if path.suffix != ".safetensors" and isinstance(content, Mapping):
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)[0]
+    content = read_torch(path)
+    if isinstance(content, dict):
         content = next((content[key] for key in ("state_dict", "model") if key in content), content)
-    if not _is_state(content):
+    return checked_state(path, content)
+
+
+def read_torch(path: Path) -> Any:
+    """Return the content of a PyTorch file of any version without running any code in it.
+
+    Raises:
+        InputError: damaged, or it holds more than data.
+    """
+    import torch
+
+    try:
+        _refuse_bomb(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path}: not a PyTorch file of weights that can be read safely: damaged, or it holds more than "
+            f"data, which is never run ({one_line(error)})"
+        ) from None
+
+
+def checked_state(path: Path, content: Any) -> dict[str, Tensor]:
+    """Return a state dict that a file holds.
+
+    Raises:
+        InputError: it is none, or a tensor has numbers that are not finite or not its own.
+    """
+    import torch
+
+    if not isinstance(content, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
+    ):
         raise InputError(f"{path}: not a state dict, which maps the names of layers to tensors")
+    for key, value in content.items():
+        if not _is_plain(value):
+            raise InputError(f"{path}: {shown(key)} is a tensor without numbers of its own: get another file")
+        if not _is_finite(value):
+            raise InputError(
+                f"{path}: {shown(key)} holds numbers that are not finite: get another file, or train again"
+            )
     return dict(content)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Return whether a tensor holds every number once: a small file can spread one over terabytes."""
+    import torch
+
+    strided = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    return strided and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    # PyTorch has no tests for numbers of eight bits
+    return bool((tensor if tensor.element_size() > 1 else tensor.float()).isfinite().all())
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse a file of today's format whose parts are compressed: PyTorch stores them as they are."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+            raise ValueError("its parts unpack to more than the file")
 
 
 class Base(NamedTuple):
@@ -82,8 +166,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
             tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dict
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not a safetensors file ({error})") from None
+    except (SafetensorError, *UNREADABLE) as error:
+        raise InputError(f"{path}: not a safetensors file ({one_line(error)})") from None
+    tensors = checked_state(path, tensors)
     for base in _bases(path, metadata):
         restored = _restored(path, base)
         if not restored or restored.keys() & tensors.keys():
@@ -102,8 +187,8 @@ def metadata_value(path: Path, metadata: Mapping[str, str], key: str, default: A
     if text is None:
         return default
     try:
-        value = json.loads(text) if len(text) <= _LONGEST else None
-    except (ValueError, RecursionError):
+        value = parse_json(text, path) if len(text) <= _LONGEST else None
+    except InputError:
         value = None
     if not isinstance(value, type(default)):
         raise _damaged(path)
@@ -268,23 +353,6 @@ def sha256(path: Path) -> str:
     """Return the hash of a file's bytes, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_torch(path: Path) -> Any:
-    import torch
-
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE:
-        raise InputError(f"{path}: not a PyTorch file of weights that can be read safely") from None
-
-
-def _is_state(content: Any) -> bool:
-    import torch
-
-    return isinstance(content, Mapping) and all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
-    )
 
 
 def _reason(error: Exception) -> str:

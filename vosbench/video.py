@@ -10,6 +10,8 @@ from typing import Generic, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from vosbench.errors import InputError, is_path_name, shown
+
 Frame = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
 
@@ -128,6 +130,9 @@ class Video:
         categories: id -> class name, for the whole video; empty where the data set names no classes.
         boxes: frame index -> boxes in that frame; empty where the data set has none. A frame without an
             entry was not looked at; an empty tuple stands for a frame without objects.
+
+    Raises:
+        InputError: names that results cannot be written under, such as ``..``.
     """
 
     name: str
@@ -137,6 +142,16 @@ class Video:
     flow: Sequence[FlowField] | None = None
     categories: Mapping[int, str] = field(default_factory=dict)
     boxes: Mapping[int, tuple[Box, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse names that results cannot be written under.
+
+        Raises:
+            InputError: names the first one.
+        """
+        for kind, name in (("sequence", self.name), *(("frame", name) for name in self.frame_names)):
+            if not is_path_name(name):
+                raise InputError(f"{kind} {shown(name)}: results cannot have this name; rename it")
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -12,7 +12,9 @@ from vosbench.ablations.training_plan import plan_trainings
 from vosbench.scoring.protocol import load_protocol
 
 ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"
-FOLDERS = ("LDOF", "EPICFLOW", "FLOWNET2", "LITEFLOWNET", "LIUFLOW")
+FOLDERS = tuple(
+    f"VOSBENCH_FLOW_{name}" for name in ("LDOF", "EPICFLOW", "FLOWNET2", "LITEFLOWNET", "LIUFLOW")
+)
 """Environment variables that name folders of flow."""
 
 

@@ -135,11 +135,11 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_official_flow_is_a_folder_that_the_environment_names(suite, monkeypatch):
     flow = suite.flows["ldof"]
-    monkeypatch.setenv("LDOF", "/flows/ldof")
+    monkeypatch.setenv("VOSBENCH_FLOW_LDOF", "/flows/ldof")
     assert flow.text("official") == "precomputed:/flows/ldof/davis16"
     assert flow.text("mini") == "dis"
-    monkeypatch.delenv("LDOF")
-    with pytest.raises(InputError, match=r"flow ldof \(LDOF\): set \$LDOF to the folder"):
+    monkeypatch.delenv("VOSBENCH_FLOW_LDOF")
+    with pytest.raises(InputError, match=r"flow ldof \(LDOF\): set \$VOSBENCH_FLOW_LDOF to the folder"):
         flow.text("official")
 
 
@@ -389,7 +389,7 @@ def test_a_dry_run_writes_nothing(tmp_path, suite, options, trainer):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"edition": "official", "data_root": Path("nowhere")}, r"set \$LDOF"),
+        ({"edition": "official", "data_root": Path("nowhere")}, r"set \$VOSBENCH_FLOW_LDOF"),
         ({"data_root": Path("data")}, "--data-root goes with --edition official"),
         ({"rows": ["angel"]}, "unknown row of small 'angel': did you mean angle?"),
         ({"workers": 0}, "workers is 0"),
@@ -398,7 +398,7 @@ def test_a_dry_run_writes_nothing(tmp_path, suite, options, trainer):
 def test_wrong_options_are_refused_before_anything_is_trained(
     suite, options, trainer, given, message, monkeypatch
 ):
-    monkeypatch.delenv("LDOF", raising=False)
+    monkeypatch.delenv("VOSBENCH_FLOW_LDOF", raising=False)
     with pytest.raises(InputError, match=message):
         run_suite(suite, options(**given))
     assert not trainer.calls

@@ -59,7 +59,10 @@ def test_the_table_is_printed_and_kept_and_a_failure_ends_with_1(run, tmp_path, 
         (("ablate", TABLE, "--rows", "rbg"), "unknown row of mpnet_table1 'rbg': did you mean rgb"),
         (("ablate", TABLE, "--seeds", "a"), "--seeds a: write whole numbers separated by commas"),
         (("ablate", TABLE, "--data-root", "."), "--data-root goes with --edition official"),
-        (("ablate", TABLE, "--edition", "official", "--rows", "rgb"), "set $LDOF to the folder"),
+        (
+            ("ablate", TABLE, "--edition", "official", "--rows", "rgb"),
+            "set $VOSBENCH_FLOW_LDOF to the folder",
+        ),
         (("compare", "--set", "threshold", "--models", "mpnet"), "--set threshold: write KEY=VALUE"),
     ],
 )

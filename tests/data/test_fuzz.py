@@ -25,7 +25,6 @@ from PIL import Image
 
 import vosbench.formats
 from vosbench.errors import InputError
-from vosbench.files import read_json
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.provenance import FILE, describe, read_provenance, write_provenance
 from vosbench.formats.camera import read_cameras, write_cameras
@@ -50,6 +49,7 @@ from vosbench.formats.png import decode_mask, read_ids, read_palette, write_ids
 from vosbench.formats.pnm import read_pnm, write_pnm
 from vosbench.formats.video_file import VideoFile, write_video
 from vosbench.formats.voc_xml import read_boxes
+from vosbench.plain_data import read_json
 from vosbench.video import Video
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

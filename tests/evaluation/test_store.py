@@ -106,7 +106,7 @@ def test_failures_are_read_from_beside_the_records(tmp_path):
     failure.write(tmp_path / "failures/davis16/p/mpnet/dog.json")
     assert read_failures(tmp_path) == [failure]
     (tmp_path / "failures/cat.json").write_text("{}")
-    with pytest.raises(InputError, match=r"cat\.json: not the file of a failure"):
+    with pytest.raises(InputError, match=r"cat\.json: not a file of a failure"):
         read_failures(tmp_path)
 
 

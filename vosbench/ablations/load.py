@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args
-
-import yaml
 
 from vosbench.ablations.motion_frames import MOTIONS
 from vosbench.ablations.schema import (
@@ -24,12 +22,17 @@ from vosbench.ablations.schema import (
     training_order,
 )
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, shown, unknown_name
+from vosbench.files import read_bytes
 from vosbench.models import METHODS, SIZES
 from vosbench.models.baselines import BASELINES
+from vosbench.plain_data import MOST_YAML_BYTES, parse_yaml
 from vosbench.scoring.protocol import protocols
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+_TRAINED = ("model", "recipe", "data", "trainer", "val", "val_protocol", "workers")
+"""First parts of the keys of `vosbench fit` that a suite sets; files and folders are the command's."""
+
 _RELATION = re.compile(r"(\w+) (>=|>) (\w+)")
 
 
@@ -39,15 +42,7 @@ def load_suite(path: Path) -> Suite:
     Raises:
         InputError: no such file, not YAML, or a key that is missing, unknown or of the wrong value.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 safe, see there
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    return parse_suite(content, path.name)
+    return parse_suite(parse_yaml(read_bytes(path, MOST_YAML_BYTES), path), path.name)
 
 
 def parse_suite(content: Any, source: str) -> Suite:
@@ -63,7 +58,7 @@ def parse_suite(content: Any, source: str) -> Suite:
     top = _section(content, source, Suite)
     suite = Suite(
         **{key: _text(top[key], f"{source}: {key}") for key in ("id", "title", "paper", "method", "varies")},
-        table=str(top["table"]),
+        table=_text(f"{top['table']}" if isinstance(top["table"], int) else top["table"], f"{source}: table"),
         flows=_items(top["flows"], f"{source}: flows", FlowChoice),
         columns=_items(top["columns"], f"{source}: columns", Column),
         editions=_items(top["editions"], f"{source}: editions", EditionSettings, named=False),
@@ -71,20 +66,10 @@ def parse_suite(content: Any, source: str) -> Suite:
         rows=_items(top["rows"], f"{source}: rows", SuiteRow),
         orderings=_orderings(top["orderings"], f"{source}: orderings"),
     )
+    if not _NAME.fullmatch(suite.id):
+        raise InputError(f"{source}: id {shown(suite.id)} must be lower-case letters, digits and _")
     _check(suite, source)
     return suite
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key written twice: the second would win silently."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def _section(content: Any, where: str, kind: type, given: Iterable[str] = ()) -> dict[str, Any]:
@@ -94,7 +79,7 @@ def _section(content: Any, where: str, kind: type, given: Iterable[str] = ()) ->
         raise InputError(f"{where}: expected a mapping with the keys {', '.join(known)}")
     for key in content:
         if key not in known:
-            raise unknown_name(f"key of {where}", str(key), known)
+            raise unknown_name(f"key of {where}", f"{key}", known)
     needed = [key for key, item in known.items() if item.default is item.default_factory is MISSING]
     missing = [key for key in needed if key not in content]
     if missing:
@@ -112,7 +97,7 @@ def _items(content: Any, where: str, kind: type, *, named: bool = True) -> dict[
     items = {}
     for name, values in content.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InputError(f"{where}: name '{name}' must be lower-case letters, digits and _")
+            raise InputError(f"{where}: name {shown(name)} must be lower-case letters, digits and _")
         path = f"{where}.{name}"
         section = _section(values, path, kind, ("name",) if named else ())
         for key, value in section.items():
@@ -130,15 +115,15 @@ def _value(value: Any, where: str, kind: type, key: str) -> Any:
     if (key in _MAPPINGS and kind is not FlowChoice) or (kind is SuiteRow and key == "flow"):
         return _mapping(value, where)
     if key == "limit":
-        if not isinstance(value, int) or value < 1:
+        if type(value) is not int or value < 1:
             raise InputError(f"{where}: give 1 or more sequences")
         return value
     return None if value is None else _text(value, where)
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: expected a mapping")
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"{where}: expected a mapping of names")
     return value
 
 
@@ -150,7 +135,7 @@ def _list(value: Any, where: str) -> list[Any]:
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{where}: expected a text, not {value!r}")
+        raise InputError(f"{where}: expected a text, not {shown(value)}")
     return value
 
 
@@ -161,7 +146,9 @@ def _orderings(content: Any, where: str) -> tuple[Ordering, ...]:
         section = _section(item, path, Ordering, ("first", "strict", "second"))
         parts = _RELATION.fullmatch(_text(section["expect"], f"{path}.expect"))
         if parts is None:
-            raise InputError(f"{path}.expect: write 'ROW >= ROW' or 'ROW > ROW', not '{section['expect']}'")
+            raise InputError(
+                f"{path}.expect: write 'ROW >= ROW' or 'ROW > ROW', not {shown(section['expect'])}"
+            )
         orderings.append(Ordering(**section, first=parts[1], strict=parts[2] == ">", second=parts[3]))
     return tuple(orderings)
 
@@ -169,8 +156,10 @@ def _orderings(content: Any, where: str) -> tuple[Ordering, ...]:
 def _check(suite: Suite, source: str) -> None:
     """Refuse unknown names and contradictions."""
     for kind, where, name, choices in _references(suite):
+        if not isinstance(name, str):
+            raise InputError(f"{source}: {where}: expected the name of a {kind}, not {shown(name)}")
         if name not in choices:
-            raise unknown_name(f"{kind} in {source}: {where}", str(name), choices)
+            raise unknown_name(f"{kind} in {source}: {where}", name, choices)
     for row in suite.rows.values():
         if (row.training is None) == (row.model is None):
             raise InputError(f"{source}: rows.{row.name}: give either training or model")
@@ -188,14 +177,31 @@ def _check_trainings(suite: Suite, source: str) -> None:
         for keys in (training.set, training.official, training.mini):
             if "data.edition" in keys or "size" in keys:
                 raise InputError(f"{source}: trainings.{training.name}: the edition sets size and edition")
+            _check_keys(keys, f"{source}: trainings.{training.name}")
+
+
+def _check_keys(keys: Mapping[str, Any], where: str) -> None:
+    for key in keys:
+        if key.partition(".")[0] not in _TRAINED:
+            raise InputError(
+                f"{where}: a suite cannot set {shown(key)}; its keys start with {', '.join(_TRAINED)}"
+            )
 
 
 def _check_editions(suite: Suite, source: str) -> None:
     for name, settings in suite.editions.items():
-        if not settings.seeds or not all(isinstance(seed, int) for seed in settings.seeds):
-            raise InputError(f"{source}: editions.{name}.seeds: expected a list of whole numbers")
+        if not settings.seeds or not all(map(_is_seed, settings.seeds)):
+            raise InputError(f"{source}: editions.{name}.seeds: expected a list of whole numbers from 0 on")
+        for model, keys in settings.set.items():
+            where = f"{source}: editions.{name}.set.{model}"
+            _check_keys(_mapping(keys, where), where)
     for edition in get_args(Edition):
         training_order(suite, edition, suite.trainings, source)
+
+
+def _is_seed(value: Any) -> bool:
+    # what NumPy and PyTorch take
+    return type(value) is int and 0 <= value < 2**32
 
 
 _Reference = tuple[str, str, Any, Iterable[str]]

@@ -17,7 +17,8 @@ from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError
 from vosbench.evaluation.store import environment, now
 from vosbench.files import write_text
-from vosbench.leaderboard.tables import ABSENT, arrow, markdown_table, show
+from vosbench.leaderboard.tables import ABSENT, arrow, markdown_table, plain, show
+from vosbench.plain_data import read_json
 from vosbench.scoring.protocol import load_protocol
 
 MINI_WARNING = (
@@ -69,8 +70,8 @@ def markdown(result: SuiteResult, published: Published) -> str:
     """Return the table of a suite as Markdown."""
     suite = result.suite
     parts = [
-        f"# {suite.title}: {suite.source}, {result.edition} edition",
-        f"Varied: {suite.varies}.",
+        f"# {plain(f'{suite.title}: {suite.source}')}, {result.edition} edition",
+        f"Varied: {plain(suite.varies)}.",
         *([f"**{MINI_WARNING}**"] if result.edition == "mini" else []),
         _values_table(result, published),
         " ".join([HOW, *_how_pooled(suite)]),
@@ -78,9 +79,9 @@ def markdown(result: SuiteResult, published: Published) -> str:
     if result.orderings:
         parts += ["## Does the paper's ordering hold here?", _orderings_table(result, published)]
     notes = [f"seeds: {', '.join(map(str, result.seeds))}", *_flow_notes(result), *result.notes]
-    parts += ["## Notes", "\n".join(f"* {note}" for note in notes)]
+    parts += ["## Notes", "\n".join(f"* {plain(note)}" for note in notes)]
     if result.failures:
-        parts += ["## Failures", "\n".join(f"* {failure}" for failure in result.failures)]
+        parts += ["## Failures", "\n".join(f"* {plain(failure)}" for failure in result.failures)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -128,10 +129,10 @@ def summary(results: Path) -> str:
     body = []
     for path in sorted(results.glob("*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             source = [f"{content['source']} ({content['suite']})", content["edition"]]
             body += [[*source, *(ordering[key] for key in keys)] for ordering in content["orderings"]]
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (InputError, KeyError, TypeError):
             raise InputError(f"{path}: not the result of a suite; move it elsewhere") from None
     header = ["table", "edition", *(name for name in ORDERING_COLUMNS if name != "source")]
     table = markdown_table(header, body, "llllrrrl")

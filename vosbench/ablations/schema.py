@@ -43,6 +43,8 @@ Edition = Literal["official", "mini"]
 EDITIONS: tuple[str, ...] = get_args(Edition)
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_PREFIX = "VOSBENCH_FLOW_"
+"""Of the variables that suites can name: files of others must not read the rest of the environment."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class FlowChoice:
     Attributes:
         name: in the suite.
         title: in the paper.
-        official, mini: value of ``--flow``, or ``ground_truth``; ``${VARIABLE}`` is read from the
-            environment when the flow is used.
+        official, mini: value of ``--flow``, or ``ground_truth``; ``${LDOF}`` stands for the folder that
+            the environment variable ``VOSBENCH_FLOW_LDOF`` names when the flow is used. No other variable
+            is read.
     """
 
     name: str
@@ -69,11 +72,12 @@ class FlowChoice:
         """
 
         def value(match: re.Match[str]) -> str:
-            if match[1] not in os.environ:
+            variable = f"{_PREFIX}{match[1]}"
+            if variable not in os.environ:
                 raise InputError(
-                    f"flow {self.name} ({self.title}): set ${match[1]} to the folder in {self._of(edition)}"
+                    f"flow {self.name} ({self.title}): set ${variable} to the folder in {self._of(edition)}"
                 )
-            return os.environ[match[1]]
+            return os.environ[variable]
 
         return _VARIABLE.sub(value, self._of(edition))
 

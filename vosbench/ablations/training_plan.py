@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from vosbench.ablations.schema import Edition, Suite, Training, training_order
 from vosbench.errors import InputError, unknown_name
 from vosbench.evaluation.store import content_hash
+from vosbench.plain_data import read_json
 
 FINISHED = "suite.json"
 """File in the folder of a finished run: the training and its key."""
@@ -45,8 +45,8 @@ class TrainTask:
     def finished(self) -> bool:
         """Whether the run is there as a whole, made under the same key."""
         try:
-            content = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+            content = read_json(self.folder / FINISHED)
+        except InputError:
             return False
         return content.get("key") == self.key and self.checkpoint.is_file()
 

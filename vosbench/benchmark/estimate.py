@@ -94,7 +94,7 @@ def _pace(records: Sequence[Record], label: str, pixels: int) -> float | None:
     scaled = [
         _seconds(record.seconds_per_frame) * pixels / (size[0] * size[1])
         for record in records
-        if (size := record.provenance.get("frame_size"))
+        if len(size := record.provenance.get("frame_size", ())) == 2
     ]
     return median(scaled) if scaled else None
 

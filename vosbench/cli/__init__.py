@@ -13,7 +13,10 @@ import typer
 from vosbench import __version__
 from vosbench.cli import ablate, data, flow, leaderboard, new, run, train, weights
 from vosbench.cli import score as scoring
-from vosbench.errors import InputError
+from vosbench.errors import InputError, printable
+
+_LONGEST = 4000
+"""Characters of a message: names in it can be those of files of others."""
 
 app = typer.Typer(
     help="Train, run, score and compare video object segmentation methods.",
@@ -60,7 +63,8 @@ def _refuse_old_spelling(words: Sequence[str]) -> None:
 
 
 def _stop(message: str) -> NoReturn:
-    sys.stderr.write(f"vosbench: {' '.join(message.split())}\n")
+    line = printable(message)
+    sys.stderr.write(f"vosbench: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]}...'}\n")
     sys.exit(2)
 
 

@@ -16,6 +16,8 @@ app = typer.Typer(help="Tables from records, and a check of their numbers.", no_
 
 BASELINE = Path("leaderboards/records")
 
+_MOST_BIBTEX = 1 << 20
+
 Records = Annotated[Path, typer.Option(help="Folder of records.")]
 
 
@@ -104,9 +106,7 @@ def leaderboard_add(
     from vosbench.evaluation.record_template import command_line
     from vosbench.leaderboard.add import Paper, add
 
-    if bibtex is not None and not bibtex.is_file():
-        raise InputError(f"--bibtex {bibtex}: no such file")
-    text = None if bibtex is None else bibtex.read_text(encoding="utf-8")
+    text = None if bibtex is None else _bibtex(bibtex)
     with progress_bar(f"scoring {method}") as progress:
         scored = add(
             results,
@@ -127,6 +127,17 @@ def leaderboard_add(
         )
     print_scores(scored, [results])
     sys.stderr.write(f"{len(scored.sequences)} records under {records}; now run vosbench leaderboard build\n")
+
+
+def _bibtex(file: Path) -> str:
+    from vosbench.files import read_bytes
+
+    try:
+        return read_bytes(file, _MOST_BIBTEX).decode("utf-8")
+    except InputError as error:
+        raise InputError(f"--bibtex {error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"--bibtex {file}: no text in UTF-8") from None
 
 
 def run_check(

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vosbench.errors import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,7 +136,15 @@ def make_table(title: str, columns: Sequence[str], *, numbers: bool = False) -> 
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, box=box.SIMPLE_HEAD)
+    class Plain(Table):
+        """Table whose cells, names of others among them, are shown as they are."""
+
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(
+                *(printable(cell) if isinstance(cell, str) else cell for cell in cells), **options
+            )
+
+    table = Plain(title=title, box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if numbers and index else "left")
     return table
@@ -144,7 +154,8 @@ def print_table(table: Table) -> None:
     """Print a table, as wide as it needs where the output is no terminal."""
     from rich.console import Console
 
-    console = Console()
+    # names are neither markup nor emoji
+    console = Console(markup=False, emoji=False)
     # Piped output has no width of its own; 80 columns would cut the numbers off.
     if not console.is_terminal:
         console.width = 200
@@ -157,7 +168,7 @@ def print_table(table: Table) -> None:
 def print_notes(notes: Sequence[str]) -> None:
     """Write one line per note to stderr."""
     for note in notes:
-        sys.stderr.write(f"note: {note}\n")
+        sys.stderr.write(f"note: {printable(note)}\n")
 
 
 @contextmanager
@@ -178,15 +189,17 @@ def progress_bar(title: str) -> Iterator[Report]:
     # what is too long for a narrow window is cut: a line that wraps would be left behind at every step
     cut = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = (
-        TextColumn(title),
+        TextColumn(title.replace("{", "{{").replace("}", "}}"), markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}", table_column=cut),
+        TextColumn("{task.description}", markup=False, table_column=cut),
     )
     with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)
+        yield lambda done, total, name: bar.update(
+            task, completed=done, total=total, description=printable(name)
+        )
 
 
 class ProgressLines:
@@ -216,7 +229,8 @@ class ProgressLines:
             left = f", {duration((now - self._start) * (total - done) / done)} left"
         everything = "" if total is None else f" of {total}"
         sys.stderr.write(
-            f"{self._title}: {done}{everything} after {duration(now - self._start)}{left}; {name}\n"
+            f"{self._title}: {done}{everything} after {duration(now - self._start)}{left}; "
+            f"{printable(name)}\n"
         )
         sys.stderr.flush()
 

@@ -39,7 +39,7 @@ def describe_load(loads: Iterable[Mapping[str, Any] | None]) -> str:
         loads: of `LoadMeter.read`, None for a timing without.
     """
     timings = list(loads)
-    known = [load for load in timings if load]
+    known = [load for load in timings if load and load.keys() >= {"cores", "seconds", "cpu_seconds"}]
     if not known:
         return "load of the machine not recorded"
     averages = [load[end] for load in known for end in ("before", "after") if load.get(end) is not None]

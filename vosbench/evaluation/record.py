@@ -8,10 +8,53 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, is_path_name, one_line, shown
 from vosbench.files import write_text
+from vosbench.models.pretrained.weight_files import TRAINING_KIND, WEIGHTS_KIND
+from vosbench.plain_data import ANY, Range, Whole, check_kind, read_json
 
 SCHEMA = 1
+
+_RECORD_FILE = ("vosbench record", "delete it to compute it again")
+
+_COUNT = Range(0, 10**9)
+_NUMBER = Range(-1e9, 1e9)
+_VALUES = {ANY: (_NUMBER, None)}
+_TEXTS = ("model", "size", "dataset", "edition", "split", "sequence", "protocol")
+
+_LOAD = {"cores": _COUNT, "before": (_NUMBER, None), "after": (_NUMBER, None)}
+_PROVENANCE = {
+    "command": str,
+    "time": str,
+    "objects": _COUNT,
+    "peak_memory": Range(0, 10**15),
+    "frame_size": [Range(1, 10**6)],
+    "config": {"model": str, "protocol": {"version": _COUNT, ANY: object}, "metric_version": _COUNT},
+    "content": {"masks": str, ANY: object},
+    "flow": (None, dict),
+    "git": (None, Whole(commit=str, clean=bool)),
+    "identity": {ANY: str},
+    "load": (None, {"seconds": _NUMBER, "cpu_seconds": _NUMBER, **_LOAD}),
+    "masks": {"published_as": str, "sha256": (str, None)},
+    "paper": {"title": (str, None), "url": (str, None), "bibtex": (str, None)},
+    "reported": Whole({"title": str, "source": str, "table": _VALUES, "remarks": {ANY: str}, ANY: str}),
+    "training": TRAINING_KIND,
+    "versions": {ANY: (str, None)},
+    "weights": (None, WEIGHTS_KIND),
+}
+_RECORD = {
+    **dict.fromkeys(_TEXTS, str),
+    "schema": int,
+    "frames": Range(0, 10**7),
+    "key": str,
+    "values": _VALUES,
+    "per_frame": {ANY: [(_NUMBER, None)]},
+    "seconds_per_frame": {ANY: Range(0.0, 1e9)},
+    "provenance": _PROVENANCE,
+}
+"""Kinds of the fields of a record, and of the parts of its provenance that tables read."""
+
+_FAILURE = {**dict.fromkeys(_TEXTS, str), "error": str, "command": str, "time": str}
 
 
 @dataclass(frozen=True)
@@ -77,15 +120,31 @@ class Record(_Result):
         Raises:
             InputError: the file is not a record of this schema.
         """
+        content = read_json(path, *_RECORD_FILE)
+        if content.get("schema", SCHEMA) != SCHEMA:
+            raise InputError(f"{path}: record schema {shown(content['schema'])}, this version reads {SCHEMA}")
         try:
-            record = cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path}: not a vosbench record ({error}); delete it to compute it again"
-            ) from None
-        if record.schema != SCHEMA:
-            raise InputError(f"{path}: record schema {record.schema}, this version reads {SCHEMA}")
+            record = cls(**content)
+        except TypeError as error:
+            kind, remedy = _RECORD_FILE
+            raise InputError(f"{path}: not a {kind} ({one_line(error)}); {remedy}") from None
+        record.check(f"{path}")
         return record
+
+    def check(self, where: str) -> None:
+        """Check kinds, ranges and names of a record that was read.
+
+        Args:
+            where: its file, for messages.
+
+        Raises:
+            InputError: names the key.
+        """
+        check_kind(_without_nan(vars(self)), _RECORD, where)
+        _check_names(self, where)
+        for letter, values in self.per_frame.items():
+            if self.frames and len(values) > self.frames:
+                raise InputError(f"{where}: {len(values)} values of {letter:.60} for {self.frames} frames")
 
 
 @dataclass(frozen=True)
@@ -111,10 +170,14 @@ class Failure(_Result):
         Raises:
             InputError: the file is something else.
         """
+        content = read_json(path, "file of a failure", "delete it")
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not the file of a failure ({error}); delete it") from None
+            failure = cls(**content)
+        except TypeError as error:
+            raise InputError(f"{path}: not a file of a failure ({one_line(error)}); delete it") from None
+        check_kind(vars(failure), _FAILURE, f"{path}")
+        _check_names(failure, f"{path}")
+        return failure
 
 
 def record_path(root: Path, dataset: str, protocol: str, model: str, sequence: str) -> Path:
@@ -123,6 +186,15 @@ def record_path(root: Path, dataset: str, protocol: str, model: str, sequence: s
     `dataset` is the label of the edition, e.g. ``"davis16"`` or ``"davis16-mini"``.
     """
     return root / dataset / protocol / model / f"{sequence}.json"
+
+
+def _check_names(result: _Result, where: str) -> None:
+    """Refuse names that leave the folders named after them, or that break lines."""
+    for key in _TEXTS:
+        name = getattr(result, key)
+        # methods may have no size
+        if name and not is_path_name(name):
+            raise InputError(f"{where}: {key} {shown(name)} is no name")
 
 
 def _without_nan(value: Any) -> Any:

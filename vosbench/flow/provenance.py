@@ -10,6 +10,7 @@ from typing import Any
 
 from vosbench.errors import InputError
 from vosbench.files import read_bytes, write_text
+from vosbench.plain_data import parse_json
 from vosbench.video import Frame
 
 FILE = "provenance.json"
@@ -58,8 +59,8 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(read_bytes(path, 1 << 26))
-    except (ValueError, RecursionError):
+        content = parse_json(read_bytes(path, 1 << 26), path)
+    except InputError:
         content = None
     if not isinstance(content, dict) or not _is_provenance(content):
         raise InputError(f"{path}: damaged, or not a provenance of flow; remove it to use the flow unchecked")

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 """Wire types."""
@@ -114,7 +114,7 @@ def _add_layer(
     for index, blob in enumerate(blobs):
         key = f"{name}/{index}"
         if not name or key in weights:
-            raise ValueError(f"two layers {name!r:.60}" if name else "a layer with weights but no name")
+            raise ValueError(f"two layers {shown(name)}" if name else "a layer with weights but no name")
         weights[key] = blob
 
 
@@ -145,7 +145,7 @@ def _read_blob(data: memoryview, budget: _Budget) -> NDArray[np.float32]:
     parts = doubles or floats
     count = sum(part.size for part in parts)
     if len(shape) > _MOST_AXES or math.prod(shape) != count or count == 0:
-        raise ValueError(f"{count} numbers for a blob of size {shape!s:.80}")
+        raise ValueError(f"{count} numbers for a blob of size {shown(shape)}")
     values = parts[0] if len(parts) == 1 else np.concatenate(parts)
     with np.errstate(over="ignore"):
         return np.array(values, np.float32).reshape(shape)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.files import read_bytes
 from vosbench.formats.run_length import MOST_PIXELS, Mask, decode_segmentation
 
@@ -162,9 +162,9 @@ class CocoFile:
         item = self._read(number)
         category, crowd = item.get("category_id"), item.get("iscrowd", 0)
         if type(category) is not int or category not in self.categories:
-            raise InputError(f"{where} has category_id {category!r:.20}, which 'categories' does not list")
+            raise InputError(f"{where} has category_id {shown(category)}, which 'categories' does not list")
         if type(crowd) is not int or crowd not in (0, 1):
-            raise InputError(f"{where} has iscrowd {crowd!r:.20}; 0 or 1 is expected")
+            raise InputError(f"{where} has iscrowd {shown(crowd)}; 0 or 1 is expected")
         return CocoObject(
             self.categories[category], _box(item.get("bbox"), where), bool(crowd), item.get("segmentation")
         )

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.files import write_text
 from vosbench.formats.run_length import compress, run_lengths
 from vosbench.method import Detections
+from vosbench.plain_data import parse_json
 from vosbench.video import Video
 
 Detection = dict[str, Any]
@@ -32,10 +33,7 @@ def detections_by_frame(content: bytes, where: Path, video: Video) -> dict[str, 
     Raises:
         InputError: no JSON, no list of detections, or one of a frame that the video lacks.
     """
-    try:
-        entries = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({error}); write it again") from None
+    entries = parse_json(content, where)
     if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
         raise InputError(f"{where}: expected a list of detections in the format of COCO results")
     known = set(video.frame_names)
@@ -44,7 +42,7 @@ def detections_by_frame(content: bytes, where: Path, video: Video) -> dict[str, 
         name = item.get("image_id")
         if not isinstance(name, str) or name not in known:
             raise InputError(
-                f"{where}: detection {number} has image_id {name!r}; give the name of a frame of "
+                f"{where}: detection {number} has image_id {shown(name)}; give the name of a frame of "
                 f"{video.name}, as text, e.g. '{video.frame_names[0]}'"
             )
         by_frame.setdefault(name, []).append(item)

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line, shown
 from vosbench.files import read_bytes
 
 _SIGNATURE = 0x80
@@ -77,7 +77,7 @@ def read_blobs(path: Path) -> dict[str, NDArray[np.generic]]:
     except _Refused as error:
         raise InputError(f"{path}: not read, because {error}; nothing in it was run") from None
     except _DAMAGE as error:
-        raise InputError(f"{path}: damaged or truncated ({_one_line(error)}); download it again") from None
+        raise InputError(f"{path}: damaged or truncated ({one_line(error)}); download it again") from None
     if not arrays:
         raise InputError(f"{path}: a pickle without arrays; give Detectron's .pkl")
     return arrays
@@ -106,10 +106,6 @@ def _inspect(content: bytes) -> None:
             # Python would make room for all numbers up to this one; Python 2 starts at 1
             if argument is not None and argument > kept:
                 raise ValueError(f"entry {argument} of a memo of {kept}")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{error}".split())[:120] or type(error).__name__
 
 
 class _Kind:
@@ -181,7 +177,7 @@ def _filled(data: bytes, kind: Any, shape: Any, order: Any) -> NDArray[np.generi
         count *= side
     dtype = kind.dtype()
     if count * dtype.itemsize != len(data):
-        raise ValueError(f"{len(data)} bytes for an array of size {shape!s:.80}")
+        raise ValueError(f"{len(data)} bytes for an array of size {shown(shape)}")
     values = np.frombuffer(data, dtype).reshape(shape, order=order)
     return np.array(values, dtype.newbyteorder("="), order="C")
 
@@ -199,7 +195,7 @@ def _never(*arguments: Any) -> NoReturn:
 def _kind(code: Any, *_: Any) -> _Kind:
     match = re.fullmatch(r"([<>|=]?)(b1|[iu][1248]|f[248])", code if isinstance(code, str) else "")
     if match is None:
-        raise ValueError(f"an array of kind {code!r:.20}")
+        raise ValueError(f"an array of kind {shown(code)}")
     return _Kind(match[2], match[1] or "=")
 
 
@@ -248,7 +244,7 @@ _NAMES: Mapping[tuple[str, str], _Name] = {
 
 def _known(module: str, name: str = "") -> _Name:
     if (module, name) not in _NAMES:
-        raise _Refused(f"it asks for {_one_line(ValueError(f'{module}.{name}'))}")
+        raise _Refused(f"it asks for {shown(f'{module}.{name}')}")
     return _NAMES[module, name]
 
 

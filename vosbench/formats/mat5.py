@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.files import read_bytes
 
 _HEADER = 128
@@ -145,7 +145,7 @@ def _fields(data: bytes, at: int, shape: tuple[int, ...], depth: int) -> dict[st
         element = _element(data, at)
         at = element.end
         if element.kind != _MATRIX:
-            raise ValueError(f"field {field!r} that is no array")
+            raise ValueError(f"field {shown(field)} that is no array")
         value = _matrix(element.data, depth + 1).value
         if isinstance(value, np.ndarray):
             fields[field] = value

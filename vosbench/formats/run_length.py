@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vosbench.errors import shown
+
 Mask = NDArray[np.bool_]
 """(H, W) bool."""
 
@@ -56,7 +58,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Mask:
         raise ValueError("neither polygons nor run lengths")
     if segmentation.get("size") != [height, width]:
         raise ValueError(
-            f"run lengths of size {segmentation.get('size')!r:.30}, but the image is [{height}, {width}]"
+            f"run lengths of size {shown(segmentation.get('size'))}, but the image is [{height}, {width}]"
         )
     counts = segmentation.get("counts")
     if isinstance(counts, str):

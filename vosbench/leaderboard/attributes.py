@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from vosbench.leaderboard.board import Board, BoardRow, data_set_values
-from vosbench.leaderboard.reported import read_yaml
+from vosbench.plain_data import read_yaml
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line, shown
 from vosbench.evaluation.record import Record
 from vosbench.evaluation.store import content_hash
 from vosbench.leaderboard.build import records_of
+from vosbench.plain_data import read_json
 
 SCHEMA = 1
+
+_FILE = ("baseline", "write it with vosbench leaderboard baseline")
 
 _SHORT = 12
 """Digits of a hash that a message shows."""
@@ -52,18 +55,21 @@ def read_baseline(path: Path) -> list[Record]:
         # numbers of another version of the rules are what a check compares with, so they stay
         return [replace(record, provenance=_identified(record)) for record in records_of(path)]
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, *_FILE)
         if content["schema"] != SCHEMA:
-            raise InputError(f"{path}: baseline schema {content['schema']}, this version reads {SCHEMA}")
-        return [
+            schema = shown(content["schema"])
+            raise InputError(f"{path}: baseline schema {schema}, this version reads {SCHEMA}")
+        records = [
             _record(row, sequence, cell)
             for row in content["rows"]
             for sequence, cell in row["sequences"].items()
         ]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not a baseline ({error}); write it with vosbench leaderboard baseline"
-        ) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        kind, remedy = _FILE
+        raise InputError(f"{path}: not a {kind} ({one_line(error)}); {remedy}") from None
+    for record in records:
+        record.check(f"{path}: {shown(record.model)} on {shown(record.sequence)}")
+    return records
 
 
 def identity(record: Record) -> dict[str, str]:

@@ -11,7 +11,7 @@ from vosbench.leaderboard.board import Board, BoardRow
 from vosbench.leaderboard.reported import packaged
 
 _HEAD = re.compile(r"@(\w+)\s*\{\s*([^\s,{}]+)\s*,")
-_ROWS = re.compile(r",?\s*\brows\s*=\s*\{([^{}]*)\}")
+_ROWS = re.compile(r"(?:,\s*)?\brows\s*=\s*\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def references(cited: Mapping[str, BibtexEntry]) -> str:
 def _own_entry(row: BoardRow) -> BibtexEntry | None:
     papers = [record.provenance.get("paper") for record in row.records.values()]
     text = next((paper["bibtex"] for paper in papers if paper and paper.get("bibtex")), None)
-    return None if text is None else parse_bibtex(text, f"records of {row.name}")[0]
+    entries = [] if text is None else parse_bibtex(text, f"records of {row.name}")
+    return entries[0] if entries else None
 
 
 def _end(text: str, head: re.Match[str], source: str) -> int:

@@ -9,10 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vosbench.evaluation.record import Record
 from vosbench.models.pretrained.weight_files import rendered_sets
+from vosbench.plain_data import read_yaml
 
 MINI = "rendered scenes of "
 
@@ -117,7 +116,7 @@ def flow_name(described: Mapping[str, Any] | None) -> str:
 def _defaults(method: str) -> dict[str, Any]:
     """Return the paper's switches of a method of this project; empty for other methods."""
     file = resources.files("vosbench") / "configs" / "model" / f"{method}.yaml"
-    return dict(yaml.safe_load(file.read_text(encoding="utf-8"))) if method and file.is_file() else {}
+    return read_yaml(file) if method and file.is_file() else {}
 
 
 def _switches(here: Conditions, paper: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from vosbench.leaderboard.bibtex import BibtexEntry
@@ -83,7 +84,7 @@ def _table(board: Board, cited: Mapping[str, BibtexEntry]) -> str:
             r"\begin{table*}",
             r"\centering",
             rf"\caption{{{escape(f'{board_title(board)}, {board.protocol.id}')}}}",
-            rf"\label{{tab:{board.label}-{board.split}-{board.protocol.id}}}",
+            rf"\label{{tab:{_key(f'{board.label}-{board.split}-{board.protocol.id}')}}}",
             r"\resizebox{\textwidth}{!}{%",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
@@ -130,6 +131,11 @@ def _published(item: PublishedComparison | None, remarks: dict[str, int]) -> lis
         mark = remarks.setdefault(item.verdict.reason, len(remarks) + 1)
         verdict += rf"\textsuperscript{{{mark}}}"
     return [number, verdict]
+
+
+def _key(text: str) -> str:
+    """Return text as the key of a label, which can escape nothing."""
+    return re.sub(r"[^\w.:+-]", "-", text)
 
 
 def _minus(text: str) -> str:

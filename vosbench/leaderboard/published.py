@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line, shown
 from vosbench.evaluation.record import Record
 from vosbench.leaderboard.reported import packaged
 from vosbench.metrics.kernels.statistics import sequence_statistics
+from vosbench.plain_data import read_json
 from vosbench.scoring.protocol import load_protocol
 
 PUBLISHED = ("davis16.json", "davis17.json")
@@ -49,7 +50,7 @@ def load_published(path: Path | None = None) -> list[Record]:
     """
     if path is None:
         return [record for name in PUBLISHED for record in _shipped(name)]
-    return _records(path.read_text(encoding="utf-8"), path.name)
+    return _records(read_json(path), path.name)
 
 
 def disagreements(records: Iterable[Record], published: Iterable[Record]) -> list[str]:
@@ -100,22 +101,25 @@ def published_text(content: Mapping[str, Any]) -> str:
 
 @cache
 def _shipped(name: str) -> tuple[Record, ...]:
-    return tuple(_records(packaged(f"third_party/{name}").read_text(encoding="utf-8"), name))
+    return tuple(_records(read_json(packaged(f"third_party/{name}")), name))
 
 
-def _records(text: str, file: str) -> list[Record]:
+def _records(content: Mapping[str, Any], file: str) -> list[Record]:
     try:
-        content = json.loads(text)
-        return [
+        records = [
             record
             for name, method in content["methods"].items()
             for sequence, cell in method["sequences"].items()
             for record in _under_each(_record(content, file, name, method, sequence, cell), content)
         ]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{file}: not a file of published numbers ({error}); write it again with the script beside it"
+            f"{file}: not a file of published numbers ({one_line(error)}); write it again with the script "
+            "beside it"
         ) from None
+    for record in records:
+        record.check(f"{file}: {shown(record.model)} on {shown(record.sequence)}")
+    return records
 
 
 def _under_each(record: Record, content: Mapping[str, Any]) -> list[Record]:

@@ -20,11 +20,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vosbench.data.catalogue import CATALOGUE
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.leaderboard.conditions import Conditions
+from vosbench.plain_data import read_yaml
 from vosbench.scoring.protocol import load_protocol, protocol_of_table
 
 DATASETS = {name: spec.name for spec in CATALOGUE.values() for name in spec.published} | {
@@ -178,25 +177,6 @@ def load_reported(path: Path | None = None) -> list[Reported]:
     ]
 
 
-def read_yaml(source: Traversable) -> dict[str, Any]:
-    """Read a YAML file whose top level is a mapping.
-
-    Raises:
-        InputError: no such file, or not such YAML.
-    """
-    # the pure Python loader takes a third of a second on reported.yaml; both are the safe ones
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        content = yaml.load(source.read_text(encoding="utf-8"), loader)  # noqa: S506
-    except FileNotFoundError:
-        raise InputError(f"{source}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{source}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{source}: the top level must be a mapping")
-    return content
-
-
 def select(
     reported: Sequence[Reported], *, dataset: str, metric: str, model: str, split: str
 ) -> list[Reported]:
@@ -284,7 +264,7 @@ def _value(value: Any, unit: str, where: str) -> float:
     if factor is None:
         raise InputError(f"{where}: unknown unit '{unit}': one of {', '.join(_FACTORS)}, count_of_<n>")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{where}: value must be a number, not {value!r}")
+        raise InputError(f"{where}: value must be a number, not {shown(value)}")
     # 52.4 percent is 0.524, not 0.5240000000000001
     return round(value * factor, 10)
 

@@ -29,6 +29,17 @@ MINI_WARNING = (
 )
 
 
+class _Markup(str):
+    """Cell with marks of Markdown and HTML that are ours."""
+
+    __slots__ = ()
+
+
+def plain(text: str) -> str:
+    """Return text of others as one line of Markdown without HTML, links or pictures."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("](", "]\\(")
+
+
 def show(metric: str, value: float | None, *, sign: bool = False) -> str:
     """Format a metric value: fractions as percent with one decimal, counts as they are, ``-`` for None."""
     if value is None:
@@ -94,7 +105,7 @@ def markdown(boards: Sequence[Board], title: str, methods: Sequence[MethodStatus
         title: first heading.
         methods: how far the methods of this project have come.
     """
-    parts = [f"# {title}", LEGEND]
+    parts = [f"# {plain(title)}", LEGEND]
     for board in boards:
         parts += _board_parts(board)
     if not boards:
@@ -162,7 +173,7 @@ def published_table(board: Board) -> str:
             )
     header = ["method", "metric", "measured", "published", "difference", "verdict", "source", "remarks"]
     table = markdown_table(header, body, "llrrrlll")
-    listed = "\n".join(f"{number}. {text}" for text, number in remarks.items())
+    listed = "\n".join(f"{number}. {plain(text)}" for text, number in remarks.items())
     return f"{table}\n\n{listed}" if listed else table
 
 
@@ -179,7 +190,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: 
 
     Args:
         header: column titles.
-        rows: cells; ``|`` and line breaks in them are escaped.
+        rows: cells; HTML, links, ``|`` and line breaks in them are escaped.
         align: one letter per column, ``l`` or ``r``.
     """
     lines = [[_escape(cell) for cell in line] for line in (header, *rows)]
@@ -257,11 +268,11 @@ def remark_notes(board: Board) -> list[str]:
 
 
 def _board_parts(board: Board) -> list[str]:
-    parts = [f"## {board_title(board)}, {board.protocol.id}"]
+    parts = [f"## {plain(board_title(board))}, {board.protocol.id}"]
     if board.mini:
         parts.append(f"**{MINI_WARNING}**")
-    about = [f"* {name}: {value}" for name, value in facts(board)]
-    parts += ["\n".join(about)] if about else []
+    about = [f"{name}: {value}" for name, value in facts(board)]
+    parts += [_list(about)] if about else []
     parts += [overall_table(board), _list([*protocol_notes(board), *statuses(board)])]
     if missing := missing_results(board):
         parts += ["### Missing results", _list(missing)]
@@ -273,14 +284,14 @@ def _board_parts(board: Board) -> list[str]:
 
 
 def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"* {line}" for line in lines)
+    return "\n".join(f"* {plain(line)}" for line in lines)
 
 
 def _cell(board: Board, row: BoardRow, metric: str) -> str:
     text = show(metric, row.values.get(metric)) + dagger(row, metric)
     rank = rank_of(board, row, metric)
     marked = f"**{text}**" if rank == 1 else f"<u>{text}</u>" if rank == 2 else text
-    return " ".join(part for part in (marked, show_interval(row, metric)) if part)
+    return _Markup(" ".join(part for part in (marked, show_interval(row, metric)) if part))
 
 
 def _sequence_cell(row: BoardRow, sequence: str, metric: str) -> str:
@@ -291,4 +302,6 @@ def _sequence_cell(row: BoardRow, sequence: str, metric: str) -> str:
 
 
 def _escape(cell: str) -> str:
-    return " ".join(cell.split()).replace("|", "\\|")
+    # a backslash before a pipe would escape the escape
+    escaped = cell if isinstance(cell, _Markup) else plain(cell.replace("\\", "\\\\"))
+    return escaped.replace("|", "\\|")

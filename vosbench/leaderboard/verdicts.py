@@ -12,8 +12,9 @@ from vosbench.benchmark.leakage import Leak
 from vosbench.data.catalogue import published_counts
 from vosbench.errors import InputError
 from vosbench.leaderboard.conditions import Conditions, differing
-from vosbench.leaderboard.reported import Reported, packaged, read_yaml
+from vosbench.leaderboard.reported import Reported, packaged
 from vosbench.metrics.specs import value_spec
+from vosbench.plain_data import read_yaml
 
 LEAK = "leak"
 """Metric of a deviation that accepts numbers on videos that a model was selected on."""

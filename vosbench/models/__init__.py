@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, one_line, shown, unknown_name
 from vosbench.faces import lazy
 from vosbench.method_files import MethodFile, open_method_file
 from vosbench.plugins import Plugin, installed, use
@@ -53,7 +53,13 @@ def build(name: str, size: str = "full", **variant: Any) -> VOSModule:
     for key in variant:
         if key not in keys:
             raise unknown_name(f"key of model {name}", key, keys)
-    return network(**{"size": size, **variant})
+    try:
+        return network(**{"size": size, **variant})
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if not variant:
+            raise
+        keys_text = ", ".join(f"{key}={shown(value)}" for key, value in variant.items())
+        raise InputError(f"{name} cannot be built with {keys_text} ({one_line(error)})") from None
 
 
 def method_class(name: str) -> type[VOSModule]:

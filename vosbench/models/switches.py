@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, shown, unknown_name
 
 
 def require(method: str, key: str, value: Any, choices: tuple[Any, ...]) -> None:
@@ -18,7 +18,7 @@ def require(method: str, key: str, value: Any, choices: tuple[Any, ...]) -> None
         return
     if isinstance(value, str) and isinstance(choices[0], str):
         raise unknown_name(f"{method} {key}", value, choices)
-    raise InputError(f"{method}: {key} is {value!r}, choose from {', '.join(map(str, choices))}")
+    raise InputError(f"{method}: {key} is {shown(value)}, choose from {', '.join(map(str, choices))}")
 
 
 def require_share(method: str, key: str, value: Any) -> None:
@@ -28,7 +28,7 @@ def require_share(method: str, key: str, value: Any) -> None:
         InputError: names method and key.
     """
     if not (isinstance(value, int | float) and 0 <= value <= 1):
-        raise InputError(f"{method}: {key} is {value!r}, it must be between 0 and 1")
+        raise InputError(f"{method}: {key} is {shown(value)}, it must be between 0 and 1")
 
 
 def require_count(method: str, key: str, value: Any, least: int = 1, unit: str = "") -> None:
@@ -38,7 +38,7 @@ def require_count(method: str, key: str, value: Any, least: int = 1, unit: str =
         InputError: names method, key and the least value.
     """
     if not (isinstance(value, int) and not isinstance(value, bool) and value >= least):
-        raise InputError(f"{method}: {key} is {value!r}, at least {least}{unit and ' ' + unit}")
+        raise InputError(f"{method}: {key} is {shown(value)}, at least {least}{unit and ' ' + unit}")
 
 
 def require_number(method: str, key: str, value: Any) -> None:
@@ -48,7 +48,7 @@ def require_number(method: str, key: str, value: Any) -> None:
         InputError: names method and key.
     """
     if not (isinstance(value, int | float) and value >= 0):
-        raise InputError(f"{method}: {key} is {value!r}, it must be a number from 0 on")
+        raise InputError(f"{method}: {key} is {shown(value)}, it must be a number from 0 on")
 
 
 def require_choices(method: str, keys: Mapping[str, Any], choices: Mapping[str, tuple[Any, ...]]) -> None:

@@ -21,6 +21,7 @@ from vosbench.files import write_text
 from vosbench.formats.coco_results import write_detections
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.method import Detections
+from vosbench.plain_data import read_json
 from vosbench.tensor_files import sha256
 from vosbench.video import IdMap, LazySequence, Video
 
@@ -62,8 +63,8 @@ class PredictionStore:
     def note(self, inputs: str, content: str | None) -> PredictionNote | None:
         """Return the note of a prediction of hash `content` that was made from `inputs`, else None."""
         try:
-            note = PredictionNote(**json.loads(self._note_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            note = PredictionNote(**read_json(self._note_file))
+        except (InputError, TypeError):
             return None
         return note if note.inputs == inputs and note.content == content else None
 

@@ -13,13 +13,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
 from vosbench.errors import InputError, unknown_name
 from vosbench.method import Task
 from vosbench.metrics.kernels.fbms import FRule, Variant
 from vosbench.metrics.kernels.temporal import Toolkit
 from vosbench.metrics.specs import METRICS
+from vosbench.plain_data import ANY, check_kind, read_yaml
 from vosbench.plugins import PROTOCOLS, Plugin, installed
 
 FOLDER: Traversable = resources.files("vosbench") / "configs" / "protocol"
@@ -42,6 +41,15 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "f_rule": (*get_args(FRule), None),
 }
 """Key -> what it may be."""
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("id", "title", "source"), str),
+    **{key: [str] for key in ("datasets", "metrics", "stability_sequences")},
+    "split": (str, None),
+    "options": {ANY: str},
+    "tables": {ANY: list},
+}
+"""Key -> kind of its value, for keys without choices."""
 
 _HASHED_AS = {"annotations": "edition"}
 """Option of a reader -> its name when records were first made, which stays in their keys."""
@@ -177,7 +185,7 @@ def load_protocol(name: str) -> Protocol:
     files = _files()
     if name not in files:
         raise unknown_name("protocol", name, files)
-    protocol = parse_protocol(yaml.safe_load(files[name].read_text(encoding="utf-8")), files[name].name)
+    protocol = parse_protocol(read_yaml(files[name]), files[name].name)
     if protocol.id != name:
         raise InputError(f"{files[name]}: its id is '{protocol.id}', must be '{name}', the name of the file")
     return protocol
@@ -231,6 +239,7 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     missing = sorted(required - content.keys())
     if missing:
         raise InputError(f"{source}: missing {', '.join(missing)}")
+    check_kind(content, _KINDS, source)
     usual = {item.name: item.default for item in fields(Protocol)}
     for key, choices in _CHOICES.items():
         _check_choices(source, key, [content.get(key, usual[key])], choices)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
     from wandb import Run
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What formulas begin with, in programs that open CSV files."""
+
 LOGGERS = ("csv", "tensorboard", "wandb")
 PROJECT = "vosbench"
 """Project of Weights & Biases, unless ``WANDB_PROJECT`` names another."""
@@ -153,7 +156,9 @@ class FolderLog:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Write a table; what is not known is empty."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+        csv.writer(text, lineterminator="\n").writerows(
+            [_as_text(cell) for cell in row] for row in (columns, *rows)
+        )
         write_text(self._folder / f"{title}.csv", text.getvalue())
 
     def curves(self, title: str, lines: Mapping[str, Sequence[float | None]]) -> None:
@@ -162,6 +167,11 @@ class FolderLog:
 
     def close(self) -> None:
         """Do nothing: everything is written at once."""
+
+
+def _as_text(cell: Cell) -> Cell:
+    """Mark a text that spreadsheets would take for a formula as a text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 class TensorBoardLog:

@@ -84,7 +84,7 @@ class StageRun:
         """
         if self.config.run is None or not self.last.is_file():
             return None
-        if self.finished.is_file() and self.finished.read_text(encoding="utf-8") != self.described:
+        if self.finished.is_file() and self.finished.read_bytes() != self.described.encode():
             raise InputError(
                 f"{self.folder} was trained with other settings: name another folder with run=DIR"
             )

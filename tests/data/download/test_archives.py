@@ -200,7 +200,7 @@ def test_hard_links_to_files_outside(tmp_path):
 @pytest.mark.parametrize("type_", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_devices_are_refused(tmp_path, type_):
     path = write_archive(tmp_path / "a.tar", extra=[tar_link("device", "", type_)])
-    with pytest.raises(InputError, match="device is no file, folder or link"):
+    with pytest.raises(InputError, match="'device' is no file, folder or link"):
         unpack(path, tmp_path / "out")
 
 

@@ -485,7 +485,7 @@ def test_a_checkpoint_that_would_run_something_is_refused(tmp_path, zipped):
     content = {"model": TENSORS, "args": Malicious(tmp_path / "made")}
     torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(
-        InputError, match=r"a\.pth: damaged, or it holds more than data, which is never run"
+        InputError, match=r"a\.pth: .*damaged, or it holds more than data, which is never run"
     ) as raised:
         read_released(tmp_path / "a.pth")
     assert "\n" not in str(raised.value)
@@ -509,7 +509,7 @@ def test_a_file_of_pytorch_without_weights(tmp_path, content):
 
 def test_numbers_that_are_not_finite(tmp_path):
     torch.save({"a": torch.tensor([1, math.inf])}, tmp_path / "a.pth")
-    with pytest.raises(InputError, match=r"a\.pth: a holds numbers that are not finite"):
+    with pytest.raises(InputError, match=r"a\.pth: 'a' holds numbers that are not finite"):
         read_released(tmp_path / "a.pth")
 
 

@@ -18,7 +18,7 @@ from vosbench.data.datasets.folders import (
     subfolders,
 )
 from vosbench.data.datasets.inventory import Inventory, read_list, stems
-from vosbench.errors import InputError
+from vosbench.errors import InputError, is_path_name, shown
 from vosbench.formats.file_checks import mask_size
 from vosbench.formats.image import read_frame
 from vosbench.formats.png import read_header, read_ids
@@ -78,12 +78,13 @@ def _listed_pairs(folder: Path, resolution: str, split: str) -> list[_FrameAndMa
     if not path.is_file():
         raise no_list(NAME, path, {"all", *(item.stem for item in lists.glob("*.txt"))})
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
-        if len(fields) == 2:
+        if len(fields) == 2 and all(is_path_name(field.lstrip("/")) for field in fields):
             pairs.append(_FrameAndMask(*(folder / field.lstrip("/") for field in fields)))
         elif fields:
-            raise InputError(f"{path}, line {number}: expected a frame and its mask, found '{line.strip()}'")
+            raise InputError(f"{path}, line {number}: expected a frame and its mask, found {shown(line)}")
     return pairs
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import frame_index, images, subfolders
 from vosbench.data.places import find_folder
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, shown, unknown_name
 from vosbench.formats.image import image_size, read_frame
 from vosbench.formats.voc_xml import read_boxes
 from vosbench.video import Box, DeferredMapping, LazyMapping, LazySequence, Video
@@ -185,7 +185,7 @@ def _boxes(path: Path, size: tuple[int, int]) -> tuple[Box, ...]:
     boxes = []
     for thing in objects:
         if thing.name not in CLASSES:
-            raise InputError(f"{path}: unknown class {thing.name[:20]!r}; copy the file again")
+            raise InputError(f"{path}: unknown class {shown(thing.name)}; copy the file again")
         if thing.track is None or thing.track > 254:
             raise InputError(f"{path}: an object without a trackid from 0 to 254; copy the file again")
         boxes.append(Box(thing.track + 1, CLASSES[thing.name], thing.x, thing.y, thing.width, thing.height))

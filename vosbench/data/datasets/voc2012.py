@@ -8,7 +8,7 @@ import numpy as np
 
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.datasets.folders import check_size, find_dataset
-from vosbench.errors import InputError, check_name
+from vosbench.errors import InputError, check_name, shown
 from vosbench.formats.image import read_frame
 from vosbench.formats.mat5 import read_struct
 from vosbench.formats.png import read_ids
@@ -110,7 +110,9 @@ def _names(path: Path, title: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(path.read_text(encoding="utf-8", errors="replace").split()))
     for name in names:
         if not name.replace("_", "").isalnum():
-            raise InputError(f"{path}: lists {name!r}, which is no name of an image; unpack {title} again")
+            raise InputError(
+                f"{path}: lists {shown(name)}, which is no name of an image; unpack {title} again"
+            )
     if not names:
         raise InputError(f"{path}: lists no images; unpack {title} again")
     return names

@@ -9,9 +9,9 @@ from vosbench.data.datasets.base import Dataset, dataset_folder
 from vosbench.data.datasets.folders import check_subfolders, images, masked_video, masks_of
 from vosbench.data.datasets.inventory import Inventory, stems
 from vosbench.data.splits import shipped_split
-from vosbench.errors import InputError, check_name
-from vosbench.files import read_json
+from vosbench.errors import InputError, check_name, shown
 from vosbench.formats.file_checks import ids_size
+from vosbench.plain_data import read_json
 from vosbench.video import Video
 
 NAME = "ytvos"
@@ -79,7 +79,7 @@ def _objects(path: Path, name: str, video: Any) -> dict[int, str]:
     objects = video.get("objects") if isinstance(video, dict) else None
     if not isinstance(objects, dict):
         raise InputError(
-            f"{path}: video {name!r} has no object 'objects'; it is not the meta.json of YouTube-VOS"
+            f"{path}: video {shown(name)} has no object 'objects'; it is not the meta.json of YouTube-VOS"
         )
     categories: dict[int, str] = {}
     for key, item in objects.items():
@@ -87,7 +87,7 @@ def _objects(path: Path, name: str, video: Any) -> dict[int, str]:
         number = int(key) if key.isascii() and key.isdigit() and len(key) <= 3 else 0
         if not 1 <= number <= 254 or not isinstance(category, str):
             raise InputError(
-                f"{path}: object {key[:20]!r} of video {name!r} is no id from 1 to 254 with a category"
+                f"{path}: object {shown(key)} of video {shown(name)} is no id from 1 to 254 with a category"
             )
         categories[number] = category
     return categories

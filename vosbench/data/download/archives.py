@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any, cast
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line, shown
 from vosbench.files import write_text
+from vosbench.plain_data import read_json
 
 _CHUNK = 1 << 20
 _LARGEST_READ = 1 << 26
@@ -54,12 +55,14 @@ class Limits:
     Attributes:
         total: bytes.
         members: files, folders and links.
+        links: symbolic links.
         ratio: unpacked bytes per byte of the archive, once more than `small` bytes are unpacked.
         small: bytes to which no ratio applies: masks of one colour shrink a thousandfold.
     """
 
     total: int = 4 << 40
     members: int = 10_000_000
+    links: int = 100_000
     ratio: float = 200.0
     small: int = 1 << 28
 
@@ -121,10 +124,10 @@ def is_unpacked(name: str, folder: Path, checksum: str | None = None) -> bool:
         checksum: if given, of the archive that was unpacked.
     """
     try:
-        note = json.loads(_note(name, folder).read_text(encoding="utf-8"))
+        note = read_json(_note(name, folder))
         entries = [str(entry) for entry in note["entries"]]
         same = checksum is None or note["checksum"] == checksum
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, KeyError, TypeError):
         return False
     return same and all((folder / entry).exists() for entry in entries)
 
@@ -150,8 +153,9 @@ def _explained(archive: Path, folder: Path) -> Iterator[None]:
 
 
 def _damaged(archive: Path, error: Exception) -> InputError:
-    reason = str(error).replace("\n", " ")[:120] or type(error).__name__
-    return InputError(f"{archive}: damaged or truncated archive ({reason}); remove it and fetch it again")
+    return InputError(
+        f"{archive}: damaged or truncated archive ({one_line(error)}); remove it and fetch it again"
+    )
 
 
 class _Unpacking:
@@ -203,14 +207,14 @@ class _Unpacking:
                 if member.is_dir():
                     path.mkdir(parents=True, exist_ok=True)
                 elif stat.S_ISLNK(mode):
-                    self.links.append((member.filename, self.target(opened, member)))
+                    self.add_link(member.filename, self.target(opened, member))
                 else:
                     with opened.open(member) as content:
                         self.write(path, content, file)
 
     def target(self, opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
         if member.file_size > 4096:
-            raise InputError(f"{self.archive}: the target of the link {member.filename} is too long")
+            raise InputError(f"{self.archive}: the target of the link {shown(member.filename)} is too long")
         return opened.read(member).decode("utf-8", errors="surrogateescape")
 
     def untar(self, file: IO[bytes], start: bytes) -> None:
@@ -220,7 +224,8 @@ class _Unpacking:
                 opened = tarfile.open(fileobj=cast(IO[bytes], guarded), mode="r:")  # noqa: SIM115
             except tarfile.ReadError as error:
                 raise InputError(
-                    f"{self.archive}: not a zip or tar archive, or damaged ({error}); fetch it again"
+                    f"{self.archive}: not a zip or tar archive, or damaged ({one_line(error)}); "
+                    "fetch it again"
                 ) from None
             with opened:
                 for member in opened:
@@ -238,7 +243,7 @@ class _Unpacking:
         if member.isdir():
             path.mkdir(parents=True, exist_ok=True)
         elif member.issym():
-            self.links.append((member.name, member.linkname))
+            self.add_link(member.name, member.linkname)
         elif member.islnk():
             self.copy_earlier(path, member)
         elif member.isreg():
@@ -246,13 +251,17 @@ class _Unpacking:
             assert content is not None  # it is a regular file
             self.write(path, content, file)
         else:
-            raise InputError(f"{self.archive}: {member.name} is no file, folder or link; unpack it by hand")
+            raise InputError(
+                f"{self.archive}: {shown(member.name)} is no file, folder or link; unpack it by hand"
+            )
 
     def copy_earlier(self, path: Path, member: tarfile.TarInfo) -> None:
         """Copy the member that a hard link names."""
         source = self.member_path(member.linkname)
         if source is None or not source.is_file():
-            raise InputError(f"{self.archive}: {member.name} links to {member.linkname}, which is not in it")
+            raise InputError(
+                f"{self.archive}: {shown(member.name)} links to {shown(member.linkname)}, which is not in it"
+            )
         with source.open("rb") as content:
             self.write(path, content, None)
 
@@ -263,22 +272,34 @@ class _Unpacking:
         parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
         outside = name.startswith(("/", "\\")) or ".." in parts or PureWindowsPath(name).drive
         if outside or "\0" in name:
-            raise InputError(f"{self.archive}: its member '{name}' would leave the folder; do not trust it")
+            raise InputError(
+                f"{self.archive}: its member {shown(name)} would leave the folder; do not trust it"
+            )
         if not parts or any(part in _DESKTOP_FILES or part.startswith("._") for part in parts):
             return None
         if parts[0] == _NOTES:
-            raise InputError(f"{self.archive}: its member '{name}' would overwrite notes of vosbench")
+            raise InputError(f"{self.archive}: its member {shown(name)} would overwrite notes of vosbench")
         return self.hidden.joinpath(*parts)
 
     def write(self, path: Path, content: IO[bytes], file: IO[bytes] | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as target:
+        try:
+            target = path.open("xb")
+        except FileExistsError:
+            raise self.twice(path) from None
+        with target:
             while chunk := content.read(_CHUNK):
                 self.written += len(chunk)
                 self.bound(self.members, self.written)
                 target.write(chunk)
         if self.progress is not None and file is not None:
             self.progress(file.tell(), self.size, self.archive.name)
+
+    def add_link(self, name: str, target: str) -> None:
+        """Keep a link for the end."""
+        if len(self.links) >= self.limits.links:
+            raise InputError(f"{self.archive}: more than {self.limits.links} links; do not trust it")
+        self.links.append((name, target))
 
     def bound(self, members: int, size: int) -> None:
         """Refuse an archive with too many members or too much content."""
@@ -305,18 +326,26 @@ class _Unpacking:
                 continue
             self.check_link(root, path.parent, name, target)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            path.symlink_to(target)
+            try:
+                path.symlink_to(target)
+            except FileExistsError:
+                raise self.twice(path) from None
             self.check_link(root, path, name, target)
             made.append((path, name, target))
         # a later link may have changed where an earlier one leads
         for path, name, target in made:
             self.check_link(root, path, name, target)
 
+    def twice(self, path: Path) -> InputError:
+        """Return the error for a second member of one name: which of them counts is not known."""
+        name = path.relative_to(self.hidden)
+        return InputError(f"{self.archive}: its member {shown(f'{name}')} is there twice; do not trust it")
+
     def check_link(self, root: Path, path: Path, name: str, target: str) -> None:
         if Path(target).is_absolute() or not path.resolve().is_relative_to(root):
             raise InputError(
-                f"{self.archive}: its link '{name}' to '{target}' would leave the folder; do not trust it"
+                f"{self.archive}: its link {shown(name)} to {shown(target)} would leave the folder; "
+                "do not trust it"
             )
 
 

@@ -22,6 +22,7 @@ from urllib.request import Request, urlopen
 from vosbench.data.spec import Archive
 from vosbench.errors import InputError
 from vosbench.files import write_text
+from vosbench.plain_data import read_json
 
 Progress = Callable[[int, int | None, str], None]
 """Called with (bytes done, bytes in all or None, what is being done)."""
@@ -168,8 +169,8 @@ class _Download:
         if not self.have():
             return None
         try:
-            stored = _State(**json.loads(self.note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            stored = _State(**read_json(self.note))
+        except (InputError, TypeError):
             return None
         unnoticed = not stored.known and self.archive.checksum is None
         return None if unnoticed or stored.url != self.archive.url else stored

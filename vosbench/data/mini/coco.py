@@ -15,6 +15,7 @@ from vosbench.data.mini.sequences import Recipes
 from vosbench.data.mini.stills import STILLS, StillImages, render_still, tight_box
 from vosbench.files import write_text
 from vosbench.formats.run_length import Mask, compress, decode_segmentation, run_lengths
+from vosbench.plain_data import read_json
 
 CATEGORIES = {
     "biped": (1, "person"),
@@ -62,7 +63,7 @@ class CocoMini(StillImages):
             parts = []
             for index in range(self.scenes):
                 path = _part(folder, (split, index))
-                parts.append(json.loads(path.read_text(encoding="utf-8")))
+                parts.append(read_json(path))
                 path.unlink()
             whole = {
                 "info": {"description": "rendered miniature made by vosbench"},

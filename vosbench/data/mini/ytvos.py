@@ -12,6 +12,7 @@ from vosbench.data.mini.sampling import Recipe
 from vosbench.data.mini.sequences import NamedSequences, Recipes, RenderedSequence
 from vosbench.files import write_text
 from vosbench.formats.png import write_ids
+from vosbench.plain_data import read_json
 
 CATEGORIES = {
     "biped": "person",
@@ -76,7 +77,7 @@ class YouTubeVosMini(NamedSequences):
             names = self.names(split)
             for name in names:
                 part = _part(folder, name)
-                videos[name] = json.loads(part.read_text(encoding="utf-8"))
+                videos[name] = read_json(part)
                 part.unlink()
             write_text(folder / "ImageSets" / f"{split}.txt", "".join(f"{name}\n" for name in names))
         write_text(folder / "train" / "meta.json", json.dumps({"videos": videos}))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -12,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line
 
 MOST_BYTES = 256 * 2**20
 """Largest file of one frame: no mask is so large, but a damaged archive may claim it."""
@@ -80,6 +83,25 @@ class Tree(ABC):
             return opened.read(size)
 
 
+_DAMAGE = (
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What damaged archives and headers of NumPy's arrays raise."""
+
+
 class ReadErrors:
     """Turn what goes wrong while reading bytes into an `InputError` that names the file."""
 
@@ -92,8 +114,8 @@ class ReadErrors:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"{self._where}: cannot be read ({error.strerror})") from None
-        if isinstance(error, (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError)):
-            reason = " ".join(str(error).split()) or "unexpected end"
+        if isinstance(error, _DAMAGE):
+            reason = one_line(error)
             raise InputError(f"{self._where}: damaged ({reason}); copy or write it again") from None
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from vosbench.errors import shown
 
 NAMES: Mapping[str, str] = {"map50_det": "bbox", "map50_seg": "segm"}
 """Value -> the library's name of what is compared."""
@@ -244,7 +245,7 @@ def _read_detection(detection: Mapping[str, Any], size: tuple[int, int]) -> tupl
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             "a detection needs a score, a segmentation with size and counts and, if any, a bbox of four "
-            f"numbers; got {reprlib.repr(dict(detection))}"
+            f"numbers; got {shown(dict(detection))}"
         ) from error
     if own_size != size:
         raise ValueError(f"the segmentation of a detection has size {own_size}, its frame has {size}")

@@ -28,6 +28,7 @@ from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.formats.mask import read_mask
 from vosbench.formats.png import read_ids, read_palette, write_ids
 from vosbench.models.fusionseg.pseudo_label_rules import BootstrapSettings, Counts, Mask, judge
+from vosbench.plain_data import parse_json
 from vosbench.video import VOID, Box, FlowField, Frame, Segmentation, Video
 
 Segmenter = Callable[[Video, int], NDArray[Any]]
@@ -316,9 +317,9 @@ class _Journal:
 def _entry(line: str) -> tuple[str, str, Counts] | None:
     """Return frame, key and counts; None for a damaged line, whose frame is computed again."""
     try:
-        entry = json.loads(line)
+        entry = parse_json(line, "entry")
         name, key, values = entry["frame"], entry["key"], entry["counts"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, KeyError, TypeError):
         return None
     sound = isinstance(values, list) and len(values) == len(Counts().values)
     if not sound or not all(type(value) is int and value >= 0 for value in values):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, shown, unknown_name
 from vosbench.video import Frame
 
 
@@ -77,7 +77,7 @@ def parse_crf(value: object) -> CrfSettings | None:
     if isinstance(value, CrfSettings):
         return value
     if not isinstance(value, Mapping):
-        raise InputError(f"crf is {value!r}: give true, false, or settings of the CRF")
+        raise InputError(f"crf is {shown(value)}: give true, false, or settings of the CRF")
     known = [item.name for item in fields(CrfSettings)]
     for key in value:
         if key not in known:
@@ -166,4 +166,4 @@ def _is_number(value: object) -> bool:
 
 def _require(right: bool, key: str, value: object, wanted: str) -> None:
     if not right:
-        raise InputError(f"crf: {key} is {value!r}, it must be {wanted}")
+        raise InputError(f"crf: {key} is {shown(value)}, it must be {wanted}")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.formats.coco_results import Detection, detections_by_frame
 from vosbench.formats.png import read_header, read_ids
 from vosbench.formats.run_length import decode_segmentation
@@ -148,7 +148,7 @@ def _score(item: Detection, where: str) -> int | float:
     score = item.get("score")
     # not below infinity is also what is no number at all
     if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < math.inf:
-        raise InputError(f"{where}: a proposal has score {score!r:.30}; give a number")
+        raise InputError(f"{where}: a proposal has score {shown(score)}; give a number")
     return score
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.models.postprocessing.tracker_masks import PackedMask, overlaps
 from vosbench.video import VOID, IdMap
 
@@ -365,4 +365,4 @@ def _is_number(value: object) -> bool:
 
 def _require(met: bool, name: str, value: object, wanted: str) -> None:
     if not met:
-        raise InputError(f"tracker: {name} is {value!r}, give {wanted}")
+        raise InputError(f"tracker: {name} is {shown(value)}, give {wanted}")

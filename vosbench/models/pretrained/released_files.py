@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.formats.caffemodel import read_caffemodel
 from vosbench.formats.detectron_pickle import read_blobs
+from vosbench.tensor_files import checked_state, read_safetensors, read_torch
 
 _ZIP = b"PK\x03\x04"
 _OLD_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
@@ -26,20 +25,6 @@ _STATES = ("model", "state_dict")
 """Entries of a checkpoint that hold the weights, where it holds more."""
 
 _PARALLEL = "module."
-_DAMAGE = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What torch raises for damaged files."""
 
 
 def read_released(path: Path) -> dict[str, Tensor]:
@@ -79,7 +64,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if head.startswith(_PICKLE):
         return _tensors(path, read_blobs(path))
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
-        return _read_safetensors(path)
+        return read_safetensors(path)[0]
     # a Caffe model has no signature; most open with the name of the network
     if path.suffix == ".caffemodel" or head[:1] == b"\n":
         return _tensors(path, read_caffemodel(path))
@@ -93,27 +78,9 @@ def _tensors(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str
         raise InputError(f"{path}: numbers of a kind that weights do not have ({error})") from None
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"{path}: damaged or truncated ({error}); download it again") from None
-
-
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    try:
-        with _numpy_scalars():
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: damaged, or it holds more than data, which is never run ({_first(error)})"
-        ) from None
-    except _DAMAGE as error:
-        raise InputError(f"{path}: damaged or truncated ({_first(error)}); download it again") from None
-    return _weights(path, content)
+    with _numpy_scalars():
+        return _weights(path, read_torch(path))
 
 
 def _weights(path: Path, content: Any) -> dict[str, Tensor]:
@@ -124,9 +91,9 @@ def _weights(path: Path, content: Any) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path}: no state dict, nor one under {' or '.join(_STATES)}")
     for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor) or value.layout is not torch.strided:
-            raise InputError(f"{path}: entry {key!r:.60} is no tensor, so this is no state dict")
-    return {key: value.detach() for key, value in content.items()}
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise InputError(f"{path}: entry {shown(key)} is no tensor, so this is no state dict")
+    return {key: value.detach() for key, value in checked_state(path, content).items()}
 
 
 @contextmanager
@@ -138,7 +105,3 @@ def _numpy_scalars() -> Iterator[None]:
     named = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     with torch.serialization.safe_globals([np.dtype, *kinds, *named]):
         yield
-
-
-def _first(error: BaseException) -> str:
-    return " ".join(f"{error}".split(". ")[0].split())[:160] or type(error).__name__

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vosbench.errors import InputError
-from vosbench.tensor_files import metadata_value, read_safetensors, sha256
+from vosbench.plain_data import ANY, Whole, check_extent, check_kind, read_json
+from vosbench.tensor_files import checked_state, metadata_value, read_safetensors, read_torch, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +19,36 @@ DESCRIBED = "vosbench"
 TRAINING = ("data", "selection", "parts")
 """Keys of a provenance on data, see `vosbench.training.provenance.trained_on`."""
 
+
+_PART_KIND: dict[str, Any] = Whole(key=str, weights=str, sha256=str)
+TRAINING_KIND: dict[str, Any] = {
+    "data": {
+        "name": str,
+        "edition": str,
+        "sequences": [str],
+        "rendered": [str],
+        "sets": {ANY: {"scenes": (int, str), ANY: object}},
+    },
+    "selection": [
+        {"name": str, "edition": str, "split": str, "how": str, "monitor": str, "sequences": [str]}
+    ],
+    "parts": [_PART_KIND],
+}
+"""Kinds of the provenance of a training, for `vosbench.plain_data.check_kind`."""
+
+_PART_KIND["training"] = TRAINING_KIND
+
+WEIGHTS_KIND: dict[str, Any] = {
+    "name": str,
+    "size": (str, None),
+    "weights": str,
+    "sha256": (str, None),
+    "variant": dict,
+    "released": [Whole(file=str, sha256=str)],
+    "training": TRAINING_KIND,
+    "parts": [_PART_KIND],
+}
+"""Kinds of what weights say of their network."""
 
 RENDERED = "rendered"
 """Key of ``data`` of a provenance for the names of miniatures, where there are real data sets, too."""
@@ -47,22 +76,30 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, metadata = read_safetensors(path)
-    return tensors, metadata_value(path, metadata, DESCRIBED, {})
+    return tensors, _described(path, metadata_value(path, metadata, DESCRIBED, {}))
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        raise InputError(
-            f"{path}: not a checkpoint that can be read safely (.ckpt or .safetensors)"
-        ) from None
-    if not isinstance(content, dict) or "state_dict" not in content or "vosbench" not in content:
+    content = read_torch(path)
+    if not isinstance(content, dict) or not isinstance(content.get("vosbench"), dict):
         raise InputError(f"{path}: not a checkpoint of vosbench fit")
+    state = checked_state(path, content.get("state_dict"))
     training = {"training": content["training"]} if "training" in content else {}
-    return content["state_dict"], dict(content["vosbench"]) | training
+    return state, _described(path, content["vosbench"] | training)
+
+
+def _described(path: Path, content: dict[Any, Any]) -> dict[str, Any]:
+    """Return what a file says of its network; its values may come out of a pickle.
+
+    Raises:
+        InputError: beyond the limits of plain data, or of another kind.
+    """
+    try:
+        check_extent(content)
+    except ValueError as error:
+        raise InputError(f"{path}: its description is damaged ({error}); get the file again") from None
+    check_kind(content, WEIGHTS_KIND, f"{path}: description")
+    return dict(content)
 
 
 def training_of(path: Path) -> dict[str, Any]:
@@ -127,8 +164,8 @@ def part_of(key: str, path: Path) -> dict[str, Any]:
 def training_beside(path: Path) -> dict[str, Any]:
     """Return the provenance that `export` wrote beside weights; nothing where there is no such file."""
     try:
-        stated = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stated = read_json(path.with_suffix(".json"))
+    except InputError:
         return {}
-    known = isinstance(stated, dict) and stated.get("sha256") == sha256(path)
+    known = stated.get("sha256") == sha256(path)
     return {"training": stated["training"]} if known and "training" in stated else {}

@@ -9,14 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import yaml
-
 from vosbench.errors import InputError, error_line, unknown_name
 from vosbench.files import atomic_path, write_text
 from vosbench.method_files import MethodFile
 from vosbench.models import METHODS, SIZES, build, is_network, method_class, other_methods
 from vosbench.models.pretrained.own_methods import check_method, own_weights
 from vosbench.models.pretrained.weight_files import DESCRIBED, part_of, read_state, training_beside
+from vosbench.plain_data import parse_yaml, read_json
 from vosbench.tensor_files import SHARED, sha256, write_safetensors
 
 if TYPE_CHECKING:
@@ -180,8 +179,8 @@ def parse_settings(lines: Sequence[str], option: str = "--set") -> dict[str, Any
         if key in settings:
             raise InputError(f"{option} {line}: '{key}' is given twice")
         try:
-            settings[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            settings[key] = parse_yaml(value, option)
+        except InputError:
             raise InputError(f"{option} {line}: cannot read the value '{value}'") from None
     return settings
 
@@ -322,7 +321,7 @@ def packaged(name: str, size: str) -> Path:
 
 def trainings() -> dict[str, Mapping[str, Any]]:
     """Return SHA-256 of every weights file of the zoo -> how the weights were trained and selected."""
-    files = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(WEIGHTS.glob("*.json")))
+    files = map(read_json, sorted(WEIGHTS.glob("*.json")))
     return {provenance["sha256"]: provenance["training"] for provenance in files}
 
 
@@ -344,8 +343,8 @@ def _zoo_file(name: str, size: str | None) -> Path:
 def _zoo_provenance(path: Path) -> dict[str, Any]:
     described = path.with_suffix(".json")
     try:
-        provenance: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        provenance = read_json(described)
+    except InputError:
         raise InputError(f"{described}: missing or damaged; install vosbench again") from None
     if provenance.get("sha256") != sha256(path):
         raise InputError(f"{path}: its hash is not the one in {described.name}; install vosbench again")
