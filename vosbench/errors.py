@@ -72,7 +72,7 @@ def printable(text: str) -> str:
 def one_line(error: BaseException) -> str:
     """Return the message of an error as one line of at most 160 characters, its type where it has none."""
     # only the beginning of a message of any length is looked at
-    return " ".join(f"{error}"[: 4 * _LONGEST].split())[:_LONGEST] or type(error).__name__
+    return " ".join(f"{error}"[: 4 * _LONGEST].split())[:_LONGEST].strip() or type(error).__name__
 
 
 class _Shown(reprlib.Repr):

@@ -23,7 +23,7 @@ from typing import Any
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.errors import InputError, shown
 from vosbench.leaderboard.conditions import Conditions
-from vosbench.plain_data import read_yaml
+from vosbench.plain_data import ANY, check_kind, read_yaml
 from vosbench.scoring.protocol import load_protocol, protocol_of_table
 
 DATASETS = {name: spec.name for spec in CATALOGUE.values() for name in spec.published} | {
@@ -48,6 +48,9 @@ METRICS = {
 """The papers' name of a metric on one of our data sets, where ours is another."""
 
 _FACTORS = {"percent": 0.01, "fraction": 1.0, "seconds": 1.0, "count": 1.0}
+
+_CONDITION = {"training": [str], "network": str, "flow": (str, None), "switches": dict}
+_KIND = {"papers": {ANY: str}, "entries": list, "conditions": [_CONDITION]}
 
 _STATED = frozenset({"paper", "method", "training"})
 _MAY_BE_STATED = frozenset({"table", "variant", "network", "flow", "switches"})
@@ -165,6 +168,7 @@ def load_reported(path: Path | None = None) -> list[Reported]:
     papers, entries = content.get("papers"), content.get("entries")
     if not isinstance(papers, dict) or not isinstance(entries, list):
         raise InputError(f"{source}: needs 'papers' (id to title) and 'entries' (a list)")
+    check_kind(content, _KIND, f"{source}")
     stated = content.get("conditions", [])
     for number, condition in enumerate(stated, start=1):
         if not isinstance(condition, dict) or not _STATED <= condition.keys() <= _STATED | _MAY_BE_STATED:
