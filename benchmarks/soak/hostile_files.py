@@ -164,11 +164,11 @@ _VALUES: tuple[Any, ...] = (
 
 def _other_parts(content: bytes, chance: random.Random) -> bytes:
     """Return JSON or YAML with a part replaced, removed, doubled, renamed or put elsewhere."""
+    is_json = content[:1] in (b"{", b"[")
     try:
-        value = yaml.load(content, _LOADER)  # noqa: S506 the safe one
+        value = json.loads(content) if is_json else yaml.load(content, _LOADER)  # noqa: S506 the safe one
     except (yaml.YAMLError, ValueError, RecursionError):
         return content
-    is_json = content[:1] in (b"{", b"[")
     places = list(_places(value))
     if not places:
         return content
@@ -377,6 +377,7 @@ def main(words: Sequence[str]) -> int:
     known = readers()
     chosen = options.only.split(";") if options.only else list(known)
     shares = sum(known[name].share for name in chosen)
+    command = shlex.join(["python", "benchmarks/soak/hostile_files.py", *words])
     tallies = {}
     # PyTorch is imported last: the others have less memory of their own without it
     for name in sorted(chosen, key=lambda name: known[name].torch):
@@ -388,8 +389,8 @@ def main(words: Sequence[str]) -> int:
         for number, what in list(tally.lost.items())[:10]:
             sys.stdout.write(f"  {number}: {what}\n")
         sys.stdout.flush()
-    command = shlex.join(["python", "benchmarks/soak/hostile_files.py", *words])
-    write_text(options.out, json.dumps(content_of_results(tallies, command), indent=1) + "\n")
+        # a run that is ended leaves the figures of the readers before
+        write_text(options.out, json.dumps(content_of_results(tallies, command), indent=1) + "\n")
     return 1 if any(tally.lost for tally in tallies.values()) else 0
 
 

@@ -524,9 +524,9 @@ def _weights() -> dict[str, Reader]:
         return read_released(path)
 
     return {
-        "safetensors": Reader("a.safetensors", safetensors, state, torch=True),
-        "checkpoint": Reader("a.ckpt", saved(checkpoint, zipped=True), state, torch=True),
-        "checkpoint, old": Reader("a.ckpt", saved(checkpoint, zipped=False), state, torch=True),
-        "released .pth": Reader("a.pth", saved(tensors, zipped=True), released, torch=True),
-        "released .pth, old": Reader("a.pth", saved(tensors, zipped=False), released, torch=True),
+        "safetensors": Reader("a.safetensors", safetensors, state, torch=True, share=0.3),
+        "checkpoint": Reader("a.ckpt", saved(checkpoint, zipped=True), state, torch=True, share=0.3),
+        "checkpoint, old": Reader("a.ckpt", saved(checkpoint, zipped=False), state, torch=True, share=0.3),
+        "released .pth": Reader("a.pth", saved(tensors, zipped=True), released, torch=True, share=0.3),
+        "released .pth, old": Reader("a.pth", saved(tensors, zipped=False), released, torch=True, share=0.3),
     }
