@@ -1,7 +1,7 @@
 """Unusual data: what every method, reader and score makes of them.
 
-Videos of one and two frames, frames of 1 x 1 and odd sizes, frames in other colours and of different sizes,
-Videos of one and two frames, frames of 1 x 1 and odd sizes, in other colours and of different sizes,
+Videos of one and two frames, frames of 1 x 1 and odd sizes, in other colours and of different sizes, first
+masks without objects, more ids than a byte holds, flow that is not finite.
 """
 
 import numpy as np
