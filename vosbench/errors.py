@@ -7,12 +7,19 @@ import reprlib
 from collections.abc import Collection, Iterable
 from typing import Any
 
+_LONGEST_MESSAGE = 2000
+
 
 class InputError(Exception):
     """Unusable input of the user: one line with the fault, its place, and the remedy.
 
-    The command line prints the message alone and exits with status 2.
+    The command line prints the message alone and exits with status 2. A message that holds more of a file
+    of others than a person would read is cut.
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        super().__init__(text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}...")
 
 
 _LONGEST_NAME = 300
@@ -35,7 +42,7 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
         choices: every valid name.
     """
     known = sorted(choices)
-    name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    name = printable(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return InputError(f"unknown {kind} '{name}': did you mean {' or '.join(near)}?")

@@ -226,7 +226,8 @@ def _judged(message: str, path: Path) -> tuple[str, str]:
     """A refusal is one line of a bounded length that names the file."""
     if "\n" in message or len(message) > 4000:
         return "lost", f"a message of {len(message)} characters: {message[:200]}"
-    if not any(name in message for name in (path.name, path.stem, path.parent.name)):
+    names = (path.name, path.parent.name, path.stem if len(path.stem) > 1 else path.name)
+    if not any(name in message for name in names):
         return "lost", f"a message without the file: {message[:200]}"
     return "refused", message[:200]
 
@@ -351,10 +352,19 @@ def _memory_folder() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 a folder of our own in it
 
 
-def content_of_results(tallies: Mapping[str, Tally], command: str) -> dict[str, Any]:
-    """Return the figures as table.py reads them."""
-    rows = [
-        {
+def content_of_results(
+    tallies: Mapping[str, Tally], command: str, earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the figures as table.py reads them.
+
+    Args:
+        tallies: of the readers.
+        command: that makes them again.
+        earlier: figures of an earlier run, of which those of other readers and the command are kept.
+    """
+    kept = {row["subject"]: row for row in (earlier or {}).get("rows", ())}
+    rows = {
+        name: {
             "subject": name,
             "fault": f"damaged file (at most {tally.slowest:.1f} s, {tally.peak >> 20} MiB)",
             "tried": tally.files,
@@ -362,22 +372,25 @@ def content_of_results(tallies: Mapping[str, Tally], command: str) -> dict[str, 
             "lost": tally.outcomes["lost"],
         }
         for name, tally in tallies.items()
-    ]
-    return {"title": "Hostile files", "command": command, "rows": rows}
+    }
+    command = (earlier or {}).get("command", command)
+    return {"title": "Hostile files", "command": command, "rows": list({**kept, **rows}.values())}
 
 
 def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=120_000, help="damaged files, over all readers")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="readers, separated by semicolons")
+    parser.add_argument("--only", help="renew the figures of these readers, separated by semicolons")
     parser.add_argument("--keep", type=Path, help="folder for lost files")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(words)
     known = readers()
     chosen = options.only.split(";") if options.only else list(known)
-    shares = sum(known[name].share for name in chosen)
+    shares = sum(reader.share for reader in known.values())
     command = shlex.join(["python", "benchmarks/soak/hostile_files.py", *words])
+    renewed = options.only and options.out.is_file()
+    earlier = json.loads(options.out.read_text(encoding="utf-8")) if renewed else None
     tallies = {}
     # PyTorch is imported last: the others have less memory of their own without it
     for name in sorted(chosen, key=lambda name: known[name].torch):
@@ -390,7 +403,7 @@ def main(words: Sequence[str]) -> int:
             sys.stdout.write(f"  {number}: {what}\n")
         sys.stdout.flush()
         # a run that is ended leaves the figures of the readers before
-        write_text(options.out, json.dumps(content_of_results(tallies, command), indent=1) + "\n")
+        write_text(options.out, json.dumps(content_of_results(tallies, command, earlier), indent=1) + "\n")
     return 1 if any(tally.lost for tally in tallies.values()) else 0
 
 

@@ -337,8 +337,8 @@ def _records() -> dict[str, Reader]:
     }
     note = {"inputs": "a", "content": "b", "seconds_per_frame": {"segment": 0.1}, "provenance": {}}
     return {
-        "record": Reader("a.json", _json(sound_record()), Record.read, text=True, share=3.0),
-        "record, as tables": Reader("a.json", _json(sound_record()), _tables, text=True, share=0.5),
+        "record": Reader("cat.json", _json(sound_record()), Record.read, text=True, share=3.0),
+        "record, as tables": Reader("cat.json", _json(sound_record()), _tables, text=True, share=0.5),
         "failure": Reader("a.json", _json(failure), Failure.read, text=True),
         "baseline": Reader(
             "a.json",

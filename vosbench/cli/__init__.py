@@ -15,9 +15,6 @@ from vosbench.cli import ablate, data, flow, leaderboard, new, run, train, weigh
 from vosbench.cli import score as scoring
 from vosbench.errors import InputError, printable
 
-_LONGEST = 4000
-"""Characters of a message: names in it can be those of files of others."""
-
 app = typer.Typer(
     help="Train, run, score and compare video object segmentation methods.",
     no_args_is_help=True,
@@ -63,8 +60,7 @@ def _refuse_old_spelling(words: Sequence[str]) -> None:
 
 
 def _stop(message: str) -> NoReturn:
-    line = printable(message)
-    sys.stderr.write(f"vosbench: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]}...'}\n")
+    sys.stderr.write(f"vosbench: {printable(message)}\n")
     sys.exit(2)
 
 

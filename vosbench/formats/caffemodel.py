@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError, shown
+from vosbench.errors import InputError, one_line, shown
 
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 """Wire types."""
@@ -55,7 +55,7 @@ def read_caffemodel(path: Path) -> dict[str, NDArray[np.float32]]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise InputError(
-            f"{path}: not a Caffe model, damaged or truncated ({error}); download it again"
+            f"{path}: not a Caffe model, damaged or truncated ({one_line(error)}); download it again"
         ) from None
     if not weights:
         raise InputError(f"{path}: no layer has weights; give the .caffemodel, not a solver state")

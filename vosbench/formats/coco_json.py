@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError, shown
+from vosbench.errors import InputError, one_line, shown
 from vosbench.files import read_bytes
 from vosbench.formats.run_length import MOST_PIXELS, Mask, decode_segmentation
 
@@ -139,7 +139,8 @@ class CocoFile:
             return decode_segmentation(thing.segmentation, image.height, image.width)
         except ValueError as error:
             raise InputError(
-                f"{self.path}: an object ({thing.category}) in image {image.file} has {error}; copy it again"
+                f"{self.path}: an object ({thing.category}) in image {image.file} has {one_line(error)}; "
+                "copy it again"
             ) from None
 
     def _grouped(self, owners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -214,7 +215,7 @@ def _walk(text: str, path: Path, lists: dict[str, Keep]) -> set[str]:
         if text[at + 1 :].strip(_BLANKS):
             raise ValueError("more after its end")
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a JSON file of COCO ({error}); copy it again") from None
+        raise InputError(f"{path}: not a JSON file of COCO ({one_line(error)}); copy it again") from None
     return present
 
 

@@ -75,7 +75,7 @@ def read_blobs(path: Path) -> dict[str, NDArray[np.generic]]:
         blobs = value.get("blobs", value) if isinstance(value, dict) else None
         arrays = _arrays(blobs) if isinstance(blobs, dict) else {}
     except _Refused as error:
-        raise InputError(f"{path}: not read, because {error}; nothing in it was run") from None
+        raise InputError(f"{path}: not read, because {one_line(error)}; nothing in it was run") from None
     except _DAMAGE as error:
         raise InputError(f"{path}: damaged or truncated ({one_line(error)}); download it again") from None
     if not arrays:

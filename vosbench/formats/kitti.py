@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line
 from vosbench.files import read_bytes, write_bytes
 from vosbench.formats.png import png_header
 from vosbench.formats.png_pixels import compressed_pixels
@@ -48,7 +48,9 @@ def read_kitti(path: Path) -> tuple[FlowField, NDArray[np.bool_]]:
     try:
         checked = _rebuilt(data, header.height, header.width)
     except (ValueError, _DAMAGED) as error:
-        raise InputError(f"{path}: PNG file is damaged or truncated ({error}); copy it again") from None
+        raise InputError(
+            f"{path}: PNG file is damaged or truncated ({one_line(error)}); copy it again"
+        ) from None
     # OpenCV keeps 16 bits, which Pillow does not; it has the channels in the order B, G, R
     pixels = cv2.imdecode(np.frombuffer(checked, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape != (header.height, header.width, 3) or pixels.dtype != np.uint16:

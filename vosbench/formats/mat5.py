@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError, shown
+from vosbench.errors import InputError, one_line, shown
 from vosbench.files import read_bytes
 
 _HEADER = 128
@@ -57,7 +57,7 @@ def read_struct(path: Path, name: str) -> dict[str, NDArray[np.generic]]:
     try:
         fields = _find(content[_HEADER:], name)
     except (ValueError, struct.error, zlib.error) as error:
-        raise InputError(f"{path}: damaged or truncated ({error}); copy it again") from None
+        raise InputError(f"{path}: damaged or truncated ({one_line(error)}); copy it again") from None
     if fields is None:
         raise InputError(f"{path}: no struct {name} in it; copy it again")
     return fields

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from zlib_ng import zlib_ng
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line
 from vosbench.files import atomic_path, read_bytes
 from vosbench.formats.image import over_black
 from vosbench.formats.png_palette import (
@@ -261,7 +261,9 @@ def _palette(data: bytes, source: Path) -> Palette:
 
 
 def _damaged(source: Path, error: Exception) -> InputError:
-    return InputError(f"{source}: PNG file is damaged or truncated ({error}); copy or write it again")
+    return InputError(
+        f"{source}: PNG file is damaged or truncated ({one_line(error)}); copy or write it again"
+    )
 
 
 _IN_DAVIS_COLOURS, _IN_GREY = "in the colours of DAVIS", "in grey"

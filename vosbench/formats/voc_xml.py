@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers import expat
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line
 from vosbench.files import read_bytes
 
 _MOST_BYTES = 2**22
@@ -52,7 +52,9 @@ def read_boxes(path: Path) -> tuple[tuple[int, int], list[XmlObject]]:
             raise ValueError(f"a frame of size {size[1]}x{size[0]}")
         return size, [_object(texts) for texts in collector.objects]
     except (expat.ExpatError, LookupError, ValueError) as error:
-        raise InputError(f"{path}: no XML description of a frame ({error}); copy it again") from None
+        raise InputError(
+            f"{path}: no XML description of a frame ({one_line(error)}); copy it again"
+        ) from None
 
 
 def _refuse_declarations(*_: object) -> None:

@@ -92,8 +92,15 @@ _Key = tuple[bool, str, str, str]
 """Whether a miniature, data set, split, protocol."""
 
 
+def _protocol(item: Record | Failure) -> Protocol:
+    try:
+        return load_protocol(item.protocol)
+    except InputError as error:
+        raise InputError(f"{item.model} on {item.sequence}: {error}") from None
+
+
 def _key(item: Record | Failure) -> _Key:
-    return item.edition == "mini", item.dataset, item.split, item.protocol
+    return item.edition == "mini", item.dataset, item.split, _protocol(item).id
 
 
 def _order(key: _Key) -> tuple[bool, str, str, bool, str]:
@@ -105,7 +112,7 @@ def _order(key: _Key) -> tuple[bool, str, str, bool, str]:
 def _outdated(record: Record) -> Failure | None:
     """Return the failure in place of a record under rules that have changed since; None for a current one."""
     config = record.provenance.get("config", {})
-    protocol = load_protocol(record.protocol)
+    protocol = _protocol(record)
     made = config.get("protocol", {}).get("version", 1), config.get("metric_version", METRIC_VERSION)
     # records of others' values and of baselines hold no versions
     if "protocol" not in config or made == (protocol.version, METRIC_VERSION):

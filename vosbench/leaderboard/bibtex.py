@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, shown
 from vosbench.leaderboard.board import Board, BoardRow
 from vosbench.leaderboard.reported import packaged
 
@@ -48,7 +48,7 @@ def parse_bibtex(text: str, source: str) -> list[BibtexEntry]:
         rows = tuple(name.strip() for name in named.group(1).split(",")) if named else ()
         key = head.group(2)
         if key in entries:
-            raise InputError(f"{source}: the key '{key}' is there twice; rename one")
+            raise InputError(f"{source}: the key {shown(key)} is there twice; rename one")
         entries[key] = BibtexEntry(key, _ROWS.sub("", whole).strip(), rows)
     return list(entries.values())
 
@@ -79,7 +79,9 @@ def citations(boards: Iterable[Board], known: Mapping[str, BibtexEntry]) -> dict
         if entry is None:
             continue
         if texts.setdefault(entry.key, entry.text) != entry.text:
-            raise InputError(f"the BibTeX key '{entry.key}' of {row.name} stands for two papers; rename one")
+            raise InputError(
+                f"the BibTeX key {shown(entry.key)} of {row.name} stands for two papers; rename one"
+            )
         cited[row.model] = entry
     return cited
 
@@ -104,4 +106,4 @@ def _end(text: str, head: re.Match[str], source: str) -> int:
         depth += {"{": 1, "}": -1}.get(text[position], 0)
         if not depth:
             return position + 1
-    raise InputError(f"{source}: the entry '{head.group(2)}' has no end; close its braces")
+    raise InputError(f"{source}: the entry {shown(head.group(2))} has no end; close its braces")

@@ -112,6 +112,8 @@ def _records(content: Mapping[str, Any], file: str) -> list[Record]:
             for sequence, cell in method["sequences"].items()
             for record in _under_each(_record(content, file, name, method, sequence, cell), content)
         ]
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{file}: not a file of published numbers ({one_line(error)}); write it again with the script "

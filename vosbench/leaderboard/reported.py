@@ -50,7 +50,7 @@ METRICS = {
 _FACTORS = {"percent": 0.01, "fraction": 1.0, "seconds": 1.0, "count": 1.0}
 
 _CONDITION = {"training": [str], "network": str, "flow": (str, None), "switches": dict}
-_KIND = {"papers": {ANY: str}, "entries": list, "conditions": [_CONDITION]}
+_KIND = {"papers": {ANY: str}, "entries": [{"dataset": str}], "conditions": [_CONDITION]}
 
 _STATED = frozenset({"paper", "method", "training"})
 _MAY_BE_STATED = frozenset({"table", "variant", "network", "flow", "switches"})
@@ -219,9 +219,9 @@ def _reported(
     if missing:
         raise InputError(f"{where}: lacks {', '.join(missing)}")
     if entry["dataset"] not in DATASETS:
-        raise InputError(f"{where}: unknown dataset '{entry['dataset']}': one of {', '.join(DATASETS)}")
+        raise InputError(f"{where}: unknown dataset {shown(entry['dataset'])}: one of {', '.join(DATASETS)}")
     if str(entry["paper"]) not in papers:
-        raise InputError(f"{where}: paper '{entry['paper']}' is not listed under 'papers'")
+        raise InputError(f"{where}: paper {shown(entry['paper'])} is not listed under 'papers'")
     dataset = DATASETS[entry["dataset"]]
     split, metric, table = str(entry["split"]), str(entry["metric"]), str(entry["table"])
     return Reported(
@@ -266,7 +266,7 @@ def _protocol(entry: Mapping[str, Any], table: str, dataset: str) -> str:
 def _value(value: Any, unit: str, where: str) -> float:
     factor = 1.0 if unit.startswith("count_of_") else _FACTORS.get(unit)
     if factor is None:
-        raise InputError(f"{where}: unknown unit '{unit}': one of {', '.join(_FACTORS)}, count_of_<n>")
+        raise InputError(f"{where}: unknown unit {shown(unit)}: one of {', '.join(_FACTORS)}, count_of_<n>")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{where}: value must be a number, not {shown(value)}")
     # 52.4 percent is 0.524, not 0.5240000000000001

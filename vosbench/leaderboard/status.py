@@ -85,7 +85,11 @@ def status_of(records: Collection[Record], zoo: Zoo, reproduced: bool = False) -
     if masks is not None:
         return Status("masks scored", "sha256 of the masks in the records")
     named = [item for item in provenances if item.get("weights")]
-    own = {item["weights"]["sha256"]: {"training": item["training"]} for item in named if "training" in item}
+    own = {
+        str(item["weights"].get("sha256", "")): {"training": item["training"]}
+        for item in named
+        if "training" in item
+    }
     status = _of_weights([item["weights"] for item in named], {**zoo, **own})
     if reproduced and status.kind != "implemented":
         return Status("matches paper", status.evidence)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line
 from vosbench.formats.coco_results import detections_by_frame
 from vosbench.metrics.kernels.detection import DetectionPool
 from vosbench.scoring.protocol import Protocol
@@ -41,5 +41,5 @@ def score_detections(content: bytes, where: Path, video: Video, protocol: Protoc
         try:
             pool.add_frame(target, detections.get(name, []), image_id=f"{video.name}/{name}")
         except ValueError as error:
-            raise InputError(f"{where}: frame {name}: {error}") from None
+            raise InputError(f"{where}: frame {name}: {one_line(error)}") from None
     return SequenceScore(pool.compute(), objects=regions, evidence=tuple(pool.records))

@@ -190,7 +190,7 @@ class ZipTree(Tree):
                 return archive.file.open(member)
         except NotImplementedError as error:
             raise InputError(
-                f"{self.where(file)}: {error}; pack the archive again as an ordinary zip"
+                f"{self.where(file)}: {one_line(error)}; pack the archive again as an ordinary zip"
             ) from None
 
 
@@ -203,7 +203,9 @@ class _Archive:
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise InputError(f"{path}: damaged zip archive ({error}); copy or pack it again") from None
+            raise InputError(
+                f"{path}: damaged zip archive ({one_line(error)}); copy or pack it again"
+            ) from None
         members = {_normal(item.filename): item for item in self.file.infolist()}
         self.members = {name: item for name, item in members.items() if _is_content(name)}
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vosbench.errors import shown
+from vosbench.errors import one_line, shown
 
 NAMES: Mapping[str, str] = {"map50_det": "bbox", "map50_seg": "segm"}
 """Value -> the library's name of what is compared."""
@@ -266,7 +266,9 @@ def _compressed(counts: Any, size: tuple[int, int]) -> str:
             region = library.frPyObjects(region, *size)
         library.decode(region)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"the run lengths of a detection do not make a mask of {size}: {error}") from error
+        raise ValueError(
+            f"the run lengths of a detection do not make a mask of {size}: {one_line(error)}"
+        ) from error
     compressed: bytes = region["counts"]
     return compressed.decode("ascii")
 

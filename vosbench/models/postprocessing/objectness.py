@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.errors import InputError, shown
+from vosbench.errors import InputError, one_line, shown
 from vosbench.formats.coco_results import Detection, detections_by_frame
 from vosbench.formats.png import read_header, read_ids
 from vosbench.formats.run_length import decode_segmentation
@@ -140,7 +140,7 @@ def _count(proposals: Sequence[Detection], size: tuple[int, int], where: str) ->
         try:
             counts += decode_segmentation(item.get("segmentation"), *size)
         except ValueError as error:
-            raise InputError(f"{where}: a proposal cannot be used: {error}") from None
+            raise InputError(f"{where}: a proposal cannot be used: {one_line(error)}") from None
     return _scaled(counts)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vosbench.errors import InputError, shown
+from vosbench.errors import InputError, one_line, shown
 from vosbench.formats.caffemodel import read_caffemodel
 from vosbench.formats.detectron_pickle import read_blobs
 from vosbench.tensor_files import checked_state, read_safetensors, read_torch
@@ -75,7 +75,7 @@ def _tensors(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str
     try:
         return {key: torch.from_numpy(array) for key, array in arrays.items()}
     except TypeError as error:
-        raise InputError(f"{path}: numbers of a kind that weights do not have ({error})") from None
+        raise InputError(f"{path}: numbers of a kind that weights do not have ({one_line(error)})") from None
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
