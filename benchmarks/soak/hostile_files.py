@@ -14,7 +14,6 @@ import random
 import re
 import resource
 import select
-import shlex
 import signal
 import struct
 import sys
@@ -388,7 +387,7 @@ def main(words: Sequence[str]) -> int:
     known = readers()
     chosen = options.only.split(";") if options.only else list(known)
     shares = sum(reader.share for reader in known.values())
-    command = shlex.join(["python", "benchmarks/soak/hostile_files.py", *words])
+    command = f"python benchmarks/soak/hostile_files.py --files {options.files} --seed {options.seed}"
     renewed = options.only and options.out.is_file()
     earlier = json.loads(options.out.read_text(encoding="utf-8")) if renewed else None
     tallies = {}
