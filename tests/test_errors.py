@@ -1,6 +1,6 @@
 """An error about an unknown name offers the nearest known names."""
 
-from vosbench.errors import unknown_name
+from vosbench.errors import InputError, unknown_name
 
 
 def test_near_names_are_offered_first():
@@ -11,3 +11,9 @@ def test_near_names_are_offered_first():
 def test_every_choice_is_listed_when_none_is_near():
     message = str(unknown_name("data set", "kitti", ["fbms", "davis16"]))
     assert message == "unknown data set 'kitti': choose from davis16, fbms"
+
+
+def test_a_message_is_one_line_of_bounded_length():
+    assert str(InputError("a\nb\r\nc")) == "a b c"
+    assert str(InputError("x" * 5000)) == "x" * 2000 + "..."
+    assert str(InputError("a  b")) == "a  b"

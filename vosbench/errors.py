@@ -13,12 +13,12 @@ _LONGEST_MESSAGE = 2000
 class InputError(Exception):
     """Unusable input of the user: one line with the fault, its place, and the remedy.
 
-    The command line prints the message alone and exits with status 2. A message that holds more of a file
-    of others than a person would read is cut.
+    The command line prints the message alone and exits with status 2. Line breaks in names of others become
+    blanks, and a message that holds more of their files than a person would read is cut.
     """
 
     def __init__(self, message: object = "") -> None:
-        text = str(message)
+        text = " ".join(str(message).splitlines())
         super().__init__(text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}...")
 
 

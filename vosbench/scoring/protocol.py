@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, shown, unknown_name
 from vosbench.method import Task
 from vosbench.metrics.kernels.fbms import FRule, Variant
 from vosbench.metrics.kernels.temporal import Toolkit
@@ -246,11 +246,11 @@ def parse_protocol(content: Any, source: str) -> Protocol:
     _check_metrics(source, content["metrics"], content["average"])
     given = content.get("given", {})
     if given and (not isinstance(given, dict) or sorted(given) != ["dataset", "split"]):
-        raise InputError(f"{source}: given is '{given}', must have the keys dataset and split")
+        raise InputError(f"{source}: given is {shown(given)}, must have the keys dataset and split")
     for key in ("order", "version"):
         number = content.get(key, usual[key])
         if type(number) is not int or number < 1:
-            raise InputError(f"{source}: {key} is '{number}', must be a whole number from 1 on")
+            raise InputError(f"{source}: {key} is {shown(number)}, must be a whole number from 1 on")
     lists = ("datasets", "metrics", "stability_sequences")
     values: dict[str, Any] = {key: tuple(item) if key in lists else item for key, item in content.items()}
     if "tables" in content:
@@ -284,4 +284,6 @@ def _check_metrics(source: str, names: list[Any], average: Average) -> None:
 def _check_choices(source: str, key: str, values: list[Any], choices: tuple[Any, ...]) -> None:
     for value in values:
         if value not in choices:
-            raise InputError(f"{source}: {key} is '{value}', must be one of {', '.join(map(str, choices))}")
+            raise InputError(
+                f"{source}: {key} is {shown(value)}, must be one of {', '.join(map(str, choices))}"
+            )
