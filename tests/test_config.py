@@ -1,6 +1,9 @@
+import inspect
+
 import pytest
 
-from vosbench.config import compose_fit, group_options, load_stage
+from vosbench.config import compose_data, compose_fit, group_options, load_stage, recipe_owner
+from vosbench.config_hints import SPELLINGS
 from vosbench.data.catalogue import CATALOGUE, dataset_spec
 from vosbench.data.hold_out import HELD_OUT
 from vosbench.errors import InputError
@@ -79,7 +82,27 @@ def test_load_stage_is_the_packaged_recipe():
         ("siz=tiny", "unknown configuration key 'siz': did you mean size?"),
         ("model.imput=rgb", "did you mean model.input"),
         ("recipe.A.optimizer.lrr=1", "did you mean recipe.A.optimizer.lr"),
-        ("trainer.maxsteps=2", "did you mean max_steps"),
+        ("trainer.maxsteps=2", r"did you mean trainer\.max_steps=2"),
+        ("lr=0.1", r"'lr': did you mean recipe\.A\.optimizer\.lr=0\.1\?"),
+        ("recipe.C.lr=0.1", r"did you mean recipe\.C\.optimizer\.lr=0\.1\?"),
+        ("learning_rate=0.1", r"did you mean recipe\.A\.optimizer\.lr=0\.1\?"),
+        ("epochs=3", r"did you mean recipe\.A\.epochs=3\?"),
+        ("batch_size=3", r"did you mean recipe\.A\.batch_size=3\?"),
+        ("batchsize=3", r"did you mean recipe\.A\.batch_size=3\?"),
+        ("scale=1.0", r"did you mean data\.scale=1\.0\?"),
+        ("trainer.gpus=8", r"did you mean trainer\.devices=8\?"),
+        ("gpus=8", r"did you mean trainer\.devices=8\?"),
+        ("max_steps=8", r"did you mean trainer\.max_steps=8\?"),
+        ("trainer.logger=wandb", r"did you mean logger=wandb\?"),
+        ("trainer.callbacks=[]", r"did you mean callbacks=\[\]\?"),
+        ("trainer.default_root_dir=x", r"did you mean run=x\?"),
+        ("dataset=mini", r"did you mean data=mini\?"),
+        ("fp16=true", r"did you mean trainer\.precision=16-mixed\?"),
+        ("recipe.A.optimizer=adam", r"did you mean recipe\.A\.optimizer\.name=adam\?"),
+        ("wandb=true", r"did you mean logger=wandb\?"),
+        ("qqq=1", "unknown configuration key 'qqq': 'vosbench fit model=NAME --cfg' prints every key"),
+        ("trainer.qqq=1", "'vosbench fit model=NAME --cfg' prints every key"),
+        ("callbacks=EarlyStopping", "callbacks: "),
         ("recipe.A.epochs=two", "recipe.A.epochs: .*'two'.*Integer"),
         ("seed=1.5", "seed: .*Integer"),
         ("recipe.A.augment.mirror=maybe", "recipe.A.augment.mirror: .*Float"),
@@ -97,3 +120,59 @@ def test_mistakes_are_one_line_that_names_the_key(override, message):
 def test_unknown_stage_of_a_recipe():
     with pytest.raises(InputError, match="unknown stage of mpnet 'Z'"):
         load_stage("mpnet", "Z")
+
+
+def test_a_hint_names_the_stage_that_is_trained():
+    with pytest.raises(InputError, match=r"did you mean recipe\.memory\.optimizer\.lr=1\?"):
+        compose_fit(["model=lvo", "stage=memory", "lr=1"])
+
+
+def test_every_hint_leads_to_a_key_that_is_there():
+    """A spelling of another program must not lead to a second mistake."""
+    values = {"optimizer.name": "sgd", "schedule.name": "step", "model": "mpnet", "data": "ft3d"}
+    for spelling, wanted in SPELLINGS.items():
+        with pytest.raises(InputError, match="did you mean") as error:
+            compose_fit([f"{spelling}={values.get(wanted, 1)}"])
+        line = str(error.value).partition("did you mean ")[2].removesuffix("?")
+        compose_fit([line])
+
+
+def test_arguments_of_the_trainer_are_those_of_lightning():
+    """They are read from its source, as importing it takes seconds."""
+    from pytorch_lightning import Trainer
+
+    own = {"logger", "callbacks", "default_root_dir", "self"}
+    for argument in set(inspect.signature(Trainer.__init__).parameters) - own:
+        compose_fit([f"trainer.{argument}=1"])
+    for argument in own:
+        with pytest.raises(InputError, match="unknown configuration key"):
+            compose_fit([f"trainer.{argument}=1"])
+
+
+@pytest.mark.parametrize(
+    ("line", "read", "value"),
+    [
+        ("recipe.A.data=davis16", lambda stage: stage.data, ["davis16"]),
+        ("recipe.A.flow=dis", lambda stage: stage.flow, ["dis"]),
+        ("recipe.A.shares=2", lambda stage: stage.shares, [2.0]),
+        ("recipe.A.schedule.milestones=5", lambda stage: stage.schedule.milestones, [5]),
+    ],
+)
+def test_a_single_value_is_a_list_of_one(line, read, value):
+    assert read(compose_fit([line]).recipe["A"]) == value
+
+
+def test_the_recipe_of_another_method_is_refused_by_name():
+    message = "recipe=stcnn_tiny is made for stcnn, not for mpnet: choose mpnet or mpnet_davis or mpnet_tiny"
+    with pytest.raises(InputError, match=message):
+        compose_fit(["model=mpnet", "recipe=stcnn_tiny"])
+    for recipe in group_options("recipe"):
+        compose_fit([f"model={recipe_owner(recipe)}", f"recipe={recipe}"])
+
+
+@pytest.mark.parametrize("data", group_options("data"))
+def test_a_data_set_of_a_stage_is_the_one_that_the_group_composes(data):
+    lines = ["data.scale=0.25", "data.val_split=null", "data.hold_out=[bear, boat]"]
+    assert compose_data(data, lines) == compose_fit([f"data={data}", *lines]).data
+    with pytest.raises(InputError, match=r"data\.scale: .*Float"):
+        compose_data(data, ["data.scale=much"])

@@ -6,11 +6,13 @@ type. A mistake is an `InputError` of one line that names the key and what would
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import dataclass, field
+import ast
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,7 +21,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.config_hints import unknown_key
+from vosbench.errors import InputError, check_name
 from vosbench.plugins import config_folders
 
 GROUPS = ("model", "recipe", "data")
@@ -196,6 +199,8 @@ class FitConfig:
     seed: int
     workers: int
     logger: str
+    monitor: str | None
+    callbacks: list[dict[str, Any]]
     trainer: dict[str, Any]
 
 
@@ -211,16 +216,14 @@ def compose_fit(overrides: list[str]) -> FitConfig:
     parsed = _parse(overrides)
     options = [override for override in parsed if override.key_or_group in GROUPS]
     for override in options:
-        known = group_options(override.key_or_group)
-        if override.value() not in known:
-            raise unknown_name(override.key_or_group, str(override.value()), known)
+        check_name(override.key_or_group, str(override.value()), group_options(override.key_or_group))
+    chosen = {override.key_or_group: str(override.value()) for override in options}
+    if {"model", "recipe"} <= chosen.keys():
+        _check_recipe(**{key: chosen[key] for key in ("model", "recipe")})
     try:
         base = _compose([_line(override) for override in options])
-        known = _leaf_keys(OmegaConf.merge(OmegaConf.structured(FitConfig), base))
-        for override in parsed:
-            if override not in options:
-                _check_key(override.key_or_group, known)
-        composed = _compose([_line(override) for override in parsed])
+        _check_keys(parsed, OmegaConf.merge(OmegaConf.structured(FitConfig), _with_lists(base)))
+        composed = _with_lists(_compose([_line(override) for override in parsed]))
         merged = OmegaConf.merge(OmegaConf.structured(FitConfig), composed)
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
@@ -232,21 +235,78 @@ def compose_fit(overrides: list[str]) -> FitConfig:
     return config
 
 
+def compose_data(option: str, overrides: list[str]) -> DataConfig:
+    """Return a data set of the data group, with the keys of overrides that all data sets share.
+
+    Args:
+        option: name in the group.
+        overrides: as for `compose_fit`, which has checked the keys.
+
+    Raises:
+        InputError: a value of the wrong type.
+    """
+    check_name("data", option, group_options("data"))
+    described = OmegaConf.load(option_file("data", option))
+    try:
+        for override in _parse(overrides):
+            group, _, key = override.key_or_group.partition(".")
+            if group == "data" and key:
+                OmegaConf.update(described, key, override.value())
+        dataset = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DataConfig), described))
+    except OmegaConfBaseException as error:
+        raise InputError(f"configuration: data.{error.full_key}: {_first_line(error)}") from None
+    assert isinstance(dataset, DataConfig)
+    return dataset
+
+
 def load_stage(recipe: str, name: str) -> StageConfig:
     """Return stage `name` of the recipe `recipe`, of vosbench or of a package with methods.
 
     Raises:
         InputError: there is no such recipe or stage.
     """
-    if recipe not in group_options("recipe"):
-        raise unknown_name("recipe", recipe, group_options("recipe"))
-    path = _options("recipe")[recipe]
-    stages: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")))  # type: ignore[assignment]
-    if name not in stages:
-        raise unknown_name(f"stage of {recipe}", name, stages)
-    stage = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StageConfig), stages[name]))
+    check_name("recipe", recipe, group_options("recipe"))
+    stages = _stages_of(recipe)
+    check_name(f"stage of {recipe}", name, stages)
+    settings = _wrapped(stages[name], StageConfig)
+    stage = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StageConfig), settings))
     assert isinstance(stage, StageConfig)
     return stage
+
+
+def stages_of(recipe: str) -> list[str]:
+    """Return the stages of a recipe, in their order."""
+    return list(_stages_of(recipe))
+
+
+def recipes_of(model: str) -> list[str]:
+    """Return the recipes of a method: its own name, and that with an ending, e.g. ``"mpnet_tiny"``."""
+    return [recipe for recipe in group_options("recipe") if recipe_owner(recipe) == model]
+
+
+def recipe_owner(recipe: str) -> str | None:
+    """Return the method that a recipe is made for, by the name; None for a name of nobody."""
+    owners = [m for m in group_options("model") if recipe == m or recipe.startswith(f"{m}_")]
+    return max(owners, key=len, default=None)
+
+
+def _stages_of(recipe: str) -> dict[str, Any]:
+    text = _options("recipe")[recipe].read_text(encoding="utf-8")
+    return OmegaConf.to_container(OmegaConf.create(text))  # type: ignore[return-value]
+
+
+def typed_keys(overrides: list[str]) -> set[str]:
+    """Return the keys of overrides, groups left out.
+
+    Raises:
+        InputError: bad syntax.
+    """
+    return {override.key_or_group for override in _parse(overrides)} - set(GROUPS)
+
+
+def option_file(group: str, option: str) -> Path:
+    """Return the file of an option of a configuration group, e.g. of ``"data"`` and ``"davis16"``."""
+    return _options(group)[option]
 
 
 def group_options(group: str) -> list[str]:
@@ -286,22 +346,59 @@ def _line(override: Override) -> str:
     return f"{prefix}{key}={override.get_value_element_as_str()}"
 
 
-def _check_key(key: str, known: list[str]) -> None:
-    if key.startswith("trainer."):
-        arguments = _trainer_arguments()
-        name = key.split(".")[1]
-        if name not in arguments:
-            raise unknown_name("trainer argument", name, arguments)
-        return
-    if key not in known:
-        raise unknown_name("configuration key", key, known)
+def _check_recipe(model: str, recipe: str) -> None:
+    """Refuse the recipe of another method; a method without one of its own may take any."""
+    owner, own = recipe_owner(recipe), recipes_of(model)
+    if own and owner not in (model, None):
+        raise InputError(f"recipe={recipe} is made for {owner}, not for {model}: choose {' or '.join(own)}")
 
 
-def _trainer_arguments() -> set[str]:
-    from pytorch_lightning import Trainer
+def _check_keys(parsed: list[Override], base: Any) -> None:
+    leaves, arguments = _leaf_keys(base), _trainer_arguments()
+    known = {*leaves, *(f"trainer.{name}" for name in arguments), *GROUPS}
+    named = [override.value() for override in parsed if override.key_or_group == "stage"]
+    stages = list(base.recipe)
+    stage = named[-1] if named and named[-1] in stages else stages[0]
+    for override in parsed:
+        key = override.key_or_group
+        # arguments of Lightning may be mappings
+        if key not in known and ".".join(key.split(".")[:2]) not in {f"trainer.{name}" for name in arguments}:
+            raise unknown_key(key, override.get_value_element_as_str(), known, stage)
 
-    taken = {"self", "logger", "callbacks", "default_root_dir"}
-    return set(inspect.signature(Trainer.__init__).parameters) - taken
+
+@cache
+def _trainer_arguments() -> frozenset[str]:
+    """Return the arguments of Lightning's Trainer, read from its source: importing it takes seconds."""
+    found = find_spec("pytorch_lightning")
+    assert found is not None
+    assert found.origin is not None
+    source = Path(found.origin).with_name("trainer") / "trainer.py"
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    trainer = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Trainer")
+    made = next(
+        node for node in trainer.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )
+    names = {argument.arg for argument in (*made.args.args, *made.args.kwonlyargs)}
+    return frozenset(names - {"self", "logger", "callbacks", "default_root_dir"})
+
+
+def _with_lists(composed: Any) -> Any:
+    """Return a composed configuration in which a single value of a list is a list of one."""
+    for name, stage in composed.recipe.items():
+        composed.recipe[name] = _wrapped(stage, StageConfig)
+    return composed
+
+
+def _wrapped(settings: Any, schema: type) -> Any:
+    """Return a mapping in which single values are lists of one where a dataclass has a list."""
+    kinds = get_type_hints(schema)
+    for item in fields(schema):
+        value = settings.get(item.name)
+        if is_dataclass(kinds[item.name]) and hasattr(value, "get"):
+            settings[item.name] = _wrapped(value, kinds[item.name])
+        elif get_origin(kinds[item.name]) is list and isinstance(value, str | int | float):
+            settings[item.name] = [value]
+    return settings
 
 
 def _compose(overrides: list[str]) -> Any:
