@@ -137,7 +137,7 @@ def test_by_default_a_video_is_held_out_and_validated_on(arguments, tmp_path):
     last, best = what_to_test(run)
     assert last == f"to test: {run}/C/checkpoints/last.ckpt"
     assert best == (
-        "best.ckpt beside it is the epoch with the highest val/J; validated on davis16 train "
+        "best.ckpt beside it is the epoch with the best val/J; validated on davis16 train "
         f"({', '.join(selection['sequences'])})"
     )
 
@@ -243,6 +243,23 @@ def test_missing_data_names_both_ways_out(tmp_path):
         ("trainer.precision=bf16-true", "would round boxes and flow.*precision=bf16-mixed"),
         ("trainer.precision=16-true", "would round boxes and flow"),
         ("trainer.accelerator=tpuu", "trainer: "),
+        ("callbacks=[{class:EarlyStoping}]", "unknown callback 'EarlyStoping': did you mean EarlyStopping"),
+        ("callbacks=[{class:nowhere.Mine}]", "callbacks: nowhere.Mine cannot be imported"),
+        ("callbacks=[{class:pathlib.Path}]", "pathlib.Path is no class of callbacks"),
+        ("callbacks=[{patience:3}]", "a class for each"),
+        ("callbacks=[{class:EarlyStopping,patiense:3}]", "unexpected keyword argument 'patiense'"),
+        ("callbacks=[{class:EarlyStopping,monitor:val/K}]", "does val/K get better as it rises or falls"),
+        (
+            "callbacks=[{class:EarlyStopping,monitor:val/T}]",
+            r"unknown value in callbacks \(EarlyStopping\) 'val/T'",
+        ),
+        (
+            "callbacks=[{class:EarlyStopping,monitor:train/los,mode:min}]",
+            "'train/los': did you mean train/loss",
+        ),
+        ("callbacks=[{class:EarlyStopping}] data.val_split=null", "val/J is never measured"),
+        ("monitor=val/F", "unknown value in monitor 'val/F': .*val/J"),
+        ("monitor=val/J data.val_split=null", "monitor: val/J is never measured"),
         ("resume=nowhere.ckpt", "no file nowhere.ckpt"),
         ("init=nowhere.ckpt", "no weights file nowhere.ckpt"),
         ("data.split=trial", "trial"),
@@ -254,6 +271,56 @@ def test_mistakes_are_one_line(arguments, override, message):
     with pytest.raises(InputError, match=message) as error:
         fit([*arguments, *override.split()])
     assert "\n" not in str(error.value)
+
+
+def test_a_stage_that_gets_no_better_is_stopped_early(arguments, tmp_path):
+    """The value and its direction are those of best.ckpt; Lightning alone would wait for J to fall."""
+    stop = "callbacks=[{class: pytorch_lightning.callbacks.EarlyStopping, min_delta: 2.0, patience: 1}]"
+    run = fit([*arguments, stop, "recipe.C.epochs=5", f"runs={tmp_path}"])
+    stopped = torch.load(run / "C/checkpoints/last.ckpt", weights_only=True)
+    assert stopped["epoch"] == 1
+    (state,) = [key for key in stopped["callbacks"] if key.startswith("EarlyStopping")]
+    assert "'monitor': 'val/J'" in state
+    assert "'mode': 'max'" in state
+    assert "min_delta: 2.0" in (run / "C/finished.yaml").read_text()
+
+
+def test_averaged_weights_are_what_a_checkpoint_holds(arguments, tmp_path):
+    """Mean of the weights after both steps: the average starts with the first and has a decay of a half."""
+    average = "callbacks=[{class: EMAWeightAveraging, decay: 0.5, use_buffers: false}]"
+
+    def trained(name, *lines):
+        run = fit([*arguments, "recipe.C.optimizer.lr=0.1", *lines, f"runs={tmp_path / name}"])
+        return run / "C/checkpoints/last.ckpt"
+
+    averaged = trained("averaged", average)
+    one, two, both = (
+        torch.load(path, weights_only=True)["state_dict"]
+        for path in (trained("one", "recipe.C.epochs=1"), trained("two"), averaged)
+    )
+    weights = [key for key in one if key.endswith("0.weight")]
+    assert not any(torch.equal(one[key], two[key]) for key in weights)
+    for key in weights:
+        torch.testing.assert_close(both[key], (one[key] + two[key]) / 2)
+    method, _ = load_method("mpnet", checkpoint=averaged)
+    loaded = method.state_dict()
+    assert all(torch.equal(loaded[key], both[key]) for key in weights)
+
+
+def test_a_callback_of_ones_own_environment(arguments, tmp_path, monkeypatch):
+    (tmp_path / "own_callback.py").write_text(
+        "from pathlib import Path\n"
+        "from pytorch_lightning.callbacks import Callback\n"
+        "class Note(Callback):\n"
+        "    def __init__(self, file):\n"
+        "        self.file = Path(file)\n"
+        "    def on_train_epoch_end(self, trainer, pl_module):\n"
+        "        self.file.open('a').write(f'{pl_module.name} {trainer.current_epoch}\\n')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    note = tmp_path / "note.txt"
+    fit([*arguments, f"callbacks=[{{class: own_callback.Note, file: {note}}}]", f"runs={tmp_path}"])
+    assert note.read_text() == "mpnet 0\nmpnet 1\n"
 
 
 def test_a_named_run_folder_keeps_what_is_finished_and_goes_on_with_the_rest(arguments, tmp_path):

@@ -70,7 +70,7 @@ def test_best_follows_j(run):
     assert sorted((run / "C/pictures").iterdir())
     (selection,) = best["training"]["selection"]
     assert (selection["monitor"], selection["val"]) == ("val/J", "videos")
-    assert "with the highest val/J" in what_to_test(run)[1]
+    assert "with the best val/J" in what_to_test(run)[1]
 
 
 def module_of(name, stage, settings):

@@ -41,7 +41,7 @@ class TrainedOn(Callback):
 
 
 def trained_on(
-    config: FitConfig, sets: Sequence[DataConfig], before: Path | None, module: VOSModule
+    config: FitConfig, sets: Sequence[DataConfig], before: Path | None, module: VOSModule, monitor: str
 ) -> dict[str, Any]:
     """Return the data that a stage and the stages before it are trained and selected on.
 
@@ -50,6 +50,7 @@ def trained_on(
         sets: the data sets of the stage.
         before: the checkpoint it starts from or goes on with.
         module: the network in the stage; without `before` the weights that its own keys name are its start.
+        monitor: the validation value that the best checkpoint is chosen by.
 
     Returns:
         ``data``: ``name`` and ``edition``, lists separated by commas, ``sequences``, the real ones
@@ -78,7 +79,7 @@ def trained_on(
         for video in opened.train
     ]
     selection = [
-        _selection(opened, edition, module.monitor) | ({} if config.val == "clips" else {"val": config.val})
+        _selection(opened, edition, monitor) | ({} if config.val == "clips" else {"val": config.val})
         for opened, edition in datasets
         if opened.val_split is not None
     ]

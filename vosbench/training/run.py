@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from vosbench.config import DataConfig, FitConfig, StageConfig, compose_fit, group_options
-from vosbench.errors import InputError, unknown_name
+from vosbench.config import DataConfig, FitConfig, StageConfig, compose_data, compose_fit, group_options
+from vosbench.errors import InputError, check_name, unknown_name
+from vosbench.models import SIZES
 from vosbench.training.run_folder import RUN_VARIABLE, resumed_checkpoint, run_folder
 from vosbench.training.stage import StageRun, train_stage
-from vosbench.training.stage_data import VALIDATIONS, check_data
+from vosbench.training.stage_data import VALIDATIONS, check_data, render_data, require_data
+from vosbench.waiting import Waiting, unreported
 
 _ROUNDED = ("bf16-true", "16-true", "transformer-engine", "transformer-engine-float16")
 """Precisions of Lightning in which inputs and targets become as short as the weights."""
 
 
-def fit(overrides: list[str]) -> Path:
+def fit(overrides: list[str], waiting: Waiting = unreported) -> Path:
     """Train a method by its recipe.
 
     The run folder holds ``config.yaml`` (every key resolved) and, per stage, a folder with
@@ -28,6 +32,7 @@ def fit(overrides: list[str]) -> Path:
 
     Args:
         overrides: ``key=value`` and ``group=option``, e.g. ``["model=mpnet", "size=tiny"]``.
+        waiting: called with what is done before the first step: miniatures that are rendered, imports.
 
     Returns:
         The run folder.
@@ -35,27 +40,59 @@ def fit(overrides: list[str]) -> Path:
     Raises:
         InputError: a mistake in the configuration, missing data, nothing to resume.
     """
-    config = compose_fit(overrides)
-    names = _stages(config)
-    sets = {name: _data_sets(config.recipe[name], overrides) for name in names}
-    _check(config, sets)
-    if not _named("model", overrides):
-        raise InputError(f"no model named: write model={' or model='.join(group_options('model'))}")
+    plan = plan_fit(overrides)
+    config, names = plan.config, list(plan.sets)
     resumed = resumed_checkpoint(config)
     run = resumed.parents[2] if resumed else run_folder(config)
-    os.environ[RUN_VARIABLE] = str(run)
-
-    weights = Path(config.init) if config.init else None
     if resumed:
         names = names[names.index(resumed.parents[1].name) :]
+    stages = [StageRun(config, name, run / name, tuple(plan.sets[name])) for name in names]
+    require_data(config, {stage.name: stage.sets for stage in stages if not stage.kept})
+    weights = Path(config.init) if config.init else None
+    if weights is not None and not resumed and not weights.is_file():
+        raise InputError(f"init: no weights file {weights}")
+    render_data([dataset for stage in stages if not stage.kept for dataset in stage.sets], waiting)
+
+    os.environ[RUN_VARIABLE] = str(run)
     try:
-        for name in names:
-            stage = StageRun(config, name, run / name, tuple(sets[name]))
+        for stage in stages:
+            waiting(f"importing PyTorch and Lightning, building {config.model['name']}", 0, None)
             weights = train_stage(stage, weights, resumed or stage.interrupted())
             resumed = None
     finally:
         del os.environ[RUN_VARIABLE]
     return run
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """Configuration of a run, checked as far as goes without PyTorch.
+
+    Attributes:
+        config: of the run.
+        sets: stage to train -> its data sets, in the order of training.
+    """
+
+    config: FitConfig
+    sets: Mapping[str, Sequence[DataConfig]]
+
+
+def plan_fit(overrides: list[str]) -> FitPlan:
+    """Compose and check the configuration of a run; data and weights need not be there.
+
+    Args:
+        overrides: as for `fit`.
+
+    Raises:
+        InputError: a mistake in the configuration.
+    """
+    config = compose_fit(overrides)
+    options = {name: data_options(config.recipe[name], overrides) for name in _stages(config)}
+    sets = {name: [compose_data(option, overrides) for option in chosen] for name, chosen in options.items()}
+    _check(config, sets)
+    if not _named("model", overrides):
+        raise InputError(f"no model named: write model={' or model='.join(group_options('model'))}")
+    return FitPlan(config, sets)
 
 
 def _named(group: str, overrides: list[str]) -> bool:
@@ -72,22 +109,28 @@ def _stages(config: FitConfig) -> list[str]:
     return [stage]
 
 
-def _data_sets(stage: StageConfig, overrides: list[str]) -> list[DataConfig]:
-    """Return the sets of a stage; a stage brings its own unless the user chose one for all."""
-    if _named("data", overrides):
-        return [compose_fit(overrides).data]
+def data_options(stage: StageConfig, overrides: list[str]) -> list[str]:
+    """Return the options of the data group that a stage reads: its own unless the user chose one for all.
+
+    Raises:
+        InputError: there are none.
+    """
+    chosen = [line.partition("=")[2] for line in overrides if line.startswith("data=")]
+    if chosen:
+        return chosen[-1:]
     if not stage.data:
         raise InputError("the recipe names no data for this stage: write data=NAME")
-    return [compose_fit([*overrides, f"data={name}"]).data for name in stage.data]
+    return stage.data
 
 
-def _check(config: FitConfig, sets: dict[str, list[DataConfig]]) -> None:
+def _check(config: FitConfig, sets: Mapping[str, Sequence[DataConfig]]) -> None:
     from vosbench.training.loggers import LOGGERS
 
-    if config.logger not in LOGGERS:
-        raise unknown_name("logger", config.logger, LOGGERS)
-    if config.val not in VALIDATIONS:
-        raise unknown_name("val", config.val, VALIDATIONS)
+    check_name("size", config.size, SIZES)
+    check_name("logger", config.logger, LOGGERS)
+    check_name("val", config.val, VALIDATIONS)
+    if config.monitor is not None and not config.monitor.startswith("val/"):
+        raise InputError(f"monitor={config.monitor}: write a value of the validation, e.g. monitor=val/J")
     if config.run is not None and config.resume is not None:
         raise InputError("run=DIR continues by itself what is in DIR: leave resume out")
     precision = str(config.trainer.get("precision"))

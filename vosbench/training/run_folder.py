@@ -31,9 +31,7 @@ def what_to_test(run: Path) -> list[str]:
         selections = training_of(best).get("selection", ())
         datasets = ", ".join(_described(selection) for selection in selections)
         monitor = selections[-1]["monitor"]
-        lines.append(
-            f"{best.name} beside it is the epoch with the highest {monitor}; validated on {datasets}"
-        )
+        lines.append(f"{best.name} beside it is the epoch with the best {monitor}; validated on {datasets}")
     return lines
 
 

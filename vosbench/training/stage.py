@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -54,6 +54,12 @@ class StageRun:
         # absent for clips, as in the files of runs from before there was a choice
         clips = config.val == "clips"
         validation = {} if clips else {"val": config.val, "val_protocol": config.val_protocol}
+        # absent by default, as in the files of runs from before there were any
+        followed = {
+            key: value
+            for key, value in (("monitor", config.monitor), ("callbacks", config.callbacks))
+            if value
+        }
         settings = {
             "model": config.model,
             "size": config.size,
@@ -61,6 +67,7 @@ class StageRun:
             "init": config.init,
             "trainer": config.trainer,
             **validation,
+            **followed,
             "stage": asdict(self.settings),
             "data": [asdict(dataset) for dataset in self.sets],
         }
@@ -75,6 +82,11 @@ class StageRun:
     def finished(self) -> Path:
         """File that is written when the stage ends."""
         return self.folder / "finished.yaml"
+
+    @property
+    def kept(self) -> bool:
+        """Whether the stage is finished in the folder that the user named, and will be left as it is."""
+        return self.config.run is not None and self.finished.is_file()
 
     def interrupted(self) -> Path | None:
         """Return the checkpoint, finished or not, that is already in a run folder which the user named.
@@ -105,11 +117,12 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
     import pytorch_lightning as pl
 
     from vosbench.models.random_weights import RandomWeights
+    from vosbench.training.callbacks import MonitorCheck, direction, make_callbacks, monitored
     from vosbench.training.provenance import TrainedOn, trained_on
     from vosbench.training.validation_log import BestCheckpoint
     from vosbench.training.video_validation import with_whole_videos
 
-    if resumed and stage.config.run is not None and stage.finished.is_file():
+    if resumed and stage.kept:
         return stage.last
     config = stage.config
     _silence_advertisements()
@@ -122,11 +135,17 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
     clips = stage_data(config, stage.settings, stage.sets, needs_flow=module.needs_flow)
     whole = config.val == "videos"
     data = with_whole_videos(clips, config, stage.settings, stage.sets, module) if whole else clips
-    callbacks: list[Callback] = [TrainedOn(trained_on(config, stage.sets, resumed or weights, module))]
+    monitor = config.monitor or module.monitor
+    own = make_callbacks(config.callbacks, monitor)
+    watched = monitored(own) | ({"monitor": monitor} if config.monitor else {})
+    validates = whole or clips.validates
+    _require_validation(watched, validates)
+    learnt = trained_on(config, stage.sets, resumed or weights, module, monitor)
+    callbacks: list[Callback] = [MonitorCheck(watched), *own, TrainedOn(learnt)]
     if not resumed:
         callbacks.append(_random_weight_check(random, stage.name))
-    if whole or clips.validates:
-        callbacks.append(BestCheckpoint(stage.last.parent, module.monitor))
+    if validates:
+        callbacks.append(BestCheckpoint(stage.last.parent, monitor, direction(monitor, "monitor")))
     trainer = _trainer(stage, callbacks)
     if trainer.is_global_zero:
         _write_config(stage)
@@ -134,6 +153,15 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
     if trainer.is_global_zero and not trainer.interrupted:
         write_text(stage.finished, stage.described)
     return stage.last
+
+
+def _require_validation(watched: Mapping[str, str], validates: bool) -> None:
+    for key, name in watched.items():
+        if name.startswith("val/") and not validates:
+            raise InputError(
+                f"{key}: {name} is never measured, as the stage has no validation: leave out "
+                "data.val_split=null and trainer.limit_val_batches=0, or follow train/loss"
+            )
 
 
 def _write_config(stage: StageRun) -> None:
@@ -209,7 +237,7 @@ def _trainer(stage: StageRun, callbacks: Sequence[Callback]) -> Trainer:
             default_root_dir=stage.folder,
             enable_model_summary=False,
         )
-    except (MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"trainer: {str(error).strip().splitlines()[0]}") from None
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
-from vosbench.data.catalogue import is_own
+from vosbench.data.catalogue import dataset_spec, is_own
 from vosbench.data.hold_out import HELD_OUT, held_out
 from vosbench.data.places import find_folder, link_hints
 from vosbench.data.roots import cache_root, data_root, mini_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.flow import GROUND_TRUTH
+from vosbench.waiting import Waiting, unreported
 
 if TYPE_CHECKING:
     from vosbench.data.datasets.base import Dataset
@@ -121,6 +123,71 @@ def _kept(dataset: DataConfig, videos: Sequence[Video]) -> frozenset[str]:
     if dataset.val_split != HELD_OUT:
         return frozenset()
     return held_out([video.name for video in videos], dataset.hold_out)
+
+
+def require_data(config: FitConfig, sets: Mapping[str, Sequence[DataConfig]]) -> None:
+    """Refuse to train without data: all data sets that are missing, and how to get every one.
+
+    Args:
+        config: where data are.
+        sets: stage -> its data sets.
+
+    Raises:
+        InputError: folders of data sets are missing.
+    """
+    root = data_root(Path(config.data_root) if config.data_root else None)
+    official = {
+        name: [item.name for item in datasets if item.edition == "official" and not is_own(item.name)]
+        for name, datasets in sets.items()
+    }
+    needing = {
+        stage: [name for name in names if not find_folder(root, name).is_dir()]
+        for stage, names in official.items()
+    }
+    missing = list(dict.fromkeys(name for names in needing.values() for name in names))
+    if not missing:
+        return
+    stages = [stage for stage, names in needing.items() if names]
+    folders = ", ".join(str(root / name) for name in missing)
+    which = "folder" if len(missing) == 1 else "folders"
+    hints = {name: link_hints(root, [name]) for name in missing}
+    ways = [line for lines in hints.values() for line in lines]
+    ways += _ways_to_get([name for name in missing if not hints[name]], config.data_root)
+    raise InputError(
+        f"no {which} {folders} (stage {', '.join(stages)}): {'; '.join(dict.fromkeys(ways))}; or point data_root=DIR or "
+        "VOSBENCH_DATA at the folder that holds data sets in their official layout, or train on rendered "
+        "scenes with data.edition=mini"
+    )
+
+
+def render_data(sets: Sequence[DataConfig], waiting: Waiting) -> None:
+    """Render the miniatures that stages read, unless they are there.
+
+    Raises:
+        InputError: a miniature cannot be rendered or written.
+    """
+    for dataset in sets:
+        if dataset.edition == "mini":
+            from vosbench.data.mini import ensure_mini
+
+            ensure_mini(dataset.name, mini_root(dataset.scenes), scenes=dataset.scenes, waiting=waiting)
+
+
+def _ways_to_get(names: Sequence[str], root: str | None) -> list[str]:
+    """Return a line on each way that data sets come to a machine, in words."""
+    specs = [dataset_spec(name) for name in names]
+    made = [spec.name for spec in specs if spec.made_from is not None]
+    manual = [spec.name for spec in specs if any(archive.manual for archive in spec.archives)]
+    fetched = [spec.name for spec in specs if spec.name not in (*made, *manual)]
+    ways = []
+    if fetched:
+        words = ["vosbench", "data", "download", *fetched, *(["--data-root", root] if root else [])]
+        ways.append(f"'{shlex.join(words)}' fetches {', '.join(fetched)}")
+    ways += [f"'vosbench data list {name}' says where to ask for {name}" for name in manual]
+    ways += [
+        f"'vosbench data prepare {name}' makes {name} of {dataset_spec(name).made_from}" for name in made
+    ]
+    return ways
 
 
 def check_data(dataset: DataConfig) -> None:
@@ -267,17 +334,7 @@ def open_split(config: FitConfig, dataset: DataConfig, split: str) -> Dataset:
 
     name = dataset.name
     if dataset.edition == "mini":
-        from vosbench.data.mini import ensure_mini
-
-        root = mini_root(dataset.scenes)
-        ensure_mini(name, root, scenes=dataset.scenes)
-        return open_dataset(name, root, split, **dataset.options)
+        render_data([dataset], unreported)
+        return open_dataset(name, mini_root(dataset.scenes), split, **dataset.options)
     root = data_root(Path(config.data_root) if config.data_root else None)
-    if not is_own(name) and not find_folder(root, name).is_dir():
-        hints = link_hints(root, [name])
-        advice = (
-            f"put {name} there in its official layout, point data_root=DIR or VOSBENCH_DATA at the folder "
-            "that holds it, or train on rendered scenes with data.edition=mini"
-        )
-        raise InputError(f"no folder {root / name}: {hints[0] if hints else advice}")
     return open_dataset(name, root, split, **dataset.options)

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
@@ -53,18 +53,19 @@ def lightning_logger(kind: str, folder: Path, name: str) -> Logger:
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps ``best.ckpt``, of the epoch with the highest validation value; one without a value is never best.
+    """Keeps ``best.ckpt``, of the epoch with the best validation value; one without a value is never best.
 
     Args:
         folder: of the checkpoints.
         monitor: name of the value, see `vosbench.models.vos_module.VOSModule.monitor`.
+        mode: whether the highest value is the best, or the lowest.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
-        super().__init__(folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False)
+    def __init__(self, folder: Path, monitor: str, mode: Literal["max", "min"] = "max") -> None:
+        super().__init__(folder, filename="best", monitor=monitor, mode=mode, enable_version_counter=False)
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
-        """Return whether a value is the highest so far."""
+        """Return whether a value is the best so far."""
         known = current is not None and not bool(current.isnan())
         return known and super().check_monitor_top_k(trainer, current)
 

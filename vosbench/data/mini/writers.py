@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from vosbench.data.download.locks import claimed
 from vosbench.data.places import find_folder
 from vosbench.errors import InputError, check_name
 from vosbench.files import whole_folder, write_text
+from vosbench.waiting import Waiting, unreported
 
 GENERATOR = "6"
 """Changes whenever the same settings give other bytes."""
@@ -39,7 +41,9 @@ class MiniSettings(Protocol):
         """Write files about the whole edition, such as lists."""
 
 
-def write_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> Path:
+def write_mini(
+    name: str, root: Path, *, workers: int = 1, waiting: Waiting = unreported, **settings: Any
+) -> Path:
     """Render the miniature edition of a data set into ``root / name``.
 
     The folder appears when everything is written; an earlier miniature is replaced then. The bytes
@@ -49,6 +53,7 @@ def write_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> P
         name: data set with a miniature edition.
         root: the data root.
         workers: processes.
+        waiting: called with the number of finished scenes.
         settings: of the miniature; None for the default. All have `seed` (of all random choices), `scenes`
             (number of scenes, for ft3d in TRAIN, or of sequences per split), `size` (image height and width)
             and `frames` (per scene); for more see `Ft3dMini`.
@@ -63,27 +68,30 @@ def write_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> P
     folder, selected = Path(root) / name, _settings(name, **settings)
     _refuse_foreign(find_folder(Path(root), name))
     with claimed(Path(root), name, wait=True):
-        _write(name, selected, folder, workers)
+        _write(name, selected, folder, workers, waiting)
     return folder
 
 
-def _write(name: str, settings: MiniSettings, folder: Path, workers: int) -> None:
+def _write(name: str, settings: MiniSettings, folder: Path, workers: int, waiting: Waiting) -> None:
     try:
         with whole_folder(folder) as new:
-            _render(settings, new, workers)
+            _render(settings, new, workers, partial(waiting, f"rendering the miniature of {name}"))
             write_text(new / MARKER, _marker(name, settings))
             _refuse_foreign(folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot write the miniature there ({error.strerror or error})") from error
 
 
-def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> Path:
+def ensure_mini(
+    name: str, root: Path, *, workers: int = 1, waiting: Waiting = unreported, **settings: Any
+) -> Path:
     """Render a miniature edition unless the same one is already there or being made by another process.
 
     Args:
         name: data set with a miniature edition.
         root: the data root.
         workers: processes.
+        waiting: as for `write_mini`; not called when nothing is rendered.
         settings: as for `write_mini`.
 
     Returns:
@@ -97,7 +105,7 @@ def ensure_mini(name: str, root: Path, *, workers: int = 1, **settings: Any) -> 
     if not _is_there(name, selected, folder):
         with claimed(Path(root), name, wait=True):
             if not _is_there(name, selected, folder):
-                _write(name, selected, folder, workers)
+                _write(name, selected, folder, workers, waiting)
     return folder
 
 
@@ -145,13 +153,16 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _render(settings: MiniSettings, folder: Path, workers: int) -> None:
+def _render(settings: MiniSettings, folder: Path, workers: int, rendered: Callable[[int, int], None]) -> None:
     render = partial(settings.write_scene, folder)
-    if workers <= 1:
-        for job in settings.jobs():
-            render(job)
-    else:
-        # Spawned processes do not inherit the threads of a caller that has imported torch.
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            list(pool.map(render, settings.jobs(), chunksize=1))
+    jobs = list(settings.jobs())
+    rendered(0, len(jobs))
+    with ExitStack() as stack:
+        run: Callable[..., Iterable[None]] = map
+        if workers > 1:
+            # Spawned processes do not inherit the threads of a caller that has imported torch.
+            spawn = multiprocessing.get_context("spawn")
+            run = stack.enter_context(ProcessPoolExecutor(workers, mp_context=spawn)).map
+        for done, _ in enumerate(run(render, jobs), start=1):
+            rendered(done, len(jobs))
     settings.finish(folder)
