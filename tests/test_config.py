@@ -170,9 +170,14 @@ def test_the_recipe_of_another_method_is_refused_by_name():
         compose_fit([f"model={recipe_owner(recipe)}", f"recipe={recipe}"])
 
 
-@pytest.mark.parametrize("data", group_options("data"))
+@pytest.mark.parametrize("data", [data for data in group_options("data") if data != "own"])
 def test_a_data_set_of_a_stage_is_the_one_that_the_group_composes(data):
     lines = ["data.scale=0.25", "data.val_split=null", "data.hold_out=[bear, boat]"]
     assert compose_data(data, lines) == compose_fit([f"data={data}", *lines]).data
     with pytest.raises(InputError, match=r"data\.scale: .*Float"):
         compose_data(data, ["data.scale=much"])
+
+
+def test_data_of_ones_own_are_those_of_every_stage():
+    lines = ["data=own", "data.name='pond=/a b/frames:/a b/masks'"]
+    assert compose_data("own", lines) == compose_fit(lines).data

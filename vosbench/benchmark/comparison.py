@@ -21,6 +21,7 @@ from vosbench.flow.estimators import build_estimator
 from vosbench.method import Method, Size
 from vosbench.models.pretrained.zoo import trainings
 from vosbench.video import Video
+from vosbench.waiting import Waiting, unreported
 
 Progress = Callable[[int, int, Outcome], None]
 """Called with the number of finished cells (model, sequence, protocol), of all, and the last outcome."""
@@ -96,6 +97,7 @@ def compare(
     device: str = "auto",
     cache: Path | None = None,
     progress: Progress | None = None,
+    waiting: Waiting = unreported,
 ) -> CompareResult:
     """Run models on data sets and write one record per model, data set, sequence and protocol.
 
@@ -127,6 +129,7 @@ def compare(
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         cache: keeps flow between runs; None keeps it for one sequence.
         progress: called for every model and protocol when a sequence is finished.
+        waiting: called with what is done before the first sequence.
 
     Raises:
         InputError: unknown names, a data set that is not there, or options out of range.
@@ -148,6 +151,7 @@ def compare(
         settings=settings or {},
         device=device,
         dry_run=dry_run,
+        waiting=waiting,
     )
     jobs = plan.jobs(
         limit,
@@ -161,6 +165,7 @@ def compare(
         dry_run=dry_run,
     )
     executor = executor or LocalExecutor(1 if dry_run else choose_workers(workers, len(jobs)))
+    waiting("starting with the longest sequences", 0, sum(len(job.cells) for job in jobs))
     outcomes = run_jobs(jobs, executor, progress, order=_longest_first(jobs, plan))
     result = CompareResult(Path(out), tuple(outcomes), plan.videos, plan.lengths)
     leak_lines = map(str, leaks(result.records, trainings()))

@@ -17,6 +17,7 @@ from vosbench.models.pretrained.own_methods import check_method, instance_proven
 from vosbench.models.pretrained.zoo import accepts, load_method, method_names, move_to
 from vosbench.plugins import use
 from vosbench.scoring.protocol import Protocol
+from vosbench.waiting import Waiting, unreported
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 """Labels name folders, and a dot ends them in ``--set LABEL.KEY=VALUE``."""
@@ -78,7 +79,11 @@ class MethodSpec:
 
 
 def choose_methods(
-    names: Sequence[str | Method], size: Size | None, settings: Mapping[str, Any], device: str
+    names: Sequence[str | Method],
+    size: Size | None,
+    settings: Mapping[str, Any],
+    device: str,
+    waiting: Waiting = unreported,
 ) -> tuple[tuple[MethodSpec, ...], list[str]]:
     """Return the methods of a comparison, and a line on each of ``all`` that is left out.
 
@@ -90,6 +95,7 @@ def choose_methods(
         size: network size; the largest that has weights when None.
         settings: switches to change for inference: ``KEY`` in every method that has it, ``LABEL.KEY`` in one.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
+        waiting: called before each method is loaded.
 
     Raises:
         InputError: unknown names or switches, two methods under one name, or weights that do not fit.
@@ -99,7 +105,10 @@ def choose_methods(
     named = _named([item for item in names if item != "all"], size)
     zoo = {name: MethodSpec(name, name, size) for name in method_names()} if "all" in names else {}
     notes, methods = [], []
-    for label, spec in _with_settings(zoo | named, settings).items():
+    what, specs = "importing PyTorch and loading methods", zoo | named
+    waiting(what, 0, len(specs))
+    for done, (label, spec) in enumerate(_with_settings(specs, settings).items()):
+        waiting(what, done, len(specs))
         try:
             method, *_ = spec.load(device)
         except InputError as error:

@@ -27,6 +27,7 @@ from vosbench.method import Method, Size
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import check_detection_library
 from vosbench.video import Video
+from vosbench.waiting import Waiting, unreported
 
 Splits = tuple[tuple[ProtocolRun, Dataset], ...]
 """Protocols of a data set, and the split that each scores, annotated as the protocol wants it."""
@@ -102,6 +103,7 @@ def make_plan(
     settings: Mapping[str, Any],
     device: str,
     dry_run: bool,
+    waiting: Waiting = unreported,
 ) -> Plan:
     """Choose methods and data sets; a method runs on a data set under the protocols that fit both.
 
@@ -116,14 +118,16 @@ def make_plan(
         settings: switches to change for inference, see `choose_methods`.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         dry_run: render no miniature.
+        waiting: called with the methods that are loaded, the data sets that are rendered and opened.
 
     Raises:
         InputError: unknown names, a data set that is not there, or no method fits any protocol.
     """
-    methods, method_notes = choose_methods(models, size, settings, device)
     named = [dataset_spec(name).reference for name in dict.fromkeys(datasets) if name != "all"]
-    roots, data_notes = _choose_datasets(named, root, dry_run, everything="all" in datasets)
-    splits, split_notes = _open_all(roots, methods, protocols, required=set(named))
+    _check_sets(named, everything="all" in datasets)
+    methods, method_notes = choose_methods(models, size, settings, device, waiting)
+    roots, data_notes = _choose_datasets(named, root, dry_run, waiting, everything="all" in datasets)
+    splits, split_notes = _open_all(roots, methods, protocols, set(named), waiting)
     splits, metric_notes = _with_metrics(splits, metrics)
     unfit_notes = _unfit_notes(methods, splits)
     if splits and not any(run.methods for runs in splits.values() for run, _ in runs):
@@ -140,15 +144,19 @@ def _by_name(splits: Splits) -> dict[str, Video]:
     return videos
 
 
-def _choose_datasets(
-    named: Sequence[str], root: Path, dry_run: bool, *, everything: bool
-) -> tuple[dict[str, Path], list[str]]:
-    """Return data set -> its data root, and a line on each that is left out or replaced."""
+def _check_sets(named: Sequence[str], *, everything: bool) -> None:
+    """Refuse data sets that there is no comparison on, before methods are loaded."""
     if not named and not everything:
         raise InputError("no data set named: give names, or all")
     for name in named:
         if dataset_spec(name).protocol is None:
             raise InputError(f"{name} is a training set; methods are compared on evaluation sets")
+
+
+def _choose_datasets(
+    named: Sequence[str], root: Path, dry_run: bool, waiting: Waiting, *, everything: bool
+) -> tuple[dict[str, Path], list[str]]:
+    """Return data set -> its data root, and a line on each that is left out or replaced."""
     if not everything:
         return dict.fromkeys(named, root), []
     evaluation = [name for name, known in catalogue().items() if known.kind == "evaluation"]
@@ -157,11 +165,13 @@ def _choose_datasets(
     hints = link_hints(root, evaluation)
     if present:
         return dict.fromkeys(present, root), hints
-    roots, notes = _mini_editions(evaluation, root, dry_run)
+    roots, notes = _mini_editions(evaluation, root, dry_run, waiting)
     return roots, [*hints, *notes]
 
 
-def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[str, Path], list[str]]:
+def _mini_editions(
+    names: list[str], root: Path, dry_run: bool, waiting: Waiting
+) -> tuple[dict[str, Path], list[str]]:
     # Rendering needs more than reading: it is imported only where it is used.
     from vosbench.data.mini import ensure_mini
 
@@ -177,7 +187,7 @@ def _mini_editions(names: list[str], root: Path, dry_run: bool) -> tuple[dict[st
         return {}, [note, *notes]
     for name, folder in [] if dry_run else list(roots.items()):
         try:
-            ensure_mini(name, folder, scenes=scenes[name])
+            ensure_mini(name, folder, scenes=scenes[name], waiting=waiting)
         except InputError as error:
             notes.append(f"{name} left out: {error}")
             del roots[name]
@@ -197,11 +207,13 @@ def _open_all(
     methods: Sequence[MethodSpec],
     protocols: Sequence[str] | None,
     required: set[str],
+    waiting: Waiting,
 ) -> tuple[dict[str, Splits], list[str]]:
     """Open data sets; one that cannot be opened is left out unless it is required or the last."""
     splits: dict[str, Splits] = {}
     notes: list[str] = []
-    for name, root in roots.items():
+    for done, (name, root) in enumerate(roots.items()):
+        waiting("opening data sets", done, len(roots))
         try:
             opened, left_out = _open(name, root, methods, protocols)
         except InputError as error:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vosbench import __version__
-from vosbench.cli import ablate, data, flow, leaderboard, new, run, train, weights
+from vosbench.cli import ablate, data, flow, leaderboard, listing, new, run, train, weights
 from vosbench.cli import score as scoring
+from vosbench.cli.configuration import FitCommand
 from vosbench.errors import InputError, printable
 
 app = typer.Typer(
@@ -20,10 +21,11 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
-for command in (train.fit, run.predict, scoring.score, run.compare, ablate.ablate, scoring.doctor):
+app.command(cls=FitCommand)(train.fit)
+for command in (run.predict, scoring.score, run.compare, ablate.ablate, scoring.doctor):
     app.command()(command)
+app.command("list")(listing.list_names)
 app.add_typer(data.app, name="data")
 app.add_typer(flow.app, name="flow")
 app.add_typer(leaderboard.app, name="leaderboard")
@@ -37,7 +39,7 @@ def main() -> None:
     usage_error: Any = typer.BadParameter.__mro__[2]
     try:
         _refuse_old_spelling(sys.argv[1:])
-        status = app(standalone_mode=False)
+        status = app(prog_name="vosbench", standalone_mode=False)
     except InputError as error:
         _stop(str(error))
     except (typer.Abort, KeyboardInterrupt):
@@ -83,6 +85,6 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None: ...

@@ -72,6 +72,7 @@ def ablate(
         cache=cache_root(),
     )
     with progress_bar(table.id) as progress:
+        progress.wait("planning trainings and tests")
         result = run_suite(table, options, _also_in_lines(progress))
     if dry_run:
         _print_plan(result)

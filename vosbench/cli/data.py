@@ -34,7 +34,15 @@ def data_mini(
 
     every = [spec.name for spec in catalogue().values() if spec.mini is not None]
     for dataset in every if everything or name == "all" else (name,):
-        folder = write_mini(dataset, find(data_root), seed=seed, scenes=scenes, workers=workers)
+        with progress_bar("data mini") as progress:
+            folder = write_mini(
+                dataset,
+                find(data_root),
+                seed=seed,
+                scenes=scenes,
+                workers=workers,
+                waiting=progress.wait,
+            )
         sys.stdout.write(f"{folder}\n")
 
 
@@ -69,22 +77,27 @@ def data_list(
 
 @app.command("download")
 def data_download(
-    name: Annotated[str, typer.Argument(help="Data set.")],
+    name: Annotated[list[str], typer.Argument(help="Data sets, one or several.")],
     data_root: DataRoot = None,
     keep_archives: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
 ) -> None:
-    """Download a data set from its authors, check and unpack it; resumes after an interruption."""
+    """Download data sets from their authors, check and unpack them; resumes after an interruption."""
+    from vosbench.data.catalogue import dataset_spec
     from vosbench.data.download.fetch import fetch
     from vosbench.data.roots import data_root as find
 
-    with progress_bar(f"fetching {name}") as progress:
-        folder = fetch(
-            name,
-            find(data_root),
-            lambda done, total, what: progress(done, total, what),
-            keep_archives=keep_archives,
-        )
-    sys.stdout.write(f"{folder}\n")
+    for dataset in name:
+        # a slip in the last name is found before the first is downloaded
+        dataset_spec(dataset)
+    for dataset in name:
+        with progress_bar(f"fetching {dataset}") as progress:
+            folder = fetch(
+                dataset,
+                find(data_root),
+                progress,
+                keep_archives=keep_archives,
+            )
+        sys.stdout.write(f"{folder}\n")
 
 
 @app.command("verify")
@@ -137,10 +150,11 @@ def data_prepare(
     flow_identity = {"estimator": kind, **estimator.settings}
     if isinstance(estimator, Precomputed):
         flow_identity["files"] = fingerprint(Path(estimator.settings["folder"]))
-    segmenter, identity = _appearance(appearance, checkpoint, switches or [], device)
     root = find(data_root)
     videos = open_dataset("ilsvrc_vid", root, split)[:limit]
     with progress_bar(f"preparing {name}") as progress:
+        progress.wait(f"loading {appearance}")
+        segmenter, identity = _appearance(appearance, checkpoint, switches or [], device)
         report = prepare(
             videos,
             segmenter,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from vosbench.cli.completion import dataset_names, protocol_names
 from vosbench.errors import InputError
 
 DataRoot = Annotated[
@@ -44,7 +45,12 @@ DatasetName = Annotated[
         "--dataset",
         help="Data set name, e.g. davis16, or a path to your own: FOLDER with JPEGImages/SEQ and "
         "Annotations/SEQ, or FRAMES:MASKS.",
+        autocompletion=dataset_names,
     ),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(help="Protocol id; the data set's own by default.", autocompletion=protocol_names),
 ]
 Sequences = Annotated[str | None, typer.Option(help="Only these, separated by commas.")]
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from vosbench.cli.completion import dataset_names, method_names
 from vosbench.cli.leaderboard import BASELINE, run_check
 from vosbench.cli.options import (
     DataRoot,
@@ -27,7 +28,11 @@ from vosbench.errors import InputError
 
 def predict(
     model: Annotated[
-        str, typer.Option(help="Method name, or FILE.py:CLASS[:WEIGHTS], a class of your own, which is run.")
+        str,
+        typer.Option(
+            help="Method name, or FILE.py:CLASS[:WEIGHTS], a class of your own, which is run.",
+            autocompletion=method_names,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the masks: OUT/SEQUENCE/FRAME.png.")],
     source: Annotated[
@@ -71,17 +76,23 @@ def predict(
     from vosbench.flow.estimators import build_estimator, parse_flow
     from vosbench.inference.inspection import parse_request
     from vosbench.inference.prediction import predict as run
+    from vosbench.inference.targets import plan_prediction
     from vosbench.models.pretrained.zoo import load_method, move_to, parse_settings
 
     if (source is None) == (dataset is None):
         raise InputError("predict: give INPUT or --dataset, one of the two")
     place = source or str(dataset)
     request = parse_request(inspect, channels, inspect_out, out)
-    model, checkpoint = own_method(model, checkpoint)
-    method, identity = load_method(model, size, checkpoint, parse_settings(switches or []))
-    method = move_to(method, device)
     name, settings = parse_flow(flow or "dis")
+    estimator = None if flow is None else build_estimator(name, **settings)
+    switched = parse_settings(switches or [])
+    # what is wrong with input and output is known before seconds go into a network
+    plan_prediction(place, out, overlay=overlay, inspect=request, data_root=data_root, split=split)
+    model, checkpoint = own_method(model, checkpoint)
     with progress_bar("predicting") as progress:
+        progress.wait(f"loading {model}")
+        method, identity = load_method(model, size, checkpoint, switched)
+        method = move_to(method, device)
         predictions = run(
             place,
             method,
@@ -91,7 +102,7 @@ def predict(
             first_mask=mask,
             overlay=overlay,
             inspect=request,
-            estimator=None if flow is None else build_estimator(name, **settings),
+            estimator=estimator,
             cache=cache_root(),
             identity={key: value for key, value in identity.items() if key != "training"} | {"model": model},
             progress=lambda name, done, total: progress(done, total, name),
@@ -128,7 +139,8 @@ def compare(
         typer.Option(
             help="Methods, separated by commas, or all: NAME, NAME:CHECKPOINT for weights of your own, "
             "FILE.py:CLASS[:WEIGHTS] for a class of your own, which is run, and LABEL= before each to have "
-            "several of one method."
+            "several of one method.",
+            autocompletion=method_names,
         ),
     ] = "all",
     datasets: Annotated[
@@ -138,6 +150,7 @@ def compare(
             "--dataset",
             help="Data sets, separated by commas, or all that are found; your own by path: FOLDER with "
             "JPEGImages/SEQ and Annotations/SEQ, or FRAMES:MASKS.",
+            autocompletion=dataset_names,
         ),
     ] = "all",
     protocol: Annotated[
@@ -213,6 +226,7 @@ def compare(
             device=device,
             cache=cache_root(),
             progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),
+            waiting=progress.wait,
         )
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
     sys.stderr.write(f"{len(result.outcomes)} cells (model, sequence, protocol): {counts or 'none'}\n")

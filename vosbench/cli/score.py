@@ -7,7 +7,18 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from vosbench.cli.options import DataRoot, DatasetName, Metrics, Sequences, Split, Workers, names, refuse
+from vosbench.cli.completion import dataset_names
+from vosbench.cli.options import (
+    DataRoot,
+    DatasetName,
+    Metrics,
+    Protocol,
+    Sequences,
+    Split,
+    Workers,
+    names,
+    refuse,
+)
 from vosbench.cli.terminal import print_findings, print_score_notes, print_scores, progress_bar, write_json
 from vosbench.errors import InputError
 
@@ -19,7 +30,7 @@ def score(
     ],
     dataset: DatasetName,
     split: Split = None,
-    protocol: Annotated[str | None, typer.Option(help="Protocol id; the data set's own by default.")] = None,
+    protocol: Protocol = None,
     data_root: DataRoot = None,
     metrics: Metrics = None,
     json_file: Annotated[
@@ -71,10 +82,11 @@ def doctor(
         Path | None, typer.Argument(help="Folder, or zip, of masks; without it, look at this machine.")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Data set of the masks, e.g. davis16.")
+        str | None,
+        typer.Option("--dataset", help="Data set of the masks, e.g. davis16.", autocompletion=dataset_names),
     ] = None,
     split: Split = None,
-    protocol: Annotated[str | None, typer.Option(help="Protocol id; the data set's own by default.")] = None,
+    protocol: Protocol = None,
     data_root: DataRoot = None,
     sequences: Sequences = None,
     json_file: Annotated[
@@ -97,7 +109,9 @@ def _examine_machine(data_root: Path | None, json_file: Path | None) -> NoReturn
     from vosbench.cli.machine import machine_json, print_machine
     from vosbench.environment.machine import examine
 
-    machine = examine(data_root)
+    with progress_bar("doctor") as progress:
+        progress.wait("importing PyTorch, looking at devices, data and weights")
+        machine = examine(data_root)
     if not write_json(json_file, lambda: machine_json(machine)):
         print_machine(machine)
     raise typer.Exit(1 if machine.problems else 0)

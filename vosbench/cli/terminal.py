@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vosbench.errors import printable
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
     from rich.table import Table
 
     from vosbench.benchmark import CompareResult
@@ -171,9 +172,19 @@ def print_notes(notes: Sequence[str]) -> None:
         sys.stderr.write(f"note: {printable(note)}\n")
 
 
+class Progress(Protocol):
+    """Display of the progress of a command; called as a `Report`."""
+
+    def __call__(self, done: int, total: int | None, name: str) -> None:
+        """Show the progress of the command."""
+
+    def wait(self, what: str, done: int = 0, total: int | None = None) -> None:
+        """Show what the user waits for before that, see `vosbench.waiting.Waiting`."""
+
+
 @contextmanager
-def progress_bar(title: str) -> Iterator[Report]:
-    """Yield a callback (done, of all, name of the last) that shows progress on stderr.
+def progress_bar(title: str) -> Iterator[Progress]:
+    """Yield a display of progress on stderr.
 
     A terminal gets a bar that follows its width; a file or a pipe a line now and then.
     """
@@ -183,7 +194,8 @@ def progress_bar(title: str) -> Iterator[Report]:
     if not console.is_terminal:
         yield ProgressLines(title)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
     from rich.table import Column
 
     # what is too long for a narrow window is cut: a line that wraps would be left behind at every step
@@ -195,15 +207,43 @@ def progress_bar(title: str) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("{task.description}", markup=False, table_column=cut),
     )
-    with Progress(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, name: bar.update(
-            task, completed=done, total=total, description=printable(name)
-        )
+    with Bars(*columns, console=console, transient=True, expand=True) as bars:
+        yield ProgressBar(bars)
+
+
+class ProgressBar:
+    """Progress as a bar of a terminal.
+
+    Args:
+        bars: of rich, without a task.
+    """
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._task = bars.add_task("", total=None)
+        self._what: str | None = None
+
+    def __call__(self, done: int, total: int | None, name: str) -> None:
+        """Move the bar of the command."""
+        self._show(None, done, total, name)
+
+    def wait(self, what: str, done: int = 0, total: int | None = None) -> None:
+        """Move a bar of what is waited for."""
+        self._show(what, done, total, what)
+
+    def _show(self, what: str | None, done: int, total: int | None, text: str) -> None:
+        new = what != self._what
+        if new:
+            # the time left is estimated afresh where another thing is counted
+            self._what = what
+            self._bars.reset(self._task)
+        # an import may keep the thread that draws from drawing
+        shown = printable(text)
+        self._bars.update(self._task, completed=done, total=total, description=shown, refresh=new)
 
 
 class ProgressLines:
-    """Progress as lines: none in the first half minute, then at most one every half minute.
+    """Progress as lines: what is waited for, and its end, at once; the rest at most every half minute.
 
     Args:
         title: what is done.
@@ -216,22 +256,45 @@ class ProgressLines:
         self._title = title
         self._clock = clock
         self._start = self._printed = clock()
+        self._what: str | None = None
 
     def __call__(self, done: int, total: int | None, name: str) -> None:
         """Print the progress, at most once per `interval`."""
+        waited = self._what is not None
+        now = self._begin(None)
+        if done == 0:
+            self._start = now
+        if waited or now - self._printed >= self.interval:
+            self._print(f"{self._counts(now, done, total)}; {name}", now)
+
+    def wait(self, what: str, done: int = 0, total: int | None = None) -> None:
+        """Print what is waited for when it is new, then its progress, at most once per `interval`."""
+        new = what != self._what
+        now = self._begin(what)
+        if new:
+            self._print(what if total is None else f"{what}: {done} of {total}", now)
+        elif now - self._printed >= self.interval:
+            self._print(f"{what}: {self._counts(now, done, total)}", now)
+
+    def _begin(self, what: str | None) -> float:
+        """Return the time, from which on another thing is waited for where there is one."""
         now = self._clock()
-        if now - self._printed < self.interval:
-            return
-        self._printed = now
+        if what not in (None, self._what):
+            self._start = self._printed = now
+        self._what = what
+        return now
+
+    def _counts(self, now: float, done: int, total: int | None) -> str:
         left = ""
         # the first ones include the start of the workers
         if total is not None and total <= 8 * done < 8 * total:
             left = f", {duration((now - self._start) * (total - done) / done)} left"
         everything = "" if total is None else f" of {total}"
-        sys.stderr.write(
-            f"{self._title}: {done}{everything} after {duration(now - self._start)}{left}; "
-            f"{printable(name)}\n"
-        )
+        return f"{done}{everything} after {duration(now - self._start)}{left}"
+
+    def _print(self, text: str, now: float) -> None:
+        self._printed = now
+        sys.stderr.write(f"{self._title}: {printable(text)}\n")
         sys.stderr.flush()
 
 

@@ -8,12 +8,19 @@ from typing import Annotated
 
 import typer
 
+from vosbench.cli.completion import fit_words
+from vosbench.cli.configuration import print_configuration
+from vosbench.cli.terminal import ProgressLines, print_notes
 from vosbench.errors import InputError
 
 
 def fit(
     overrides: Annotated[
-        list[str], typer.Argument(help="key=value, e.g. model=mpnet size=tiny data=mini trainer.max_epochs=2")
+        list[str],
+        typer.Argument(
+            help="key=value, e.g. model=mpnet size=tiny data=mini trainer.max_epochs=2",
+            autocompletion=fit_words,
+        ),
     ],
     dataset: Annotated[
         str | None,
@@ -23,6 +30,9 @@ def fit(
             "FRAMES:MASKS. The same as data=own data.name=FOLDER.",
         ),
     ] = None,
+    cfg: Annotated[
+        bool, typer.Option("--cfg", help="Only print the configuration, and where every value comes from.")
+    ] = False,
 ) -> None:
     """Train a method with its paper's recipe.
 
@@ -32,16 +42,35 @@ def fit(
     without validation, as in the papers: data.val_split=null. Test last.ckpt: best.ckpt is chosen by the
     validation.
     """
-    from vosbench import training
-    from vosbench.training.run_folder import what_to_test
-
     if dataset is not None:
         overrides = [*overrides, *_data_overrides(dataset)]
-    folder = training.fit([_own_model(line) for line in overrides])
+    overrides = [_own_model(line) for line in overrides]
+    if cfg:
+        _print_configuration(overrides)
+        return
+    from vosbench import training
+    from vosbench.training.run_folder import what_to_test
+    from vosbench.waiting import unreported
+
     # Further devices have processes of their own, started with this same command.
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    folder = training.fit(overrides, ProgressLines("fit").wait if first else unreported)
+    if first:
         sys.stdout.write(f"{folder}\n")
         sys.stderr.writelines(f"{line}\n" for line in what_to_test(folder))
+
+
+def _print_configuration(overrides: list[str]) -> None:
+    from vosbench.training.run import plan_fit
+    from vosbench.training.settings import sourced_settings
+    from vosbench.training.stage_data import require_data
+
+    plan = plan_fit(overrides)
+    print_configuration(sourced_settings(plan, overrides))
+    try:
+        require_data(plan.config, plan.sets)
+    except InputError as error:
+        print_notes([str(error)])
 
 
 def _own_model(override: str) -> str:

@@ -22,13 +22,13 @@ from vosbench.formats.png_palette import HIGHEST_ID
 from vosbench.given import Given, first_labelled, segment
 from vosbench.inference.inspection import InspectionRequest, Panels, check_request, inspecting
 from vosbench.inference.overlay import write_overlay
-from vosbench.inference.targets import Clip, Source, Targets, check_targets, open_source, plan_targets
+from vosbench.inference.targets import Clip, Source, Targets, plan_prediction
 from vosbench.method import Method
 from vosbench.scoring.predictions import PredictionNote, PredictionStore, ids_hash
 from vosbench.video import VOID, IdMap, Video
 
 Progress = Callable[[str, int, int], None]
-"""Called with the sequence, the number of frames written so far and their total."""
+"""Called with the sequence, the number of frames written so far, from 0 on, and their total."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def predict(
         cache: the cache root for flow; None keeps nothing.
         identity: of the method and its weights, as `vosbench.models.pretrained.zoo.load_method` returns it:
             masks that the same method made of the same frames are kept. None: all are made again.
-        progress: called after every frame.
+        progress: called before the first frame and after every frame.
 
     Returns:
         One item per sequence, in order; of several sequences, those that failed with the reason.
@@ -101,12 +101,12 @@ def predict(
             size, the method has no such map to inspect, or the results would overwrite files that
             are no results, or each other.
     """
-    opened = open_source(source, data_root=data_root, split=split)
+    opened, targets = plan_prediction(
+        source, out, overlay=overlay, inspect=inspect, data_root=data_root, split=split
+    )
     _check_mask(source, opened, method, first_mask)
     if inspect is not None:
         check_request(method, inspect)
-    targets = plan_targets(out, overlay, inspect, opened.clips)
-    check_targets(targets, opened)
 
     def run(clip: Clip, target: Targets) -> PredictedVideo:
         video = clip.open()
@@ -226,6 +226,9 @@ def _segment_into(
     written: _Written | None = None,
 ) -> None:
     segmentation = segment(method, video, given)
+    if progress is not None:
+        # some methods learn the first frame for half a minute
+        progress(video.name, 0, len(video))
     with _filled(target) as folder:
         for index, (name, ids) in enumerate(zip(video.frame_names, segmentation, strict=True)):
             with _writable(target):

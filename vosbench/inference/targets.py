@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -141,6 +142,26 @@ def plan_targets(
     ]
 
 
+def plan_prediction(
+    source: str | Path,
+    out: Path,
+    *,
+    overlay: Path | None,
+    inspect: InspectionRequest | None,
+    data_root: Path | None,
+    split: str | None,
+) -> tuple[Source, list[Targets]]:
+    """Open what is to be segmented and check where the results go; no network is needed for that.
+
+    Raises:
+        InputError: see `open_source`, `plan_targets` and `check_targets`.
+    """
+    opened = open_source(source, data_root=data_root, split=split)
+    targets = plan_targets(out, overlay, inspect, opened.clips)
+    check_targets(targets, opened)
+    return opened, targets
+
+
 def check_targets(targets: Sequence[Targets], source: Source) -> None:
     """Refuse targets that would replace each other, the input, or files that are no results.
 
@@ -153,6 +174,7 @@ def check_targets(targets: Sequence[Targets], source: Source) -> None:
             if path is None:
                 continue
             _check_target(path, suffix, source)
+            _check_writable(path)
             if path.resolve() in paths:
                 raise _colliding(path)
             paths.add(path.resolve())
@@ -163,6 +185,14 @@ def check_targets(targets: Sequence[Targets], source: Source) -> None:
 
 def _colliding(path: Path) -> InputError:
     return InputError(f"{path}: masks, overlays and panels would replace each other; choose another folder")
+
+
+def _check_writable(target: Path) -> None:
+    """Refuse a target whose nearest folder that exists takes no files."""
+    folder = next(path for path in target.absolute().parents if path.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        reason = "may not be written to" if folder.is_dir() else "is no folder"
+        raise InputError(f"{target}: results cannot be written there ({folder} {reason})")
 
 
 def _check_target(target: Path, suffix: str, source: Source) -> None:

@@ -153,8 +153,9 @@ def require_data(config: FitConfig, sets: Mapping[str, Sequence[DataConfig]]) ->
     hints = {name: link_hints(root, [name]) for name in missing}
     ways = [line for lines in hints.values() for line in lines]
     ways += _ways_to_get([name for name in missing if not hints[name]], config.data_root)
+    advice = "; ".join(dict.fromkeys(ways))
     raise InputError(
-        f"no {which} {folders} (stage {', '.join(stages)}): {'; '.join(dict.fromkeys(ways))}; or point data_root=DIR or "
+        f"no {which} {folders} (stage {', '.join(stages)}): {advice}; or point data_root=DIR or "
         "VOSBENCH_DATA at the folder that holds data sets in their official layout, or train on rendered "
         "scenes with data.edition=mini"
     )

@@ -232,6 +232,8 @@ def move_to(method: Method, device: str) -> Method:
     Raises:
         InputError: there is no such device here.
     """
+    if device == "auto" and not is_network(type(method)):
+        return method
     import torch
 
     if device == "auto":

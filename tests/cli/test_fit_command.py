@@ -1,0 +1,108 @@
+"""`vosbench fit` before it trains: help, configuration, cheap refusals."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from vosbench.config import compose_fit, group_options
+
+
+def test_help_lists_methods_stages_recipes_data_sets_and_keys(run):
+    status, out, _ = run("fit", "--help")
+    assert status == 0
+    assert "model=stcnn stage=temporal|spatial|joint|all recipe=stcnn|stcnn_lite|stcnn_tiny\n" in out
+    for group in ("model", "recipe", "data"):
+        for option in group_options(group):
+            assert option in out
+    assert "recipe.STAGE.optimizer.lr=X" in out
+    assert "logger=csv" in out
+
+
+def test_the_configuration_is_printed_with_the_source_of_each_value(run):
+    words = ("model=stcnn", "stage=spatial", "recipe.spatial.optimizer.lr=0.1", "data.scale=0.5")
+    status, out, err = run("fit", *words, "--cfg")
+    assert status == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "lr: 0.1 # command line, recipe/stcnn.yaml:37 has 0.001" in lines
+    assert "weight_decay: 0.0005 # recipe/stcnn.yaml:39 released code" in lines
+    assert "epoch_length: 8000 # recipe/stcnn.yaml:27 [ours] 1000 iterations" in lines
+    assert "mirror: 0.5 # recipe/stcnn.yaml:34 section 3.3" in lines
+    assert "accumulate: 1 # default" in lines
+    assert lines.count("scale: 0.5 # command line, data/sbd.yaml:6 has 1.0") == 1
+    assert "precision: 32-true # configs/fit.yaml:27" in lines
+    # what is missing is said, and what is there can still be read
+    assert err.startswith("note: no folders data/msra10k, data/voc2012 (stage spatial)")
+
+
+def test_the_printed_configuration_is_the_one_that_is_trained_with(run):
+    words = ["model=mpnet", "stage=all", "trainer.max_time=00:01:00:00", "recipe.C.data=[davis16,ft3d]"]
+    _, out, _ = run("fit", *words, "callbacks=[{class: EarlyStopping, monitor: val/J}]", "--cfg")
+    printed = yaml.safe_load(out)
+    config = compose_fit(words)
+    assert [*printed["recipe"]] == ["A", "B", "C"]
+    assert printed["recipe"]["B"]["optimizer"] == vars(config.recipe["B"].optimizer)
+    assert printed["trainer"] == config.trainer
+    assert printed["model"] == config.model
+    assert printed["callbacks"] == [{"class": "EarlyStopping", "monitor": "val/J"}]
+    assert [each["name"] for each in printed["data"]] == ["ft3d", "fusionseg_vid", "davis16"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=stcnn"],
+        ["model=stcnn", "stage=all"],
+        ["model=stcnn", "--cfg"],
+        ["--help"],
+        ["model=stcnn", "lr=0.1"],
+        ["model=stcnn", "trainer.gpus=8"],
+        ["model=stcnn", "recipe=mpnet"],
+        ["model=stcnn", "init=nowhere.ckpt", "data.edition=mini"],
+        ["model=stcnn", "size=medium"],
+    ],
+)
+def test_what_can_be_known_without_pytorch_is_said_without_it(words, tmp_path):
+    """Importing PyTorch and Lightning takes 8 seconds of processor time."""
+    script = (
+        "import sys; from vosbench import cli\n"
+        f"sys.argv = ['vosbench', 'fit', *{words!r}]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'torchvision', 'pytorch_lightning', 'torchmetrics', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_data_set_of_the_stages_is_named_with_the_way_to_get_it(run):
+    status, out, err = run("fit", "model=stcnn", "stage=all", "data_root=sets")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    folders = "sets/ilsvrc_vid, sets/msra10k, sets/voc2012, sets/davis16"
+    assert f"no folders {folders} (stage temporal, spatial, joint)" in err
+    assert "'vosbench data download msra10k voc2012 davis16 --data-root sets'" in err
+    assert "'vosbench data list ilsvrc_vid' says where to ask for ilsvrc_vid" in err
+    assert "data.edition=mini" in err
+    _, _, err = run("fit", "model=mpnet", "stage=B")
+    assert "'vosbench data prepare fusionseg_vid' makes fusionseg_vid of ilsvrc_vid" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("size=medium",), "unknown size 'medium': choose from full, lite, tiny"),
+        (("init=nowhere.ckpt", "data.edition=mini"), "init: no weights file nowhere.ckpt"),
+        (("monitor=train/loss",), "monitor=train/loss: write a value of the validation, e.g. monitor=val/J"),
+    ],
+)
+def test_mistakes_are_one_line(run, words, message):
+    status, out, err = run("fit", "model=stcnn", *words)
+    assert (status, out, err) == (2, "", f"vosbench: {message}\n")
+
+
+def test_several_data_sets_are_downloaded_in_one_command_a_slip_before_the_first(run):
+    status, out, err = run("data", "download", "davis16", "davis71")
+    assert (status, out) == (2, "")
+    assert "unknown data set 'davis71': did you mean davis17" in err
