@@ -328,3 +328,41 @@ def test_weights_list_names_what_they_were_trained_on(run):
 def test_piped_tables_are_not_cut(run, root):
     _, out, _ = run("data", "list")
     assert "…" not in out
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("notes/dog", "results cannot be written there"),
+        ("full", "holds other things than .png results"),
+    ],
+)
+def test_a_bad_target_is_refused_before_a_network_is_built(root, tmp_path, out, message):
+    (tmp_path / "notes").write_text("a file")
+    (tmp_path / "full/dog").mkdir(parents=True)
+    (tmp_path / "full/dog/notes.txt").write_text("not a mask")
+    words = ["predict", str(root / "davis16/JPEGImages/480p/dog"), "--model", "mpnet", "--out", out]
+    done = without_pytorch(words, tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_baseline_predicts_without_pytorch(root, tmp_path):
+    words = ["predict", str(root / "davis16/JPEGImages/480p/dog"), "--model", "centre_box", "--out", "masks"]
+    done = without_pytorch(words, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "predicting: loading centre_box",
+        "predicting: 0 of 5 after 0 s; dog",
+    ]
+
+
+def without_pytorch(words, folder):
+    """Run a command in a process of its own, in which PyTorch cannot be imported."""
+    script = (
+        "import sys; sys.modules['torch'] = None; sys.modules['pytorch_lightning'] = None\n"
+        f"sys.argv = ['vosbench', *{words!r}]\n"
+        "from vosbench import cli; cli.main()"
+    )
+    return subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)

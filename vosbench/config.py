@@ -363,7 +363,7 @@ def _check_keys(parsed: list[Override], base: Any) -> None:
         key = override.key_or_group
         # arguments of Lightning may be mappings
         if key not in known and ".".join(key.split(".")[:2]) not in {f"trainer.{name}" for name in arguments}:
-            raise unknown_key(key, override.get_value_element_as_str(), known, stage)
+            raise unknown_key(key, str(override.get_value_element_as_str()), known, stage)
 
 
 @cache

@@ -139,3 +139,12 @@ def test_two_data_sets_of_one_name_are_refused(compare, clips):
     status, _, err = compare("--dataset", "./clips,clips=./other")
     assert status == 2
     assert "two data sets are called clips: write LABEL=" in err
+
+
+def test_what_is_waited_for_is_said_in_order_before_the_first_sequence(compare):
+    _, _, err = compare("--limit", 1)
+    waits = [line.partition("comparing: ")[2] for line in err.splitlines() if line.startswith("comparing: ")]
+    assert waits[0] == "importing PyTorch and loading methods: 0 of 2"
+    assert waits[1] == "opening data sets: 0 of 1"
+    assert waits[2] == "starting with the longest sequences: 0 of 2"
+    assert waits[3].startswith("1 of 2 after ")

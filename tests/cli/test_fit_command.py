@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -47,6 +48,14 @@ def test_the_printed_configuration_is_the_one_that_is_trained_with(run):
     assert printed["model"] == config.model
     assert printed["callbacks"] == [{"class": "EarlyStopping", "monitor": "val/J"}]
     assert [each["name"] for each in printed["data"]] == ["ft3d", "fusionseg_vid", "davis16"]
+
+
+def test_the_example_of_the_readme_is_what_is_printed(run):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = text[text.index("$ vosbench fit model=stcnn stage=joint") :].partition("```")[0].splitlines()
+    _, out, _ = run(*block[0].split()[2:])
+    assert [line for line in block[1:] if line != "..."]
+    assert all(line in out.splitlines() for line in block[1:] if line != "...")
 
 
 @pytest.mark.parametrize(

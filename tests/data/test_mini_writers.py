@@ -302,3 +302,13 @@ def test_bad_settings_are_explained_and_leave_nothing(tmp_path, name, settings, 
     with pytest.raises(InputError, match=message):
         write_mini(name, tmp_path, **settings)
     assert not list(tmp_path.iterdir())
+
+
+def test_rendering_reports_every_scene_and_nothing_when_all_is_there(tmp_path):
+    calls = []
+    settings = {"scenes": 1, "frames": 2, "size": (32, 48)}
+    for _ in range(2):
+        ensure_mini("segtrack", tmp_path, waiting=lambda *call: calls.append(call), **settings)
+    total = len(calls) - 1
+    assert total > 0
+    assert calls == [("rendering the miniature of segtrack", done, total) for done in range(total + 1)]

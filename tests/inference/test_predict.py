@@ -114,7 +114,7 @@ def test_progress_counts_frames(tmp_path):
         tmp_path / "out",
         progress=lambda *args: calls.append(args),
     )
-    assert calls == [("cat", 1, 2), ("cat", 2, 2)]
+    assert calls == [("cat", 0, 2), ("cat", 1, 2), ("cat", 2, 2)]
 
 
 def test_flow_is_attached_for_a_method_that_needs_it(tmp_path):
