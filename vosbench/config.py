@@ -356,14 +356,14 @@ def _check_recipe(model: str, recipe: str) -> None:
 def _check_keys(parsed: list[Override], base: Any) -> None:
     leaves, arguments = _leaf_keys(base), _trainer_arguments()
     known = {*leaves, *(f"trainer.{name}" for name in arguments), *GROUPS}
-    named = [override.value() for override in parsed if override.key_or_group == "stage"]
+    named = [str(override.value()) for override in parsed if override.key_or_group == "stage"]
     stages = list(base.recipe)
     stage = named[-1] if named and named[-1] in stages else stages[0]
     for override in parsed:
         key = override.key_or_group
         # arguments of Lightning may be mappings
         if key not in known and ".".join(key.split(".")[:2]) not in {f"trainer.{name}" for name in arguments}:
-            raise unknown_key(key, str(override.get_value_element_as_str()), known, stage)
+            raise unknown_key(key, override.get_value_element_as_str(), known, stage)
 
 
 @cache

@@ -21,14 +21,11 @@ def list_names(
     subject: Annotated[Subject | None, typer.Argument(help="One of these; all when left out.")] = None,
 ) -> None:
     """List methods, data sets, recipes, protocols, metrics or estimators of flow."""
-    from rich.markup import escape
-
     for name, (columns, rows) in _TABLES.items():
         if subject in (None, name):
             table = make_table(name, columns)
             for row in rows():
-                # [ours] would be a style
-                table.add_row(*map(escape, row))
+                table.add_row(*row)
             print_table(table)
     if subject == "datasets":
         sys.stderr.write("note: 'vosbench data list' says which are there\n")

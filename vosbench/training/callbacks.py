@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning import callbacks as lightning
 from pytorch_lightning.callbacks import Callback
 
-from vosbench.errors import InputError, check_name
+from vosbench.errors import InputError, check_name, one_line
 from vosbench.metrics.specs import METRICS
 
 Direction = Literal["min", "max"]
@@ -47,8 +47,7 @@ def _make(settings: dict[str, Any], monitor: str) -> Callback:
     try:
         return kind(**settings)
     except Exception as error:  # the class of another package may fail in every way there is
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"callbacks: {path}: {reason or type(error).__name__}") from None
+        raise InputError(f"callbacks: {path}: {one_line(error)}") from None
 
 
 def _callback_class(path: str) -> type[Callback]:
@@ -59,8 +58,7 @@ def _callback_class(path: str) -> type[Callback]:
     try:
         kind = getattr(import_module(module), name)
     except Exception as error:  # as above
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"callbacks: {path} cannot be imported ({reason or type(error).__name__})") from None
+        raise InputError(f"callbacks: {path} cannot be imported ({one_line(error)})") from None
     if not (isinstance(kind, type) and issubclass(kind, Callback)):
         raise InputError(f"callbacks: {path} is no class of callbacks of pytorch_lightning")
     return kind
