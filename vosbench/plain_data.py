@@ -162,7 +162,7 @@ def check_kind(value: Any, kind: Kind, where: str) -> None:
     if isinstance(collection, Whole) and (missing := [key for key in collection if key not in (ANY, *value)]):
         raise InputError(f"{where} lacks {', '.join(missing)}")
     for key, item in value.items():
-        check_kind(item, collection.get(key, collection.get(ANY, object)), f"{where}.{key:.60}")
+        check_kind(item, collection.get(key, collection.get(ANY, object)), f"{where}.{f'{key}':.60}")
 
 
 def _same_collection(value: Any, kind: Kind) -> bool:

@@ -26,11 +26,12 @@ import yaml
 from measuring import WORLDS, measure, measure_held_out
 
 from vosbench.data.mini import ensure_mini
-from vosbench.errors import InputError
+from vosbench.errors import InputError, one_line
 from vosbench.evaluation.store import environment, now
 from vosbench.files import atomic_path, write_text
 from vosbench.models.pretrained.weight_files import RENDERED, rendered_sets, training_of
 from vosbench.models.pretrained.zoo import WEIGHTS, export
+from vosbench.plain_data import ANY, Whole, check_kind, read_yaml
 from vosbench.training import fit
 
 SHOWN = "WORK"
@@ -107,11 +108,26 @@ class Plan:
         ]
 
 
+_KIND = {
+    **dict.fromkeys(("model", "note"), str),
+    "fit": [str],
+    "world": Whole(seed=int, sets={ANY: dict}),
+    "real": [str],
+    "flows": [str],
+    "earlier": {ANY: {"stage": str, "fit": [str], "mean": [str]}},
+    "half": bool,
+    "variant": dict,
+    "selection": [dict],
+}
+
+
 def read_plan(path: Path) -> Plan:
+    content = read_yaml(path)
+    check_kind(content, _KIND, f"{path}")
     try:
-        plan = Plan(name=path.stem, **yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a plan of the zoo ({error})") from None
+        plan = Plan(name=path.stem, **content)
+    except TypeError as error:
+        raise InputError(f"{path}: not a plan of the zoo ({one_line(error)})") from None
     if plan.world["sets"] and plan.world["seed"] == 0:
         raise InputError(f"{path}: world.seed is 0, the seed of the scenes that are tested on: write another")
     if both := set(plan.world["sets"]) & set(plan.real):

@@ -178,6 +178,7 @@ def test_what_is_no_file(read, tmp_path):
         ({"a": {"b": []}}, {"a": (None, {"b": {}})}, r"f.a.b is \[\], must be a mapping"),
         ({"a": {}}, {"a": Whole(b=str, c=str)}, "f.a lacks b, c"),
         ([], {}, r"f is \[\], must be a mapping"),
+        ({1: 2}, {"*": str}, "f.1 is 2, must be a text"),
     ],
 )
 def test_kinds_name_the_key_and_the_value(value, kind, message):
