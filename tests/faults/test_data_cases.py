@@ -88,11 +88,15 @@ class TestEveryMethod:
         clip = video(2, flow=UNKNOWN[kind])
         ids_of(method(name), clip, given(method(name), clip))
 
-    def test_a_first_mask_without_objects_finds_none(self, method, name):
+    def test_a_first_mask_without_objects_is_refused_or_finds_none(self, method, name):
         if method(name).task != "semi-supervised":
             pytest.skip("is given no mask")
         clip = video(2)
         for value in (0, 255):
+            if name in METHODS:
+                with pytest.raises(InputError, match="cat: there is no object in the first mask"):
+                    ids_of(method(name), clip, given(method(name), clip, value))
+                continue
             assert not ids_of(method(name), clip, given(method(name), clip, value)).any()
 
     def test_a_sequence_without_frames_is_named(self, method, name):
