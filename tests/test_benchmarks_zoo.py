@@ -59,6 +59,7 @@ def test_a_plan_composes_and_renders_every_set_that_its_stages_read(train, path,
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_earlier_runs_of_a_plan_compose(train, path, tmp_path):
     plan = train.read_plan(path)
+    assert plan.take is None or plan.take in plan.earlier
     for run, settings in plan.earlier.items():
         if "mean" in settings:
             assert set(settings["mean"]) < set(plan.earlier)
@@ -88,12 +89,24 @@ def test_weights_are_averaged_and_counters_are_not(train, tmp_path):
     values = [torch.tensor([1.0, -2.0]), torch.tensor([2.0, 4.0]), torch.tensor([6.0, 1.0])]
     for index, value in enumerate(values):
         state = {"weight": value, "num_batches_tracked": torch.tensor(index)}
-        torch.save({"state_dict": state, "epoch": index}, tmp_path / f"{index}.ckpt")
+        content = {
+            "state_dict": state,
+            "epoch": index,
+            "vosbench": {},
+            "training": {"data": {"sequences": [f"b{index}", "a"]}},
+        }
+        torch.save(content, tmp_path / f"{index}.ckpt")
     train.average([tmp_path / f"{index}.ckpt" for index in range(3)], tmp_path / "mean.ckpt")
     mean = torch.load(tmp_path / "mean.ckpt", weights_only=True)
     assert mean["state_dict"]["weight"].tolist() == [3.0, 1.0]
     assert mean["state_dict"]["num_batches_tracked"] == 0
     assert mean["epoch"] == 0
+    assert mean["training"]["data"]["sequences"] == ["a", "b0", "b1", "b2"]
+    parts = mean["training"]["parts"]
+    assert [(part["weights"], part["training"]["data"]) for part in parts] == [
+        ("1.ckpt", {"sequences": ["b1", "a"]}),
+        ("2.ckpt", {"sequences": ["b2", "a"]}),
+    ]
 
 
 def test_a_plan_may_not_render_what_is_tested_on(train, tmp_path):

@@ -29,7 +29,7 @@ from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError, one_line
 from vosbench.evaluation.store import environment, now
 from vosbench.files import atomic_path, write_text
-from vosbench.models.pretrained.weight_files import RENDERED, rendered_sets, training_of
+from vosbench.models.pretrained.weight_files import RENDERED, part_of, rendered_sets, training_of
 from vosbench.models.pretrained.zoo import WEIGHTS, export
 from vosbench.plain_data import ANY, Whole, check_kind, read_yaml
 from vosbench.training import fit
@@ -54,6 +54,7 @@ class Plan:
         earlier: runs that `fit` starts from, in order. Name -> ``stage``, the one to train, and ``fit``,
             arguments in place of those of the plan with the same keys; or ``mean``, names of runs whose
             weights are averaged (Wortsman et al., ICML 2022).
+        take: name of the earlier run whose weights are published; None: those of a last run by `fit` alone.
         half: whether weights are kept as float16.
         variant: switches of inference that differ from those of training.
         selection: what settings were chosen on: ``name``, ``edition``, ``split``, ``how`` and, of real data
@@ -68,6 +69,7 @@ class Plan:
     real: list[str] = field(default_factory=list)
     flows: list[str] = field(default_factory=list)
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
+    take: str | None = None
     half: bool = False
     variant: dict[str, Any] = field(default_factory=dict)
     selection: list[dict[str, Any]] = field(default_factory=list)
@@ -168,12 +170,17 @@ def train_earlier(plan: Plan, work: Path, out: Path, flows: Sequence[str]) -> di
 
 
 def average(checkpoints: Sequence[Path], target: Path) -> None:
-    """Write the first checkpoint with the mean of the floating-point weights of all."""
+    """Write the first checkpoint with the mean of the floating-point weights, and the data of all."""
     first, *others = (torch.load(path, map_location="cpu", weights_only=True) for path in checkpoints)
     for key, value in first["state_dict"].items():
         if value.is_floating_point():
             total = sum((other["state_dict"][key].double() for other in others), value.double())
             first["state_dict"][key] = (total / len(checkpoints)).to(value.dtype)
+    learnt = first["training"]
+    learnt["parts"] = [*learnt.get("parts", []), *(part_of("mean", path) for path in checkpoints[1:])]
+    if "sequences" in learnt["data"]:
+        seen = {name for content in (first, *others) for name in content["training"]["data"]["sequences"]}
+        learnt["data"]["sequences"] = sorted(seen)
     with atomic_path(target) as temporary:
         torch.save(first, temporary)
 
@@ -198,6 +205,18 @@ def kept_in_mind(path: Path) -> Iterator[None]:
 
 def remembered(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def shown_command(plan: Plan, flows: Sequence[str]) -> str:
+    """Return the command of the last run, without paths of this machine."""
+    named = [re.sub(r":.*/", ":", flow) for flow in flows]
+    runs = [name for name, settings in plan.earlier.items() if "fit" in settings]
+    return f"vosbench fit {' '.join(plan.overrides(SHOWN, 'OUT', named, runs[-1] if plan.take else None))}"
+
+
+def published(plan: Plan, work: Path, stages: dict[str, Path]) -> Path:
+    """Return the checkpoint that is exported."""
+    return Path(plan.checkpoint_of(plan.take, work)) if plan.take else list(stages.values())[-1]
 
 
 def stages_of(run: Path) -> dict[str, Path]:
@@ -292,10 +311,10 @@ def main() -> None:
         memory = work / f"{plan.name}.json"
         with kept_in_mind(memory):
             stages = train_earlier(plan, work, out, flows)
-            stages |= stages_of(fit(plan.overrides(work, out, flows)))
-        shown = plan.overrides(SHOWN, "OUT", [re.sub(r":.*/", ":", flow) for flow in flows])
-        facts = {"fit": f"vosbench fit {' '.join(shown)}", **remembered(memory)}
-    last = options.checkpoint or list(stages.values())[-1]
+            if plan.take is None:
+                stages |= stages_of(fit(plan.overrides(work, out, flows)))
+        facts = {"fit": shown_command(plan, flows), **remembered(memory)}
+    last = options.checkpoint or published(plan, work, stages)
     provenance = training(plan, options.plan, stages, last, facts)
 
     def write() -> Path:

@@ -306,7 +306,7 @@ def test_the_recipe_trains_all_but_the_backbone(tmp_path):
             *("trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "data.scale=1.0"),
             *(f"recipe.{stage}.{key}" for stage in ("coco", "vos") for key in ("epochs=1", "epoch_length=4")),
             *("recipe.coco.augment.crop=[65,97]", "data.val_split=val", "model.train_sides=[97]"),
-            *("model.test_side=97", "model.gru_on_p6=false", f"model.appearance_weights={fusionseg}"),
+            *("model.test_side=97", f"model.appearance_weights={fusionseg}"),
             f"run={tmp_path / 'run'}",
         ]
     )

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from vosbench.errors import InputError
 from vosbench.models.postprocessing.tracker import OverlapTracker, merge_static
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "tracker"
@@ -249,30 +248,3 @@ def test_merged_detections_are_what_the_tracker_takes():
 def test_detections_that_cannot_be_merged_are_named(moving, static, problem):
     with pytest.raises(ValueError, match=problem):
         merge_static(moving, static)
-
-
-def test_a_gap_shows_the_nearest_detection_of_its_track_and_the_earlier_of_two():
-    moved = pixels(slice(2, 12))
-    frames = video(7, f1=[(OBJECT, 0.95)], f5=[(moved, 0.95)])
-    ids = OverlapTracker(fill_gaps=True)(frames)
-    assert [row[0].nonzero()[0].tolist() for row in ids] == [
-        *([list(range(10))] * 4),
-        *([list(range(2, 12))] * 3),
-    ]
-    assert not OverlapTracker()(frames)[[0, 2, 3, 4, 6]].any()
-    # nothing but the picture changes
-    assert tracks(frames, fill_gaps=True) == tracks(frames) == [[], [1], [], [], [], [1], []]
-
-
-def test_gaps_are_filled_as_far_as_a_track_can_go_on_and_below_what_is_detected():
-    other = pixels(slice(8, 30))
-    frames = video(14, f0=[(OBJECT, 0.95)], f3=[(other, 0.8)], f4=[(other, 0.95)])
-    ids = OverlapTracker(t_inactive=3, fill_gaps=True)(frames)
-    # of two masks from other frames the higher score is seen, too
-    assert [(row == 1).sum() for row in ids] == [10, 10, 10, 8, *([0] * 10)]
-    assert [(row == 2).sum() for row in ids] == [20, 20, 20, 22, 22, 22, 22, 22, *([0] * 6)]
-
-
-def test_only_a_tracker_that_goes_back_can_fill_gaps():
-    with pytest.raises(InputError, match="fill_gaps is True, give false where bidirectional is"):
-        OverlapTracker(bidirectional=False, fill_gaps=True)

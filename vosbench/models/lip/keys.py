@@ -21,7 +21,7 @@ NAME = "lip"
 WIDTHS = {"full": LIPWidths(), "lite": LITE, "tiny": TINY}
 CONVENTIONS = ("detectron", "torchvision")
 SWITCHES = (
-    *("bottom_up", "shortcut", "gru_on_p6", "mask_deconv"),
+    *("bottom_up", "shortcut", "mask_deconv"),
     *("online", "one_maximum", "location_continuity", "inference_id_tuning"),
 )
 
@@ -41,6 +41,7 @@ _COUNTS: Mapping[str, tuple[int, str]] = {
 BY_SIZE: Mapping[str, dict[str, Any]] = {
     "full": {
         "convention": "detectron",
+        "gru_on_p6": True,
         "ids": 80,
         "vos_ids": 144,
         "train_sides": tuple(range(320, 641, 32)),
@@ -57,6 +58,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
     },
     "lite": {
         "convention": "torchvision",
+        "gru_on_p6": False,
         "ids": 1,
         "vos_ids": 60,
         "train_sides": (225, 257),
@@ -73,6 +75,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
     },
     "tiny": {
         "convention": "detectron",
+        "gru_on_p6": True,
         "ids": 80,
         "vos_ids": 200,
         "train_sides": (112, 128, 144),
@@ -109,7 +112,7 @@ def _check(keys: Mapping[str, Any]) -> None:
         "memory": MEMORIES,
         "convention": (*CONVENTIONS, None),
         "rule_order": ORDERS,
-        "follow": (False, True, None),
+        **dict.fromkeys(("follow", "gru_on_p6"), (False, True, None)),
         **dict.fromkeys(SWITCHES, (False, True)),
     }
     require_choices(NAME, keys, choices)

@@ -49,7 +49,7 @@ class LIP(VOSModule):
         memory: ``dynamic``, or ``zero``: the state before every frame is zero (table 3).
         bottom_up: finer levels are added to coarser ones after the memory.
         shortcut: features of regions are added to the last convolution of the heads, from stage ``vos`` on.
-        gru_on_p6: whether the coarsest level has a memory.
+        gru_on_p6: whether the coarsest level has a memory; None: true, false when lite.
         mask_deconv: masks of 56 x 56 rather than 28 x 28.
         recurrence: frames that a gradient passes together in stage ``vos``; None: all of a clip.
         ids: rows of the last layer of ids, without background; None: 80, the classes of COCO, 1 when lite.
@@ -103,7 +103,7 @@ class LIP(VOSModule):
         memory: Memory = "dynamic",
         bottom_up: bool = True,
         shortcut: bool = True,
-        gru_on_p6: bool = True,
+        gru_on_p6: bool | None = None,
         mask_deconv: bool = True,
         recurrence: int | None = RECURRENCE,
         ids: int | None = None,
@@ -183,7 +183,7 @@ class LIP(VOSModule):
             memory=memory,
             bottom_up=bottom_up,
             shortcut=shortcut,
-            gru_on_p6=gru_on_p6,
+            gru_on_p6=resolved_keys["gru_on_p6"],
             mask_deconv=mask_deconv,
             widths=WIDTHS[size],
         )

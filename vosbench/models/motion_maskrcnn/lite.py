@@ -6,9 +6,6 @@ the picture: point i of the map at stride s is pixel s i, where torchvision's po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -116,16 +113,6 @@ class LiteMotion(nn.Module):
 def relative_flow(field: Tensor) -> Tensor:
     """Return (2, H, W) pixels in shorter sides of the frame; unknown (NaN) flow is none."""
     return field.float().nan_to_num() / min(field.shape[-2:])
-
-
-def from_fusionseg(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the appearance body within weights of FusionSeg lite; empty for those of other networks."""
-    body, head = "network.appearance.body.", "network.appearance.head.pyramid."
-    return {
-        key.replace(body, "backbone.body.").replace(head, "backbone.pyramid."): value
-        for key, value in state.items()
-        if key.startswith((body, head))
-    }
 
 
 def _with_pool(levels: list[Tensor]) -> Features:

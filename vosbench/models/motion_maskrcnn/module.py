@@ -79,7 +79,7 @@ class MotionMaskRCNN(VOSModule):
         flow_range: ``released`` or ``unit``.
         output: ``tracks``, ids of objects, or ``union``: 1 where anything moves.
         score_threshold: detections with scores above are part of the union.
-        alpha_high, alpha_low, t_inactive, bidirectional, fill_gaps: of the tracker, see `OverlapTracker`.
+        alpha_high, alpha_low, t_inactive, bidirectional: of the tracker, see `OverlapTracker`.
         warmup: iterations over which the learning rate rises from a third; None: 500, 20 when tiny.
 
     Raises:
@@ -122,7 +122,6 @@ class MotionMaskRCNN(VOSModule):
         alpha_low: float = 0.7,
         t_inactive: int = 10,
         bidirectional: bool = True,
-        fill_gaps: bool = False,
         warmup: int | None = None,
     ) -> None:
         super().__init__()
@@ -137,7 +136,7 @@ class MotionMaskRCNN(VOSModule):
             if options.lite
             else FlowImage(channel_order, quantise_8bit, low_magnitude_threshold, flow_range)
         )
-        self.tracker = OverlapTracker(alpha_high, alpha_low, t_inactive, bidirectional, fill_gaps=fill_gaps)
+        self.tracker = OverlapTracker(alpha_high, alpha_low, t_inactive, bidirectional)
         self.warmup = WARMUP[size] if warmup is None else warmup
         self.needs_flow = stream != "appearance"
         self.network = build_network(options)

@@ -15,8 +15,9 @@ from vosbench.models.layers.detection import ResNetPyramid
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.lvo.streams import load_motion as load_mpnet
 from vosbench.models.motion_maskrcnn.heads import CLASS_DEPENDENT
-from vosbench.models.motion_maskrcnn.lite import LiteBody, LiteMotion, from_fusionseg
+from vosbench.models.motion_maskrcnn.lite import LiteBody, LiteMotion
 from vosbench.models.motion_maskrcnn.network import COCO_CLASSES, Body, MotionMaskRCNNNet, TwoStreams
+from vosbench.models.pretrained.lite_appearance import load_lite_appearance
 from vosbench.models.pretrained.weight_files import read_state
 from vosbench.tensor_files import is_file
 
@@ -41,8 +42,7 @@ _OLD_MASK = re.compile(r"(roi_heads\.mask_head\.)mask_fcn(\d)\.(weight|bias)")
 class AppearanceDetector(nn.Module):
     """The parts of a network that an appearance detector fills: its body and heads.
 
-    In a joint network these are the heads of its static branch, or its only ones where there is none. A
-    body of size lite may be that of FusionSeg, which has no such heads.
+    In a joint network these are the heads of its static branch, or its only ones where there is none.
     """
 
     classes: ClassVar[tuple[str, ...]] = CLASS_DEPENDENT
@@ -51,7 +51,6 @@ class AppearanceDetector(nn.Module):
     def __init__(self, network: MotionMaskRCNNNet) -> None:
         super().__init__()
         self.backbone = _body(network, "appearance")
-        self.fresh = ("rpn.", "roi_heads.") if isinstance(self.backbone, LiteBody) else ()
         heads = network if network.static is None else network.static
         if heads.channels != self.backbone.channels:
             # heads of concatenated features have other shapes
@@ -67,8 +66,6 @@ class AppearanceDetector(nn.Module):
         the network has these.
         """
         own = self.state_dict()
-        if isinstance(self.backbone, LiteBody) and (shared := from_fusionseg(state)):
-            return shared
         return {
             name: _without_gaps(value)
             if name.startswith(self.classes)
@@ -94,8 +91,10 @@ class MotionBody(nn.Module):
         return _single(state, "motion")
 
 
-def load_appearance(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded:
+def load_appearance(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded | None:
     """Fill the appearance body and heads, see `AppearanceDetector`.
+
+    When lite, the body alone may come from FusionSeg lite, see `load_lite_appearance`; None is returned then.
 
     Args:
         network: with an appearance body.
@@ -106,6 +105,10 @@ def load_appearance(network: MotionMaskRCNNNet, weights: str | Path) -> Loaded:
     Raises:
         InputError: no such weights, or of something else.
     """
+    body = _body(network, "appearance")
+    if isinstance(body, LiteBody) and not _of_method(weights):
+        load_lite_appearance(body, str(weights), NAME)
+        return None
     return load_pretrained(AppearanceDetector(network), weights)
 
 

@@ -7,10 +7,9 @@ section 3.3, with the details of the code released with it.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -52,8 +51,6 @@ class OverlapTracker:
             extended to frame t if it starts less than that after t.
         bidirectional: go back as well. The paper does so for FBMS only, the released code always.
         iou_min: pairs that overlap up to this are no match; only in the code.
-        fill_gaps: a track that has no detection in a frame shows the mask of its nearest one, at most
-            `t_inactive` frames away, the earlier of two; below all detections. Needs `bidirectional`. [ours]
 
     Raises:
         InputError: a setting out of range.
@@ -72,7 +69,6 @@ class OverlapTracker:
     t_inactive: int = 10
     bidirectional: bool = True
     iou_min: float = 0.1
-    fill_gaps: bool = False
 
     def __post_init__(self) -> None:
         numbers = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -82,10 +78,7 @@ class OverlapTracker:
         _require(at_least_low, "alpha_high", self.alpha_high, f"at least alpha_low ({self.alpha_low})")
         whole = type(self.t_inactive) is int and self.t_inactive >= 0
         _require(whole, "t_inactive", self.t_inactive, "a whole number of frames")
-        for name in ("bidirectional", "fill_gaps"):
-            _require(isinstance(numbers[name], bool), name, numbers[name], "true or false")
-        filled = self.bidirectional or not self.fill_gaps
-        _require(filled, "fill_gaps", self.fill_gaps, "false where bidirectional is")
+        _require(isinstance(self.bidirectional, bool), "bidirectional", self.bidirectional, "true or false")
         share = _is_number(self.iou_min) and 0 <= self.iou_min < 1
         _require(share, "iou_min", self.iou_min, "at least 0 and below 1")
 
@@ -117,8 +110,6 @@ class OverlapTracker:
         """
         for frame in self._tracked(detections, most=MOST_TRACKS):
             ids = np.zeros(frame.size, np.uint8)
-            for near in frame.nearby:
-                near.mask.paint(ids, near.track)
             painted = (detection for detection in frame.detections if detection.track)
             for detection in sorted(painted, key=lambda item: (item.score, item.track)):
                 detection.mask.paint(ids, detection.track)
@@ -154,28 +145,7 @@ class OverlapTracker:
                 # too old for the frames that are still to come
                 history[frame.index - self.t_inactive].rest()
         self._backward(history, begun)
-        if self.fill_gaps:
-            self._fill(history)
         yield from history
-
-    def _fill(self, history: list[_Frame]) -> None:
-        """Give frames the nearest detections of the tracks that have none there, those of low score first."""
-        tracks: dict[int, list[_Detection]] = defaultdict(list)
-        for frame in history:
-            for detection in frame.detections:
-                tracks[detection.track].append(detection)
-        tracks.pop(0, None)
-        for own in tracks.values():
-            seen = [detection.frame for detection in own]
-            for t in range(
-                max(seen[0] - self.t_inactive, 0), min(seen[-1] + self.t_inactive + 1, len(history))
-            ):
-                after = bisect_left(seen, t)
-                near = min(own[max(after - 1, 0) : after + 1], key=lambda item: abs(item.frame - t))
-                if 0 < abs(near.frame - t) <= self.t_inactive:
-                    history[t].nearby.append(near)
-        for frame in history:
-            frame.nearby.sort(key=lambda item: (item.score, item.track))
 
     def _forward(self, frames: Iterable[_Frame], begun: dict[int, int], most: int | None) -> Iterator[_Frame]:
         """Extend and start tracks; `begun` learns the frame in which each starts."""
@@ -316,14 +286,12 @@ class _Frame:
         size: (H, W).
         given: number of detections, with those that do not count.
         detections: those that count, in the order they were given.
-        nearby: of other frames, to show where a track has none, see `OverlapTracker.fill_gaps`.
     """
 
     index: int
     size: tuple[int, ...]
     given: int
     detections: list[_Detection]
-    nearby: list[_Detection] = field(default_factory=list)
 
     def rest(self) -> None:
         """Keep masks compressed."""
