@@ -1,5 +1,7 @@
 """Batches of detectors, as a stage's configuration asks for them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -140,6 +142,18 @@ def test_held_out_videos_are_validated_on_and_not_trained_on(root):
 def test_held_out_videos_may_be_named(root):
     name = min(names(opened(root, "data=davis16_480p").train))
     assert names(opened(root, "data=davis16_480p", f"data.hold_out=[{name}]").val) == {name}
+
+
+def test_of_several_sets_each_holds_out_what_it_has_of_the_named_videos(root):
+    base = ["model=motion_maskrcnn", "size=tiny", f"data_root={root}"]
+    alone = names(opened(root, "data=davis16_480p").train) - names(opened(root, "data=davis17").train)
+    held = f"data.hold_out=[{min(alone)}]"
+    config, other = (compose_fit([*base, data, held]) for data in ("data=davis16_480p", "data=davis17"))
+    first, second = open_sets(config, [config.data, other.data])
+    assert names(first.val) == {min(alone)}
+    assert (names(second.val), second.val_split) == (set(), None)
+    with pytest.raises(InputError, match="unknown video to hold out 'nowhere'"):
+        open_sets(config, [replace(item.data, hold_out=["nowhere"]) for item in (config, other)])
 
 
 def test_another_split_may_be_validated_on_and_all_of_the_first_be_trained_on(root):

@@ -13,7 +13,7 @@ from vosbench.data.catalogue import dataset_spec, is_own
 from vosbench.data.hold_out import HELD_OUT, held_out
 from vosbench.data.places import find_folder, link_hints
 from vosbench.data.roots import cache_root, data_root, mini_root
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, check_name, unknown_name
 from vosbench.flow import GROUND_TRUTH
 from vosbench.waiting import Waiting, unreported
 
@@ -103,26 +103,44 @@ def open_sets(config: FitConfig, sets: Sequence[DataConfig]) -> list[OpenSet]:
     if config.trainer.get("limit_val_batches") == 0:
         sets = [replace(dataset, val_split=None) for dataset in sets]
     splits = [open_split(config, dataset, dataset.split) for dataset in sets]
-    kept = [_kept(dataset, videos) for dataset, videos in zip(sets, splits, strict=True)]
+    names = [[video.name for video in videos] for videos in splits]
+    _check_named(sets, names)
+    kept = [_kept(dataset, own) for dataset, own in zip(sets, names, strict=True)]
     anywhere = frozenset[str]().union(*kept)
     opened = []
     for dataset, videos, held in zip(sets, splits, kept, strict=True):
         # a set without held-out videos stays as lazy as the reader made it
         train = [video for video in videos if video.name not in anywhere] if anywhere else videos
         val: Sequence[Video] = ()
-        split = dataset.split if held else dataset.val_split
-        if held:
+        split = dataset.val_split
+        if split == HELD_OUT:
             val = [video for video in videos if video.name in held]
+            split = dataset.split if held else None
         elif split is not None:
             val = open_split(config, dataset, split)
         opened.append(OpenSet(dataset, train, val, split, getattr(videos, "classes", None)))
     return opened
 
 
-def _kept(dataset: DataConfig, videos: Sequence[Video]) -> frozenset[str]:
+def _check_named(sets: Sequence[DataConfig], names: Sequence[Sequence[str]]) -> None:
+    """Refuse a video of ``data.hold_out`` that no data set has."""
+    holding = [dataset.val_split == HELD_OUT for dataset in sets]
+    if not any(holding):
+        return
+    known = sorted({name for own, holds in zip(names, holding, strict=True) if holds for name in own})
+    for dataset in sets:
+        for name in dataset.hold_out if isinstance(dataset.hold_out, list) else ():
+            check_name("video to hold out", name, known)
+
+
+def _kept(dataset: DataConfig, names: Sequence[str]) -> frozenset[str]:
+    """Return the videos that a data set holds out: of several named ones, its own."""
     if dataset.val_split != HELD_OUT:
         return frozenset()
-    return held_out([video.name for video in videos], dataset.hold_out)
+    wanted = dataset.hold_out
+    if isinstance(wanted, list):
+        wanted = [name for name in wanted if name in set(names)]
+    return held_out(names, wanted) if wanted else frozenset()
 
 
 def require_data(config: FitConfig, sets: Mapping[str, Sequence[DataConfig]]) -> None:
