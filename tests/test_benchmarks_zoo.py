@@ -1,6 +1,7 @@
 """Training plans of the packaged weights."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -218,13 +219,15 @@ def test_data_of_weights_say_what_was_rendered(train):
     )
 
 
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_plan_states_the_weights_that_it_builds_on(train, path):
+    plan = train.read_plan(path)
+    lines = [*plan.fit, *(line for run in plan.earlier.values() for line in run.get("fit", []))]
+    named = re.findall(r"\{out\}/([\w-]+)\.safetensors", " ".join(lines))
+    assert set(named) <= set(plan.bases)
+
+
 def test_weights_that_a_plan_builds_on_must_be_there(train, tmp_path):
-    plan = train.Plan(
-        "a",
-        "lvo",
-        ["model.a={out}/mpnet-tiny.safetensors", "b={work}/c.ckpt", "c={out}/fusionseg-lite.safetensors"],
-    )
-    assert plan.bases == ["mpnet-tiny", "fusionseg-lite"]
     with pytest.raises(InputError, match=r"no fusionseg-lite\.safetensors in --out .* make it first"):
         train.check_bases(["fusionseg-lite"], tmp_path)
     (tmp_path / "fusionseg-lite.safetensors").touch()

@@ -54,6 +54,7 @@ class Plan:
         earlier: runs that `fit` starts from, in order. Name -> ``stage``, the one to train, and ``fit``,
             arguments in place of those of the plan with the same keys; or ``mean``, names of runs whose
             weights are averaged (Wortsman et al., ICML 2022).
+        bases: weights of --out that must be there: tensors that are equal to theirs are stored once.
         take: name of the earlier run whose weights are published; None: those of a last run by `fit` alone.
         half: whether weights are kept as float16.
         variant: switches of inference that differ from those of training.
@@ -69,17 +70,12 @@ class Plan:
     real: list[str] = field(default_factory=list)
     flows: list[str] = field(default_factory=list)
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bases: list[str] = field(default_factory=list)
     take: str | None = None
     half: bool = False
     variant: dict[str, Any] = field(default_factory=dict)
     selection: list[dict[str, Any]] = field(default_factory=list)
     note: str = ""
-
-    @property
-    def bases(self) -> list[str]:
-        """Weights of --out that `fit` names: what is equal there is stored once."""
-        named = re.findall(r"\{out\}/([\w-]+)\.safetensors", " ".join(self.fit))
-        return list(dict.fromkeys(named))
 
     def checkpoint_of(self, run: str, work: Path | str) -> str:
         """Return the last checkpoint of an earlier run, or the mean of several."""
