@@ -64,6 +64,8 @@ def test_earlier_runs_of_a_plan_compose(train, path, tmp_path):
     for run, settings in plan.earlier.items():
         if "mean" in settings:
             assert set(settings["mean"]) < set(plan.earlier)
+        elif "graft" in settings:
+            assert settings["graft"] in plan.earlier
         else:
             assert settings["stage"] in compose_fit(plan.overrides(tmp_path, run=run)).recipe
 
@@ -108,6 +110,24 @@ def test_weights_are_averaged_and_counters_are_not(train, tmp_path):
         ("1.ckpt", {"sequences": ["b1", "a"]}),
         ("2.ckpt", {"sequences": ["b2", "a"]}),
     ]
+
+
+def test_tensors_are_grafted_by_their_prefix(train, tmp_path):
+    states = {
+        "own": {"network.body.a": torch.zeros(2), "network.head.a": torch.ones(1)},
+        "other": {"network.appearance.body.a": torch.tensor([3.0, 4.0]), "network.head.a": torch.zeros(1)},
+    }
+    for name, state in states.items():
+        content = {"state_dict": state, "vosbench": {}, "training": {"data": {"name": name}}}
+        torch.save(content, tmp_path / f"{name}.ckpt")
+    tensors = {"network.body.": "network.appearance.body."}
+    train.graft(tmp_path / "own.ckpt", tmp_path / "other.ckpt", tensors, tmp_path / "both.ckpt")
+    both = torch.load(tmp_path / "both.ckpt", weights_only=True)
+    assert both["state_dict"]["network.body.a"].tolist() == [3.0, 4.0]
+    assert both["state_dict"]["network.head.a"].tolist() == [1.0]
+    assert both["training"]["data"] == {"name": "own"}
+    (part,) = both["training"]["parts"]
+    assert (part["weights"], part["training"]["data"]) == ("other.ckpt", {"name": "other"})
 
 
 def test_a_plan_may_not_render_what_is_tested_on(train, tmp_path):

@@ -15,7 +15,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from vosbench.data.mini import ensure_mini
 from vosbench.errors import InputError, one_line
 from vosbench.evaluation.store import environment, now
 from vosbench.files import atomic_path, write_text
-from vosbench.models.pretrained.weight_files import RENDERED, part_of, rendered_sets, training_of
+from vosbench.models.pretrained.weight_files import RENDERED, part_of, read_state, rendered_sets, training_of
 from vosbench.models.pretrained.zoo import WEIGHTS, export
 from vosbench.plain_data import ANY, Whole, check_kind, read_yaml
 from vosbench.training import fit
@@ -53,7 +53,9 @@ class Plan:
             name of an earlier run in braces for its last checkpoint.
         earlier: runs that `fit` starts from, in order. Name -> ``stage``, the one to train, and ``fit``,
             arguments in place of those of the plan with the same keys; or ``mean``, names of runs whose
-            weights are averaged (Wortsman et al., ICML 2022).
+            weights are averaged (Wortsman et al., ICML 2022); or ``graft``, the name of a run whose weights
+            are taken, but for ``tensors``, their prefixes -> those in the checkpoint ``of`` that stands for
+            them.
         bases: weights of --out that must be there: tensors that are equal to theirs are stored once.
         take: name of the earlier run whose weights are published; None: those of a last run by `fit` alone.
         half: whether weights are kept as float16.
@@ -79,7 +81,7 @@ class Plan:
 
     def checkpoint_of(self, run: str, work: Path | str) -> str:
         """Return the last checkpoint of an earlier run, or the mean of several."""
-        if "mean" in self.earlier[run]:
+        if "fit" not in self.earlier[run]:
             return f"{work}/{self.name}-{run}.ckpt"
         return f"{work}/{self.name}-{run}/{self.earlier[run]['stage']}/checkpoints/last.ckpt"
 
@@ -160,9 +162,12 @@ def train_earlier(plan: Plan, work: Path, out: Path, flows: Sequence[str]) -> di
     for run, settings in plan.earlier.items():
         if "mean" in settings:
             average([checkpoints[name] for name in settings["mean"]], checkpoints[run])
+        elif "graft" in settings:
+            donor = Path(settings["of"].format(work=work, out=out))
+            graft(checkpoints[settings["graft"]], donor, settings["tensors"], checkpoints[run])
         else:
             fit(plan.overrides(work, out, flows, run))
-    return {run: path for run, path in checkpoints.items() if "mean" not in plan.earlier[run]}
+    return {run: path for run, path in checkpoints.items() if "fit" in plan.earlier[run]}
 
 
 def average(checkpoints: Sequence[Path], target: Path) -> None:
@@ -177,8 +182,31 @@ def average(checkpoints: Sequence[Path], target: Path) -> None:
     if "sequences" in learnt["data"]:
         seen = {name for content in (first, *others) for name in content["training"]["data"]["sequences"]}
         learnt["data"]["sequences"] = sorted(seen)
+    save(first, target)
+
+
+def graft(checkpoint: Path, donor: Path, tensors: Mapping[str, str], target: Path) -> None:
+    """Write a checkpoint with the tensors of another one in the place of its own.
+
+    Args:
+        checkpoint: whose other weights stay.
+        donor: the other one.
+        tensors: prefix of the tensors that are replaced -> prefix of those of the donor.
+        target: file to write.
+    """
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    given = read_state(donor)[0]
+    state = content["state_dict"]
+    for own, other in tensors.items():
+        state.update({key: given[other + key.removeprefix(own)] for key in state if key.startswith(own)})
+    learnt = content["training"]
+    learnt["parts"] = [*learnt.get("parts", []), part_of("graft", donor)]
+    save(content, target)
+
+
+def save(content: Mapping[str, Any], target: Path) -> None:
     with atomic_path(target) as temporary:
-        torch.save(first, temporary)
+        torch.save(content, temporary)
 
 
 @contextmanager

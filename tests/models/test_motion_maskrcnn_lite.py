@@ -186,22 +186,6 @@ def test_the_appearance_stream_is_that_of_fusionseg(tmp_path):
                 assert torch.equal(again.network.state_dict()[key], value)
 
 
-def test_the_encoder_may_be_changed_under_a_trained_pyramid(tmp_path):
-    torch.manual_seed(3)
-    fusionseg = build("fusionseg", "lite", stream="appearance")
-    model = lite(body_weights=checkpoint(tmp_path / "fusionseg.ckpt", fusionseg))
-    before = {key: value.clone() for key, value in model.network.backbone.appearance.state_dict().items()}
-    model.configure_stage("J1")
-    own = model.network.backbone.appearance
-    assert _same(own.body, fusionseg.network.appearance.body)
-    assert all(
-        torch.equal(value, before[f"pyramid.{key}"]) for key, value in own.pyramid.state_dict().items()
-    )
-    wrong = lite(body_weights=checkpoint(tmp_path / "mpnet.ckpt", build("mpnet", "tiny")))
-    with pytest.raises(InputError, match=r"mpnet\.ckpt: not weights of fusionseg or lvo of size lite"):
-        wrong.configure_stage("J1")
-
-
 def test_the_motion_stream_is_the_packaged_mpnet_or_a_checkpoint(tmp_path):
     packaged, _ = load_method("mpnet", "tiny")
     assert isinstance(packaged, MPNet)

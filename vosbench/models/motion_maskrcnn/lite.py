@@ -6,9 +6,6 @@ the picture: point i of the map at stride s is pixel s i, where torchvision's po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -69,23 +66,6 @@ class LiteBody(LiteFeatures):
         """Let gradients reach the pyramid, or nothing."""
         self.body.requires_grad_(requires_grad=False)
         self.pyramid.requires_grad_(trained)
-
-
-@dataclass(frozen=True)
-class LiteEncoder:
-    """Encoder of an appearance body, to be filled without its pyramid."""
-
-    features: LiteBody
-
-    def load_stream(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the encoder of an appearance stream of FusionSeg lite.
-
-        Raises:
-            RuntimeError: tensors are missing or left over.
-        """
-        start = "body."
-        own = {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
-        self.features.body.load_state_dict(own)
 
 
 class LiteMotion(nn.Module):

@@ -64,8 +64,7 @@ class MotionMaskRCNN(VOSModule):
         convention: pixels and strides as the weights expect them, ``torchvision`` or ``detectron``.
         norm_eps: of frozen norms; None: 0 for ``detectron``, 1e-5 for ``torchvision``, whose weights of
             COCO need 0.
-        body_weights: what every body starts from: a name of torchvision's, a file, or None; when lite, a
-            checkpoint of FusionSeg lite for the encoder of the appearance body alone.
+        body_weights: what every body starts from: a name of torchvision's, a file, or None.
         appearance_weights: the detector of stage A that a joint one starts from, or what stage A starts from:
             a checkpoint, a file or name of torchvision's, or None. When lite, also weights of FusionSeg lite,
             or ``"zoo"``, those that come with the package.

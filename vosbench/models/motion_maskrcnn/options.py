@@ -165,13 +165,10 @@ def check(options: Options) -> None:
 
 
 def _check_lite(options: Options) -> None:
-    defaults = {"convention": "torchvision", "norm_eps": None}
+    defaults = {"body_weights": None, "convention": "torchvision", "norm_eps": None}
     for key, value in defaults.items():
         if options[key] != value:
             raise InputError(f"{NAME}: size=lite has no {key}={options[key]}, leave {key} out")
-    weights = options["body_weights"]
-    if weights is not None and of_torchvision(weights):
-        raise InputError(f"{NAME}: size=lite has no body_weights={weights}, leave body_weights out")
 
 
 def _check_weights(options: Options) -> None:

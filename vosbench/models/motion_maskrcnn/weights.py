@@ -15,7 +15,7 @@ from vosbench.models.layers.detection import ResNetPyramid
 from vosbench.models.layers.pretrained import Loaded, load_pretrained
 from vosbench.models.lvo.streams import load_motion as load_mpnet
 from vosbench.models.motion_maskrcnn.heads import CLASS_DEPENDENT
-from vosbench.models.motion_maskrcnn.lite import LiteBody, LiteEncoder, LiteMotion
+from vosbench.models.motion_maskrcnn.lite import LiteBody, LiteMotion
 from vosbench.models.motion_maskrcnn.network import COCO_CLASSES, Body, MotionMaskRCNNNet, TwoStreams
 from vosbench.models.pretrained.lite_appearance import load_lite_appearance
 from vosbench.models.pretrained.weight_files import read_state
@@ -160,16 +160,11 @@ def body_hash(network: MotionMaskRCNNNet) -> str:
 def load_bodies(network: MotionMaskRCNNNet, weights: str | Path) -> list[Loaded]:
     """Fill the ResNet of each body with weights of classification, such as torchvision's for ImageNet.
 
-    When lite, the encoder of the appearance body with that of FusionSeg lite.
-
     Raises:
         InputError: no such weights, or of something else.
     """
     backbone = network.backbone
     bodies = (backbone.appearance, backbone.motion) if isinstance(backbone, TwoStreams) else (backbone,)
-    for body in bodies:
-        if isinstance(body, LiteBody):
-            load_lite_appearance(LiteEncoder(body), str(weights), NAME)
     return [load_pretrained(body.body, weights) for body in bodies if isinstance(body, ResNetPyramid)]
 
 
