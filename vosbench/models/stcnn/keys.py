@@ -52,7 +52,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "temporal_size": None,
         "joint_generator_lr": 1e-4,
         "lucid": False,
-        "online_iterations": 50,
+        "online_iterations": 100,
         "online_images": 20,
         "online_lr": 2e-4,
         "gate_reach": 160,

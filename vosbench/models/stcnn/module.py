@@ -71,7 +71,7 @@ class STCNN(VOSModule):
             dreams, but changes when lite, of which dreams are half with true.
         train_phase: ``both``; ``offline_only``: no online training; ``online_only``: no stage ``joint``
             (table 5).
-        online_iterations: steps of online training per object (table 4); None: 400, 50 when lite, 40 when
+        online_iterations: steps of online training per object (table 4); None: 400, 100 when lite, 40 when
             tiny.
         online_images: dreams; None: 100, 20 when lite or tiny.
         online_lr: learning rate of online training; None: 1e-4, 2e-4 when lite, 0.003 when tiny.
