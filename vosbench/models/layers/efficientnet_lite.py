@@ -79,6 +79,9 @@ class EfficientNetLite0(nn.Module):
     channels: ClassVar[tuple[int, ...]] = tuple(group.channels for group in _GROUPS)
     """Of the maps that `forward` returns."""
 
+    _scale: Tensor
+    _shift: Tensor
+
     def __init__(self, groups: int = len(_GROUPS), in_channels: int = 3) -> None:
         super().__init__()
         if not 1 <= groups <= len(_GROUPS):
