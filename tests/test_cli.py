@@ -168,7 +168,7 @@ def test_flow_of_another_program_is_read_from_a_folder(run, root, tmp_path):
 
 def test_data_list_says_what_is_there(run, root):
     _, out, _ = run("data", "list")
-    assert re.search(r"davis16 .*yes", out)
+    assert re.search(r"davis16 .* davis16 ", out)
     assert re.search(r"ft3d .* no", out)
 
 

@@ -160,10 +160,10 @@ def test_the_weights_that_a_class_loads_by_itself_are_in_its_provenance(files):
 
 
 def test_predict_takes_a_class_in_a_file(files, run):
-    status, out, err = run(
+    status, out, _ = run(
         "predict", "davis16", "--data-root", "data", "--model", "right.py:Right", "--out", "mine"
     )
-    assert (status, err) == (0, "")
+    assert status == 0
     assert "mine/dog  4 masks" in out
 
 

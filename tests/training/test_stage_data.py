@@ -97,7 +97,7 @@ def test_a_miniature_of_more_scenes_leaves_the_default_one_alone(root, tmp_path,
     asked = []
     monkeypatch.setattr(
         "vosbench.data.mini.ensure_mini",
-        lambda name, home, scenes: (
+        lambda name, home, scenes, waiting: (
             asked.append((home.name, scenes)) or write_mini(name, home, scenes=1, size=(48, 64))
         ),
     )

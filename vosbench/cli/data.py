@@ -151,10 +151,10 @@ def data_prepare(
     if isinstance(estimator, Precomputed):
         flow_identity["files"] = fingerprint(Path(estimator.settings["folder"]))
     root = find(data_root)
-    videos = open_dataset("ilsvrc_vid", root, split)[:limit]
     with progress_bar(f"preparing {name}") as progress:
         progress.wait(f"loading {appearance}")
         segmenter, identity = _appearance(appearance, checkpoint, switches or [], device)
+        videos = open_dataset("ilsvrc_vid", root, split)[:limit]
         report = prepare(
             videos,
             segmenter,
