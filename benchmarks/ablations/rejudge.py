@@ -26,6 +26,7 @@ RESULTS = SUITES / "results"
 
 def read(suite: Suite, content: dict[str, Any]) -> SuiteResult:
     """A kept result as running the suite gave it, with the statistics of today."""
+    suite = suite.in_edition(content["edition"])
     rows = tuple(suite.rows[name] for name in content["rows"])
     cells = {
         (row, column): _cell(suite, column, cell)

@@ -147,7 +147,7 @@ def test_each_half_is_tested_with_what_was_learnt_from_the_other(options, tmp_pa
     plan = plan_trainings(suite, "mini", suite.rows["net"].needs, [0, 1], tmp_path / "runs", None)
     outcomes = {key: TrainOutcome(task, "trained") for key, task in plan.tasks.items()}
     opened = open_column(suite.columns["davis16"], None)
-    tests = plan_tests(suite, list(suite.rows.values()), [0, 1], outcomes, {"davis16": opened}, {})
+    tests = plan_tests(suite, "mini", list(suite.rows.values()), [0, 1], outcomes, {"davis16": opened}, {})
     jobs = plan_jobs(tests, tmp_path / "out", "cpu", None)
     train = {video.name for video in open_dataset("davis16", opened.root, "train")}
     assert 0 < len(train) < len(jobs)

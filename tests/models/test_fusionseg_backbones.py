@@ -133,6 +133,18 @@ def test_motion_weights_of_something_else(tmp_path, other, message):
         model.configure_stage("joint")
 
 
+def test_zoo_is_the_fusionseg_of_the_package():
+    model = lite(appearance_weights="zoo")
+    model.configure_stage("joint")
+    packaged, _ = load_method("fusionseg", "lite")
+    assert same(model.network.appearance.state_dict(), packaged.network.appearance.state_dict())
+    # the provenance of what is trained from it
+    assert model.packaged_weights["appearance_weights"].name == "fusionseg-lite.safetensors"
+    assert model.packaged_weights["motion_weights"].name == "mpnet-tiny.safetensors"
+    with pytest.raises(InputError, match="no weights of size tiny come with the package"):
+        build("fusionseg", "tiny", appearance_weights="zoo").configure_stage("joint")
+
+
 def test_imagenet_weights_are_what_the_appearance_stream_is_trained_from(tmp_path, monkeypatch):
     torch.manual_seed(7)
     published = EfficientNetLite0()

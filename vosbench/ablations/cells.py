@@ -36,7 +36,7 @@ class CellResult:
         value: over seeds; None when nothing could be measured.
         by_seed: seed -> sequence -> values.
         expected: number of sequences to test.
-        flow: value of ``--flow``, ``""`` for none.
+        flow: value of ``--flow`` as the suite has it, ``""`` for none.
     """
 
     value: SeededValue | None
@@ -81,7 +81,7 @@ def read_cells(
             key = (test.folder_name, test.flow)
             if key not in motions:
                 flow = parse_test_flow(test.flow)
-                motions[key] = measure_motion(test.dataset, test.length, test.protocol, flow, cache)
+                motions[key] = measure_motion(test.videos, test.protocol, flow, cache)
             frames = select_frames(motions[key], test.column.motion)
         cells[test.row.name, test.column.name] = _cell(test, records, frames)
     return cells
@@ -111,7 +111,7 @@ def _cell(test: SuiteTest, records: Mapping[tuple[str, str], _Records], frames: 
     }
     counted = [name for name in test.names if frames is None or name in frames]
     value = seeded_value(by_seed, rule_of(test.column)) if counted and any(by_seed.values()) else None
-    return CellResult(value, by_seed, len(counted), test.flow)
+    return CellResult(value, by_seed, len(counted), test.flow_written)
 
 
 def _rows(test: SuiteTest, records: _Records, frames: Frames | None) -> dict[str, Mapping[str, float | None]]:

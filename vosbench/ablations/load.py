@@ -22,6 +22,7 @@ from vosbench.ablations.schema import (
     training_order,
 )
 from vosbench.data.catalogue import CATALOGUE
+from vosbench.data.splits import shipped_splits
 from vosbench.errors import InputError, shown, unknown_name
 from vosbench.files import read_bytes
 from vosbench.models import METHODS, SIZES
@@ -87,7 +88,7 @@ def _section(content: Any, where: str, kind: type, given: Iterable[str] = ()) ->
     return dict(content)
 
 
-_MAPPINGS = ("set", "weights", "official", "mini", "settings", "without", "folds")
+_MAPPINGS = ("set", "weights", "official", "mini", "lite", "settings", "without", "folds")
 _LISTS = ("seeds", "columns")
 
 
@@ -110,6 +111,10 @@ def _value(value: Any, where: str, kind: type, key: str) -> Any:
     if kind is Training and key == "flow":
         stages = _mapping(value, where)
         return {stage: tuple(_list(names, f"{where}.{stage}")) for stage, names in stages.items()}
+    if key == "lite" and kind in (Column, SuiteRow):
+        return {
+            name: _value(item, f"{where}.{name}", kind, name) for name, item in _varied(value, where, kind)
+        }
     if key in _LISTS:
         return tuple(_list(value, where))
     if (key in _MAPPINGS and kind is not FlowChoice) or (kind is SuiteRow and key == "flow"):
@@ -119,6 +124,15 @@ def _value(value: Any, where: str, kind: type, key: str) -> Any:
             raise InputError(f"{where}: give 1 or more sequences")
         return value
     return None if value is None else _text(value, where)
+
+
+def _varied(value: Any, where: str, kind: type) -> Iterable[tuple[str, Any]]:
+    """Return the attributes of a column or row that an edition varies, with their values."""
+    known = {item.name for item in fields(kind)} - {"name", "lite", "without"}
+    for name in (section := _mapping(value, where)):
+        if name not in known:
+            raise unknown_name(f"key of {where}", str(name), sorted(known))
+    return section.items()
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
@@ -155,6 +169,13 @@ def _orderings(content: Any, where: str) -> tuple[Ordering, ...]:
 
 def _check(suite: Suite, source: str) -> None:
     """Refuse unknown names and contradictions."""
+    _check_names(suite, source)
+    _check_names(suite.varied("lite"), f"{source}, edition lite")
+    _check_editions(suite, source)
+    _check_trainings(suite, source)
+
+
+def _check_names(suite: Suite, source: str) -> None:
     for kind, where, name, choices in _references(suite):
         if not isinstance(name, str):
             raise InputError(f"{source}: {where}: expected the name of a {kind}, not {shown(name)}")
@@ -168,13 +189,11 @@ def _check(suite: Suite, source: str) -> None:
     for column in suite.columns.values():
         if column.motion not in (None, *MOTIONS):
             raise InputError(f"{source}: columns.{column.name}.motion: choose from {', '.join(MOTIONS)}")
-    _check_editions(suite, source)
-    _check_trainings(suite, source)
 
 
 def _check_trainings(suite: Suite, source: str) -> None:
     for training in suite.trainings.values():
-        for keys in (training.set, training.official, training.mini):
+        for keys in (training.set, *map(training.keys_in, get_args(Edition))):
             if "data.edition" in keys or "size" in keys:
                 raise InputError(f"{source}: trainings.{training.name}: the edition sets size and edition")
             _check_keys(keys, f"{source}: trainings.{training.name}")
@@ -215,11 +234,7 @@ def _references(suite: Suite) -> Iterator[_Reference]:
         for model in settings.set:
             yield "model", f"editions.{edition}.set", model, METHODS
     for column in suite.columns.values():
-        where = f"columns.{column.name}"
-        yield "data set", where, column.dataset, CATALOGUE
-        yield "protocol", where, column.protocol, [protocol.id for protocol in protocols()]
-        if column.flow is not None:
-            yield "flow", where, column.flow, suite.flows
+        yield from _references_of_column(suite, column)
     for training in suite.trainings.values():
         yield from _references_of_training(suite, training)
     for row in suite.rows.values():
@@ -228,6 +243,18 @@ def _references(suite: Suite) -> Iterator[_Reference]:
         for name in (ordering.first, ordering.second):
             yield "row", "orderings", name, suite.rows
         yield "column", "orderings", ordering.column, suite.columns
+
+
+def _references_of_column(suite: Suite, column: Column) -> Iterator[_Reference]:
+    where = f"columns.{column.name}"
+    yield "data set", where, column.dataset, CATALOGUE
+    yield "protocol", where, column.protocol, [protocol.id for protocol in protocols()]
+    if column.flow is not None:
+        yield "flow", where, column.flow, suite.flows
+    if column.sequences is not None:
+        yield "list of sequences", where, column.sequences, shipped_splits()
+    for edition in column.without:
+        yield "edition", f"{where}.without", edition, EDITIONS
 
 
 def _references_of_training(suite: Suite, training: Training) -> Iterator[_Reference]:
@@ -243,7 +270,7 @@ def _references_of_training(suite: Suite, training: Training) -> Iterator[_Refer
 def _references_of_row(suite: Suite, row: SuiteRow) -> Iterator[_Reference]:
     where = f"rows.{row.name}"
     if row.model is not None:
-        yield "model", where, row.model, BASELINES
+        yield "model", where, row.model, [*BASELINES, *METHODS]
     for name in row.needs:
         yield "training", where, name, suite.trainings
     for column, flow in row.flow.items():

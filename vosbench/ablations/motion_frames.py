@@ -9,12 +9,11 @@ than 40 frames the first 4. All [ours].
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from vosbench.data.datasets.base import Dataset
 from vosbench.errors import InputError
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import build_estimator
@@ -30,17 +29,15 @@ Motion = Mapping[str, Sequence[float]]
 
 
 def measure_motion(
-    dataset: Dataset,
-    length: int,
+    videos: Iterable[Video],
     protocol: Protocol,
     flow: tuple[str, Mapping[str, object]],
     cache: Path | None,
 ) -> dict[str, list[float]]:
-    """Return the motion of the evaluated frames of the first `length` sequences.
+    """Return the motion of the evaluated frames of some sequences.
 
     Args:
-        dataset: the sequences.
-        length: how many of them.
+        videos: the sequences.
         protocol: which frames count.
         flow: name and settings of an estimator.
         cache: keeps flow between runs.
@@ -49,10 +46,10 @@ def measure_motion(
         InputError: flow cannot be computed.
     """
     estimator = build_estimator(flow[0], **flow[1])
-    videos = (attach_flow(dataset[index], estimator, cache, overwrite=True) for index in range(length))
+    moving = (attach_flow(video, estimator, cache, overwrite=True) for video in videos)
     return {
         video.name: [_motion(video, frame) for frame in protocol.evaluated(len(video), video.annotations)]
-        for video in videos
+        for video in moving
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ MINI_WARNING = (
     "The mini edition is a test bed of rendered scenes and small networks: its values are not comparable "
     "with those of the paper, orderings of rows are."
 )
+LITE_REMARK = (
+    "The lite edition has networks of size lite that learn for minutes from 24 videos of DAVIS 2016 train "
+    "and are tested on the six that are held out; its thresholds, those of the packaged weights, were "
+    "chosen on these six."
+)
+REMARKS: Mapping[str, str] = {"mini": MINI_WARNING, "lite": LITE_REMARK}
 HOW = (
     "Cells: mean over seeds, with a 95 % interval over seeds and sequences; differences of two rows are "
     "paired, on the sequences where both have a value. An ordering holds (yes) or does not (no) when its "
@@ -72,7 +79,7 @@ def markdown(result: SuiteResult, published: Published) -> str:
     parts = [
         f"# {plain(f'{suite.title}: {suite.source}')}, {result.edition} edition",
         f"Varied: {plain(suite.varies)}.",
-        *([f"**{MINI_WARNING}**"] if result.edition == "mini" else []),
+        *([f"**{REMARKS[result.edition]}**"] if result.edition in REMARKS else []),
         _values_table(result, published),
         " ".join([HOW, *_how_pooled(suite)]),
     ]
@@ -127,16 +134,19 @@ def summary(results: Path) -> str:
     """
     keys = ("expect", "column", "paper", "here", "agree", "holds")
     body = []
+    editions = set()
     for path in sorted(results.glob("*.json")):
         try:
             content = read_json(path)
+            editions.add(content["edition"])
             source = [f"{content['source']} ({content['suite']})", content["edition"]]
             body += [[*source, *(ordering[key] for key in keys)] for ordering in content["orderings"]]
         except (InputError, KeyError, TypeError):
             raise InputError(f"{path}: not the result of a suite; move it elsewhere") from None
     header = ["table", "edition", *(name for name in ORDERING_COLUMNS if name != "source")]
     table = markdown_table(header, body, "llllrrrl")
-    return f"# Do the papers' orderings hold here?\n\n{HOW}\n\n{MINI_WARNING}\n\n{table}\n"
+    remarks = [REMARKS[edition] for edition in REMARKS if edition in editions]
+    return "\n\n".join(["# Do the papers' orderings hold here?", HOW, *remarks, table]) + "\n"
 
 
 def _values_table(result: SuiteResult, published: Published) -> str:
@@ -164,7 +174,7 @@ def _how_pooled(suite: Suite) -> list[str]:
 
 
 def _column_title(column: Column) -> str:
-    where = f"{CATALOGUE[column.dataset].title} {column.split}"
+    where = f"{CATALOGUE[column.dataset].title} {column.sequences or column.split}"
     name = column.value if column.title else column.metric
     return f"{column.title or where}, {name} {arrow(column.metric)}"
 

@@ -14,10 +14,12 @@ from vosbench.ablations.training import TrainOutcome, run_trainings
 from vosbench.ablations.training_plan import plan_trainings
 from vosbench.benchmark.comparison import run_jobs
 from vosbench.benchmark.job import Job, Outcome
+from vosbench.benchmark.leakage import leaks
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.executors.local import LocalExecutor, choose_workers
 from vosbench.metrics.specs import value_spec
+from vosbench.models.pretrained.zoo import trainings as zoo_trainings
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished trainings or sequences, of all, and the last one."""
@@ -30,7 +32,7 @@ class SuiteOptions:
     Attributes:
         edition: which of its editions.
         out: results go to ``<out>/<suite>-<edition>``, run folders to ``<out>/runs``.
-        data_root: of the official edition; the miniatures are rendered under the cache folder.
+        data_root: of the official and the lite edition; the miniatures are rendered under the cache folder.
         rows: only these; all when None.
         seeds: those of the edition when None.
         workers: processes; one per core when None.
@@ -107,9 +109,10 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
             be composed.
     """
     edition, seeds, rows = _choose(suite, options)
+    suite = suite.in_edition(edition)
     folder = options.out / f"{suite.id}-{edition}"
     names = [name for row in rows for name in row.needs]
-    root = find_data_root(options.data_root) if edition == "official" else None
+    root = None if edition == "mini" else find_data_root(options.data_root)
     plan = plan_trainings(suite, edition, names, seeds, (options.out / "runs").resolve(), root)
     columns = [
         column for column in suite.columns.values() if any(column in suite.columns_of(r) for r in rows)
@@ -124,7 +127,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
 
     workers = choose_workers(options.workers, max(1, len(plan.tasks)))
     outcomes = run_trainings(plan, workers, dry_run=options.dry_run, progress=trained)
-    tests = [] if options.dry_run else plan_tests(suite, rows, seeds, outcomes, opened, flows)
+    tests = [] if options.dry_run else plan_tests(suite, edition, rows, seeds, outcomes, opened, flows)
     jobs = plan_jobs(tests, folder, options.device, options.cache)
     testing = LocalExecutor(choose_workers(options.workers, max(1, len(jobs))))
     done = run_jobs(jobs, testing, _test_progress(progress))
@@ -139,7 +142,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
         orderings=() if options.dry_run else tuple(judge_orderings(suite, rows, tested)),
         trainings=outcomes,
         failures=(*_failed_trainings(outcomes), *_failed_tests(jobs, done)),
-        notes=tuple(_notes(suite, rows, edition, seeds, options)),
+        notes=(*_notes(suite, rows, edition, seeds, options), *_leaks(done)),
     )
 
 
@@ -167,8 +170,8 @@ def _choose(suite: Suite, options: SuiteOptions) -> tuple[Edition, tuple[int, ..
         raise unknown_name(f"edition of {suite.id}", edition, suite.editions)
     if edition == "mini" and options.data_root is not None:
         raise InputError(
-            "--data-root goes with --edition official: the miniatures are rendered under the cache folder "
-            "($VOSBENCH_CACHE)"
+            "--data-root goes with --edition official or lite: the miniatures are rendered under the cache "
+            "folder ($VOSBENCH_CACHE)"
         )
     for name in options.rows or ():
         if name not in suite.rows:
@@ -176,7 +179,11 @@ def _choose(suite: Suite, options: SuiteOptions) -> tuple[Edition, tuple[int, ..
         if edition in suite.rows[name].without:
             raise InputError(f"row {name} has no {edition} edition: {suite.rows[name].without[edition]}")
     seeds = tuple(dict.fromkeys(options.seeds or suite.editions[edition].seeds))
-    rows = [row for name, row in suite.rows.items() if options.rows is None or name in options.rows]
+    rows = [
+        row
+        for name, row in suite.in_edition(edition).rows.items()
+        if options.rows is None or name in options.rows
+    ]
     return edition, seeds, tuple(row for row in rows if edition not in row.without)
 
 
@@ -241,8 +248,8 @@ def _notes(
     notes = [f"{row.title}: {row.note}" for row in rows if row.note]
     settings = suite.editions[edition]
     notes += [settings.note] if settings.note else []
-    if edition == "mini":
-        notes += [f"{title} is replaced by {text}" for title, text in _replaced(suite, rows)]
+    if edition != "official":
+        notes += [f"{title} is replaced by {text}" for title, text in _replaced(suite, rows, edition)]
     wanted = [row for row in suite.rows.values() if options.rows is None or row.name in options.rows]
     notes += [f"{row.title}: left out, {row.without[edition]}" for row in wanted if edition in row.without]
     if len(seeds) < 2:
@@ -250,7 +257,16 @@ def _notes(
     return notes
 
 
-def _replaced(suite: Suite, rows: Sequence[SuiteRow]) -> list[tuple[str, str]]:
+def _leaks(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return one line per method that was trained on what it is scored on.
+
+    That settings were chosen there is not repeated for every row: the note of the edition has it.
+    """
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    return [str(leak) for leak in leaks(records, zoo_trainings()) if leak.kind == "trained on"]
+
+
+def _replaced(suite: Suite, rows: Sequence[SuiteRow], edition: Edition) -> list[tuple[str, str]]:
     """Return (title, replacement) of the flows, in training and test, that the edition lacks."""
     used: dict[str, FlowChoice] = {}
     for row in rows:
@@ -260,5 +276,9 @@ def _replaced(suite: Suite, rows: Sequence[SuiteRow]) -> list[tuple[str, str]]:
     for name in [name for row in rows for name in row.needs]:
         used |= {f: suite.flows[f] for flows in suite.trainings[name].flow.values() for f in flows}
     return list(
-        dict.fromkeys((flow.title, flow.mini) for flow in used.values() if flow.mini != flow.official)
+        dict.fromkeys(
+            (flow.title, flow.written(edition))
+            for flow in used.values()
+            if flow.written(edition) != flow.official
+        )
     )

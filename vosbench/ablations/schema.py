@@ -9,12 +9,19 @@ A suite is a YAML file::
     method: MP-Net                # the paper's name of the method
     varies: the input of the network, and how many decoder units it has
     flows:                        # name: what it is, and where each edition takes it from
-      ldof: {title: LDOF, official: "precomputed:${LDOF}/davis16", mini: dis}
+      ldof: {title: LDOF, official: "precomputed:${LDOF}/davis16", mini: dis, lite: dis}
     columns:                      # measured where, under which rules, with which flow
-      davis16: {dataset: davis16, split: trainval, protocol: davis16-unsupervised, metric: J_mean, flow: ldof}
+      davis16:
+        dataset: davis16
+        split: trainval
+        protocol: davis16-unsupervised
+        metric: J_mean
+        flow: ldof
+        lite: {split: train, sequences: davis16_held_out}   # what is different in that edition
     editions:                     # keys of `vosbench fit` by model
       official: {size: full}
-      mini: {size: tiny, set: {mpnet: {recipe: mpnet_tiny, data.edition: mini}}}
+      mini: {size: tiny, set: {mpnet: {recipe: mpnet_tiny}}}
+      lite: {size: tiny, set: {mpnet: {recipe: mpnet_davis, stage: C}}}
     trainings:                    # rows that name the same training share its runs
       rgb: {model: mpnet, stage: A, set: {model.input: rgb, model.decoder_units: 1}}
     rows:
@@ -26,6 +33,10 @@ Published values are never written here: the entry of ``reported.yaml`` has the 
 the column.
 
 Columns that differ in the metric only (precision, recall) are one test: sequences are segmented once.
+
+Edition ``official`` has the paper's networks and data, ``mini`` tiny networks on rendered scenes, ``lite``
+networks of size lite on real video: they learn from data sets less the videos that these hold out by default,
+and are tested on what is held out, so that no test set is touched.
 """
 
 from __future__ import annotations
@@ -33,13 +44,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar, get_args
 
 from vosbench.errors import InputError
 from vosbench.method import Size
 
-Edition = Literal["official", "mini"]
+Edition = Literal["official", "mini", "lite"]
 EDITIONS: tuple[str, ...] = get_args(Edition)
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -54,35 +65,45 @@ class FlowChoice:
     Attributes:
         name: in the suite.
         title: in the paper.
-        official, mini: value of ``--flow``, or ``ground_truth``; ``${LDOF}`` stands for the folder that
-            the environment variable ``VOSBENCH_FLOW_LDOF`` names when the flow is used. No other variable
-            is read.
+        official, mini, lite: value of ``--flow``, or ``ground_truth``; ``${LDOF}`` stands for the folder or
+            file that the environment variable ``VOSBENCH_FLOW_LDOF`` names when the flow is used. No other
+            variable is read. None: the edition has no such flow.
     """
 
     name: str
     title: str
     official: str
     mini: str
+    lite: str | None = None
 
     def text(self, edition: Edition) -> str:
         """Return the value of ``--flow`` in an edition.
 
         Raises:
-            InputError: an environment variable in it is not set.
+            InputError: an environment variable in it is not set, or the edition has no such flow.
         """
+        written = self.written(edition)
 
         def value(match: re.Match[str]) -> str:
             variable = f"{_PREFIX}{match[1]}"
             if variable not in os.environ:
                 raise InputError(
-                    f"flow {self.name} ({self.title}): set ${variable} to the folder in {self._of(edition)}"
+                    f"flow {self.name} ({self.title}): set ${variable} to the folder or file in {written}"
                 )
             return os.environ[variable]
 
-        return _VARIABLE.sub(value, self._of(edition))
+        return _VARIABLE.sub(value, written)
 
-    def _of(self, edition: Edition) -> str:
-        return self.official if edition == "official" else self.mini
+    def written(self, edition: Edition) -> str:
+        """Return the same as the suite has it, with the names of environment variables.
+
+        Raises:
+            InputError: the edition has no such flow.
+        """
+        flow: str | None = getattr(self, edition)
+        if flow is None:
+            raise InputError(f"flow {self.name} ({self.title}) is not in the {edition} edition")
+        return flow
 
 
 @dataclass(frozen=True)
@@ -99,8 +120,11 @@ class Column:
             that the paper does not have.
         published_split, published_dataset: of the published values, where they are others.
         limit: only the first sequences.
+        sequences: only those of a list of `vosbench.data.splits`, e.g. ``"davis16_held_out"``.
         motion: ``"most"`` or ``"least"``: only the tenth of the frames that moves so, see
             `vosbench.ablations.motion_frames`; for protocols that keep values of frames.
+        without: edition -> reason why it has no such column.
+        lite: attributes that have another value in edition ``lite``.
     """
 
     name: str
@@ -114,7 +138,10 @@ class Column:
     published_split: str | None = None
     published_dataset: str | None = None
     limit: int | None = None
+    sequences: str | None = None
     motion: str | None = None
+    without: Mapping[str, str] = field(default_factory=dict)
+    lite: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def value(self) -> str:
@@ -139,8 +166,9 @@ class Training:
         flow: stage -> flows of the suite that it trains on; stages not named keep those of the recipe.
         init: another training, whose weights this one starts from.
         weights: model switch -> training whose checkpoint it is given.
-        official, mini: further keys of `vosbench fit` in one edition; they go before all others, so that
-            ``model.motion_weights: zoo`` spares the training in `weights`.
+        official, mini, lite: further keys of `vosbench fit` in one edition; they go before all others, so
+            that ``model.motion_weights: zoo`` spares the training in `weights` and ``init: null`` that in
+            `init`.
     """
 
     name: str
@@ -152,15 +180,26 @@ class Training:
     weights: Mapping[str, str] = field(default_factory=dict)
     official: Mapping[str, Any] = field(default_factory=dict)
     mini: Mapping[str, Any] = field(default_factory=dict)
+    lite: Mapping[str, Any] = field(default_factory=dict)
+
+    def keys_in(self, edition: Edition) -> Mapping[str, Any]:
+        """Return the further keys of an edition."""
+        keys: Mapping[str, Any] = getattr(self, edition)
+        return keys
 
     def weights_in(self, edition: Edition) -> dict[str, str]:
         """Return `weights` without the switches that the edition gives another value."""
-        own = self.official if edition == "official" else self.mini
+        own = self.keys_in(edition)
         return {switch: name for switch, name in self.weights.items() if f"model.{switch}" not in own}
+
+    def init_in(self, edition: Edition) -> str | None:
+        """Return `init`; None where the edition gives another value."""
+        return None if "init" in self.keys_in(edition) else self.init
 
     def needs(self, edition: Edition) -> list[str]:
         """Return the trainings that must be finished before."""
-        return [*([self.init] if self.init else []), *self.weights_in(edition).values()]
+        init = self.init_in(edition)
+        return [*([init] if init else []), *self.weights_in(edition).values()]
 
 
 @dataclass(frozen=True)
@@ -170,8 +209,8 @@ class SuiteRow:
     Attributes:
         name: in the suite.
         title: in the table.
-        training: whose weights it tests; None for a method that learns nothing.
-        model: that method.
+        training: whose weights it tests; None for a method that learns nothing here.
+        model: that method, a baseline or one whose weights come with the package.
         variant: parts of the variant of its published values; None for a row the paper does not have.
         method: the paper's name of this row, where the rows of a table are methods.
         folds: split -> training that tests the sequences of that split, in place of `training`: what was
@@ -182,6 +221,7 @@ class SuiteRow:
         columns: names of the columns it is measured in; empty for all.
         without: edition -> reason why the row cannot run there.
         note: remark for readers.
+        lite: attributes that have another value in edition ``lite``.
     """
 
     name: str
@@ -197,6 +237,7 @@ class SuiteRow:
     columns: tuple[str, ...] = ()
     without: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    lite: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def needs(self) -> list[str]:
@@ -267,6 +308,22 @@ class Suite:
             else f"{self.paper}, text, section {section}"
         )
 
+    def in_edition(self, edition: Edition) -> Suite:
+        """Return the table with the columns that an edition has, and their orderings.
+
+        Rows stay; those that the edition cannot have name it in `SuiteRow.without`.
+        """
+        varied = self.varied(edition)
+        columns = {name: item for name, item in varied.columns.items() if edition not in item.without}
+        orderings = tuple(ordering for ordering in self.orderings if ordering.column in columns)
+        return replace(varied, columns=columns, orderings=orderings)
+
+    def varied(self, edition: Edition) -> Suite:
+        """Return the table with the attributes that columns and rows have in an edition."""
+        columns = {name: _of(item, edition) for name, item in self.columns.items()}
+        rows = {name: _of(item, edition) for name, item in self.rows.items()}
+        return replace(self, columns=columns, rows=rows)
+
     def columns_of(self, row: SuiteRow) -> list[Column]:
         """Return the columns a row is measured in."""
         return [column for name, column in self.columns.items() if not row.columns or name in row.columns]
@@ -275,6 +332,14 @@ class Suite:
         """Return the flow a row is tested with; None for none."""
         name = row.flow.get(column.name, column.flow)
         return None if name is None else self.flows[name]
+
+
+_Varying = TypeVar("_Varying", Column, SuiteRow)
+
+
+def _of(item: _Varying, edition: Edition) -> _Varying:
+    """Return a column or row as an edition has it."""
+    return replace(item, **item.lite) if edition == "lite" else item
 
 
 def training_order(suite: Suite, edition: Edition, wanted: Iterable[str], source: str = "") -> list[str]:

@@ -15,13 +15,15 @@ from vosbench.benchmark.method_spec import MethodSpec
 from vosbench.data.catalogue import open_dataset
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.roots import mini_root
-from vosbench.errors import InputError
+from vosbench.data.splits import shipped_split
+from vosbench.errors import InputError, check_name
 from vosbench.evaluation.record_template import command_line
 from vosbench.flow import GROUND_TRUTH
 from vosbench.flow.estimators import build_estimator, parse_flow
 from vosbench.metrics.specs import metric_of
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import class_of
+from vosbench.video import Video
 
 Trainings = Mapping[tuple[str, int], TrainOutcome]
 """(training, seed) -> outcome."""
@@ -36,6 +38,7 @@ class SuiteTest:
         dataset: the sequences.
         protocol: the rules.
         flow: value of ``--flow``, ``""`` for none.
+        flow_written: the same as the suite has it, without the values of environment variables.
         methods: seed -> method.
         folds: sequence -> seed -> the method of the same label that tests this sequence instead.
         folder_name: name of the column under which records and masks are; columns that differ in the
@@ -48,20 +51,21 @@ class SuiteTest:
     dataset: Dataset
     protocol: Protocol
     flow: str
+    flow_written: str
     methods: Mapping[int, MethodSpec]
     folds: Mapping[str, Mapping[int, MethodSpec]]
     folder_name: str
     metrics: tuple[str, ...]
 
     @property
-    def length(self) -> int:
-        """Number of sequences to test."""
-        return min(self.column.limit or len(self.dataset), len(self.dataset))
+    def videos(self) -> list[Video]:
+        """The sequences to test."""
+        return select_videos(self.column, self.dataset)
 
     @property
     def names(self) -> list[str]:
         """The sequences that count."""
-        names = [self.dataset[index].name for index in range(self.length)]
+        names = [video.name for video in self.videos]
         return [name for name in names if self.column.only in (None, class_of(name))]
 
     def jobs(self, folder: Path, device: str, cache: Path | None) -> list[Job]:
@@ -84,8 +88,7 @@ class SuiteTest:
         )
         metrics = self.protocol.choose_metrics(self.metrics)
         jobs = []
-        for index in range(self.length):
-            sequence = self.dataset[index].name
+        for sequence in [video.name for video in self.videos]:
             methods = tuple(self.folds.get(sequence, self.methods).values())
             run = ProtocolRun(self.protocol, metrics, self.dataset.split, methods)
             jobs += [replace(common, sequence=sequence, runs=(run,))] if methods else []
@@ -133,11 +136,30 @@ def parse_test_flow(text: str) -> tuple[str, dict[str, Any]]:
     return name, settings
 
 
+def select_videos(column: Column, dataset: Sequence[Video]) -> list[Video]:
+    """Return the sequences of a column that are tested.
+
+    Raises:
+        InputError: the data set lacks one that the column names.
+    """
+    names = None if column.sequences is None else shipped_split(column.sequences)
+    videos = [video for video in dataset if names is None or video.name in names]
+    for name in names or ():
+        check_name(f"sequence of {column.dataset} {column.split}", name, [video.name for video in videos])
+    return videos[: column.limit]
+
+
 def open_column(column: Column, root: Path | None) -> Dataset:
-    """Open the sequences of a column: under `root`, or their miniature edition, rendered if need be."""
+    """Open the data set of a column: under `root`, or its miniature edition, rendered if need be.
+
+    Raises:
+        InputError: the data set is not there, or lacks a sequence that the column names.
+    """
     options = load_protocol(column.protocol).reader_options(column.dataset)
     if root is not None:
-        return open_dataset(column.dataset, root, column.split, **options)
+        dataset = open_dataset(column.dataset, root, column.split, **options)
+        select_videos(column, dataset)
+        return dataset
     # Rendering needs more than reading: it is imported only where it is used.
     from vosbench.data.mini import ensure_mini
 
@@ -148,6 +170,7 @@ def open_column(column: Column, root: Path | None) -> Dataset:
 
 def plan_tests(
     suite: Suite,
+    edition: Edition,
     rows: Sequence[SuiteRow],
     seeds: Sequence[int],
     trainings: Trainings,
@@ -157,7 +180,8 @@ def plan_tests(
     """Return every row in every column it is measured in.
 
     Args:
-        suite: the table.
+        suite: the table, of the edition.
+        edition: which.
         rows: of it.
         seeds: as trained.
         trainings: outcomes with their checkpoints; seeds that failed are left out.
@@ -178,6 +202,7 @@ def plan_tests(
                 dataset=opened[first.name],
                 protocol=load_protocol(first.protocol),
                 flow=flows[flow.name] if flow else "",
+                flow_written=flow.written(edition) if flow else "",
                 methods=_methods(suite, row, row.training, seeds, trainings),
                 folds=_folds(suite, row, opened[first.name], seeds, trainings),
                 folder_name=first.name,
@@ -190,7 +215,8 @@ def plan_tests(
 def _input_of(suite: Suite, row: SuiteRow, column: Column) -> tuple[object, ...]:
     """Return what decides the masks of a row in a column."""
     flow = suite.flow_of(row, column)
-    return column.dataset, column.split, column.protocol, column.limit, flow and flow.name
+    selected = (column.dataset, column.split, column.sequences, column.limit)
+    return *selected, column.protocol, flow and flow.name
 
 
 def _metric(column: Column) -> str:
@@ -217,7 +243,7 @@ def _methods(
     """Return one method per seed whose trainings succeeded; a row that learns nothing has one."""
     if name is None:
         assert row.model is not None
-        return {seeds[0]: MethodSpec(row.model, row.name)}
+        return {seeds[0]: MethodSpec(row.model, row.name, settings=row.settings)}
     methods = {}
     for seed in seeds:
         if any(trainings[needed, seed].state == "failed" for needed in row.needs):

@@ -115,6 +115,7 @@ class _Family:
         folder: of its seeds.
         keys: keys of `vosbench fit`.
         weights: switch -> training whose checkpoint it is given.
+        init: training whose checkpoint it starts from.
         last: name of the last stage.
     """
 
@@ -122,6 +123,7 @@ class _Family:
     folder: Path
     keys: Mapping[str, Any]
     weights: Mapping[str, str]
+    init: str | None
     last: str
 
 
@@ -144,19 +146,24 @@ def _family(
         )
     except InputError as error:
         raise InputError(f"{suite.id}, trainings.{training.name}: {error}") from None
-    weights = training.weights_in(edition)
+    weights, init = training.weights_in(edition), training.init_in(edition)
     described = {
         "model": config.model,
         "size": config.size,
         "recipe": {name: asdict(stage) for name, stage in recipe.items()},
         "data": [asdict(item) for item in data],
         "trainer": {key: value for key, value in config.trainer.items() if key not in _NOT_LEARNT},
-        "init": before[training.init].key if training.init else None,
+        "init": before[init].key if init else None,
         "weights": {switch: before[name].key for switch, name in weights.items()},
     }
+    if edition == "lite" and config.trainer.get("limit_val_batches") == 0:
+        raise InputError(
+            f"{suite.id}, trainings.{training.name}: trainer.limit_val_batches=0 holds nothing out, and the "
+            "lite edition tests what is held out: write trainer.check_val_every_n_epoch=1000"
+        )
     key = content_hash(described)
     folder = runs / f"{training.model}-{config.size}-{key[:10]}"
-    return _Family(key, folder, keys, weights, stages[-1])
+    return _Family(key, folder, keys, weights, init, stages[-1])
 
 
 def _task(
@@ -168,7 +175,7 @@ def _task(
     folder = family.folder / f"seed{seed}"
     keys = dict(family.keys) | {"seed": seed, "run": folder, "trainer.enable_progress_bar": False}
     keys |= {f"model.{switch}": checkpoint(name) for switch, name in family.weights.items()}
-    keys |= {"init": checkpoint(training.init)} if training.init else {}
+    keys |= {"init": checkpoint(family.init)} if family.init else {}
     keys |= {"data_root": data_root} if data_root else {}
     return TrainTask(
         training=training.name,
@@ -183,11 +190,12 @@ def _task(
 def _keys(suite: Suite, edition: Edition, training: Training) -> dict[str, Any]:
     settings = suite.editions[edition]
     keys: dict[str, Any] = {"model": training.model, "size": settings.size, "stage": training.stage}
-    # tables test the last checkpoint, of networks that have learnt from all of a split, as in the papers
-    keys["data.val_split"] = None
+    if edition != "lite":
+        # tables test the last checkpoint, of networks that have learnt from all of a split, as in the papers
+        keys["data.val_split"] = None
     keys |= {"data.edition": "mini"} if edition == "mini" else {}
     keys |= dict(settings.set.get(training.model, {})) | dict(training.set)
-    keys |= dict(training.official if edition == "official" else training.mini)
+    keys |= dict(training.keys_in(edition))
     for stage, names in training.flow.items():
         keys[f"recipe.{stage}.flow"] = [suite.flows[name].text(edition) for name in names]
     return keys

@@ -31,7 +31,10 @@ def ablate(
         bool, typer.Option("--list", help=f"List the suites in the folder SUITE, by default {SUITES}.")
     ] = False,
     edition: Annotated[
-        Literal["mini", "official"], typer.Option(help="Rendered test bed, or the paper's data and networks.")
+        Literal["mini", "lite", "official"],
+        typer.Option(
+            help="Rendered test bed, small networks on real video, or the paper's data and networks."
+        ),
     ] = "mini",
     data_root: DataRoot = None,
     out: Annotated[Path, typer.Option(help="Folder for runs, records, masks and tables.")] = Path("results"),

@@ -12,6 +12,13 @@ those that ``data.hold_out=0.15`` holds out by their names.
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
+
+
+def shipped_splits() -> tuple[str, ...]:
+    """Return the names of the shipped lists."""
+    files = (Path(entry.name) for entry in resources.files(__name__).iterdir())
+    return tuple(sorted(path.stem for path in files if path.suffix == ".txt"))
 
 
 def shipped_split(name: str) -> tuple[str, ...]:

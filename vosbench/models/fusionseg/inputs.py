@@ -20,8 +20,9 @@ from vosbench.models.layers.efficientnet_lite import imagenet_weights
 from vosbench.models.layers.preprocessing import Convention
 from vosbench.models.layers.pretrained import RANDOM, load_pretrained
 from vosbench.models.mpnet.module import SIZE_INSIDE, MPNet
+from vosbench.models.pretrained.lite_appearance import ZOO
 from vosbench.models.pretrained.weight_files import read_state
-from vosbench.models.pretrained.zoo import load_method
+from vosbench.models.pretrained.zoo import load_method, packaged
 from vosbench.tensor_files import is_file, read_tensors
 from vosbench.video import FlowField, Video
 
@@ -98,6 +99,24 @@ def padded(frames: Tensor, least: tuple[int, int]) -> Tensor:
     """Add black at the bottom and at the right of (N, 3, H, W) until it is at least as large as `least`."""
     height, width = frames.shape[-2:]
     return F.pad(frames, (0, max(0, least[1] - width), 0, max(0, least[0] - height)))
+
+
+def stream_file(weights: str | None, size: Size) -> str | None:
+    """Return the file that ``"zoo"`` stands for, the fusionseg of a size that comes with the package.
+
+    Args:
+        weights: see `load_stream`; other values are returned as they are.
+        size: of the network.
+
+    Raises:
+        InputError: the package has none of this size.
+    """
+    if weights != ZOO:
+        return weights
+    path = packaged("fusionseg", size)
+    if not path.is_file():
+        raise InputError(f"fusionseg: no weights of size {size} come with the package, name a file")
+    return str(path)
 
 
 def load_stream(

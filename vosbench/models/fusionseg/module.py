@@ -33,6 +33,7 @@ from vosbench.models.fusionseg.inputs import (
     load_stream,
     padded,
     resized,
+    stream_file,
 )
 from vosbench.models.fusionseg.network import (
     STREAMS,
@@ -48,6 +49,7 @@ from vosbench.models.layers.pretrained import RANDOM
 from vosbench.models.mpnet.module import SIZE_INSIDE
 from vosbench.models.optimizers import ParameterGroup
 from vosbench.models.pixelwise import dice_loss, enlarge, mean_over_known, merged_objects, shrink_masks
+from vosbench.models.pretrained.lite_appearance import ZOO
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.validated import Validated
 from vosbench.models.vos_module import VOSModule
@@ -68,7 +70,8 @@ class FusionSeg(VOSModule):
         fusion_start: of the paper's fusion before training, ``random`` or ``identity``; None: random,
             identity when not full. The released one starts at random.
         appearance_weights: what training starts from: a name of torchvision's, a file, weights of
-            fusionseg, or ``random``; None is random, too, but ImageNet for ``efficientnet_lite0``.
+            fusionseg, ``zoo``, those that come with the package, or ``random``; None is random, too, but
+            ImageNet for ``efficientnet_lite0``.
         motion_weights: the same for the motion stream; for ``mpnet`` also weights of mpnet, of which None
             takes those that come with the package.
         backbone: of the appearance stream, ``resnet`` as published, or ``efficientnet_lite0``, which is lite
@@ -159,8 +162,12 @@ class FusionSeg(VOSModule):
     @property
     def packaged_weights(self) -> dict[str, Path]:
         """Keys whose value stands for weights of the package, and the file of these."""
-        taken = self.sees_flow and "motion" in self.network.streams and self.hparams["motion_weights"] is None
-        return {"motion_weights": packaged("mpnet", SIZE_INSIDE[self.hparams["size"]])} if taken else {}
+        size: Size = self.hparams["size"]
+        values = {f"{name}_weights": self.hparams[f"{name}_weights"] for name in self.network.streams}
+        taken = {key: packaged("fusionseg", size) for key, value in values.items() if value == ZOO}
+        if self.sees_flow and values.get("motion_weights", ZOO) is None:
+            taken["motion_weights"] = packaged("mpnet", SIZE_INSIDE[size])
+        return taken
 
     def adapt_state(self, state: dict[str, Any], prefix: str) -> None:
         """Leave the other stream and the fusion of a joint checkpoint out of a single stream."""
@@ -176,8 +183,9 @@ class FusionSeg(VOSModule):
             raise InputError(f"fusionseg: stream={stream} has nothing to train there, write stage={stream}")
         self.needs_flow = name != "appearance"
         for each, module in self.network.streams.items():
-            weights = self.hparams[f"{each}_weights"]
-            load_stream(module, each, weights, self.hparams["size"], self.convention, fresh=each == name)
+            size: Size = self.hparams["size"]
+            weights = stream_file(self.hparams[f"{each}_weights"], size)
+            load_stream(module, each, weights, size, self.convention, fresh=each == name)
         self.network.train_stage(name)
 
     @property
