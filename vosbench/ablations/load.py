@@ -200,8 +200,10 @@ def _check_trainings(suite: Suite, source: str) -> None:
 
 
 def _check_keys(keys: Mapping[str, Any], where: str) -> None:
-    for key in keys:
-        if key.partition(".")[0] not in _TRAINED:
+    for key, value in keys.items():
+        # what an edition does without, not a file
+        nothing = key == "init" and value is None
+        if key.partition(".")[0] not in _TRAINED and not nothing:
             raise InputError(
                 f"{where}: a suite cannot set {shown(key)}; its keys start with {', '.join(_TRAINED)}"
             )
