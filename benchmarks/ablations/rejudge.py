@@ -40,7 +40,7 @@ def read(suite: Suite, content: dict[str, Any]) -> SuiteResult:
         folder=RESULTS,
         rows=rows,
         cells=cells,
-        orderings=tuple(judge_orderings(suite, rows, cells)),
+        orderings=tuple(judge_orderings(suite, rows, content["seeds"], cells)),
         trainings={},
         failures=tuple(content["failures"]),
         notes=tuple(content["notes"]),

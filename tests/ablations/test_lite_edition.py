@@ -170,6 +170,19 @@ def test_an_edition_that_would_learn_what_it_tests_is_refused(tmp_path, monkeypa
         plan_trainings(suite, "lite", ["real"], [0], tmp_path / "runs", tmp_path)
 
 
+def test_two_rows_that_learn_nothing_are_judged_over_the_sequences(suite, root, tmp_path):
+    changed = content(rows__real__lite={"training": None, "model": "flow_threshold"})
+    changed["orderings"] = [{"expect": "box >= real", "column": "j", "source": "x"}]
+    options = replace(lite(root, tmp_path), rows=["box", "real"])
+    result = run_suite(parse_suite(changed, "small.yaml"), options)
+    [judged] = result.orderings
+    assert judged.difference.by_seed.keys() == {0, 1}
+    # the same with every seed: the interval is over the sequences, and says something
+    assert len({*judged.difference.by_seed.values()}) == 1
+    assert judged.difference.interval.low > 0
+    assert judged.verdict == "yes"
+
+
 # -- what is tested ---------------------------------------------------------------------------------
 
 

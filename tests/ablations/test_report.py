@@ -1,6 +1,8 @@
 """The table of a suite, from hand-made numbers."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from vosbench.ablations.run import OrderingResult, SuiteResult
 from vosbench.ablations.statistics import seeded_difference, seeded_value
 from vosbench.errors import InputError
 from vosbench.leaderboard.reported import Reported, load_reported
+from vosbench.plain_data import read_json
 
 ABLATIONS = Path(__file__).parents[2] / "benchmarks" / "ablations"
 
@@ -234,3 +237,13 @@ def test_packaged_suites_have_every_published_value_of_their_table(path):
     # how long a frame takes is measured in benchmarks/speed
     measured = [each.value for each in of_table if each.metric != "seconds_per_frame"]
     assert sorted(values.values()) == sorted(measured)
+
+
+def test_a_value_that_is_not_known_is_null_in_the_file(tmp_path):
+    suite = make_suite()
+    rows = ((math.nan, 0.4, 0.3), (0.3, 0.5, 0.4))
+    made = result(suite, rows, FOUR)
+    write_suite(replace(made, folder=tmp_path), {})
+    cell_of_file = read_json(tmp_path / "suite.json")["rows"]["one"]["columns"]["davis16"]
+    assert cell_of_file["values"]["0"]["s0"] == {"J_mean": None}
+    assert cell_of_file["values"]["0"]["s1"] == {"J_mean": 0.4}

@@ -235,7 +235,10 @@ def _cell_json(tested: CellResult, published: float | None) -> dict[str, Any]:
         "expected_sequences": tested.expected,
         "flow": tested.flow,
         "paper": published,
-        "values": {str(seed): rows for seed, rows in tested.by_seed.items()},
+        "values": {
+            str(seed): {name: _finite(row) for name, row in rows.items()}
+            for seed, rows in tested.by_seed.items()
+        },
     }
 
 
@@ -263,6 +266,11 @@ def _ordering_json(suite: Suite, item: OrderingResult, published: Published) -> 
         "share": _number(difference.share),
         "by_seed": {str(seed): _number(value) for seed, value in difference.by_seed.items()},
     }
+
+
+def _finite(row: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the values of a sequence as JSON has them: NaN is no number there."""
+    return {key: None if value is None or math.isnan(value) else value for key, value in row.items()}
 
 
 def _number(value: float) -> float | None:

@@ -139,7 +139,7 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
         folder=folder,
         rows=rows,
         cells=tested,
-        orderings=() if options.dry_run else tuple(judge_orderings(suite, rows, tested)),
+        orderings=() if options.dry_run else tuple(judge_orderings(suite, rows, seeds, tested)),
         trainings=outcomes,
         failures=(*_failed_trainings(outcomes), *_failed_tests(jobs, done)),
         notes=(*_notes(suite, rows, edition, seeds, options), *_leaks(done)),
@@ -147,18 +147,22 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
 
 
 def judge_orderings(
-    suite: Suite, rows: Sequence[SuiteRow], tested: Mapping[tuple[str, str], CellResult]
+    suite: Suite,
+    rows: Sequence[SuiteRow],
+    seeds: Sequence[int],
+    tested: Mapping[tuple[str, str], CellResult],
 ) -> list[OrderingResult]:
     """Judge the orderings of a table between rows that were run.
 
     Args:
-        suite: the table.
+        suite: the table, of the edition.
         rows: those that were run.
+        seeds: of the run.
         tested: (row, column) -> result.
     """
     here = {row.name for row in rows}
     return [
-        _judge_one(suite, ordering, tested)
+        _judge_one(suite, ordering, seeds, tested)
         for ordering in suite.orderings
         if {ordering.first, ordering.second} <= here
     ]
@@ -194,12 +198,12 @@ def _test_progress(progress: Progress | None) -> Callable[[int, int, Outcome], N
 
 
 def _judge_one(
-    suite: Suite, ordering: Ordering, tested: Mapping[tuple[str, str], CellResult]
+    suite: Suite, ordering: Ordering, seeds: Sequence[int], tested: Mapping[tuple[str, str], CellResult]
 ) -> OrderingResult:
     column = suite.columns[ordering.column]
     first, second = (
-        _seeds_of(suite, name, tested[name, column.name].by_seed, tested[other, column.name].by_seed)
-        for name, other in ((ordering.first, ordering.second), (ordering.second, ordering.first))
+        _seeds_of(suite, name, seeds, tested[name, column.name].by_seed)
+        for name in (ordering.first, ordering.second)
     )
     if not first.keys() & second.keys():
         return OrderingResult(ordering, None, "unclear")
@@ -209,10 +213,10 @@ def _judge_one(
     return OrderingResult(ordering, difference, difference.holds(strict=ordering.strict))
 
 
-def _seeds_of(suite: Suite, row: str, own: BySeed, other: BySeed) -> BySeed:
-    """Return the seeds of a row; a row that learns nothing is the same with every seed of the other row."""
+def _seeds_of(suite: Suite, row: str, seeds: Sequence[int], own: BySeed) -> BySeed:
+    """Return the seeds of a row; a row that learns nothing is the same with every seed of the run."""
     if suite.rows[row].training is None and own:
-        return dict.fromkeys(other, next(iter(own.values())))
+        return dict.fromkeys(seeds, next(iter(own.values())))
     return own
 
 
