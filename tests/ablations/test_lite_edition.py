@@ -172,7 +172,7 @@ def test_an_edition_that_would_learn_what_it_tests_is_refused(tmp_path, monkeypa
 
 def test_two_rows_that_learn_nothing_are_judged_over_the_sequences(suite, root, tmp_path):
     changed = content(rows__real__lite={"training": None, "model": "flow_threshold"})
-    changed["orderings"] = [{"expect": "box >= real", "column": "j", "source": "x"}]
+    changed["orderings"] = [{"expect": "real > box", "column": "j", "source": "x"}]
     options = replace(lite(root, tmp_path), rows=["box", "real"])
     result = run_suite(parse_suite(changed, "small.yaml"), options)
     [judged] = result.orderings
