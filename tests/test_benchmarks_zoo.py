@@ -96,7 +96,10 @@ def test_weights_are_averaged_and_counters_are_not(train, tmp_path):
             "state_dict": state,
             "epoch": index,
             "vosbench": {},
-            "training": {"data": {"sequences": [f"b{index}", "a"]}},
+            "training": {
+                "data": {"sequences": [f"b{index}", "a"]},
+                "selection": [{"sequences": ["b1", "held"]}],
+            },
         }
         torch.save(content, tmp_path / f"{index}.ckpt")
     train.average([tmp_path / f"{index}.ckpt" for index in range(3)], tmp_path / "mean.ckpt")
@@ -105,6 +108,7 @@ def test_weights_are_averaged_and_counters_are_not(train, tmp_path):
     assert mean["state_dict"]["num_batches_tracked"] == 0
     assert mean["epoch"] == 0
     assert mean["training"]["data"]["sequences"] == ["a", "b0", "b1", "b2"]
+    assert mean["training"]["selection"] == [{"sequences": ["held"]}]
     parts = mean["training"]["parts"]
     assert [(part["weights"], part["training"]["data"]) for part in parts] == [
         ("1.ckpt", {"sequences": ["b1", "a"]}),

@@ -182,6 +182,10 @@ def average(checkpoints: Sequence[Path], target: Path) -> None:
     if "sequences" in learnt["data"]:
         seen = {name for content in (first, *others) for name in content["training"]["data"]["sequences"]}
         learnt["data"]["sequences"] = sorted(seen)
+        for item in learnt.get("selection", []):
+            if "sequences" in item:
+                # what one run held out another may have learnt from
+                item["sequences"] = [name for name in item["sequences"] if name not in seen]
     save(first, target)
 
 
