@@ -12,7 +12,7 @@ from typing import IO
 
 from vosbench.errors import InputError
 
-_PIECE = 1 << 24
+_PIECE = 1 << 20
 
 
 @contextmanager

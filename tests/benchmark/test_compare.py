@@ -225,7 +225,7 @@ def test_a_data_set_named_but_not_there_names_the_folder(tmp_path, run):
 def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, monkeypatch, make_davis):
     import vosbench.data.mini
 
-    def render(name, home, *, scenes):
+    def render(name, home, waiting=None, *, scenes):
         make_davis(home, {"scene": scenes})
         (home / name / "MINI.json").write_text(json.dumps({}))
         return home / name
@@ -246,7 +246,7 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
 def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, monkeypatch, make_davis):
     import vosbench.data.mini
 
-    def render(name, home, *, scenes):
+    def render(name, home, waiting=None, *, scenes):
         if name == "fbms":
             raise InputError("fbms: no space left")
         make_davis(home, {"scene": 3})

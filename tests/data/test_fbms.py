@@ -177,7 +177,7 @@ def test_wrong_layouts(root, tmp_path):
     with pytest.raises(InputError, match="unknown labels of fbms 'static'"):
         open_dataset("fbms", root, labels="static")
     (root / "fbms").rename(root / "FBMS_Testset")
-    with pytest.raises(InputError, match="FBMS_Testset holds 'Testset': if it is fbms, rename it"):
+    with pytest.raises(InputError, match="FBMS_Testset has Testset: to read it as fbms"):
         open_dataset("fbms", root)
     (tmp_path / "fbms/Testset").mkdir(parents=True)
     with pytest.raises(InputError, match="no folders of sequences"):

@@ -114,7 +114,7 @@ def test_damaged_categories_are_explained(tmp_path, text, message):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(InputError, match=r"meta\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"meta\.json: no such file"):
         read_categories(tmp_path / "meta.json")
 
 

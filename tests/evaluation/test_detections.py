@@ -106,7 +106,7 @@ def test_no_detection_at_all_scores_zero(write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[", "dog.json: not JSON"),
+        ("[", "dog.json: not a JSON file"),
         ({"annotations": []}, "dog.json: expected a list of detections"),
         (
             [{"image_id": 3}],

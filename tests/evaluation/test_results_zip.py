@@ -193,7 +193,7 @@ def test_an_encrypted_archive(tmp_path):
 def test_an_unknown_compression(tmp_path):
     path = pack(tmp_path / "results.zip", frames())
     patched(path, 8, 97)
-    with pytest.raises(InputError, match=r"00000\.png: .*pack the archive again"):
+    with pytest.raises(InputError, match=r"00000\.png: damaged .*method is not supported"):
         corners(opened(path))
 
 

@@ -264,7 +264,7 @@ def test_a_flow_reads_only_the_variables_that_are_made_for_it(tmp_path, monkeypa
 def test_suites_with_values_of_other_kinds_are_one_line(tmp_path, change):
     with pytest.raises(InputError) as raised:
         load_suite(write(tmp_path, SUITE.replace(*change)))
-    assert str(raised.value).startswith("a.yaml")
+    assert "a.yaml" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 1000
 

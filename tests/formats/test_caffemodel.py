@@ -176,7 +176,7 @@ def test_what_is_no_sound_model_is_refused_in_one_line(read, content, complaint)
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(InputError, match=r"none\.caffemodel: no such file"):
+    with pytest.raises(InputError, match=r"none\.caffemodel: cannot be read"):
         read_caffemodel(tmp_path / "none.caffemodel")
 
 

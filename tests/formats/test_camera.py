@@ -46,5 +46,5 @@ def test_a_damaged_file_is_named_with_its_line(tmp_path, text, reason):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"c\.txt: cannot be read"):
+    with pytest.raises(InputError, match=r"c\.txt: no such file"):
         read_cameras(tmp_path / "c.txt")

@@ -29,7 +29,7 @@ def test_detections_are_grouped_by_frame_in_the_order_of_the_file():
 
 @pytest.mark.parametrize("content", [b"", b"[", b"\xff", b"[" * 100_000])
 def test_rubbish(content):
-    with pytest.raises(InputError, match=r"dog\.json: not JSON"):
+    with pytest.raises(InputError, match=r"dog\.json: not a JSON file"):
         detections_by_frame(content, WHERE, VIDEO)
 
 

@@ -39,7 +39,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(InputError, match=r"a\.flo: cannot be read"):
+    with pytest.raises(InputError, match=r"a\.flo: no such file"):
         read_flo(tmp_path / "a.flo")
 
 

@@ -70,7 +70,7 @@ def test_other_files_are_explained(tmp_path, content, message):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(InputError, match=r"a\.mat: cannot be read"):
+    with pytest.raises(InputError, match=r"a\.mat: no such file"):
         read_struct(tmp_path / "a.mat", "GTinst")
 
 

@@ -127,7 +127,7 @@ def test_other_files_are_refused(tmp_path, content):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"a\.png: cannot be read"):
+    with pytest.raises(InputError, match=r"a\.png: no such file"):
         read_ids(tmp_path / "a.png")
 
 

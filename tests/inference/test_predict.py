@@ -291,7 +291,7 @@ def test_mask_that_holds_no_ids(tmp_path, picture, said):
 def test_mask_that_is_no_png(tmp_path):
     folder = write_frames(tmp_path / "cat")
     options = {"out": tmp_path / "out", "first_mask": tmp_path / "first.png"}
-    refused(r"first\.png: cannot be read", folder, Propagate(), **options)
+    refused(r"first\.png: no such file", folder, Propagate(), **options)
     (tmp_path / "first.png").write_bytes(b"rubbish")
     refused(r"first\.png: not a PNG", folder, Propagate(), **options)
 

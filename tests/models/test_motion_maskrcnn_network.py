@@ -295,7 +295,7 @@ def test_weights_of_coco_leave_over_what_depends_on_the_number_of_classes(tmp_pa
         shapes = MaskRCNN(body, 91).state_dict()
     # one number per tensor, spread without memory; files keep it that small
     state = {
-        key: torch.full((1,), float(index)).expand(value.shape)
+        key: torch.full(value.shape, float(index))
         for index, (key, value) in enumerate(shapes.items())
     }
     assert len(state) == 307

@@ -63,7 +63,7 @@ def test_a_method_of_another_package_is_found_with_its_switches(example):
     assert [mask.max() for mask in masks] == [1, 0, 0]
     with pytest.raises(InputError, match="unknown switch of frame_difference 'thresold': did you mean thres"):
         zoo.load_method("frame_difference", settings={"thresold": 3})
-    with pytest.raises(InputError, match="frame_difference has no weights: leave the checkpoint out"):
+    with pytest.raises(InputError, match="FrameDifference has no weights: leave the checkpoint out"):
         zoo.load_method("frame_difference", checkpoint=Path("a.ckpt"))
 
 

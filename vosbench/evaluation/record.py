@@ -36,7 +36,7 @@ _PROVENANCE = {
     "identity": {ANY: str},
     "load": (None, {"seconds": _NUMBER, "cpu_seconds": _NUMBER, **_LOAD}),
     "masks": {"published_as": str, "sha256": (str, None)},
-    "paper": {"title": (str, None), "url": (str, None), "bibtex": (str, None)},
+    "paper": (None, {"title": (str, None), "url": (str, None), "bibtex": (str, None)}),
     "reported": Whole({"title": str, "source": str, "table": _VALUES, "remarks": {ANY: str}, ANY: str}),
     "training": TRAINING_KIND,
     "versions": {ANY: (str, None)},

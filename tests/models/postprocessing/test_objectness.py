@@ -150,7 +150,7 @@ def test_maps_that_cannot_be_used_are_named(tmp_path):
         ({}, r"dog\.json: expected a list of detections"),
         ([proposal(columns(0, 1), frame="7")], r"dog\.json: detection 1 has image_id '7'"),
         ([proposal(columns(0, 1), None)], r"dog\.json: frame 00000: a proposal has score None"),
-        ([proposal(columns(0, 1), float("nan"))], r"dog\.json: frame 00000: a proposal has score nan"),
+        ([proposal(columns(0, 1), float("nan"))], r"dog\.json: not a JSON file .NaN is no number"),
         (
             [proposal(columns(0, 1), segmentation=7)],
             "00000: a proposal cannot be used: neither polygons",
