@@ -294,10 +294,7 @@ def test_weights_of_coco_leave_over_what_depends_on_the_number_of_classes(tmp_pa
         body = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d)
         shapes = MaskRCNN(body, 91).state_dict()
     # one number per tensor, spread without memory; files keep it that small
-    state = {
-        key: torch.full(value.shape, float(index))
-        for index, (key, value) in enumerate(shapes.items())
-    }
+    state = {key: torch.full(value.shape, float(index)) for index, (key, value) in enumerate(shapes.items())}
     assert len(state) == 307
     torch.save(old_names(state) if names == "2019" else state, tmp_path / "coco.pth")
     network = meta(stream="appearance", stride_in="3x3").to_empty(device="cpu")

@@ -41,14 +41,11 @@ def print_machine(machine: Machine) -> None:
 
 
 def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.markup import escape
-
     table = make_table(title, columns)
     for column in table.columns:
         column.max_width, column.overflow = _WIDEST, "fold"
     for row in rows:
-        # square brackets are markup to rich: vosbench[crf] would lose its extra
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     print_table(table)
 
 
