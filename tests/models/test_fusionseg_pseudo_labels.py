@@ -288,7 +288,7 @@ def test_what_does_not_fit_is_named(tmp_path):
     with pytest.raises(InputError, match="none of the 1 videos has boxes"):
         prepare([video(marked=())], Counting(), moving, tmp_path)
     for name in ("../up", "a/b", "..", ""):
-        with pytest.raises(InputError, match="cannot be a file name|results cannot have this name"):
+        with pytest.raises(InputError, match=r"cannot be a file name|results cannot have this name"):
             prepare([video(name)], Counting(), moving, tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/fusionseg_vid").write_text("a file where a folder should be")
