@@ -26,7 +26,7 @@ import yaml
 from measuring import WORLDS, measure, measure_held_out
 
 from vosbench.data.mini import ensure_mini
-from vosbench.errors import InputError, one_line
+from vosbench.errors import InputError, check_name, one_line
 from vosbench.evaluation.store import environment, now
 from vosbench.files import atomic_path, write_text
 from vosbench.models.pretrained.weight_files import RENDERED, part_of, read_state, rendered_sets, training_of
@@ -108,13 +108,20 @@ class Plan:
         ]
 
 
+_FORMS = ({"stage", "fit"}, {"mean"}, {"graft", "of", "tensors"})
+"""Keys of an earlier run: it is trained, or a mean, or a graft."""
+
 _KIND = {
     **dict.fromkeys(("model", "note"), str),
     "fit": [str],
     "world": Whole(seed=int, sets={ANY: dict}),
     "real": [str],
     "flows": [str],
-    "earlier": {ANY: {"stage": str, "fit": [str], "mean": [str]}},
+    "earlier": {
+        ANY: {"stage": str, "fit": [str], "mean": [str], "graft": str, "of": str, "tensors": {ANY: str}}
+    },
+    "bases": [str],
+    "take": (str, None),
     "half": bool,
     "variant": dict,
     "selection": [dict],
@@ -128,11 +135,26 @@ def read_plan(path: Path) -> Plan:
         plan = Plan(name=path.stem, **content)
     except TypeError as error:
         raise InputError(f"{path}: not a plan of the zoo ({one_line(error)})") from None
+    check_runs(plan, path)
     if plan.world["sets"] and plan.world["seed"] == 0:
         raise InputError(f"{path}: world.seed is 0, the seed of the scenes that are tested on: write another")
     if both := set(plan.world["sets"]) & set(plan.real):
         raise InputError(f"{path}: {', '.join(sorted(both))} cannot be rendered and real at once")
     return plan
+
+
+def check_runs(plan: Plan, path: Path) -> None:
+    """Refuse earlier runs that build on what does not come before them, or have other keys."""
+    known: list[str] = []
+    for run, settings in plan.earlier.items():
+        if set(settings) not in _FORMS:
+            forms = " or ".join(", ".join(sorted(form)) for form in _FORMS)
+            raise InputError(f"{path}: earlier.{run} has {', '.join(sorted(settings))}, must have {forms}")
+        for name in [*settings.get("mean", []), *([settings["graft"]] if "graft" in settings else [])]:
+            check_name(f"earlier run in {path}", name, known)
+        known.append(run)
+    if plan.take is not None:
+        check_name(f"earlier run in {path}", plan.take, known)
 
 
 def render(world: dict[str, Any], folder: Path) -> None:

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-import yaml
 
+from tests.ablations.suites import changed
 from vosbench.ablations import run as suite_run
 from vosbench.ablations.load import parse_suite
 from vosbench.ablations.report import LITE_REMARK, as_json, markdown
@@ -63,14 +63,7 @@ orderings:
 
 
 def content(**changes):
-    suite = yaml.safe_load(SUITE)
-    for path, value in changes.items():
-        place = suite
-        *parents, last = path.split("__")
-        for key in parents:
-            place = place[key]
-        place[last] = value
-    return suite
+    return changed(SUITE, **changes)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
+from tests.ablations.suites import changed
 from vosbench.ablations.load import load_suite, parse_suite
 from vosbench.ablations.run import SuiteOptions, run_suite
 from vosbench.ablations.training_plan import plan_trainings
@@ -43,14 +43,7 @@ orderings:
 
 
 def content(**changes):
-    suite = yaml.safe_load(SUITE)
-    for path, value in changes.items():
-        place = suite
-        *parents, last = path.split("__")
-        for key in parents:
-            place = place[key]
-        place[last] = value
-    return suite
+    return changed(SUITE, **changes)
 
 
 @pytest.fixture

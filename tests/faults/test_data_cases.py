@@ -88,20 +88,24 @@ class TestEveryMethod:
         clip = video(2, flow=UNKNOWN[kind])
         ids_of(method(name), clip, given(method(name), clip))
 
-    def test_a_first_mask_without_objects_is_refused_or_finds_none(self, method, name):
-        if method(name).task != "semi-supervised":
-            pytest.skip("is given no mask")
-        clip = video(2)
-        for value in (0, 255):
-            if name in METHODS:
-                with pytest.raises(InputError, match="cat: there is no object in the first mask"):
-                    ids_of(method(name), clip, given(method(name), clip, value))
-                continue
-            assert not ids_of(method(name), clip, given(method(name), clip, value)).any()
-
     def test_a_sequence_without_frames_is_named(self, method, name):
         with pytest.raises(InputError, match="cat: no frames; copy the sequence again"):
             segment(method(name), video(0), None)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("name", ["lip", "stcnn"])
+def test_networks_refuse_a_first_mask_without_objects(method, name, value):
+    clip = video(2)
+    with pytest.raises(InputError, match="cat: there is no object in the first mask"):
+        ids_of(method(name), clip, given(method(name), clip, value))
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("name", ["copy_first", "propagate_flow"])
+def test_baselines_find_nothing_by_a_first_mask_without_objects(method, name, value):
+    clip = video(2)
+    assert not ids_of(method(name), clip, given(method(name), clip, value)).any()
 
 
 class Reads:
