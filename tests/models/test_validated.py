@@ -147,6 +147,20 @@ def test_nothing_is_learnt_where_nothing_is_known(name, stage, frames, collate):
     assert all(grad is None or not grad.any() for grad in gradients)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "stage", "frames", "collate"), [each for each in STAGES if each[:2] != ("stcnn", "joint")]
+)
+def test_a_step_reaches_everything_that_is_trained(name, stage, frames, collate):
+    """Several devices wait for the gradient of every parameter: ``trainer.strategy=ddp``."""
+    module = configured(name, stage)
+    module.log = module.log_dict = lambda *_, **__: None
+    module.training_step(collate([clip(frames, 60), clip(frames, 90)]), 0).backward()
+    trained = {key: value for key, value in module.named_parameters() if value.requires_grad}
+    assert trained
+    assert [key for key, value in trained.items() if value.grad is None] == []
+
+
 @pytest.mark.slow
 def test_a_device_that_knows_nothing_neither_waits_nor_counts(tmp_path):
     """The value is that of the other device, on both."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -49,11 +48,11 @@ def fit(
         _print_configuration(overrides)
         return
     from vosbench import training
-    from vosbench.training.run_folder import what_to_test
+    from vosbench.training.run_folder import rank, what_to_test
     from vosbench.waiting import unreported
 
     # Further devices have processes of their own, started with this same command.
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    first = rank() == 0
     folder = training.fit(overrides, ProgressLines("fit").wait if first else unreported)
     if first:
         sys.stdout.write(f"{folder}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,39 @@ def _described(selection: Mapping[str, Any]) -> str:
     return f"{selection['name']} {selection['split']}{shown}"
 
 
+def rank() -> int:
+    """Return the number of this process among those that train together, as Lightning counts them."""
+    return _number(("RANK", "LOCAL_RANK", "SLURM_PROCID"), 0)
+
+
+def processes() -> int:
+    """Return how many processes Slurm or torchrun started to train together; 1 without them."""
+    # in such a job of Slurm it is Lightning that starts the processes
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    return _number(("WORLD_SIZE",) if interactive else ("WORLD_SIZE", "SLURM_NTASKS"), 1)
+
+
+def _number(variables: Sequence[str], otherwise: int) -> int:
+    values = (os.environ.get(name, "") for name in variables)
+    return next((int(value) for value in values if value.isdigit()), otherwise)
+
+
 def run_folder(config: FitConfig) -> Path:
-    """Return the folder of a new run: the named one, or the next number."""
+    """Return the folder of a new run: the named one, or the next number.
+
+    Raises:
+        InputError: several processes without a named one.
+    """
     if RUN_VARIABLE in os.environ:
         return Path(os.environ[RUN_VARIABLE])
     if config.run is not None:
         return Path(config.run)
+    if processes() > 1:
+        # each would count the folders by itself, and not all find the same number
+        raise InputError(
+            f"{processes()} processes train together, as Slurm or torchrun started them: name their folder "
+            "with run=DIR"
+        )
     folder = _runs_folder(config)
     numbers = [int(path.name) for path in _runs(folder)]
     return folder / f"{max(numbers, default=-1) + 1:03d}"
