@@ -13,7 +13,7 @@ from vosbench.leaderboard.html.curves import curves
 from vosbench.leaderboard.html.page import html
 from vosbench.video import Video
 
-VOID_TAGS = {"meta", "img", "br", "input", "path", "polyline"}
+VOID_TAGS = {"meta", "img", "br", "input", "path", "polyline", "wbr"}
 
 
 class Page(HTMLParser):

@@ -3,8 +3,11 @@
 Needs the Python package ``playwright`` and a Chromium, named by ``$CHROMIUM`` or on the path.
 """
 
+import csv
 import os
 import shutil
+from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -75,14 +78,14 @@ def visit(browser, page_file):
     """Open the page from its file without a network; whatever its script complains about fails the test."""
     problems, contexts = [], []
 
-    def make(**options):
+    def make(file=page_file, fragment="", **options):
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
         contexts.append(context)
         context.set_offline(True)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-        page.goto(page_file.as_uri())
+        page.goto(file.as_uri() + fragment)
         return page
 
     yield make
@@ -178,7 +181,8 @@ def test_arrow_keys_and_the_pointer_move_along_the_frames(visit):
     page.keyboard.press("End")
     assert slider.get_attribute("aria-valuenow") == "10"
     box = slider.locator("svg").bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 5 / 11, box["y"] + box["height"] / 2)
+    # waits for the end of scrolling
+    slider.locator("svg").hover(position={"x": box["width"] * 5 / 11, "y": box["height"] / 2})
     assert slider.get_attribute("aria-valuenow") == "5"
 
 
@@ -269,3 +273,178 @@ def test_tables_are_there_without_a_script(visit):
     assert page.get_by_text("Without JavaScript").is_visible()
     assert not page.locator("form.filters").is_visible()
     assert not page.locator(".explorer").first.is_visible()
+
+
+def fragment(**view):
+    return "#davis16-val-davis16-unsupervised?" + urlencode(view)
+
+
+def test_a_link_restores_sequence_frame_methods_measure_and_view(visit):
+    page = visit()
+    explorer = page.locator(".explorer").first
+    explorer.locator("select[name=sequence]").select_option("cows")
+    explorer.locator("select[name=a]").select_option(label="two")
+    explorer.locator("select[name=b]").select_option(label="one")
+    explorer.locator("select[name=letter]").select_option("F")
+    explorer.locator("select[name=view]").select_option("difference")
+    page.get_by_role("slider").first.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    link = explorer.get_by_role("link", name="Link to this frame").get_attribute("href")
+    assert link == fragment(sequence="cows", frame=9, a="two", b="one", measure="F", view="difference")
+
+    again = visit(fragment=link).locator(".explorer").first
+    chosen = {
+        name: again.locator(f"select[name={name}]") for name in ("sequence", "a", "b", "letter", "view")
+    }
+    assert chosen["sequence"].input_value() == "cows"
+    assert [chosen[side].locator("option:checked").inner_text() for side in "ab"] == ["two", "one"]
+    assert [chosen[name].input_value() for name in ("letter", "view")] == ["F", "difference"]
+    assert again.get_by_role("slider").get_attribute("aria-valuenow") == "9"
+    assert again.evaluate("item => Math.abs(item.getBoundingClientRect().top) < 40")
+
+
+def test_a_link_is_followed_on_the_page_and_back_again(visit):
+    page = visit(fragment=fragment(sequence="cows", frame=4))
+    slider = page.get_by_role("slider").first
+    assert slider.get_attribute("aria-valuenow") == "4"
+    page.evaluate("address => { location.hash = address; }", fragment(sequence="camel", frame=7))
+    page.wait_for_function("document.querySelector('[role=slider]').getAttribute('aria-valuenow') === '7'")
+    page.go_back()
+    page.wait_for_function("document.querySelector('[role=slider]').getAttribute('aria-valuenow') === '4'")
+    assert page.locator("select[name=sequence]").first.input_value() == "cows"
+
+
+@pytest.mark.parametrize(
+    ("address", "lost"),
+    [
+        (fragment(sequence="<b>bear</b>", frame=4), "sequence <b>bear</b>"),
+        (fragment(sequence="cows", frame="1e9", a="<img src=x>"), "method <img src=x>"),
+        ("#%E0%A4%A?sequence=cows", "table %E0%A4%A"),
+        ("#theme?sequence=cows", "table theme"),
+    ],
+)
+def test_a_link_to_what_is_not_there_says_so_in_plain_text(visit, address, lost):
+    page = visit(fragment=address)
+    line = page.locator("#lost")
+    assert line.inner_text() == f"This page lacks what its address names: {lost}."
+    assert line.locator("*").count() == 0
+
+
+def downloaded(page, caption):
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Download as CSV: {caption}").first.click()
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
+        return download.value.suggested_filename, list(csv.reader(file))
+
+
+def test_a_table_is_downloaded_as_csv_unrounded_with_intervals_and_published_values(visit):
+    name, rows = downloaded(visit(), "Overall")
+    assert name == "davis16-val-davis16-unsupervised-overall.csv"
+    head, *lines = rows
+    assert head[:4] == ["method", "J_mean", "J_mean: 95 % interval", "published"]
+    assert head[4] == "published: metric, verdict, source"
+    one, two = (dict(zip(head, line, strict=True)) for line in lines)
+    # nine good frames of ten, and one of 0.02, on sequences of 0.3, 0.6 and 0.9
+    assert float(one["J_mean"]) == pytest.approx((0.6 * 9 + 0.02) / 10)
+    assert (one["method"], two["method"]) == ("one", "two")
+    assert (one["published"], two["published"]) == ("0.7", "")
+    assert one["published: metric, verdict, source"].startswith("J_mean, not comparable, ")
+
+
+def test_a_download_has_the_rows_and_columns_that_are_shown(visit):
+    page = visit()
+    page.locator("form.filters").get_by_label("Methods with").fill("two")
+    page.locator("form.filters").get_by_label("Sequences with").fill("c")
+    page.locator("table[data-metric=J_mean] thead th", has_text="sequence").locator("button").click()
+    _, rows = downloaded(page, "J_mean of every sequence")
+    assert [row[0] for row in rows] == ["sequence", "blackswan", "camel", "cows"]
+    assert {len(row) for row in rows} == {2}
+    assert rows[0] == ["sequence", "two"]
+
+
+def test_a_name_that_looks_like_a_formula_is_text_in_a_spreadsheet(visit, make_record, page_file):
+    record = make_record('=HYPERLINK("x","y")', "a,b", size="", values={"J_mean": 0.5})
+    page_file.write_text(html(make_boards([record]), "T"), encoding="utf-8")
+    _, rows = downloaded(visit(), "Overall")
+    assert rows[1][0] == '\'=HYPERLINK("x","y")'
+
+
+def test_the_tick_of_a_published_value_is_explained(visit):
+    page = visit()
+    legend = page.locator("section").first.locator("p.legend")
+    assert "the tick is J_mean as published" in legend.inner_text()
+    assert legend.locator(".mark").is_visible()
+    assert "tick" not in page.locator("section").nth(1).locator("p.legend").inner_text()
+
+
+def test_a_page_without_pictures_says_where_they_come_from(visit, make_record, page_file):
+    page_file.write_text(html(make_boards([make_record()]), "T"), encoding="utf-8")
+    line = visit().locator(".problem").inner_text()
+    assert "vosbench compare --datasets davis16 --data-root FOLDER" in line
+    assert "vosbench data list davis16" in line
+
+
+COMMITTED = Path(__file__).parents[2] / "leaderboards" / "leaderboard.html"
+
+
+@pytest.fixture
+def committed(visit):
+    return lambda width, **options: visit(COMMITTED, viewport={"width": width, "height": 844}, **options)
+
+
+def test_overall_tables_of_the_committed_page_are_not_cut_on_a_screen_of_1440(committed):
+    page = committed(1440)
+    widths = page.evaluate(
+        "[...document.querySelectorAll('table[data-kind=overall]')].map((table) => table.parentElement)"
+        ".map((box) => box.scrollWidth - box.clientWidth)"
+    )
+    assert len(widths) > 3
+    assert set(widths) == {0}
+
+
+def test_a_phone_shows_method_value_and_published_value_beside_each_other(committed):
+    page = committed(390, is_mobile=True, has_touch=True)
+    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    row = page.locator("#davis16-val-davis16-unsupervised tr[data-method^='FSEG/FusionSeg (authors']").first
+    name, value, published = (row.locator("th, td").nth(place).bounding_box() for place in range(3))
+    assert name["x"] + name["width"] <= value["x"] + 1
+    assert value["x"] + value["width"] <= published["x"] + 1
+    assert published["x"] + published["width"] <= 390
+    assert "70.7" in row.locator("td.paper").inner_text()
+    # the lines of the name: the height of all names without their status, in lines of 1.55 times 0.9 rem
+    tallest = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('table[data-kind=overall] tbody th')].map((cell) => {"
+        " const range = document.createRange(); range.selectNodeContents(cell);"
+        " return new Set([...range.getClientRects()].map((box) => Math.round(box.bottom / 8))).size; }))"
+    )
+    assert tallest <= 4
+
+
+def test_the_committed_page_shows_miniatures_and_says_where_real_pictures_come_from(committed):
+    page = committed(1440)
+    mini = page.locator("section[data-label=davis16-mini]").first
+    assert "Miniature." in mini.locator(".warning").first.inner_text()
+    canvas = mini.locator(".explorer figure[data-side=a] canvas")
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_function("canvas => canvas.width > 300", arg=canvas.element_handle())
+    real = page.locator("section[data-label=davis16]").first
+    real.locator(".explorer summary").click()
+    line = real.locator(".problem")
+    assert "vosbench compare --datasets davis16 --data-root FOLDER" in line.inner_text()
+    line.get_by_role("link").click()
+    assert mini.evaluate("item => item.getBoundingClientRect().top < innerHeight")
+
+
+def test_links_and_downloads_are_reached_by_keyboard(visit):
+    page = visit()
+    for role, name in (("link", "Link to this frame"), ("button", "Download as CSV: Overall")):
+        item = page.get_by_role(role, name=name).first
+        item.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        assert item.evaluate("item => item === document.activeElement")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    with page.expect_download():
+        page.keyboard.press("Enter")

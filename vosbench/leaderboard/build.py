@@ -13,7 +13,9 @@ from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.bibtex import citations, load_bibliography, references
 from vosbench.leaderboard.board import Board
 from vosbench.leaderboard.conditions import Zoo
+from vosbench.leaderboard.html.examples import EXAMPLES, Examples, read_examples
 from vosbench.leaderboard.html.page import html
+from vosbench.leaderboard.html.pictures import Album
 from vosbench.leaderboard.latex import latex
 from vosbench.leaderboard.published import load_published
 from vosbench.leaderboard.reported import Reported, load_reported
@@ -35,7 +37,8 @@ def build(
 ) -> list[Path]:
     """Write ``leaderboard.md``, ``.html``, ``.tex`` and ``references.bib``; equal records give equal files.
 
-    The page has no pictures, so that frames of real data sets are never published by accident.
+    The page has no pictures of these records, so that frames of real data sets are never published by
+    accident. With a file `EXAMPLES` in `out`, the page ends with its miniatures and their pictures.
 
     Args:
         records_root: folder with records, e.g. ``leaderboards/records``.
@@ -49,7 +52,7 @@ def build(
     Raises:
         InputError: the folder is missing or holds a file that is not a record.
     """
-    return _write(out, contents(records_root, reported, deviations))
+    return _write(out, contents(records_root, reported, deviations, examples=out / EXAMPLES))
 
 
 def contents(
@@ -57,6 +60,8 @@ def contents(
     reported: Sequence[Reported],
     deviations: Sequence[Deviation],
     tolerance: Tolerance | None = None,
+    *,
+    examples: Path | None = None,
 ) -> dict[str, str]:
     """Return the text of every file that `build` writes, by name.
 
@@ -65,12 +70,21 @@ def contents(
         reported: published numbers.
         deviations: accepted differences.
         tolerance: limits of the verdicts; the defaults of `Tolerance` when None.
+        examples: miniatures to show on the page, where there is such a file.
+
+    Raises:
+        InputError: the folder is missing, or it or `examples` holds something else.
     """
     zoo = trained_weights(shipped())
     boards = make_boards(
         records_of(records_root), reported, deviations, tolerance, published=load_published(), zoo=zoo
     )
-    return _texts(boards, _methods(boards, zoo)) | {"leaderboard.html": html(boards, TITLE)}
+    added = (
+        read_examples(examples) if examples is not None and examples.is_file() else Examples((), Album({}))
+    )
+    miniatures = make_boards(added.records, zoo=zoo)
+    page = html([*boards, *miniatures], TITLE, pictures=added.album)
+    return _texts(boards, _methods(boards, zoo)) | {"leaderboard.html": page}
 
 
 def write_report(

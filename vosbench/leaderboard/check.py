@@ -13,6 +13,7 @@ from vosbench.leaderboard.assemble import make_boards
 from vosbench.leaderboard.baseline import identity, read_baseline
 from vosbench.leaderboard.board import Board, BoardRow, data_set_values
 from vosbench.leaderboard.build import contents, records_of
+from vosbench.leaderboard.html.examples import EXAMPLES
 from vosbench.leaderboard.published import disagreements, load_published
 from vosbench.leaderboard.reported import Reported
 from vosbench.leaderboard.status import trained_weights
@@ -77,7 +78,8 @@ def check(
     if baseline is not None:
         findings += _against(boards, make_boards(read_baseline(baseline)), limits, whole)
     if tables is not None:
-        findings += _outdated(contents(records_root, reported, deviations, tolerance), tables)
+        texts = contents(records_root, reported, deviations, tolerance, examples=tables / EXAMPLES)
+        findings += _outdated(texts, tables)
     return findings
 
 

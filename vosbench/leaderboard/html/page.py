@@ -52,7 +52,9 @@ SCRIPTS = (
     "masks.js",
     "records.js",
     "timeline.js",
+    "links.js",
     "explorer.js",
+    "download.js",
     "page.js",
 )
 """Parts of the script; each uses those before it."""
@@ -64,6 +66,7 @@ def html(
     *,
     videos: Mapping[str, Sequence[Video]] | None = None,
     masks: Path | None = None,
+    pictures: Album | None = None,
 ) -> str:
     """Return a whole leaderboard as one self-contained HTML page.
 
@@ -72,16 +75,17 @@ def html(
         title: of the page.
         videos: label (``"davis16-mini"``) -> the data set, for pictures; no pictures when None.
         masks: folder with ``<label>/<model>/<sequence>/<frame>.png``; no pictures when None.
+        pictures: pictures made before, shown where there are no `videos`.
 
     Raises:
         InputError: a frame or a mask cannot be read.
     """
     shown = videos or {}
-    bare = _render(boards, title, shown, Album({}))
+    bare = _render(boards, title, shown, pictures or Album({}))
     if masks is None or not shown:
         return bare
-    pictures = album(boards, shown, masks, budget=LARGEST - len(bare.encode()) - _ROOM)
-    return _render(boards, title, shown, pictures)
+    made = album(boards, shown, masks, budget=LARGEST - len(bare.encode()) - _ROOM)
+    return _render(boards, title, shown, made)
 
 
 def _render(

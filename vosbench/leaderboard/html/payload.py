@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vosbench.data.catalogue import catalogue
 from vosbench.evaluation.record import Record
 from vosbench.leaderboard.board import Board, BoardRow, PublishedComparison
 from vosbench.leaderboard.html.curves import places
@@ -50,12 +51,25 @@ def _board(board: Board, videos: Mapping[str, Video]) -> dict[str, Any]:
     return {
         "title": board_title(board),
         "label": board.label,
+        "source": _source_of_pictures(board),
         "void": board.protocol.void,
         "union": board.protocol.objects == "union",
         "metrics": board.metrics,
         "sequences": {name: _sequence(board, name, videos.get(name)) for name in board.sequences},
         "rows": [_row(board, row) for row in board.rows],
     }
+
+
+def _source_of_pictures(board: Board) -> str:
+    """Return the line shown where a sequence has no pictures."""
+    if board.mini or board.dataset not in (known := catalogue()):
+        return "No pictures of this sequence here: vosbench compare writes a page that has them."
+    title = known[board.dataset].title
+    return (
+        f"No pictures of {title} here, the frames are its authors'. On your copy of the data, "
+        f"vosbench compare --datasets {board.dataset} --data-root FOLDER writes a page that has them; "
+        f"vosbench data list {board.dataset} names where to get it."
+    )
 
 
 def _sequence(board: Board, name: str, video: Video | None) -> dict[str, Any]:

@@ -45,9 +45,10 @@ class Explorer {
     return this.values(row, choice)[this.board.sequences[this.sequence].at.indexOf(frame)];
   }
 
-  // show a sequence, at a frame or at the middle, with method `a` when one is given
-  open({ sequence = this.sequence, frame, a } = {}) {
+  // show a sequence, at a frame or at the middle, with methods `a` and `b` when they are given
+  open({ sequence = this.sequence, frame, a, b } = {}) {
     this.form.sequence.value = sequence;
+    if (b !== undefined) this.form.b.value = b;
     if (a !== undefined && a !== Number(this.form.a.value)) {
       if (a === Number(this.form.b.value)) this.form.b.value = this.form.a.value;
       this.form.a.value = a;
@@ -78,9 +79,11 @@ class Explorer {
     const name = pictures ? pictures.names[frame] : String(frame);
     const text = [first, second].map((row) => `${row.name} ${percent(this.valueAt(row, frame))}`).join(", ");
     this.timeline.show(frame, `frame ${name}${this.letter ? `, ${this.letter}: ${text}` : ""}`);
+    this.root.querySelector(".permalink").href = linkTo(this);
     this.root.querySelector(".stage").hidden = !pictures;
     if (!pictures) {
-      this.tell(canUnpack ? "This page has no pictures of this sequence." : "This browser is too old to show the pictures.");
+      if (canUnpack) this.tell(this.board.source, picturesElsewhere());
+      else this.tell("This browser is too old to show the pictures.");
       return;
     }
     const position = nearest(pictures, frame);
@@ -145,9 +148,9 @@ class Explorer {
     return `By ${this.letter}, ${first.name} is ahead on ${ahead} and ${second.name} on ${behind} of ${differences.length} sequences.`;
   }
 
-  tell(text) {
+  tell(text, ...more) {
     const line = this.root.querySelector(".problem");
-    line.textContent = text;
+    line.replaceChildren(text, ...more);
     line.hidden = !text;
   }
 
@@ -205,6 +208,14 @@ class Explorer {
     else drawMask(canvas, frame, frame.masks[order === "b" ? 1 : 0], this.board, COLOURS[order === "b" ? "b" : "a"], true);
   }
 }
+
+// a link to the first board that has pictures, when this page has some
+const picturesElsewhere = () => {
+  const place = data.boards.findIndex((board) => Object.keys(board.sequences).some((sequence) => picturesOf(board, sequence)));
+  if (place < 0) return "";
+  const section = document.querySelector(`section[data-board="${place}"]`);
+  return element("a", { href: `#${encodeURIComponent(section.id)}`, textContent: `${data.boards[place].title} has pictures.` });
+};
 
 const explorers = new Map();
 

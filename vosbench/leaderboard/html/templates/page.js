@@ -28,6 +28,8 @@ for (const table of document.querySelectorAll("table.cells")) {
   makeGrid(table, (cell) => ACTIONS[table.dataset.kind](cell, section, data.boards[boardOf(section)]));
 }
 
+for (const table of document.querySelectorAll("table.sortable")) addDownload(table);
+
 for (const item of document.querySelectorAll(".scripted, .unscripted")) item.hidden = !item.hidden;
 
 startFilters();
@@ -42,6 +44,9 @@ for (const root of document.querySelectorAll(".explorer")) {
 for (const chart of document.querySelectorAll(".charts figure")) {
   chart.addEventListener("click", () => jumpTo(chart.closest("section"), { sequence: chart.dataset.sequence }));
 }
+
+addEventListener("hashchange", openLink);
+openLink();
 
 const theme = document.getElementById("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
