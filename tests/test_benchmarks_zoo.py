@@ -83,6 +83,19 @@ def test_an_earlier_run_changes_arguments_of_its_plan_and_is_named_by_them(train
     assert plan.checkpoint_of("short", "W") == "W/plan-short/appearance/checkpoints/last.ckpt"
 
 
+def test_either_half_of_the_videos_is_held_out_of_a_run_by_its_name(train, tmp_path):
+    plan = train.read_plan(PLANS[0].parent / "fusionseg_lite.yaml")
+    videos = set(shipped_split("davis16_train"))
+    learnt = {
+        run: videos - set(compose_fit(plan.overrides(tmp_path, run=run)).data.hold_out)
+        for run in ("first", "second", "fusion_of_first", "fusion_of_second")
+    }
+    assert learnt["first"] == learnt["fusion_of_second"]
+    assert learnt["second"] == learnt["fusion_of_first"]
+    assert not learnt["first"] & learnt["second"]
+    assert learnt["first"] | learnt["second"] == videos - set(shipped_split("davis16_held_out"))
+
+
 def test_weights_are_averaged_and_counters_are_not(train, tmp_path):
     values = [torch.tensor([1.0, -2.0]), torch.tensor([2.0, 4.0]), torch.tensor([6.0, 1.0])]
     for index, value in enumerate(values):

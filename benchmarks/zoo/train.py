@@ -25,7 +25,9 @@ import torch
 import yaml
 from measuring import WORLDS, measure, measure_held_out
 
+from vosbench.data.hold_out import HELD_OUT
 from vosbench.data.mini import ensure_mini
+from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError, check_name, one_line
 from vosbench.evaluation.store import environment, now
 from vosbench.files import atomic_path, write_text
@@ -56,6 +58,8 @@ class Plan:
             weights are averaged (Wortsman et al., ICML 2022); or ``graft``, the name of a run whose weights
             are taken, but for ``tensors``, their prefixes -> those in the checkpoint ``of`` that stands for
             them.
+        halves: file beside the plan, name -> videos; such a name in braces stands for them in `fit`, and
+            ``{held_out}`` for the videos that settings are chosen on.
         bases: weights of --out that must be there: tensors that are equal to theirs are stored once.
         take: name of the earlier run whose weights are published; None: those of a last run by `fit` alone.
         half: whether weights are kept as float16.
@@ -71,6 +75,7 @@ class Plan:
     world: dict[str, Any] = field(default_factory=lambda: {"sets": {}})
     real: list[str] = field(default_factory=list)
     flows: list[str] = field(default_factory=list)
+    halves: dict[str, list[str]] = field(default_factory=dict)
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
     bases: list[str] = field(default_factory=list)
     take: str | None = None
@@ -98,7 +103,9 @@ class Plan:
         )
         replaced = {line.partition("=")[0] for line in own}
         lines = [line for line in self.fit if line.partition("=")[0] not in replaced] + own
-        named = {name: self.checkpoint_of(name, work) for name in self.earlier}
+        lists = {HELD_OUT: shipped_split("davis16_held_out"), **self.halves}
+        named = {name: ",".join(videos) for name, videos in lists.items()}
+        named |= {name: self.checkpoint_of(name, work) for name in self.earlier}
         return [
             f"model={self.model}",
             *(line.format(work=work, out=out, **named) for line in lines),
@@ -117,6 +124,7 @@ _KIND = {
     "world": Whole(seed=int, sets={ANY: dict}),
     "real": [str],
     "flows": [str],
+    "halves": str,
     "earlier": {
         ANY: {"stage": str, "fit": [str], "mean": [str], "graft": str, "of": str, "tensors": {ANY: str}}
     },
@@ -131,6 +139,8 @@ _KIND = {
 def read_plan(path: Path) -> Plan:
     content = read_yaml(path)
     check_kind(content, _KIND, f"{path}")
+    if "halves" in content:
+        content["halves"] = read_halves(path.parent / content["halves"])
     try:
         plan = Plan(name=path.stem, **content)
     except TypeError as error:
@@ -141,6 +151,12 @@ def read_plan(path: Path) -> Plan:
     if both := set(plan.world["sets"]) & set(plan.real):
         raise InputError(f"{path}: {', '.join(sorted(both))} cannot be rendered and real at once")
     return plan
+
+
+def read_halves(path: Path) -> dict[str, list[str]]:
+    content = read_yaml(path)
+    check_kind(content, {ANY: [str]}, f"{path}")
+    return dict(content)
 
 
 def check_runs(plan: Plan, path: Path) -> None:
