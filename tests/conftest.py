@@ -91,9 +91,9 @@ def conformance_program() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="module")
-def pages_program() -> Iterator[Callable[[str], ModuleType]]:
-    """Return the function of `speed_program` for .github/pages."""
-    with programs_in(ROOT / ".github" / "pages") as load:
+def docs_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the function of `speed_program` for .github/docs."""
+    with programs_in(ROOT / ".github" / "docs") as load:
         yield load
 
 

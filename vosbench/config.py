@@ -75,10 +75,9 @@ class ScheduleConfig:
 
 @dataclass
 class ClipConfig:
-    """Cutting of clips; keys as in `vosbench.data.loading.clips.ClipSettings`.
+    """Cutting of clips; the other keys as in `vosbench.data.loading.clips.ClipSettings`.
 
     Attributes:
-        length, stride, masks, flow_beyond, backward, before, repeat: as there.
         val_stride: frames between the starts of two validation clips.
         per_video: an epoch takes one random clip of each video instead of all.
         classes: tell the class of every object; the data set must name its classes.
