@@ -8,8 +8,7 @@ release = __version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 
-# Markdown as GitHub shows it
-myst_enable_extensions = ["colon_fence"]
+# anchors as GitHub makes them
 myst_heading_anchors = 4
 # notebooks are run: the site shows what they give today
 nb_execution_mode = "force"
@@ -27,6 +26,7 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "vosbench"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

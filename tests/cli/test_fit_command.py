@@ -115,3 +115,11 @@ def test_several_data_sets_are_downloaded_in_one_command_a_slip_before_the_first
     status, out, err = run("data", "download", "davis16", "davis71")
     assert (status, out) == (2, "")
     assert "unknown data set 'davis71': did you mean davis17" in err
+
+
+def test_a_folder_given_by_its_bare_name_is_refused_with_its_path(run, tmp_path):
+    (tmp_path / "clips").mkdir()
+    status, out, err = run("fit", "model=mpnet", "--dataset", "clips")
+    assert (status, out) == (2, "")
+    assert "unknown data set 'clips'" in err
+    assert err.endswith("; the folder is written ./clips\n")

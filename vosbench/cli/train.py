@@ -94,9 +94,13 @@ def _own_model(override: str) -> str:
 
 def _data_overrides(dataset: str) -> list[str]:
     """Return the configuration of a data set that stands for those of every stage."""
+    from vosbench.config import group_options
     from vosbench.data.catalogue import dataset_spec, is_own
 
     if not is_own(dataset):
+        if dataset not in group_options("data"):
+            # refuses an unknown name, and says how a folder of this name is written
+            dataset_spec(dataset)
         return [f"data={dataset}"]
     # absolute: a device more starts a process of its own, and a run is resumed from another folder
     reference = dataset_spec(dataset).reference.replace("\\", "\\\\").replace("'", "\\'")
