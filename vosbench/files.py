@@ -2,55 +2,146 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources.abc import Traversable
+from itertools import count
 from pathlib import Path
 from typing import IO
 
 from vosbench.errors import InputError
+from vosbench.temporary import temporary_file, temporary_folder
+
+
+class WriteError(InputError):
+    """File or folder that cannot be written.
+
+    Attributes:
+        fault: the path and the reason.
+        remedy: what to do.
+    """
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(f"{fault}; {remedy}")
+        self.fault = fault
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[WriteError], tuple[str, str]]:
+        # errors come back from worker processes
+        return WriteError, (self.fault, self.remedy)
 
 _PIECE = 1 << 20
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def writing(path: Path, remedy: str | None = None) -> Iterator[None]:
+    """Turn the errors of the system in a block that writes into the error of a user.
+
+    Args:
+        path: what is written, for the message.
+        remedy: what to do, also where the block has a remedy of its own; None for the usual advice.
+
+    Raises:
+        WriteError: the disk is full, the place is read-only, a file is in the place of a folder, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({_reason(error)})", remedy or _advice(error)) from None
+    except WriteError as error:
+        raise WriteError(error.fault, remedy or error.remedy) from None
+
+
+@contextmanager
+def atomic_path(path: Path, remedy: str | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
     Missing parent folders are made. The temporary file keeps the suffix of `path` (image and
     video writers choose their format by it) and is removed when the block raises.
+
+    Args:
+        path: the file.
+        remedy: see `writing`.
+
+    Raises:
+        InputError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files private; give them the permissions an ordinary write would.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path, remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_file(path) as temporary:
+            yield temporary
+            # a temporary file is private; give it the permissions an ordinary write would
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path, remedy: str | None = None) -> Iterator[Path]:
     """Yield an empty hidden folder beside `folder`; put it in the place of `folder` when the block succeeds.
 
     Missing parents are made. What was in `folder` before is removed then, not earlier; when the
-    block raises, it stays.
+    block raises, it stays. Of several processes that write the same folder, the last one stays.
+
+    Args:
+        folder: made when missing.
+        remedy: see `writing`.
+
+    Raises:
+        InputError: the folder cannot be written; errors of the block are left as they are.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as hidden:
-        # The hidden folder is private; one made inside it has ordinary permissions.
-        new = Path(hidden) / "new"
-        new.mkdir()
+    with ExitStack() as stack:
+        with writing(folder, remedy):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            hidden = stack.enter_context(temporary_folder(folder))
+            # The hidden folder is private; one made inside it has ordinary permissions.
+            new = hidden / "new"
+            new.mkdir()
         yield new
-        if folder.exists():
-            folder.rename(Path(hidden) / "old")
-        new.rename(folder)
+        with writing(folder, remedy):
+            _put(new, folder, hidden)
+
+
+def _put(new: Path, folder: Path, hidden: Path) -> None:
+    """Rename a folder, and what is in its place into `hidden`, until no other process comes between."""
+    for attempt in count():
+        with suppress(FileNotFoundError):
+            folder.rename(hidden / f"old{attempt}")
+        try:
+            new.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder, and make sure that files can be written there, before long work.
+
+    Raises:
+        InputError: they cannot.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary_file(folder / "check") as temporary:
+            # an empty file needs no space
+            temporary.write_bytes(bytes(1))
+
+
+def check_file(path: Path) -> None:
+    """Make sure that a file can be written, before long work.
+
+    Raises:
+        InputError: it cannot.
+    """
+    with writing(path):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_file(path) as temporary:
+            temporary.write_bytes(bytes(1))
 
 
 def read_bytes(path: Traversable, most: int | None = None) -> bytes:
@@ -85,13 +176,21 @@ def _pieces(file: IO[bytes], most: int | None) -> Iterator[bytes]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
+    """Write a file atomically.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically, UTF-8 with Unix line ends."""
+    """Write `text` to `path` atomically, UTF-8 with Unix line ends.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     write_bytes(path, text.encode())
 
 
@@ -99,3 +198,15 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a file is in the place of a folder"
+    return error.strerror or " ".join(str(error).split())
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room and run it again"
+    return "choose another place"

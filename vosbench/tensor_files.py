@@ -215,8 +215,6 @@ def write_safetensors(
     Raises:
         InputError: a base cannot be read.
     """
-    from safetensors.torch import save_file
-
     own = {key: value.contiguous() for key, value in tensors.items()}
     shared: list[Base] = []
     for base in bases:
@@ -225,9 +223,24 @@ def write_safetensors(
             shared.append(Base(base.name, sha256(base), prefixes))
             own = {key: value for key, value in own.items() if not key.startswith(tuple(prefixes))}
     described = {SHARED: json.dumps([base._asdict() for base in shared])} if shared else {}
-    save_file(own, path, metadata={**metadata, **described})
+    save_tensors(path, own, {**metadata, **described})
     _sort_metadata(path)
     return shared
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors, contiguous ones, into a safetensors file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(dict(tensors), path, metadata=dict(metadata))
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
 
 
 def _sort_metadata(path: Path) -> None:

@@ -150,7 +150,7 @@ def test_single_frame_has_no_flow(tmp_path):
 def test_cache_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     video = attach_flow(make_video(), Counting(), tmp_path / "file")
-    with pytest.raises(InputError, match=r"cannot write the flow cache .*VOSBENCH_CACHE"):
+    with pytest.raises(InputError, match=r"cannot be written .*VOSBENCH_CACHE"):
         video.flow[0]
 
 

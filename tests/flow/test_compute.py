@@ -182,5 +182,5 @@ def test_flow_too_large_for_the_format_is_named(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "out").write_text("in the way")
-    with pytest.raises(InputError, match=r"out/cat: cannot be written"):
+    with pytest.raises(InputError, match=r"out/cat/provenance\.json: cannot be written"):
         compute([make_video()], Difference(), tmp_path / "out")

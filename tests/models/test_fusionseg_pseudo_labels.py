@@ -8,11 +8,11 @@ from PIL import Image
 
 from vosbench.cli.data import _appearance
 from vosbench.data.datasets.fusionseg_vid import FusionSegVid
-from vosbench.data.download.locks import claimed
 from vosbench.errors import InputError
 from vosbench.flow.estimators import build_estimator
 from vosbench.formats.image import write_frame
 from vosbench.formats.png import read_ids, write_ids
+from vosbench.locks import claimed
 from vosbench.models.fusionseg.pseudo_label_rules import BootstrapSettings
 from vosbench.models.fusionseg.pseudo_labels import (
     MaskFolder,

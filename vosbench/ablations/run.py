@@ -18,6 +18,7 @@ from vosbench.benchmark.leakage import leaks
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError, unknown_name
 from vosbench.executors.local import LocalExecutor, choose_workers
+from vosbench.files import check_folder
 from vosbench.metrics.specs import value_spec
 from vosbench.models.pretrained.zoo import trainings as zoo_trainings
 
@@ -105,12 +106,14 @@ def run_suite(suite: Suite, options: SuiteOptions, progress: Progress | None = N
         progress: called after every training and every tested sequence.
 
     Raises:
-        InputError: the suite does not have what is asked for, data are missing, or a training cannot
-            be composed.
+        InputError: the suite does not have what is asked for, data are missing, a training cannot
+            be composed, or the folder of results cannot be written.
     """
     edition, seeds, rows = _choose(suite, options)
     suite = suite.in_edition(edition)
     folder = options.out / f"{suite.id}-{edition}"
+    if not options.dry_run:
+        check_folder(folder)
     names = [name for row in rows for name in row.needs]
     root = None if edition == "mini" else find_data_root(options.data_root)
     plan = plan_trainings(suite, edition, names, seeds, (options.out / "runs").resolve(), root)

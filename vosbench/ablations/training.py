@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from vosbench.ablations.training_plan import FINISHED, TrainPlan, TrainTask
 from vosbench.errors import InputError
 from vosbench.executors.local import run_tasks
 from vosbench.files import write_text
+from vosbench.locks import claimed
 
 State = Literal["trained", "kept", "planned", "failed"]
 Progress = Callable[[int, int, "TrainOutcome"], None]
@@ -68,21 +70,29 @@ def run_trainings(
 
 
 def train(task: TrainTask) -> TrainOutcome:
-    """Train one task; an error becomes its outcome."""
+    """Train one task; an error becomes its outcome. What another process trains meanwhile is waited for."""
     from vosbench.training import fit
 
     started = time.monotonic()
     try:
-        with _quiet():
-            fit(list(task.overrides))
-        if not task.checkpoint.is_file():
-            raise InputError(f"no checkpoint {task.checkpoint} after training")
+        with claimed(task.folder.parent, task.folder.name, wait=math.inf):
+            if task.finished:
+                return TrainOutcome(task, "kept")
+            with _quiet():
+                fit(list(task.overrides))
+            if not task.checkpoint.is_file():
+                raise InputError(f"no checkpoint {task.checkpoint} after training")
+            seconds = time.monotonic() - started
+            _write_finished(task, seconds)
     except InputError as error:
         return TrainOutcome(task, "failed", message=" ".join(str(error).split()))
     except Exception as error:  # a training that breaks must not stop the others
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return TrainOutcome(task, "failed", message=message)
-    seconds = time.monotonic() - started
+    return TrainOutcome(task, "trained", seconds)
+
+
+def _write_finished(task: TrainTask, seconds: float) -> None:
     content = {
         "training": task.training,
         "seed": task.seed,
@@ -92,7 +102,6 @@ def train(task: TrainTask) -> TrainOutcome:
         "seconds_of_last_session": round(seconds, 1),
     }
     write_text(task.folder / FINISHED, json.dumps(content, indent=1) + "\n")
-    return TrainOutcome(task, "trained", seconds)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from vosbench.errors import InputError
 from vosbench.evaluation.record import Record
 from vosbench.evaluation.record_template import command_line
 from vosbench.executors.local import Executor, LocalExecutor, choose_workers
+from vosbench.files import check_folder
 from vosbench.flow.estimators import build_estimator
 from vosbench.method import Method, Size
 from vosbench.models.pretrained.zoo import trainings
@@ -106,6 +107,7 @@ def compare(
     and nothing is computed for it, so an interrupted comparison continues where it was; masks that were
     made from the same inputs are scored again without segmenting. A model that fails on a sequence
     leaves a failure in the place of its record and the others go on; the next run tries again.
+    Several comparisons may run in one folder: each waits for a prediction that another is making.
 
     Args:
         models: ``"all"``, every method that has weights or needs none, ``[LABEL=]NAME[:CHECKPOINT]``, where
@@ -132,7 +134,8 @@ def compare(
         waiting: called with what is done before the first sequence.
 
     Raises:
-        InputError: unknown names, a data set that is not there, or options out of range.
+        InputError: unknown names, a data set that is not there, options out of range, or `out` cannot be
+            written.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}: give 1 or more sequences")
@@ -153,6 +156,9 @@ def compare(
         dry_run=dry_run,
         waiting=waiting,
     )
+    if not dry_run:
+        for kind in ("records", "masks"):
+            check_folder(Path(out) / kind)
     jobs = plan.jobs(
         limit,
         device=device,

@@ -11,6 +11,7 @@ from vosbench.benchmark.method_spec import MethodSpec
 from vosbench.data.datasets.base import Edition
 from vosbench.evaluation.record import Failure, Record, record_path
 from vosbench.evaluation.store import now
+from vosbench.files import writing
 from vosbench.scoring.predictions import masks_path
 from vosbench.scoring.protocol import Protocol
 
@@ -149,20 +150,30 @@ def outcome(job: Job, spec: MethodSpec, run: ProtocolRun, state: State, **result
 
 
 def fail(job: Job, spec: MethodSpec, run: ProtocolRun, message: str) -> Outcome:
-    """Write a failure in place of a record; a dry run writes nothing."""
-    if not job.dry_run:
+    """Write a failure in place of a record; a dry run writes nothing.
+
+    A failure that cannot be written does not end the comparison: the message of the outcome says so.
+    """
+    if job.dry_run:
+        return outcome(job, spec, run, "failed", message=message)
+    failure = Failure(
+        model=spec.label,
+        size=spec.size or "",
+        dataset=job.dataset_name,
+        edition=job.edition,
+        split=run.split,
+        sequence=job.sequence,
+        protocol=run.protocol.id,
+        error=message,
+        command=job.command,
+        time=now(),
+    )
+    record = job.path("records", spec, run)
+    try:
         # a record of other settings must not stay in the table; masks stay and can be scored again
-        job.path("records", spec, run).unlink(missing_ok=True)
-        Failure(
-            model=spec.label,
-            size=spec.size or "",
-            dataset=job.dataset_name,
-            edition=job.edition,
-            split=run.split,
-            sequence=job.sequence,
-            protocol=run.protocol.id,
-            error=message,
-            command=job.command,
-            time=now(),
-        ).write(job.path("failures", spec, run))
+        with writing(record):
+            record.unlink(missing_ok=True)
+        failure.write(job.path("failures", spec, run))
+    except InputError as error:
+        message = f"{message}; and {error}"
     return outcome(job, spec, run, "failed", message=message)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 from vosbench.benchmark.job import Job, Outcome, ProtocolRun, State, fail, outcome
@@ -16,6 +17,7 @@ from vosbench.environment.load import LoadMeter
 from vosbench.errors import error_line
 from vosbench.evaluation.record_template import RecordTemplate, prediction_provenance
 from vosbench.evaluation.store import VideoHashes, current_record, hash_videos
+from vosbench.locks import claimed
 from vosbench.method import Method
 from vosbench.scoring.evaluate import Evaluation, ProtocolVideo, evaluate_sequence
 from vosbench.scoring.predictions import PredictionStore
@@ -42,7 +44,7 @@ def run_job(job: Job) -> list[Outcome]:
         videos = open_videos(job)
         hashes = dict(zip(videos, hash_videos([item.video for item in videos.values()]), strict=True))
         for (spec, path), runs in job.predictions.items():
-            with _isolated(job, [(spec, run) for run in runs], outcomes):
+            with _isolated(job, [(spec, run) for run in runs], outcomes), _claimed(job, path):
                 method, templates = _prepare(job, spec, runs, videos, hashes)
                 first = templates[0][1]
                 store = PredictionStore(path, first.item.video.frame_names)
@@ -68,6 +70,13 @@ def run_job(job: Job) -> list[Outcome]:
                 )
                 _write_records(job, spec, pending, evaluation, outcomes)
     return [outcomes[spec.label, run.protocol.id] for spec, run in job.cells]
+
+
+def _claimed(job: Job, prediction: Path) -> AbstractContextManager[None]:
+    """Let other comparisons in the same folder wait, and find the records of this one."""
+    if job.dry_run:
+        return nullcontext()
+    return claimed(job.out, str(prediction.relative_to(job.out)), wait=math.inf)
 
 
 @contextmanager
@@ -167,4 +176,5 @@ def _write_records(
 def _remove_failure(job: Job, spec: MethodSpec, run: ProtocolRun) -> None:
     """Remove the failure of an earlier run, also if a process was killed after it wrote the record."""
     if not job.dry_run:
-        job.path("failures", spec, run).unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            job.path("failures", spec, run).unlink()

@@ -1,90 +1,77 @@
-"""Command line: parse, call, print; every command imports its own heavy modules."""
+"""Command line: parse, call, print; every error that a user can cause ends as one line."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any, NoReturn
 
-import typer
-
-from vosbench import __version__
-from vosbench.cli import ablate, data, flow, leaderboard, listing, new, run, train, weights
-from vosbench.cli import score as scoring
-from vosbench.cli.configuration import FitCommand
+from vosbench.cli.signals import signals_raise
 from vosbench.errors import InputError, printable
 
-app = typer.Typer(
-    help="Train, run, score and compare video object segmentation methods.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command(cls=FitCommand)(train.fit)
-for command in (run.predict, scoring.score, run.compare, ablate.ablate, scoring.doctor):
-    app.command()(command)
-app.command("list")(listing.list_names)
-app.add_typer(data.app, name="data")
-app.add_typer(flow.app, name="flow")
-app.add_typer(leaderboard.app, name="leaderboard")
-app.add_typer(weights.app, name="weights")
-app.add_typer(new.app, name="new")
+_LONGEST = 4000
+"""Characters of a message: names in it can be those of files of others."""
 
 
 def main() -> None:
-    """Run the command line; an error of the user ends as one line on stderr and status 2."""
-    # The base of all errors of the option parser; typer itself exports only its descendants.
-    usage_error: Any = typer.BadParameter.__mro__[2]
+    """Run the command line; an error of the user ends as one line on stderr and status 2.
+
+    SIGINT ends as one line and status 130, SIGTERM as one line and status 143, an output that nobody reads
+    any longer as status 1.
+    """
+    _open_closed_streams()
+    with signals_raise() as interruption:
+        try:
+            status = _run()
+        except BaseException:
+            # libraries turn the exception of a signal into errors of their own
+            if interruption.number is None:
+                raise
+            status = _print_error(interruption.message, interruption.status)
+    sys.exit(status)
+
+
+def _run() -> int:
     try:
-        _refuse_old_spelling(sys.argv[1:])
-        status = app(prog_name="vosbench", standalone_mode=False)
+        # typer and the commands take a while: a signal may arrive meanwhile
+        from vosbench.cli.commands import run_command
+
+        status = run_command(sys.argv[1:])
+        sys.stdout.flush()
     except InputError as error:
-        _stop(str(error))
-    except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return _print_error(str(error))
     except BrokenPipeError:
-        # The reader (head, less) left; not even the flush at exit can reach it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except usage_error as error:
-        _stop_usage(error)
-    sys.exit(status or 0)
+        # the reader (head, less) left
+        _abandon_output()
+        return 1
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # the last resort: where an error is expected, its message says what to do
+        where = f"{error.filename}: " if error.filename else ""
+        return _print_error(f"{where}{error.strerror}")
+    return status
 
 
-def _refuse_old_spelling(words: Sequence[str]) -> None:
-    """Name the command that ``compare --suite`` has become."""
-    if words[:1] != ["compare"] or not any(word.partition("=")[0] == "--suite" for word in words):
-        return
-    rest = [word.removeprefix("--suite=") for word in words[1:] if word != "--suite"]
-    raise InputError(f"compare --suite is now a command of its own: vosbench ablate {shlex.join(rest)}")
+def _print_error(message: str, status: int = 2) -> int:
+    """Print one line and return the exit status."""
+    line = printable(message)
+    try:
+        sys.stderr.write(f"vosbench: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]}...'}\n")
+        sys.stdout.flush()
+    except OSError:
+        _abandon_output()
+    return status
 
 
-def _stop(message: str) -> NoReturn:
-    sys.stderr.write(f"vosbench: {printable(message)}\n")
-    sys.exit(2)
+def _open_closed_streams() -> None:
+    """Write to nowhere where the caller has closed an output."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
-def _stop_usage(error: Any) -> NoReturn:
-    """A command group without a sub-command shows its help; anything else is one line."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stdout.write(f"{error.format_message()}\n")
-        sys.exit(2)
-    context = getattr(error, "ctx", None)
-    hint = f" (see {context.command_path} --help)" if context is not None else ""
-    _stop(f"{error.format_message()}{hint}")
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        sys.stdout.write(f"vosbench {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None: ...
+def _abandon_output() -> None:
+    """Let nothing more go to the outputs, not even at exit, when Python flushes them."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())

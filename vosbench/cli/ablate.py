@@ -60,6 +60,7 @@ def ablate(
     from vosbench.ablations.report import markdown, write_suite
     from vosbench.ablations.run import SuiteOptions, run_suite
     from vosbench.data.roots import cache_root
+    from vosbench.files import check_folder
 
     table = load_suite(_suite_file(suite))
     published = published_values(table)
@@ -74,6 +75,8 @@ def ablate(
         dry_run=dry_run,
         cache=cache_root(),
     )
+    if results is not None and not dry_run:
+        check_folder(results)
     with progress_bar(table.id) as progress:
         progress.wait("planning trainings and tests")
         result = run_suite(table, options, _also_in_lines(progress))

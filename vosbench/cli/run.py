@@ -231,6 +231,11 @@ def compare(
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
     sys.stderr.write(f"{len(result.outcomes)} cells (model, sequence, protocol): {counts or 'none'}\n")
     print_notes(result.notes)
+    for failure in result.failures:
+        sys.stderr.write(
+            f"failed: {failure.model} on {failure.dataset}/{failure.sequence} under {failure.protocol}: "
+            f"{failure.message}\n"
+        )
     if dry_run:
         print_estimate(result, workers)
     if not dry_run and result.records:
@@ -244,11 +249,6 @@ def compare(
 
             logged = log_comparison(out, logger, result.records, result.videos, result.lengths)
             sys.stderr.write(f"logged: {logged}\n")
-    for failure in result.failures:
-        sys.stderr.write(
-            f"failed: {failure.model} on {failure.dataset}/{failure.sequence} under {failure.protocol}: "
-            f"{failure.message}\n"
-        )
     status = result.exit_status
     if check is not None and not dry_run:
         against = baseline if check == "baseline" else None

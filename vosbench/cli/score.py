@@ -19,7 +19,14 @@ from vosbench.cli.options import (
     names,
     refuse,
 )
-from vosbench.cli.terminal import print_findings, print_score_notes, print_scores, progress_bar, write_json
+from vosbench.cli.terminal import (
+    check_json,
+    print_findings,
+    print_score_notes,
+    print_scores,
+    progress_bar,
+    write_json,
+)
 from vosbench.errors import InputError
 
 
@@ -52,6 +59,7 @@ def score(
 
     if len(results) > 2:
         raise InputError(f"{len(results)} result folders: give one to score, or two to compare")
+    check_json(json_file)
     scores = []
     for folder in results:
         with progress_bar(f"scoring {folder.name}") as progress:
@@ -109,6 +117,7 @@ def _examine_machine(data_root: Path | None, json_file: Path | None) -> NoReturn
     from vosbench.cli.machine import machine_json, print_machine
     from vosbench.environment.machine import examine
 
+    check_json(json_file)
     with progress_bar("doctor") as progress:
         progress.wait("importing PyTorch, looking at devices, data and weights")
         machine = examine(data_root)

@@ -35,6 +35,18 @@ def print_scores(shown: Score | ScorePair, folders: Sequence[Path]) -> None:
         _print_score(shown)
 
 
+def check_json(file: Path | None) -> None:
+    """Make sure that `write_json` can write, before the work for it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if file is not None and str(file) != "-":
+        from vosbench.files import check_file
+
+        check_file(file)
+
+
 def write_json(file: Path | None, text: Callable[[], str]) -> bool:
     """Write JSON text to a file if one is given; return whether it is stdout, written ``-``."""
     if file is None:

@@ -8,19 +8,22 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 import vosbench
 from vosbench.evaluation.record import Failure, Record
 from vosbench.video import Video
+
+Result = TypeVar("Result")
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "opencv-python-headless", "numpy")
 
@@ -31,7 +34,7 @@ def read_records(root: Path) -> list[Record]:
     Raises:
         InputError: a file is not a record.
     """
-    return [Record.read(path) for path in _json_files(root)]
+    return _read_all(Record.read, root)
 
 
 def read_failures(out: Path) -> list[Failure]:
@@ -40,12 +43,18 @@ def read_failures(out: Path) -> list[Failure]:
     Raises:
         InputError: a file under ``<out>/failures`` is something else.
     """
-    return [Failure.read(path) for path in _json_files(out / "failures")]
+    return _read_all(Failure.read, out / "failures")
 
 
-def _json_files(root: Path) -> list[Path]:
-    # a dot marks the temporary file of a writer that was killed
-    return sorted(path for path in root.rglob("*.json") if not path.name.startswith("."))
+def _read_all(read: Callable[[Path], Result], root: Path) -> list[Result]:
+    results = []
+    for path in sorted(root.rglob("*.json")):
+        # a dot marks the temporary file of a writer that was killed
+        if not path.name.startswith("."):
+            # another comparison may remove what it replaces
+            with suppress(FileNotFoundError):
+                results.append(read(path))
+    return results
 
 
 def current_record(path: Path, key: str, masks: str | None) -> Record | None:

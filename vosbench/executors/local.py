@@ -178,8 +178,9 @@ def _start_method() -> str:
 
 
 def _start_worker(threads: int) -> None:
-    # only the parent answers Ctrl-C; a worker would add a traceback
+    # only the parent answers signals; a worker would add a traceback
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_threads(threads)
 

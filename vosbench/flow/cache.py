@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from vosbench.errors import InputError
 from vosbench.files import atomic_path
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.flow.provenance import frame_digest
@@ -24,6 +23,7 @@ from vosbench.video import FlowField, Frame, LazySequence, Video
 _FORMAT = 1
 # Of the array in the file, in bytes: what numpy writes before the values.
 _HEADER_ROOM = 1 << 12
+_REMEDY = "set VOSBENCH_CACHE to another folder"
 
 
 def attach_flow(
@@ -149,12 +149,6 @@ def _read(path: Path, size: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.floa
 
 def _write(path: Path, flow: np.ndarray[Any, np.dtype[np.float16]], origin: dict[str, Any]) -> None:
     provenance = np.array(json.dumps(origin, sort_keys=True))
-    try:
-        with atomic_path(path) as temporary:
-            # Not compressed: deflate saves a third of the bytes and costs more time than DIS itself.
-            np.savez(temporary, flow=flow, provenance=provenance)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot write the flow cache ({error.strerror}); "
-            "set VOSBENCH_CACHE to another folder"
-        ) from None
+    with atomic_path(path, _REMEDY) as temporary:
+        # Not compressed: deflate saves a third of the bytes and costs more time than DIS itself.
+        np.savez(temporary, flow=flow, provenance=provenance)

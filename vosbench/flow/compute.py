@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vosbench.errors import InputError, check_name
+from vosbench.files import writing
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.flow.flow_files import SUFFIXES
@@ -64,10 +65,8 @@ def compute(
             raise InputError(f"two videos are called {video.name}; their flow cannot share a folder")
         seen.add(video.name)
         folder = out / video.name
-        try:
+        with writing(folder):
             _compute_sequence(video, estimator, folder, progress, fmt, cache)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
     return out
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 import time
 import weakref
 from pathlib import Path
@@ -16,6 +14,7 @@ from vosbench.errors import InputError
 from vosbench.flow import GROUND_TRUTH
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed
+from vosbench.temporary import scratch_folder
 from vosbench.video import FlowField, Frame, Video
 
 
@@ -62,8 +61,9 @@ class TimedFlow:
             return
         self._estimator = estimator if isinstance(estimator, Precomputed) else TimedEstimator(estimator)
         if cache is None and isinstance(self._estimator, TimedEstimator):
-            cache = Path(tempfile.mkdtemp(prefix="vosbench-flow-"))
-            weakref.finalize(self._estimator, shutil.rmtree, cache, ignore_errors=True)
+            scratch = scratch_folder("vosbench-flow")
+            cache = scratch.__enter__()
+            weakref.finalize(self._estimator, scratch.__exit__, None, None, None)
         self.video = attach_flow(video, self._estimator, cache, overwrite=True)
 
     def describe(self) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vosbench.errors import InputError, error_line
-from vosbench.files import whole_folder
+from vosbench.files import check_folder, whole_folder
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
 from vosbench.formats.png import read_ids, write_ids
@@ -107,6 +106,7 @@ def predict(
     _check_mask(source, opened, method, first_mask)
     if inspect is not None:
         check_request(method, inspect)
+    _check_out(out, opened)
 
     def run(clip: Clip, target: Targets) -> PredictedVideo:
         video = clip.open()
@@ -126,8 +126,7 @@ def predict(
                 _save_note(store, inputs)
         seconds = time.perf_counter() - start
         if target.overlay is not None:
-            with _writable(target.overlay):
-                write_overlay(target.overlay, video, target.masks)
+            write_overlay(target.overlay, video, target.masks)
         return PredictedVideo(video.name, target.masks, len(video), seconds, target.panels, kept)
 
     done = []
@@ -139,6 +138,12 @@ def predict(
                 raise
             done.append(PredictedVideo(clip.name, target.masks, 0, 0.0, failure=error_line(error)))
     return done
+
+
+def _check_out(out: Path, opened: Source) -> None:
+    """Raise one error for a folder that cannot be written, instead of one for each of several clips."""
+    if len(opened.clips) > 1:
+        check_folder(out)
 
 
 def _inputs_hash(
@@ -229,10 +234,9 @@ def _segment_into(
     if progress is not None:
         # some methods learn the first frame for half a minute
         progress(video.name, 0, len(video))
-    with _filled(target) as folder:
+    with whole_folder(target) as folder:
         for index, (name, ids) in enumerate(zip(video.frame_names, segmentation, strict=True)):
-            with _writable(target):
-                write_ids(folder / f"{name}.png", ids)
+            write_ids(folder / f"{name}.png", ids)
             if written is not None:
                 written(index, ids)
             if progress is not None:
@@ -249,27 +253,9 @@ def _inspect_into(
     request: InspectionRequest,
 ) -> None:
     panels = Panels(video, start=given.frame if given is not None else 0)
-    with inspecting(method, request, panels), _filled(pictures) as folder:
+    with inspecting(method, request, panels), whole_folder(pictures) as folder:
 
         def draw(index: int, ids: IdMap) -> None:
-            with _writable(pictures):
-                panels.write(folder, index, ids)
+            panels.write(folder, index, ids)
 
         _segment_into(target, video, method, given, progress, draw)
-
-
-@contextmanager
-def _filled(target: Path) -> Iterator[Path]:
-    """Yield a folder that takes the place of `target` when the block succeeds."""
-    with ExitStack() as stack:
-        with _writable(target):
-            folder = stack.enter_context(whole_folder(target))
-        yield folder
-
-
-@contextmanager
-def _writable(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{target}: results cannot be written there ({error.strerror or error})") from None

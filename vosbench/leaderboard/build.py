@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from vosbench.leaderboard.reported import Reported, load_reported
 from vosbench.leaderboard.status import MethodStatus, Status, method_statuses, trained_weights
 from vosbench.leaderboard.tables import markdown
 from vosbench.leaderboard.verdicts import Deviation, Tolerance, load_deviations
+from vosbench.locks import claimed
 from vosbench.models import METHODS
 from vosbench.models.pretrained.zoo import shipped
 from vosbench.video import Video
@@ -110,19 +112,20 @@ def write_report(
     Raises:
         InputError: there are no records, or one of the files cannot be read.
     """
-    zoo = trained_weights(shipped())
-    boards = make_boards(
-        records_of(out / "records"),
-        load_reported(),
-        load_deviations(),
-        split_sizes=lengths,
-        published=load_published(),
-        failures=read_failures(out),
-        zoo=zoo,
-    )
-    shown = (videos or {}) if pictures else {}
-    page = {"leaderboard.html": html(boards, TITLE, videos=shown, masks=out / "masks")}
-    return _write(out, _texts(boards, ()) | page)
+    # of several comparisons in one folder, the last one to write reads the records of all
+    with claimed(out, "leaderboard", wait=math.inf):
+        boards = make_boards(
+            records_of(out / "records"),
+            load_reported(),
+            load_deviations(),
+            split_sizes=lengths,
+            published=load_published(),
+            failures=read_failures(out),
+            zoo=trained_weights(shipped()),
+        )
+        shown = (videos or {}) if pictures else {}
+        page = {"leaderboard.html": html(boards, TITLE, videos=shown, masks=out / "masks")}
+        return _write(out, _texts(boards, ()) | page)
 
 
 def records_of(root: Path) -> list[Record]:

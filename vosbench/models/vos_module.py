@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from vosbench.models.validated import MONITOR, Validated, foreground_similarity,
 from vosbench.scoring.evaluate import Evaluation, ProtocolVideo, evaluate_sequence
 from vosbench.scoring.metrics import protocol_metrics
 from vosbench.scoring.predictions import PredictionStore
+from vosbench.temporary import scratch_folder
 from vosbench.video import IdMap, Segmentation, Video
 
 _MEANS = {"J_mean": "J", "F_mean": "F", "iou_mean": "J"}
@@ -320,8 +320,8 @@ class VOSModule(pl.LightningModule):
 def _temporary_store(batch: ProtocolVideo) -> Iterator[PredictionStore]:
     """Yield a store for the prediction of a video, removed at the end of the block."""
     suffix = ".json" if batch.protocol.objects == "detections" else ""
-    with tempfile.TemporaryDirectory(prefix="vosbench-predictions-") as folder:
-        yield PredictionStore(Path(folder) / f"{batch.video.name}{suffix}", batch.video.frame_names)
+    with scratch_folder("vosbench-predictions") as folder:
+        yield PredictionStore(folder / f"{batch.video.name}{suffix}", batch.video.frame_names)
 
 
 def _adapt_state(module: VOSModule, state: dict[str, Any], prefix: str, *_: Any) -> None:

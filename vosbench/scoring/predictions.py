@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vosbench.errors import InputError
-from vosbench.files import write_text
+from vosbench.files import whole_folder, write_text
 from vosbench.formats.coco_results import write_detections
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.method import Detections
@@ -90,19 +89,14 @@ class PredictionStore:
         Returns:
             Hash of the masks, see `ids_hash`.
         """
-        # One fixed name, unlike `whole_folder`: the run after a kill clears what the killed one left.
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
+        with whole_folder(self.path) as folder:
 
-        def written() -> Iterator[IdMap]:
-            for name, ids in zip(self.names, maps, strict=True):
-                write_ids(partial / f"{name}.png", ids)
-                yield ids
+            def written() -> Iterator[IdMap]:
+                for name, ids in zip(self.names, maps, strict=True):
+                    write_ids(folder / f"{name}.png", ids)
+                    yield ids
 
-        content = ids_hash(self.names, written())
-        shutil.rmtree(self.path, ignore_errors=True)
-        partial.rename(self.path)
-        return content
+            return ids_hash(self.names, written())
 
     def save_detections(self, video: Video, detections: Iterable[Detections]) -> str:
         """Write the detections of every frame, in order, and return the SHA-256 of their file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from vosbench.config import DataConfig, FitConfig, StageConfig, compose_data, compose_fit, group_options
 from vosbench.errors import InputError, check_name, unknown_name
 from vosbench.models import SIZES
-from vosbench.training.run_folder import RUN_VARIABLE, resumed_checkpoint, run_folder
+from vosbench.training.run_folder import resumed_checkpoint, run_claimed, run_folder
 from vosbench.training.stage import StageRun, train_stage
 from vosbench.training.stage_data import VALIDATIONS, check_data, render_data, require_data
 from vosbench.waiting import Waiting, unreported
@@ -38,7 +37,8 @@ def fit(overrides: list[str], waiting: Waiting = unreported) -> Path:
         The run folder.
 
     Raises:
-        InputError: a mistake in the configuration, missing data, nothing to resume.
+        InputError: a mistake in the configuration, missing data, nothing to resume, another training in the
+            run folder, or the run folder cannot be written.
     """
     plan = plan_fit(overrides)
     config, names = plan.config, list(plan.sets)
@@ -46,21 +46,17 @@ def fit(overrides: list[str], waiting: Waiting = unreported) -> Path:
     run = resumed.parents[2] if resumed else run_folder(config)
     if resumed:
         names = names[names.index(resumed.parents[1].name) :]
-    stages = [StageRun(config, name, run / name, tuple(plan.sets[name])) for name in names]
-    require_data(config, {stage.name: stage.sets for stage in stages if not stage.kept})
-    weights = Path(config.init) if config.init else None
-    if weights is not None and not resumed and not weights.is_file():
-        raise InputError(f"init: no weights file {weights}")
-    render_data([dataset for stage in stages if not stage.kept for dataset in stage.sets], waiting)
-
-    os.environ[RUN_VARIABLE] = str(run)
-    try:
+    with run_claimed(run):
+        stages = [StageRun(config, name, run / name, tuple(plan.sets[name])) for name in names]
+        require_data(config, {stage.name: stage.sets for stage in stages if not stage.kept})
+        weights = Path(config.init) if config.init else None
+        if weights is not None and not resumed and not weights.is_file():
+            raise InputError(f"init: no weights file {weights}")
+        render_data([dataset for stage in stages if not stage.kept for dataset in stage.sets], waiting)
         for stage in stages:
             waiting(f"importing PyTorch and Lightning, building {config.model['name']}", 0, None)
             weights = train_stage(stage, weights, resumed or stage.interrupted())
             resumed = None
-    finally:
-        del os.environ[RUN_VARIABLE]
     return run
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from vosbench.config import FitConfig
 from vosbench.errors import InputError
+from vosbench.files import check_folder, writing
+from vosbench.locks import LOCKS, claimed
 
 RUN_VARIABLE = "VOSBENCH_RUN"
 """Run folder of the processes that Lightning starts for further devices."""
+
+_WORKERS_END = 10
+"""Seconds after which the last worker of a killed training has ended, and with it the claim of the run."""
 
 _SHOWN = 10
 """Names of videos that fit into a line."""
@@ -61,10 +69,10 @@ def _number(variables: Sequence[str], otherwise: int) -> int:
 
 
 def run_folder(config: FitConfig) -> Path:
-    """Return the folder of a new run: the named one, or the next number.
+    """Return the folder of a run, which is made: the named one, or that of the next number.
 
     Raises:
-        InputError: several processes without a named one.
+        InputError: it cannot be made, or there are several processes without a named one.
     """
     if RUN_VARIABLE in os.environ:
         return Path(os.environ[RUN_VARIABLE])
@@ -77,8 +85,39 @@ def run_folder(config: FitConfig) -> Path:
             "with run=DIR"
         )
     folder = _runs_folder(config)
-    numbers = [int(path.name) for path in _runs(folder)]
-    return folder / f"{max(numbers, default=-1) + 1:03d}"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        first = max((int(path.name) for path in _runs(folder)), default=-1) + 1
+        for number in count(first):
+            # whoever makes the folder has the number
+            with suppress(FileExistsError):
+                (run := folder / f"{number:03d}").mkdir()
+                return run
+    raise AssertionError("numbers do not end")
+
+
+@contextmanager
+def run_claimed(run: Path) -> Iterator[None]:
+    """Let the processes of one training alone write into a run folder; remove it if it stays empty.
+
+    Raises:
+        InputError: another training writes there, or the folder cannot be written.
+    """
+    if RUN_VARIABLE in os.environ or rank() > 0:
+        # started for a further device: the first process of the training has the claim
+        yield
+        return
+    check_folder(run)
+    try:
+        with claimed(run, "training", wait=_WORKERS_END):
+            os.environ[RUN_VARIABLE] = str(run)
+            try:
+                yield
+            finally:
+                del os.environ[RUN_VARIABLE]
+    finally:
+        if run.is_dir() and {path.name for path in run.iterdir()} <= {LOCKS}:
+            shutil.rmtree(run, ignore_errors=True)
 
 
 def _runs(folder: Path) -> list[Path]:

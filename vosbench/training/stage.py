@@ -13,7 +13,7 @@ import yaml
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
 from vosbench.errors import InputError
-from vosbench.files import write_text
+from vosbench.files import write_text, writing
 from vosbench.training.stage_data import stage_data
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
     trainer = _trainer(stage, callbacks)
     if trainer.is_global_zero:
         _write_config(stage)
-    trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
+    with writing(stage.folder):
+        trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
     if trainer.is_global_zero and not trainer.interrupted:
         write_text(stage.finished, stage.described)
     return stage.last
@@ -204,6 +205,7 @@ def _trainer(stage: StageRun, callbacks: Sequence[Callback]) -> Trainer:
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 
+    from vosbench.training.checkpoints import WholeCheckpoints
     from vosbench.training.validation_log import TrainingLog, lightning_logger
 
     config, settings = stage.config, stage.settings
@@ -222,6 +224,7 @@ def _trainer(stage: StageRun, callbacks: Sequence[Callback]) -> Trainer:
         return Trainer(
             **arguments,
             logger=logger,
+            plugins=[WholeCheckpoints()],
             callbacks=[
                 ModelCheckpoint(
                     stage.last.parent,

@@ -9,9 +9,9 @@ import pytest
 from vosbench.data.catalogue import CATALOGUE
 from vosbench.data.download.download import Retries
 from vosbench.data.download.fetch import fetch
-from vosbench.data.download.locks import claimed
 from vosbench.data.spec import Archive
 from vosbench.errors import InputError
+from vosbench.locks import claimed
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from vosbench.cli import app
+from vosbench.cli.commands import app
 from vosbench.errors import InputError
 from vosbench.models.pretrained.import_weights import complaint, import_weights
 from vosbench.models.pretrained.zoo import load_method

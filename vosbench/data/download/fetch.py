@@ -8,9 +8,9 @@ from vosbench.data.catalogue import dataset_spec, open_dataset
 from vosbench.data.datasets.base import edition_of
 from vosbench.data.download.archives import is_unpacked, unpack
 from vosbench.data.download.download import Progress, Retries, download
-from vosbench.data.download.locks import claimed
 from vosbench.data.spec import Archive
 from vosbench.errors import InputError
+from vosbench.locks import claimed
 
 DOWNLOADS = ".downloads"
 """Folder of the data root that holds archives until their data set has been opened."""

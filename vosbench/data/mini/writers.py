@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from vosbench.data.catalogue import catalogue, load_object
-from vosbench.data.download.locks import claimed
 from vosbench.data.places import find_folder
 from vosbench.errors import InputError, check_name
-from vosbench.files import whole_folder, write_text
+from vosbench.executors.local import run_tasks
+from vosbench.files import whole_folder, write_text, writing
+from vosbench.locks import claimed
 from vosbench.waiting import Waiting, unreported
 
 GENERATOR = "6"
@@ -67,19 +67,16 @@ def write_mini(
     """
     folder, selected = Path(root) / name, _settings(name, **settings)
     _refuse_foreign(find_folder(Path(root), name))
-    with claimed(Path(root), name, wait=True):
+    with claimed(Path(root), name, wait=math.inf):
         _write(name, selected, folder, workers, waiting)
     return folder
 
 
 def _write(name: str, settings: MiniSettings, folder: Path, workers: int, waiting: Waiting) -> None:
-    try:
-        with whole_folder(folder) as new:
-            _render(settings, new, workers, partial(waiting, f"rendering the miniature of {name}"))
-            write_text(new / MARKER, _marker(name, settings))
-            _refuse_foreign(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write the miniature there ({error.strerror or error})") from error
+    with writing(folder), whole_folder(folder) as new:
+        _render(settings, new, workers, partial(waiting, f"rendering the miniature of {name}"))
+        write_text(new / MARKER, _marker(name, settings))
+        _refuse_foreign(folder)
 
 
 def ensure_mini(
@@ -103,7 +100,7 @@ def ensure_mini(
     folder, selected = Path(root) / name, _settings(name, **settings)
     _refuse_foreign(find_folder(Path(root), name))
     if not _is_there(name, selected, folder):
-        with claimed(Path(root), name, wait=True):
+        with claimed(Path(root), name, wait=math.inf):
             if not _is_there(name, selected, folder):
                 _write(name, selected, folder, workers, waiting)
     return folder
@@ -157,12 +154,6 @@ def _render(settings: MiniSettings, folder: Path, workers: int, rendered: Callab
     render = partial(settings.write_scene, folder)
     jobs = list(settings.jobs())
     rendered(0, len(jobs))
-    with ExitStack() as stack:
-        run: Callable[..., Iterable[None]] = map
-        if workers > 1:
-            # Spawned processes do not inherit the threads of a caller that has imported torch.
-            spawn = multiprocessing.get_context("spawn")
-            run = stack.enter_context(ProcessPoolExecutor(workers, mp_context=spawn)).map
-        for done, _ in enumerate(run(render, jobs), start=1):
-            rendered(done, len(jobs))
+    number = count(1)
+    run_tasks(render, jobs, min(workers, len(jobs)), lambda _: rendered(next(number), len(jobs)))
     settings.finish(folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from vosbench.data.datasets.fusionseg_vid import ANNOTATIONS, NAME, REPORT
-from vosbench.data.download.locks import claimed
 from vosbench.errors import InputError
-from vosbench.files import write_text
+from vosbench.files import write_text, writing
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.encodings import colour_wheel
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.formats.mask import read_mask
 from vosbench.formats.png import read_ids, read_palette, write_ids
+from vosbench.locks import claimed
 from vosbench.models.fusionseg.pseudo_label_rules import BootstrapSettings, Counts, Mask, judge
 from vosbench.plain_data import parse_json
 from vosbench.video import VOID, Box, FlowField, Frame, Segmentation, Video
@@ -44,6 +43,7 @@ FRAMES = "frames.txt"
 """Beside the report: ``VIDEO/FRAME`` of every mask that was kept, a line each."""
 
 _JOURNAL = "journal"
+_REMEDY = "make room or give another data root, and run it again: finished frames are kept"
 # Raise it when equal settings come to mean other masks.
 _FORMAT = 1
 
@@ -121,7 +121,7 @@ def prepare(
                 f"none of the {len(videos)} videos has boxes; unpack the Annotations of ilsvrc_vid"
             )
         report = Report(frames, len(kept), *total.values)
-        with _writing(folder):
+        with writing(folder, _REMEDY):
             write_text(folder / FRAMES, "".join(f"{line}\n" for line in kept))
             write_text(folder / REPORT, json.dumps({**asdict(report), **origin}, indent=2) + "\n")
     return report
@@ -225,7 +225,7 @@ def _video(
         counts = journal.find(name, key)
         if counts is None or path.is_file() != bool(counts.kept):
             mask, counts = _frame(video, index, boxes, segmenter, flow, settings)
-            with _writing(folder):
+            with writing(folder, _REMEDY):
                 _store(path, mask, bool(counts.kept))
                 journal.add(name, key, counts)
         yield name, counts
@@ -326,14 +326,3 @@ def _entry(line: str) -> tuple[str, str, Counts] | None:
         return None
     counts = Counts(*values)
     return (name, key, counts) if counts.boxes == sum(counts.values[1:]) else None
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or folder}: cannot be written ({error.strerror}); free some space or give "
-            "another data root, and run it again: finished frames are kept"
-        ) from None

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vosbench.errors import InputError
 from vosbench.files import atomic_path
 
 Compute = Callable[[Tensor], Tensor]
@@ -71,11 +70,7 @@ def _read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]] | Non
 
 
 def _write(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.float16]]) -> None:
-    try:
-        with atomic_path(path) as temporary:
-            np.save(temporary, values)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot write the cache of features ({error.strerror}); "
-            "set VOSBENCH_CACHE to another folder, or model.cache_features=false"
-        ) from None
+    with atomic_path(
+        path, "set VOSBENCH_CACHE to another folder, or model.cache_features=false"
+    ) as temporary:
+        np.save(temporary, values)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path
+from vosbench.files import atomic_path, check_file
 from vosbench.models import build, method_class
 from vosbench.models.pretrained.author_weights import Accounting, translate
 from vosbench.models.pretrained.released_files import read_released
-from vosbench.tensor_files import sha256
+from vosbench.tensor_files import save_tensors, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,10 +56,11 @@ def import_weights(
 
     Raises:
         InputError: unknown method or switch, a file cannot be read or is of another method, or `out` is
-            no such file.
+            no such file or cannot be written.
     """
     if out.suffix != ".safetensors":
         raise InputError(f"{out}: weights are written as .safetensors, name such a file")
+    check_file(out)
     variant = {**getattr(method_class(name), "released_switches", {}), **(switches or {})}
     # only its names and shapes are used
     with torch.device("meta"):
@@ -95,8 +96,6 @@ def complaint(imported: Imported) -> str:
 def _write(
     out: Path, state: Mapping[str, Tensor], name: str, switches: Mapping[str, Any], files: Sequence[Path]
 ) -> None:
-    from safetensors.torch import save_file
-
     described = {
         "name": name,
         "size": "full",
@@ -105,4 +104,4 @@ def _write(
     }
     with atomic_path(out) as temporary:
         tensors = {key: value.contiguous() for key, value in state.items()}
-        save_file(tensors, temporary, metadata={"vosbench": json.dumps(described, sort_keys=True)})
+        save_tensors(temporary, tensors, {"vosbench": json.dumps(described, sort_keys=True)})

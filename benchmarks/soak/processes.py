@@ -1,0 +1,213 @@
+"""Faults of processes: commands are killed, interrupted and run out of disk, and started again.
+
+    python benchmarks/soak/processes.py                           # some hundred faults, about ten minutes
+    python benchmarks/soak/processes.py --points 2000 --seed 1    # through the night
+    python benchmarks/soak/processes.py --commands score "compare, local" --faults kill
+
+Half of the faults come before an operation that changes files, drawn at random; the other half come at a
+random time. A command survives a fault when it ends as documented, leaves no process, and the same command,
+started again, ends with status 0 and with the files of a run that nothing disturbed: tables and masks byte by
+byte, and nothing beside them. Linux only.
+"""
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from commands import Command, commands, tree, write_archive
+from faults import End, Fault, Kind, import_everything, start
+from table import RESULTS, Row, write_results
+
+STATUSES = {"kill": {-9}, "sigint": {130}, "sigterm": {143}, "full": {1, 2}}
+LINES = {"sigint": "vosbench: interrupted", "sigterm": "vosbench: terminated"}
+TITLES = {
+    "kill": "kill -9, then run again",
+    "sigint": "SIGINT, then run again",
+    "sigterm": "SIGTERM, then run again",
+    "full": "disk full from one operation on, then run again",
+    "closed": "output closed",
+    "together": "eight at once in one folder",
+}
+FAULTS = tuple(TITLES)
+
+
+@dataclass
+class Soak:
+    """A soak in a folder.
+
+    Attributes:
+        folder: for places of commands.
+        random: of all choices.
+        points: faults of a kind per command.
+    """
+
+    folder: Path
+    random: random.Random
+    points: int
+    rows: list[Row] = field(default_factory=list)
+
+    def run(self, command: Command, kinds: Sequence[str]) -> None:
+        """Throw the faults of several kinds into a command."""
+        made = self.folder / "made"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+        command.make(made)
+        ends = [self.undisturbed(command, made, number) for number in range(2)]
+        if ends[0][1] != ends[1][1]:
+            raise SystemExit(f"{command.name}: two runs differ: {differences(ends[0][1], ends[1][1])}")
+        end, wanted = ends[1]
+        for kind in kinds:
+            started = time.monotonic()
+            if kind == "closed":
+                complaints = [self.closed(command, made)]
+            elif kind == "together":
+                complaints = [self.together(command, made, wanted)]
+            else:
+                every = [
+                    self.disturbed(command, made, fault, wanted) for fault in self.faults(kind, command, end)
+                ]
+                complaints = [complaint for complaint in every if complaint is not None]
+            lost = [complaint for complaint in complaints if complaint]
+            self.rows.append(
+                Row(command.name, TITLES[kind], len(complaints), len(complaints) - len(lost), len(lost))
+            )
+            sys.stderr.write(f"{self.rows[-1]} in {time.monotonic() - started:.0f} s\n")
+            sys.stderr.writelines(f"  LOST: {complaint}\n" for complaint in lost)
+
+    def faults(self, kind: str, command: Command, end: End) -> Iterator[Fault]:
+        """Yield the faults of a kind: at operations on files, and at times."""
+        points = max(2, round(self.points * command.points))
+        # an operation of another process is none of these
+        by_operation = 0 if "processes" in command.name else points if kind == "full" else (points + 1) // 2
+        which: Kind = kind  # type: ignore[assignment]
+        for number in self.random.sample(range(1, end.operations + 1), min(by_operation, end.operations)):
+            yield Fault(which, operation=number)
+        if kind != "full":
+            for _ in range(points - by_operation):
+                yield Fault(which, seconds=self.random.uniform(0, end.seconds))
+
+    def undisturbed(self, command: Command, made: Path, number: int) -> tuple[End, dict[str, str]]:
+        with self.place(made) as place:
+            end = start(command.words, place, prepare=command.prepare).end()
+            if end.status:
+                raise SystemExit(f"{command.name}: status {end.status} without a fault: {end.err}")
+            return end, tree(command, place)
+
+    def disturbed(self, command: Command, made: Path, fault: Fault, wanted: dict[str, str]) -> str | None:
+        """Throw a fault; return what is wrong afterwards, ``""`` for nothing; None: it came after the end."""
+        with self.place(made) as place:
+            end = start(command.words, place, fault, prepare=command.prepare).end()
+            if fault.seconds is not None and end.status == 0:
+                return None
+            wrong = complaint(fault, end)
+            again = start(command.words, place, prepare=command.prepare).end()
+            if again.status:
+                wrong = wrong or f"run again: status {again.status}: {again.err[-300:]}"
+            return f"{fault}: {wrong}" if wrong else differing(fault, wanted, tree(command, place))
+
+    def closed(self, command: Command, made: Path) -> str:
+        with self.place(made) as place:
+            end = start(command.words, place, prepare=command.prepare, reader=False).end()
+            traceback = "Traceback" in end.err or "Exception" in end.err
+            return f"status {end.status}: {end.err}" if traceback or end.status not in (0, 1) else ""
+
+    def together(self, command: Command, made: Path, wanted: dict[str, str]) -> str:
+        with self.place(made) as place:
+            running = [start(command.words, place, prepare=command.prepare) for _ in range(8)]
+            bad = [end for end in (each.end() for each in running) if end.status]
+            if bad:
+                return f"{len(bad)} of 8 failed, the first with status {bad[0].status}: {bad[0].err[-300:]}"
+            return differing(Fault(), wanted, tree(command, place))
+
+    @contextmanager
+    def place(self, made: Path) -> Iterator[Path]:
+        """Yield a fresh place."""
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="place-") as folder:
+            yield Path(shutil.copytree(made, Path(folder) / "place"))
+
+
+def complaint(fault: Fault, end: End) -> str:
+    """Return what is wrong with the end of a command after a fault."""
+    lines = [line for line in end.err.splitlines() if not line.startswith(("note: ", "failed: "))]
+    if end.left:
+        return f"{len(end.left)} processes left"
+    if "Traceback" in end.err or "Exception ignored" in end.err:
+        return end.err[-600:]
+    if end.status not in STATUSES[fault.kind]:
+        return f"status {end.status}: {end.err[-300:]}"
+    if fault.kind in LINES and (not lines or lines[-1] != LINES[fault.kind]):
+        return f"printed {end.err[-300:]!r}"
+    return ""
+
+
+def differing(fault: Fault, wanted: dict[str, str], present: dict[str, str]) -> str:
+    text = differences(wanted, present)
+    return f"{fault}: {text}" if text else ""
+
+
+def differences(wanted: dict[str, str], present: dict[str, str]) -> str:
+    """Return the first files that differ, are missing or left over."""
+    missing = sorted(wanted.keys() - present.keys())
+    left = sorted(present.keys() - wanted.keys())
+    other = sorted(name for name in wanted.keys() & present.keys() if wanted[name] != present[name])
+    parts = [("missing", missing), ("left over", left), ("different", other)]
+    return "; ".join(f"{what}: {', '.join(names[:4])}" for what, names in parts if names)
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """Yield the address of a server of a folder."""
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "http.server",
+        "0",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(folder),
+    ]
+    with subprocess.Popen(  # noqa: S603 - fixed words
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            words = process.stdout.readline().split()
+            yield f"http://127.0.0.1:{words[words.index('port') + 1]}"
+        finally:
+            process.terminate()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--points", type=int, default=20, help="faults of a kind per command")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--commands", nargs="*", help="only these")
+    parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="soak-") as name, server(Path(name)) as address:
+        folder = Path(name)
+        write_archive(folder)
+        import_everything()
+        known = {command.name: command for command in commands(address)}
+        soak = Soak(folder, random.Random(options.seed), options.points)
+        for chosen in options.commands or known:
+            command = known[chosen]
+            soak.run(command, [kind for kind in options.faults if kind != "together" or command.together])
+    written = f"python benchmarks/soak/processes.py --points {options.points} --seed {options.seed}"
+    write_results(options.out / "processes.json", "Processes", written, soak.rows)
+    return 1 if any(row.lost for row in soak.rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Table of the faults that were tried: ``tests/faults/RESULTS.md``, from the files in ``results``.
+
+python benchmarks/soak/table.py
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vosbench.files import write_text
+from vosbench.leaderboard.tables import markdown_table
+
+RESULTS = Path(__file__).parent / "results"
+TABLE = Path(__file__).parents[2] / "tests" / "faults" / "RESULTS.md"
+
+INTRODUCTION = """# Faults tried
+
+Written by `python benchmarks/soak/table.py` from `benchmarks/soak/results`; do not edit. A fault is lost when
+something else comes of it than is documented: a traceback, a wrong status, a process or a file left over,
+other results after the same command was run again.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Faults of one kind.
+
+    Attributes:
+        subject: the command or reader.
+        fault: what was done to it.
+        tried, survived, lost: how often.
+    """
+
+    subject: str
+    fault: str
+    tried: int
+    survived: int
+    lost: int
+
+
+def write_results(path: Path, title: str, command: str, rows: Sequence[Row]) -> None:
+    """Write the figures of a run.
+
+    Args:
+        path: a JSON file.
+        title: of its part of the table.
+        command: that makes the figures again.
+        rows: the figures.
+    """
+    content = {"title": title, "command": command, "rows": [asdict(row) for row in rows]}
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def table(results: Path) -> str:
+    """Return the table of every file of results in a folder."""
+    parts = [INTRODUCTION]
+    for path in sorted(results.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows = [Row(**row) for row in content["rows"]]
+        total = Row(
+            "all", "", *(sum(getattr(row, name) for row in rows) for name in ("tried", "survived", "lost"))
+        )
+        header = ("subject", "fault", "tried", "survived", "lost")
+        body = [[str(value) for value in asdict(row).values()] for row in (*rows, total)]
+        parts.append(
+            f"## {content['title']}\n\n`{content['command']}`\n\n{markdown_table(header, body, 'llrrr')}\n"
+        )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    write_text(TABLE, table(RESULTS))
+    sys.stdout.write(f"{TABLE}\n")

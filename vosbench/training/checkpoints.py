@@ -1,0 +1,31 @@
+"""Checkpoints on disk: whole or absent, whatever ends the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from vosbench.files import atomic_path
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it.
+
+    Lightning writes to the temporary folder of the system first. Where that is another file system, a killed
+    process leaves half a checkpoint in the place of the last whole one, and a copy in the temporary folder.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        advice = "make room, and go on with resume=auto"
+        with atomic_path(Path(path), advice) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
