@@ -92,9 +92,16 @@ def commands(address: str) -> list[Command]:
             ("predict", *davis, "--model", "flow_threshold", "--out", "out", "--overlay", "seen"),
             _data,
         ),
-        Command("score", ("score", "results", "--dataset", *davis, "--json", "scores.json"), _results),
         Command(
-            "leaderboard build", ("leaderboard", "build", "--records", "records", "--out", "out"), _records
+            "score",
+            ("score", "results", "--dataset", *davis, "--json", "scores.json", "--workers", "1"),
+            _results,
+        ),
+        Command(
+            "leaderboard build",
+            ("leaderboard", "build", "--records", "records", "--out", "out"),
+            _records,
+            points=0.2,
         ),
         Command("ablate", ("ablate", "small.yaml", "--out", "out", "--workers", "1"), _suite, points=0.6),
     ]

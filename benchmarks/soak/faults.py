@@ -1,11 +1,12 @@
 """Faults thrown into commands of vosbench: at one of their file operations, or at a time.
 
-A command runs in a fork of this process, which has imported everything: a fault costs no start-up. Its clocks
+A command runs in a fork of this process, which has imported what it needs: a fault costs no start. Its clocks
 stand still, so that equal work gives equal tables. Files are watched below one folder, the command's place.
 """
 
 import atexit
 import errno
+import importlib
 import math
 import os
 import signal
@@ -14,6 +15,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +56,7 @@ class End:
         operations: number of operations that changed files; 0 where a signal ended the process.
         seconds: how long it ran.
         left: processes of its session that lived on.
+        modules: what the process had imported at its end.
     """
 
     status: int
@@ -62,6 +65,7 @@ class End:
     operations: int
     seconds: float
     left: tuple[int, ...] = ()
+    modules: tuple[str, ...] = ()
 
 
 @dataclass
@@ -116,6 +120,9 @@ class Running:
             operations=int(counted.read_text(encoding="utf-8")) if counted.is_file() else 0,
             seconds=seconds,
             left=remaining(self.process),
+            modules=tuple((self.logs / "modules").read_text(encoding="utf-8").split())
+            if counted.is_file()
+            else (),
         )
 
 
@@ -146,26 +153,17 @@ def start(
     return Running(child, logs, fault, started)
 
 
-def import_everything() -> None:
-    """Import what the commands import, so that their processes need not."""
-    import cv2
-    import torch
-
-    import vosbench.ablations.report
-    import vosbench.benchmark
-    import vosbench.cli.commands
-    import vosbench.data.download.fetch
-    import vosbench.data.mini
-    import vosbench.evaluation
-    import vosbench.flow.compute
-    import vosbench.inference.prediction
-    import vosbench.leaderboard.build
-    import vosbench.models.mpnet.module
-    import vosbench.training  # noqa: F401
-
+def import_like(end: End) -> None:
+    """Import what a command imported, so that further processes of the command need not."""
+    for name in end.modules:
+        if name not in sys.modules and "__main__" not in name:
+            with suppress(Exception):
+                importlib.import_module(name)
     # no threads: a fork would lose them
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
 
 
 def remaining(session: int, patience: float = 30.0) -> tuple[int, ...]:
@@ -258,6 +256,7 @@ def _run_here(
     # what Python does at the end of a process, which a fork skips
     atexit._run_exitfuncs()
     sys.stdout.flush()
+    (logs / "modules").write_text("\n".join(sys.modules), encoding="utf-8")
     (logs / "operations").write_text(str(operations.count), encoding="utf-8")
     return status
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands import Command, commands, tree, write_archive
-from faults import End, Fault, Kind, import_everything, start
+from faults import End, Fault, Kind, import_like, start
 from table import RESULTS, Row, write_results
 
 STATUSES = {"kill": {-9}, "sigint": {130}, "sigterm": {143}, "full": {1, 2}}
@@ -99,13 +99,14 @@ class Soak:
             end = start(command.words, place, prepare=command.prepare).end()
             if end.status:
                 raise SystemExit(f"{command.name}: status {end.status} without a fault: {end.err}")
+            import_like(end)
             return end, tree(command, place)
 
     def disturbed(self, command: Command, made: Path, fault: Fault, wanted: dict[str, str]) -> str | None:
-        """Throw a fault; return what is wrong afterwards, ``""`` for nothing; None: it came after the end."""
+        """Throw a fault; return what is wrong afterwards, ``""`` for nothing; None: it met nothing."""
         with self.place(made) as place:
             end = start(command.words, place, fault, prepare=command.prepare).end()
-            if fault.seconds is not None and end.status == 0:
+            if end.status == 0 and (fault.seconds is not None or fault.kind == "full"):
                 return None
             wrong = complaint(fault, end)
             again = start(command.words, place, prepare=command.prepare).end()
@@ -130,8 +131,18 @@ class Soak:
     @contextmanager
     def place(self, made: Path) -> Iterator[Path]:
         """Yield a fresh place."""
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix="place-") as folder:
-            yield Path(shutil.copytree(made, Path(folder) / "place"))
+        with new_folder(self.folder) as folder:
+            yield Path(shutil.copytree(made, folder / "place"))
+
+
+@contextmanager
+def new_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a folder; unlike `tempfile.TemporaryDirectory`, the end of a forked process leaves it."""
+    folder = Path(tempfile.mkdtemp(prefix="soak-", dir=parent)).resolve()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def complaint(fault: Fault, end: End) -> str:
@@ -195,10 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="soak-") as name, server(Path(name)) as address:
-        folder = Path(name)
+    with new_folder() as folder, server(folder) as address:
         write_archive(folder)
-        import_everything()
         known = {command.name: command for command in commands(address)}
         soak = Soak(folder, random.Random(options.seed), options.points)
         for chosen in options.commands or known:

@@ -78,12 +78,13 @@ def test_a_run_folder_belongs_to_one_training(tmp_path, monkeypatch):
 
 
 def test_a_run_that_never_began_leaves_no_folder(tmp_path):
-    config = compose_fit(["model=mpnet", f"runs={tmp_path}"])
+    config = compose_fit(["model=mpnet", f"runs={tmp_path}/runs"])
     with pytest.raises(InputError, match="no such"), run_claimed(run_folder(config)):
         raise InputError("no such weights")
+    assert not (tmp_path / "runs").exists()
     with run_claimed(run_folder(config)):
-        (tmp_path / "mpnet-full/000/config.yaml").touch()
-    assert [item.name for item in (tmp_path / "mpnet-full").iterdir()] == ["000"]
+        (tmp_path / "runs/mpnet-full/000/config.yaml").touch()
+    assert [item.name for item in (tmp_path / "runs/mpnet-full").iterdir()] == ["000"]
 
 
 def compared(root, out):

@@ -117,7 +117,10 @@ def run_claimed(run: Path) -> Iterator[None]:
                 del os.environ[RUN_VARIABLE]
     finally:
         if run.is_dir() and {path.name for path in run.iterdir()} <= {LOCKS}:
-            shutil.rmtree(run, ignore_errors=True)
+            shutil.rmtree(run / LOCKS, ignore_errors=True)
+            with suppress(OSError):
+                # the runs folder, too, if nothing else is in it
+                os.removedirs(run)
 
 
 def _runs(folder: Path) -> list[Path]:
