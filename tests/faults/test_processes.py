@@ -1,4 +1,4 @@
-"""Commands that are killed, interrupted or out of disk leave nothing wrong; the table of faults is up to date."""
+"""Commands that are killed, interrupted or out of disk leave nothing wrong; the table of results."""
 
 import json
 import subprocess

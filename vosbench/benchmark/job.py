@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from vosbench.benchmark.method_spec import MethodSpec
 from vosbench.data.datasets.base import Edition
+from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure, Record, record_path
 from vosbench.evaluation.store import now
 from vosbench.files import writing

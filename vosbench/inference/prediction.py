@@ -168,8 +168,7 @@ def _inputs_hash(
 def _save_note(store: PredictionStore, inputs: str) -> None:
     content = store.content()
     assert content is not None
-    with _writable(store.path):
-        store.save_note(PredictionNote(inputs, content, {}, {}))
+    store.save_note(PredictionNote(inputs, content, {}, {}))
 
 
 def _check_mask(source: str | Path, opened: Source, method: Method, first_mask: Path | None) -> None:
