@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands import Command, commands, tree, write_archive
-from faults import End, Fault, Kind, import_like, start
+from faults import SIGNALS, End, Fault, Kind, import_like, start
 from table import RESULTS, Row, write_results
 
 STATUSES = {"kill": {-9}, "sigint": {130}, "sigterm": {143}, "full": {1, 2}}
@@ -47,11 +47,15 @@ class Soak:
         folder: for places of commands.
         random: of all choices.
         points: faults of a kind per command.
+        results: file of the figures.
+        command: that makes the figures again.
     """
 
     folder: Path
     random: random.Random
     points: int
+    results: Path
+    command: str
     rows: list[Row] = field(default_factory=list)
 
     def run(self, command: Command, kinds: Sequence[str]) -> None:
@@ -79,6 +83,8 @@ class Soak:
             self.rows.append(
                 Row(command.name, TITLES[kind], len(complaints), len(complaints) - len(lost), len(lost))
             )
+            # a soak that is ended early keeps its figures
+            write_results(self.results, "Processes", self.command, self.rows)
             sys.stderr.write(f"{self.rows[-1]} in {time.monotonic() - started:.0f} s\n")
             sys.stderr.writelines(f"  LOST: {complaint}\n" for complaint in lost)
 
@@ -152,6 +158,9 @@ def complaint(fault: Fault, end: End) -> str:
         return f"{len(end.left)} processes left"
     if "Traceback" in end.err or "Exception ignored" in end.err:
         return end.err[-600:]
+    if end.operations and end.status == -SIGNALS.get(fault.kind, 0):
+        # everything was done: nobody catches a signal any longer
+        return ""
     if end.status not in STATUSES[fault.kind]:
         return f"status {end.status}: {end.err[-300:]}"
     if fault.kind in LINES and (not lines or lines[-1] != LINES[fault.kind]):
@@ -209,12 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with new_folder() as folder, server(folder) as address:
         write_archive(folder)
         known = {command.name: command for command in commands(address)}
-        soak = Soak(folder, random.Random(options.seed), options.points)
+        written = f"python benchmarks/soak/processes.py --points {options.points} --seed {options.seed}"
+        results = options.out / "processes.json"
+        soak = Soak(folder, random.Random(options.seed), options.points, results, written)
         for chosen in options.commands or known:
             command = known[chosen]
             soak.run(command, [kind for kind in options.faults if kind != "together" or command.together])
-    written = f"python benchmarks/soak/processes.py --points {options.points} --seed {options.seed}"
-    write_results(options.out / "processes.json", "Processes", written, soak.rows)
     return 1 if any(row.lost for row in soak.rows) else 0
 
 

@@ -41,7 +41,7 @@ class Row:
 
 
 def write_results(path: Path, title: str, command: str, rows: Sequence[Row]) -> None:
-    """Write the figures of a run.
+    """Write the figures of a run; those of earlier runs that it did not make again are kept.
 
     Args:
         path: a JSON file.
@@ -49,7 +49,10 @@ def write_results(path: Path, title: str, command: str, rows: Sequence[Row]) -> 
         command: that makes the figures again.
         rows: the figures.
     """
-    content = {"title": title, "command": command, "rows": [asdict(row) for row in rows]}
+    again = {(row.subject, row.fault) for row in rows}
+    earlier = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+    kept = [row for row in earlier if (row["subject"], row["fault"]) not in again]
+    content = {"title": title, "command": command, "rows": [*kept, *map(asdict, rows)]}
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 

@@ -311,3 +311,10 @@ def test_offline(web, tmp_path):
 def test_other_schemes_are_refused(tmp_path):
     with pytest.raises(InputError, match="not an http or https address"):
         download(Archive("file:///etc/passwd", "passwd"), tmp_path)
+
+
+def test_a_note_that_a_killed_process_left_is_removed(web, tmp_path):
+    path = download(web.source(), tmp_path)
+    path.with_name(f"{path.name}.part.json").write_text("{}")
+    assert download(web.source(), tmp_path) == path
+    assert leftovers(tmp_path) == ["davis.zip"]

@@ -102,10 +102,16 @@ def download(
     target = folder / archive.filename
     if target.is_file():
         if not problem_of(target, archive):
+            # left by a process that was killed after its last step but one
+            _note_of(target).unlink(missing_ok=True)
             return target
         target.rename(folder / f"{archive.filename}.wrong")
     _Download(archive, target, progress, retries or Retries()).run()
     return target
+
+
+def _note_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part.json")
 
 
 def problem_of(path: Path, archive: Archive) -> str:
@@ -128,7 +134,7 @@ class _Download:
         self.archive = archive
         self.target = target
         self.part = target.with_name(f"{target.name}.part")
-        self.note = target.with_name(f"{target.name}.part.json")
+        self.note = _note_of(target)
         self.progress = progress
         self.retries = retries
         self.host = urlsplit(archive.url).netloc
