@@ -32,6 +32,7 @@ class WriteError(InputError):
         # errors come back from worker processes
         return WriteError, (self.fault, self.remedy)
 
+
 _PIECE = 1 << 20
 
 

@@ -253,11 +253,11 @@ def _run_here(
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
+    (logs / "modules").write_text("\n".join(sys.modules), encoding="utf-8")
+    (logs / "operations").write_text(str(operations.count), encoding="utf-8")
     # what Python does at the end of a process, which a fork skips
     atexit._run_exitfuncs()
     sys.stdout.flush()
-    (logs / "modules").write_text("\n".join(sys.modules), encoding="utf-8")
-    (logs / "operations").write_text(str(operations.count), encoding="utf-8")
     return status
 
 
