@@ -333,7 +333,7 @@ def test_piped_tables_are_not_cut(run, root):
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("notes/dog", "results cannot be written there"),
+        ("notes/dog", "notes/dog: cannot be written (a file is in the place of a folder)"),
         ("full", "holds other things than .png results"),
     ],
 )

@@ -119,14 +119,15 @@ def _put(new: Path, folder: Path, hidden: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Make a folder, and make sure that files can be written there, before long work.
+    """Make sure that files can be written to a folder, which need not be there, before long work.
 
     Raises:
         InputError: they cannot.
     """
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with temporary_file(folder / "check") as temporary:
+        place = folder.absolute()
+        existing = next(path for path in (place, *place.parents) if _exists(path))
+        with temporary_file(existing / "check") as temporary:
             # an empty file needs no space
             temporary.write_bytes(bytes(1))
 
@@ -138,11 +139,18 @@ def check_file(path: Path) -> None:
         InputError: it cannot.
     """
     with writing(path):
-        if path.is_dir():
+        if _exists(path) and path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_file(path) as temporary:
-            temporary.write_bytes(bytes(1))
+    check_folder(path.parent)
+
+
+def _exists(path: Path) -> bool:
+    # `Path.exists` of Python 3.14 takes a name that is too long for a missing file
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def read_bytes(path: Traversable, most: int | None = None) -> bytes:

@@ -25,6 +25,7 @@ paper: Somebody et al.
 table: 1
 method: MP-Net
 varies: nothing
+flows: {}
 columns:
   davis16: {dataset: davis16, split: val, protocol: davis16-unsupervised, metric: J_mean, limit: 1}
 editions:
@@ -70,7 +71,7 @@ def commands(address: str) -> list[Command]:
     davis = ("davis16", "--data-root", "data")
     fit = (
         *("fit", "model=mpnet", "size=tiny", "stage=C", "data.scale=1.0", "workers=0", "data.val_split=val"),
-        *("recipe.C.batch_size=1", "recipe.C.augment.crop=[16,16]", "recipe.C.epochs=2", "data_root=data"),
+        *("recipe.C.batch_size=2", "recipe.C.augment.crop=[32,32]", "recipe.C.epochs=2", "data_root=data"),
         *("trainer.accelerator=cpu", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"),
         *("trainer.log_every_n_steps=1", "trainer.enable_progress_bar=false", "run=run"),
     )

@@ -332,7 +332,7 @@ def test_results_never_replace_other_things(tmp_path):
 def test_out_that_cannot_be_a_folder(tmp_path):
     folder = write_frames(tmp_path / "cat")
     (tmp_path / "out").write_text("a file")
-    refused("out/cat: cannot be written", folder, out=tmp_path / "out")
+    refused("out: cannot be written", folder, out=tmp_path / "out")
 
 
 def test_one_overlay_video_for_many_sequences(tmp_path, root):

@@ -9,7 +9,6 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import vosbench
+from vosbench.errors import InputError
 from vosbench.evaluation.record import Failure, Record
 from vosbench.video import Video
 
@@ -50,10 +50,14 @@ def _read_all(read: Callable[[Path], Result], root: Path) -> list[Result]:
     results = []
     for path in sorted(root.rglob("*.json")):
         # a dot marks the temporary file of a writer that was killed
-        if not path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        try:
+            results.append(read(path))
+        except InputError:
             # another comparison may remove what it replaces
-            with suppress(FileNotFoundError):
-                results.append(read(path))
+            if path.exists():
+                raise
     return results
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vosbench.errors import InputError, error_line
-from vosbench.files import check_folder, whole_folder
+from vosbench.files import whole_folder
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import DIS, FlowEstimator, Precomputed
 from vosbench.formats.png import read_ids, write_ids
@@ -106,7 +106,6 @@ def predict(
     _check_mask(source, opened, method, first_mask)
     if inspect is not None:
         check_request(method, inspect)
-    _check_out(out, opened)
 
     def run(clip: Clip, target: Targets) -> PredictedVideo:
         video = clip.open()
@@ -138,12 +137,6 @@ def predict(
                 raise
             done.append(PredictedVideo(clip.name, target.masks, 0, 0.0, failure=error_line(error)))
     return done
-
-
-def _check_out(out: Path, opened: Source) -> None:
-    """Raise one error for a folder that cannot be written, instead of one for each of several clips."""
-    if len(opened.clips) > 1:
-        check_folder(out)
 
 
 def _inputs_hash(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from vosbench.data.own_data import FRAMES, is_path
 from vosbench.data.places import find_folder
 from vosbench.data.roots import data_root as resolve_data_root
 from vosbench.errors import InputError, unknown_name
+from vosbench.files import check_folder
 from vosbench.formats.frame_folder import image_paths, open_folder
 from vosbench.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
 from vosbench.formats.video_file import open_video
@@ -166,7 +166,7 @@ def check_targets(targets: Sequence[Targets], source: Source) -> None:
     """Refuse targets that would replace each other, the input, or files that are no results.
 
     Raises:
-        InputError: as above.
+        InputError: as above, or a folder cannot be written.
     """
     paths: set[Path] = set()
     for target in targets:
@@ -174,25 +174,18 @@ def check_targets(targets: Sequence[Targets], source: Source) -> None:
             if path is None:
                 continue
             _check_target(path, suffix, source)
-            _check_writable(path)
             if path.resolve() in paths:
                 raise _colliding(path)
             paths.add(path.resolve())
     for path in sorted(paths):
         if paths.intersection(path.parents):
             raise _colliding(path)
+    for folder in sorted({path.parent for path in paths}):
+        check_folder(folder)
 
 
 def _colliding(path: Path) -> InputError:
     return InputError(f"{path}: masks, overlays and panels would replace each other; choose another folder")
-
-
-def _check_writable(target: Path) -> None:
-    """Refuse a target whose nearest folder that exists takes no files."""
-    folder = next(path for path in target.absolute().parents if path.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        reason = "may not be written to" if folder.is_dir() else "is no folder"
-        raise InputError(f"{target}: results cannot be written there ({folder} {reason})")
 
 
 def _check_target(target: Path, suffix: str, source: Source) -> None:
