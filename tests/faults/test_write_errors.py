@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,10 @@ from vosbench.files import (
     write_text,
     writing,
 )
+from vosbench.formats.flo import write_flo
+from vosbench.formats.image import write_frame
+from vosbench.formats.png import write_ids
+from vosbench.formats.video_file import write_video
 from vosbench.tensor_files import save_tensors
 
 LONG = "x" * 300
@@ -237,6 +242,63 @@ def test_weights_that_cannot_be_written(tmp_path):
         writing(tmp_path / "w.safetensors"),
     ):
         save_tensors(tmp_path / "absent/w.safetensors", {"a": torch.zeros(2)}, {})
+
+
+@pytest.fixture
+def short_files():
+    """Return a context: no file may become longer than a number of bytes, as on a disk that fills up."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextmanager
+    def short_files(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return short_files
+
+
+NOISE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+
+
+def write_weights(path):
+    import torch
+
+    with atomic_path(path) as temporary:
+        save_tensors(temporary, {"a": torch.zeros(5000)}, {})
+
+
+def write_checkpoint(path):
+    import torch
+
+    from vosbench.training.checkpoints import WholeCheckpoints
+
+    WholeCheckpoints().save_checkpoint({"a": torch.zeros(5000), "b": torch.zeros(2)}, path)
+
+
+WRITERS = {
+    "text.json": lambda path: write_text(path, "x" * 20_000),
+    **dict.fromkeys(["frame.jpg", "frame.png", "frame.bmp"], lambda path: write_frame(path, NOISE)),
+    "ids.png": lambda path: write_ids(path, NOISE[..., 0]),
+    "flow.flo": lambda path: write_flo(path, np.zeros((2, 64, 96), np.float32)),
+    **dict.fromkeys(["seen.mp4", "seen.avi"], lambda path: write_video(path, [NOISE] * 8, 24.0)),
+    "weights.safetensors": write_weights,
+    "last.ckpt": write_checkpoint,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_disk_that_is_full_in_the_middle_of_a_file_leaves_none(name, tmp_path, short_files):
+    WRITERS[name](tmp_path / name)
+    size = (tmp_path / name).stat().st_size
+    (tmp_path / name).unlink()
+    for most in (0, size // 2):
+        with short_files(most), pytest.raises(InputError, match=f"{name}: .*writ"):
+            WRITERS[name](tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_checks_of_a_place_leave_nothing(tmp_path):

@@ -140,6 +140,10 @@ def test_by_default_a_video_is_held_out_and_validated_on(arguments, tmp_path):
         "best.ckpt beside it is the epoch with the best val/J; validated on davis16 train "
         f"({', '.join(selection['sequences'])})"
     )
+    # a run that goes on from there compares with the best epoch so far
+    states = torch.load(run / "C/checkpoints/last.ckpt", weights_only=True)["callbacks"]
+    [known] = [state for name, state in states.items() if name.startswith("BestCheckpoint")]
+    assert known["best_model_score"] is not None
 
 
 def test_without_validation_there_is_no_best_and_all_is_trained_on(arguments, tmp_path):

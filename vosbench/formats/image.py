@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vosbench.errors import InputError
-from vosbench.files import atomic_path
+from vosbench.files import write_bytes
 from vosbench.video import Frame
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp"})
@@ -76,12 +76,15 @@ def write_frame(path: Path, frame: Frame) -> None:
     """Write (H, W, 3) uint8 RGB atomically, in the format its suffix names; JPEG quality 95.
 
     Raises:
-        InputError: no image format has this suffix.
+        InputError: no image format has this suffix, or the file cannot be written.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError(f"{path}: cannot write images as '{path.suffix}'; use .jpg or .png")
-    with atomic_path(path) as temporary:
-        Image.fromarray(frame).save(temporary, quality=_JPEG_QUALITY)
+    # Pillow itself does not notice that a disk is full
+    content = io.BytesIO()
+    Image.fromarray(frame).save(content, Image.registered_extensions()[suffix], quality=_JPEG_QUALITY)
+    write_bytes(path, content.getvalue())
 
 
 def _most_pixels(path: Path, kind: str | None) -> int:

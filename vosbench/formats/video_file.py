@@ -50,9 +50,7 @@ class VideoFile(LazySequence[Frame]):
             raise InputError(f"{path}: no such video file")
         with _opened(path) as capture:
             self.fps = float(capture.get(cv2.CAP_PROP_FPS))
-            length = 0
-            while capture.grab():
-                length += 1
+        length = _length(path)
         if not length:
             raise InputError(
                 f"{path}: not a video that can be decoded; convert it to mp4 or to a folder of images"
@@ -106,13 +104,14 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
         fps: frames per second.
 
     Raises:
-        InputError: the suffix is none that can be written.
+        InputError: the suffix is none that can be written, or the file cannot be written whole.
     """
     if path.suffix.lower() not in WRITABLE:
         raise InputError(f"{path}: cannot write video as '{path.suffix}'; use {', '.join(WRITABLE)}")
     codec = cv2.VideoWriter.fourcc(*WRITABLE[path.suffix.lower()])
     with atomic_path(path) as temporary, _quiet():
         writer = cv2.VideoWriter()
+        written = 0
         for frame in frames:
             if not writer.isOpened():
                 height, width = frame.shape[:2]
@@ -120,9 +119,18 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
             if not writer.isOpened():
                 break
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+            written += 1
         if not writer.isOpened():
             raise InputError(f"{path}: the video could not be encoded; write a folder of images instead")
         writer.release()
+        # OpenCV does not say that a disk is full
+        if (kept := _length(temporary)) < written:
+            raise InputError(f"{path}: only {kept} of {written} frames could be written; make room")
+
+
+def _length(path: Path) -> int:
+    with _opened(path) as capture:
+        return sum(1 for _ in iter(capture.grab, False))
 
 
 def _decode(path: Path, skip: int) -> Iterator[Frame]:

@@ -28,4 +28,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         advice = "make room, and go on with resume=auto"
         with atomic_path(Path(path), advice) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                # closing the archive fails, too, and hides the error of the system
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise

@@ -226,6 +226,10 @@ def _trainer(stage: StageRun, callbacks: Sequence[Callback]) -> Trainer:
             logger=logger,
             plugins=[WholeCheckpoints()],
             callbacks=[
+                LearningRateMonitor(),
+                TrainingLog(logger, stage.folder),
+                *callbacks,
+                # after the callback of the best one, whose state the last one holds
                 ModelCheckpoint(
                     stage.last.parent,
                     filename="last",
@@ -233,9 +237,6 @@ def _trainer(stage: StageRun, callbacks: Sequence[Callback]) -> Trainer:
                     # Lightning's default waits for a validation, which may come rarely or never
                     save_on_train_epoch_end=True,
                 ),
-                LearningRateMonitor(),
-                TrainingLog(logger, stage.folder),
-                *callbacks,
             ],
             default_root_dir=stage.folder,
             enable_model_summary=False,
