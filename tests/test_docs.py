@@ -92,7 +92,7 @@ def test_every_tutorial_has_commands_and_a_place_in_the_menu():
 def test_pages_name_commands_and_options_that_there_are(page):
     import typer
 
-    from vosbench.cli import app
+    from vosbench.cli.commands import app
 
     (path,) = DOCS.rglob(page)
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")

@@ -43,7 +43,7 @@ def command_line() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from vosbench.cli import app
+    from vosbench.cli.commands import app
 
     command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="vosbench"), name="vosbench")
