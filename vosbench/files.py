@@ -125,11 +125,7 @@ def check_folder(folder: Path) -> None:
         InputError: they cannot.
     """
     with writing(folder):
-        place = folder.absolute()
-        existing = next(path for path in (place, *place.parents) if _exists(path))
-        with temporary_file(existing / "check") as temporary:
-            # an empty file needs no space
-            temporary.write_bytes(bytes(1))
+        _try(folder)
 
 
 def check_file(path: Path) -> None:
@@ -141,7 +137,16 @@ def check_file(path: Path) -> None:
     with writing(path):
         if _exists(path) and path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")
-    check_folder(path.parent)
+        _try(path.parent)
+
+
+def _try(folder: Path) -> None:
+    """Write a file to a folder, or where the folder would be made, and remove it."""
+    place = folder.absolute()
+    existing = next(path for path in (place, *place.parents) if _exists(path))
+    with temporary_file(existing / "check") as temporary:
+        # an empty file needs no space
+        temporary.write_bytes(bytes(1))
 
 
 def _exists(path: Path) -> bool:
