@@ -63,7 +63,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "vos_ids": 60,
         "train_sides": (225, 257),
         "test_side": 257,
-        "online_iterations": 200,
+        "online_iterations": 80,
         "online_lr": 0.02,
         "id_tuning_lr": 0.01,
         "id_threshold": 0.002,

@@ -66,7 +66,7 @@ class LIP(VOSModule):
         train_sides: shorter sides that frames are resized to in training, one per clip; None: 320 to 640.
         test_side: the same in a test; None: 640, 257 when lite, 128 when tiny.
         online: learn the heads on the first frame; otherwise the last layer of ids alone.
-        online_iterations: at most; None: 1000, 200 when lite, 100 when tiny.
+        online_iterations: at most; None: 1000, 80 when lite, 100 when tiny.
         online_lr: None: 0.002, 0.02 when lite or tiny.
         online_seed: of everything random in it.
         online_views: random affine changes of the first frame that are learnt from, too; None: 24 when lite,
