@@ -116,6 +116,11 @@ class VOSModule(pl.LightningModule):
         return {}
 
     @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Switch that was left out -> the value that stands for it at this size, on which results depend."""
+        return {}
+
+    @property
     def packaged_weights(self) -> Mapping[str, Path]:
         """Switch -> file of the weights of another network that it takes out of the package."""
         return {}

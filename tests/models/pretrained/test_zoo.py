@@ -1,11 +1,13 @@
 import hashlib
 import json
+from importlib import import_module
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from vosbench.errors import InputError
+from vosbench.evaluation.store import content_hash
 from vosbench.method import Method
 from vosbench.models import build
 from vosbench.models.pretrained import zoo
@@ -199,6 +201,26 @@ def test_a_switch_may_put_other_weights_into_a_part(exported, monkeypatch):
     assert (method.state_dict()[part] == 7).all()
     rest = [key for key in module.state_dict() if not key.startswith(part)]
     assert all(torch.equal(method.state_dict()[key], module.state_dict()[key]) for key in rest)
+
+
+@pytest.mark.parametrize(
+    ("method", "keys"), [("lip", "vosbench.models.lip.keys"), ("stcnn", "vosbench.models.stcnn.keys")]
+)
+def test_what_left_out_switches_stand_for_belongs_to_the_provenance(method, keys, monkeypatch):
+    by_size = import_module(keys).BY_SIZE
+    _, before = zoo.load_method(method)
+    assert before["defaults"]["online_iterations"] == by_size["lite"]["online_iterations"]
+    _, given = zoo.load_method(method, settings={"online_iterations": 7})
+    assert "online_iterations" not in given["defaults"]
+    assert given["variant"]["online_iterations"] == 7
+    # another version of the package: records made before are those of other results
+    monkeypatch.setitem(by_size["lite"], "online_iterations", 9)
+    _, after = zoo.load_method(method)
+    assert after["defaults"]["online_iterations"] == 9
+    assert {key: before[key] for key in before if key != "defaults"} == {
+        key: after[key] for key in after if key != "defaults"
+    }
+    assert content_hash(before) != content_hash(after)
 
 
 def test_settings_are_read_as_yaml():

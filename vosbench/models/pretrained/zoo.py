@@ -54,8 +54,9 @@ def load_method(
     Returns:
         The method and its provenance: ``weights`` (file name, or ``none`` for a baseline),
         ``sha256``, ``size``, ``variant``; ``training``, what it was trained and selected on, as far as the
-        checkpoint or the file that `export` wrote beside it states it; and ``parts``, see `part_of`, of the
-        weights that switches put in.
+        checkpoint or the file that `export` wrote beside it states it; ``parts``, see `part_of`, of the
+        weights that switches put in; and ``defaults``, what switches that were left out stand for, which
+        another version may have changed.
 
     Raises:
         InputError: unknown name, size or switch, no weights in the zoo, a damaged or foreign
@@ -93,8 +94,8 @@ def load_method(
         raise InputError(_misfit(path, name, described["size"], changed)) from None
     module.eval()
     provenance |= described | {"weights": path.name, "sha256": sha256(path)} | _code_of(name)
-    parts = _parts_put_in(module, changed)
-    return cast("Method", module), provenance | ({"parts": parts} if parts else {})
+    beside = {"defaults": dict(getattr(module, "defaults", {})), "parts": _parts_put_in(module, changed)}
+    return cast("Method", module), provenance | {name: value for name, value in beside.items() if value}
 
 
 def _code_of(name: str) -> dict[str, str]:
