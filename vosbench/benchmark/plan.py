@@ -14,6 +14,7 @@ from vosbench.data.catalogue import (
     catalogue,
     compared_protocols,
     dataset_spec,
+    evaluation_sets,
     is_own,
     open_dataset,
     scoring_protocols,
@@ -159,7 +160,7 @@ def _choose_datasets(
     """Return data set -> its data root, and a line on each that is left out or replaced."""
     if not everything:
         return dict.fromkeys(named, root), []
-    evaluation = [name for name, known in catalogue().items() if known.kind == "evaluation"]
+    evaluation = evaluation_sets()
     present = [name for name in evaluation if name not in named and find_folder(root, name).is_dir()]
     present = [*named, *present]
     hints = link_hints(root, evaluation)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from vosbench.cli.completion import dataset_names, method_names
+from vosbench.cli.config_option import ConfigOption
 from vosbench.cli.leaderboard import BASELINE, run_check
 from vosbench.cli.options import (
     DataRoot,
@@ -134,6 +135,7 @@ def own_method(model: str, checkpoint: Path | None) -> tuple[str, Path | None]:
 
 
 def compare(
+    config: ConfigOption = None,
     models: Annotated[
         str,
         typer.Option(
@@ -198,7 +200,10 @@ def compare(
 ) -> None:
     """Run methods on data sets, score them, and set measured beside published numbers."""
     from vosbench.benchmark import compare as run
+    from vosbench.data.catalogue import evaluation_sets
+    from vosbench.data.places import link_hints
     from vosbench.data.roots import cache_root
+    from vosbench.data.roots import data_root as find_data_root
     from vosbench.executors.clusters import make_executor
     from vosbench.flow.estimators import parse_flow
     from vosbench.leaderboard.build import write_report
@@ -207,6 +212,10 @@ def compare(
     name, settings = parse_flow(flow or "dis")
     options = parse_settings(executor_options or [], "--executor-options")
     runner = make_executor(executor, workers=workers, address=address, options=options, folder=out / "jobs")
+    everything = "all" in (names(datasets) or [])
+    hints = link_hints(find_data_root(data_root), evaluation_sets()) if everything else []
+    # before minutes go into miniatures
+    print_notes(hints)
     with progress_bar("comparing") as progress:
         result = run(
             models=names(models) or [],
@@ -230,7 +239,7 @@ def compare(
         )
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
     sys.stderr.write(f"{len(result.outcomes)} cells (model, sequence, protocol): {counts or 'none'}\n")
-    print_notes(result.notes)
+    print_notes([note for note in result.notes if note not in hints])
     for failure in result.failures:
         sys.stderr.write(
             f"failed: {failure.model} on {failure.dataset}/{failure.sequence} under {failure.protocol}: "

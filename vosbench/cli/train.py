@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,12 +16,12 @@ from vosbench.errors import InputError
 
 def fit(
     overrides: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="key=value, e.g. model=mpnet size=tiny data=mini trainer.max_epochs=2",
             autocompletion=fit_words,
         ),
-    ],
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -32,6 +33,14 @@ def fit(
     cfg: Annotated[
         bool, typer.Option("--cfg", help="Only print the configuration, and where every value comes from.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="YAML file of your own with the same keys, e.g. what --cfg prints; a key on the command "
+            "line replaces the one of the file.",
+        ),
+    ] = None,
 ) -> None:
     """Train a method with its paper's recipe.
 
@@ -41,11 +50,17 @@ def fit(
     without validation, as in the papers: data.val_split=null. Test last.ckpt: best.ckpt is chosen by the
     validation.
     """
+    if not overrides and config is None:
+        raise InputError("fit: write key=value, e.g. model=mpnet, or --config FILE (see vosbench fit --help)")
+    overrides = overrides or []
     if dataset is not None:
         overrides = [*overrides, *_data_overrides(dataset)]
+    places: dict[str, str] = {}
+    if config is not None:
+        overrides, places = _with_file(config, overrides)
     overrides = [_own_model(line) for line in overrides]
     if cfg:
-        _print_configuration(overrides)
+        _print_configuration(overrides, places)
         return
     from vosbench import training
     from vosbench.training.run_folder import rank, what_to_test
@@ -59,13 +74,30 @@ def fit(
         sys.stderr.writelines(f"{line}\n" for line in what_to_test(folder))
 
 
-def _print_configuration(overrides: list[str]) -> None:
+def _with_file(path: Path, typed: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the overrides of a file before those that are typed, and key -> place of those of the file.
+
+    Raises:
+        InputError: a mistake in the file, by its line.
+    """
+    from vosbench.config_files import fit_overrides, read_config
+    from vosbench.training.run import plan_fit
+
+    file = read_config(path)
+    lines = fit_overrides(file, typed)
+    with file.blamed(lines):
+        overrides = [*map(_own_model, lines.values()), *typed]
+        plan_fit([_own_model(line) for line in overrides])
+    return overrides, {key: file.place(key) for key in lines}
+
+
+def _print_configuration(overrides: list[str], places: dict[str, str]) -> None:
     from vosbench.training.run import plan_fit
     from vosbench.training.settings import sourced_settings
     from vosbench.training.stage_data import require_data
 
     plan = plan_fit(overrides)
-    print_configuration(sourced_settings(plan, overrides))
+    print_configuration(sourced_settings(plan, overrides, places))
     try:
         require_data(plan.config, plan.sets)
     except InputError as error:

@@ -92,6 +92,11 @@ def open_dataset(name: str, root: Path, split: str | None = None, **options: Any
     return dataset
 
 
+def evaluation_sets() -> list[str]:
+    """Return the names of the data sets that methods are compared on."""
+    return [name for name, known in catalogue().items() if known.kind == "evaluation"]
+
+
 def published_counts(name: str, split: str) -> SplitCounts | None:
     """Return the published size of a split; None where none is known, also of unknown data sets."""
     return CATALOGUE[name].counts.get(split) if name in CATALOGUE else None

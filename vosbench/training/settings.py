@@ -32,12 +32,15 @@ class Setting:
     above: tuple[str, ...] = ()
 
 
-def sourced_settings(plan: FitPlan, overrides: list[str]) -> list[Setting]:
+def sourced_settings(
+    plan: FitPlan, overrides: list[str], places: Mapping[str, str] | None = None
+) -> list[Setting]:
     """Return every setting of the stages that a run trains, parents before the keys below them.
 
     Args:
         plan: of the run.
         overrides: that the plan was made of.
+        places: key -> its place in a file, of overrides that come from one; others are typed.
     """
     config = asdict(plan.config)
     config["recipe"] = {name: config["recipe"][name] for name in plan.sets}
@@ -56,7 +59,7 @@ def sourced_settings(plan: FitPlan, overrides: list[str]) -> list[Setting]:
     config["data"] = list(options.values())
     for number, option in enumerate(options):
         sources |= _below(f"data.{number}", key_sources(option_file("data", option)))
-    typed = typed_keys(overrides)
+    typed = dict.fromkeys(typed_keys(overrides), "command line") | dict(places or {})
     return [_setting(path, value, sources, typed) for path, value in _walk(config, ())]
 
 
@@ -77,7 +80,7 @@ def _is_parent(path: Path, value: Any) -> bool:
     return bool(value) and (isinstance(value, dict) or path == ("data",))
 
 
-def _setting(path: Path, value: Any, sources: Mapping[str, KeySource], typed: set[str]) -> Setting:
+def _setting(path: Path, value: Any, sources: Mapping[str, KeySource], typed: Mapping[str, str]) -> Setting:
     known = sources.get(".".join(map(str, path)))
     parent = _is_parent(path, value)
     above = known.above if known else ()
@@ -87,7 +90,7 @@ def _setting(path: Path, value: Any, sources: Mapping[str, KeySource], typed: se
     key = ".".join(part for part in path if isinstance(part, str))
     if key in typed:
         replaced = f", {known.place} has {known.text}" if known and known.text else ""
-        return Setting(path, value, False, f"command line{replaced}", above)
+        return Setting(path, value, False, f"{typed[key]}{replaced}", above)
     if known is None:
         return Setting(path, value, False, "default", above)
     return Setting(path, value, False, f"{known.place} {known.comment}".strip(), above)
