@@ -16,6 +16,7 @@ ORDER = (
     "evaluation",
     "environment",
     "inference",
+    "export",
     "models",
     "data",
     "flow",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vosbench import __version__
-from vosbench.cli import ablate, data, flow, leaderboard, listing, new, run, train, weights
+from vosbench.cli import ablate, data, export, flow, leaderboard, listing, new, run, train, weights
 from vosbench.cli import score as scoring
 from vosbench.cli.configuration import FitCommand
 from vosbench.errors import InputError
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(cls=FitCommand)(train.fit)
-for command in (run.predict, scoring.score, run.compare, ablate.ablate, scoring.doctor):
+for command in (run.predict, scoring.score, run.compare, ablate.ablate, scoring.doctor, export.export):
     app.command()(command)
 app.command("list")(listing.list_names)
 app.add_typer(data.app, name="data")
