@@ -183,7 +183,8 @@ def test_an_input_with_too_long_a_name(refused):
     assert "\n" not in refused("doctor", LONG, "--dataset", "davis16")
 
 
-def test_standard_output_that_is_full_or_closed(tmp_path):
+def test_standard_output_that_is_full_or_closed(monkeypatch):
+    monkeypatch.delenv("VOSBENCH_DATA", raising=False)  # notes on its folders go to standard error
     command = [sys.executable, "-c", "from vosbench.cli import main; main()", "data", "list"]
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -53,7 +53,7 @@ def test_any_change_of_masks_changes_their_hash(ids):
 
 
 def test_the_left_overs_of_a_killed_writer_are_cleared(made, ids):
-    left = made.path.with_name(".dog.partial")
+    left = made.path.with_name(".dog.abcdefgh.tmp")
     left.mkdir()
     (left / "00007.png").touch()
     made.save_ids(ids)

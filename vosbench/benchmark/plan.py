@@ -160,7 +160,7 @@ def _choose_datasets(
     """Return data set -> its data root, and a line on each that is left out or replaced."""
     if not everything:
         return dict.fromkeys(named, root), []
-    evaluation = evaluation_sets()
+    evaluation = evaluation_sets(catalogue())
     present = [name for name in evaluation if name not in named and find_folder(root, name).is_dir()]
     present = [*named, *present]
     hints = link_hints(root, evaluation)

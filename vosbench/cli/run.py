@@ -200,7 +200,7 @@ def compare(
 ) -> None:
     """Run methods on data sets, score them, and set measured beside published numbers."""
     from vosbench.benchmark import compare as run
-    from vosbench.data.catalogue import evaluation_sets
+    from vosbench.data.catalogue import catalogue, evaluation_sets
     from vosbench.data.places import link_hints
     from vosbench.data.roots import cache_root
     from vosbench.data.roots import data_root as find_data_root
@@ -213,7 +213,7 @@ def compare(
     options = parse_settings(executor_options or [], "--executor-options")
     runner = make_executor(executor, workers=workers, address=address, options=options, folder=out / "jobs")
     everything = "all" in (names(datasets) or [])
-    hints = link_hints(find_data_root(data_root), evaluation_sets()) if everything else []
+    hints = link_hints(find_data_root(data_root), evaluation_sets(catalogue())) if everything else []
     # before minutes go into miniatures
     print_notes(hints)
     with progress_bar("comparing") as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,9 +93,9 @@ def open_dataset(name: str, root: Path, split: str | None = None, **options: Any
     return dataset
 
 
-def evaluation_sets() -> list[str]:
-    """Return the names of the data sets that methods are compared on."""
-    return [name for name, known in catalogue().items() if known.kind == "evaluation"]
+def evaluation_sets(known: Mapping[str, DatasetSpec]) -> list[str]:
+    """Return the names of those among known data sets that methods are compared on."""
+    return [name for name, spec in known.items() if spec.kind == "evaluation"]
 
 
 def published_counts(name: str, split: str) -> SplitCounts | None:
