@@ -82,7 +82,7 @@ def test_records_and_tables_of_a_comparison_have_the_metric_in_its_place(tmp_pat
     assert "J_decay ↓ | M_mean ↓ |" in " ".join(header.split())
     assert any(" 0.0 " in row for row in rows)
     assert r"M\_mean $\downarrow$" in latex([board], {})
-    page = html([board], "title").replace("<wbr>", "")
+    page = html([board], "title").replace("<wbr>", "").replace("&nbsp;", " ")
     assert page.index("J_decay ↓") < page.index("M_mean ↓") < page.index("F_mean ↑")
     assert '<table class="sortable shaded cells" data-kind="sequence" data-metric="M_mean">' in page
     assert '"frames":{"J":' in page
