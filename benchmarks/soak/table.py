@@ -20,6 +20,9 @@ INTRODUCTION = """# Faults tried
 Written by `python benchmarks/soak/table.py` from `benchmarks/soak/results`; do not edit. A fault is lost when
 something else comes of it than is documented: a traceback, a wrong status, a process or a file left over,
 other results after the same command was run again.
+
+A run of some commands or faults alone (`--commands`, `--faults`) replaces their rows and keeps the others:
+the command above a table makes its rows anew, at other random points, and further ones.
 """
 
 

@@ -47,6 +47,7 @@ class VOSModule(pl.LightningModule):
         file_keys: switches that say where weights come from; a checkpoint does not repeat them.
         stage: settings of the stage in training; None before `configure_stage`.
         stage_name: name of that stage.
+        resolved_keys: switches that have a value for each size -> their value, also where None was given.
         inspection: maps to show in the next segmentation; None for none.
         provenance: of the weights that `vosbench.models.load` loaded; None for weights in training or without
             a file.
@@ -65,6 +66,7 @@ class VOSModule(pl.LightningModule):
         super().__init__()
         self.stage: StageConfig | None = None
         self.stage_name = self.stages[0]
+        self.resolved_keys: Mapping[str, Any] = {}
         self.inspection: Inspection | None = None
         self.clip_similarity = MeanMetric()
         self.provenance: Mapping[str, Any] | None = None
@@ -118,7 +120,7 @@ class VOSModule(pl.LightningModule):
     @property
     def defaults(self) -> Mapping[str, Any]:
         """Switch that was left out -> the value that stands for it at this size, on which results depend."""
-        return {}
+        return {key: value for key, value in self.resolved_keys.items() if self.hparams[key] is None}
 
     @property
     def packaged_weights(self) -> Mapping[str, Path]:

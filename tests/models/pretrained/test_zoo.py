@@ -223,6 +223,13 @@ def test_what_left_out_switches_stand_for_belongs_to_the_provenance(method, keys
     assert content_hash(before) != content_hash(after)
 
 
+def test_sizes_inside_of_methods_that_see_motion_are_in_the_provenance():
+    defaults = {name: zoo.load_method(name)[1]["defaults"] for name in ("mpnet", "lvo", "fusionseg")}
+    assert defaults["mpnet"] == {"test_short_side": 144}
+    assert defaults["lvo"] == {"motion_short_side": 144}
+    assert defaults["fusionseg"] == {"pad": False}
+
+
 def test_settings_are_read_as_yaml():
     lines = ["threshold=0.4", "crf=true", "name=a=b", "weights=null", "crop=[1, 2]"]
     assert zoo.parse_settings(lines) == {

@@ -136,6 +136,7 @@ class FusionSeg(VOSModule):
         self.convention: Convention = convention
         self.longest_side = longest_side
         self.pad = size == "full" if pad is None else pad
+        self.resolved_keys = {"pad": self.pad}
         self.dice = float(size == "lite") if dice is None else dice
         self.last_flow: LastFlow = last_flow
         self.threshold = threshold

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,7 @@ class LIP(VOSModule):
         super().__init__()
         train_sides = None if train_sides is None else list(train_sides)
         self.save_hyperparameters()
-        resolved_keys = resolved(self.hparams)
-        self._resolved = resolved_keys
+        self.resolved_keys = resolved_keys = resolved(self.hparams)
         self.sides: tuple[int, ...] = resolved_keys["train_sides"]
         self.convention: Scaling = resolved_keys["convention"]
         id_loss = IdLoss(focal=True, gamma=focal_gamma, alpha=focal_alpha, last_layer_only=True)
@@ -212,11 +211,6 @@ class LIP(VOSModule):
                 load_lite_appearance(backbone, keys["appearance_weights"], "lip")
             return
         load_pretrained(backbone.body, keys["body_weights"], key="model.body_weights")
-
-    @property
-    def defaults(self) -> Mapping[str, Any]:
-        """Switch that was left out -> the value that stands for it at this size."""
-        return {key: value for key, value in self._resolved.items() if self.hparams[key] is None}
 
     @property
     def packaged_weights(self) -> dict[str, Path]:

@@ -143,6 +143,7 @@ class LVO(VOSModule):
         self.convention: Convention = convention
         self.threshold = threshold
         self.motion_short_side = short_side
+        self.resolved_keys = {"motion_short_side": short_side}
         self.crf = parse_crf(crf)
         self.window, self.step = window, step
         self.needs_flow = motion != "none"

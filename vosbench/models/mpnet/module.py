@@ -90,6 +90,7 @@ class MPNet(VOSModule):
         self.crf = parse_crf(crf)
         self.objectness = None if objectness is None else ObjectnessMaps(Path(objectness))
         self.test_short_side = short_side
+        self.resolved_keys = {"test_short_side": short_side}
         self.needs_flow = input not in ("rgb", "rgb_pair")
         self.needs_pair = input != "rgb"
         # channels last makes the convolutions a third faster on CPUs and under mixed precision

@@ -169,8 +169,7 @@ class STCNN(VOSModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        values = resolved(self.hparams)
-        self._resolved = values
+        self.resolved_keys = values = resolved(self.hparams)
         self.norm: str = values["norm"]
         self._start: dict[str, str] = {key: values[key] for key in _STARTS}
         self._stride_in: StrideIn = values["stride_in"]
@@ -293,11 +292,6 @@ class STCNN(VOSModule):
         branch, appearance = self.network.segmentation, self.hparams["appearance_weights"]
         if isinstance(branch, LiteSpatialBranch) and appearance is not None:
             load_lite_appearance(branch, appearance, "stcnn")
-
-    @property
-    def defaults(self) -> Mapping[str, Any]:
-        """Switch that was left out -> the value that stands for it at this size."""
-        return {key: value for key, value in self._resolved.items() if self.hparams[key] is None}
 
     @property
     def packaged_weights(self) -> dict[str, Path]:
