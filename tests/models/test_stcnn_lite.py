@@ -15,8 +15,7 @@ from vosbench.models.layers.efficientnet_lite import EfficientNetLite0
 from vosbench.models.pretrained.zoo import load_method
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate, gate
 from vosbench.models.stcnn.losses import segmentation_loss
-from vosbench.models.stcnn.online import LITE_ONLINE, learn_object, pan
-from vosbench.models.stcnn.online import _seen as online_seen
+from vosbench.models.stcnn.online import LITE_ONLINE, learn_object, pan, seen_first
 from vosbench.training import fit
 from vosbench.video import Video
 
@@ -238,7 +237,7 @@ def test_online_training_learns_a_copy_by_its_seed_alone():
 def test_an_object_of_one_pixel_is_learned_too():
     frame, mask = np.zeros((600, 800, 3), np.uint8), np.zeros((600, 800), np.uint8)
     mask[301, 401] = 1
-    seen, labels = online_seen(lite().network, frame, mask)
+    seen, labels = seen_first(lite().network, frame, mask)
     assert seen.shape == (257, 353, 3)
     assert labels[301 * 257 // 600, 401 * 353 // 800] == 1
     assert labels.sum() <= 4

@@ -37,15 +37,31 @@ def adapted(module: M, learn: Callable[[M], None], *, seed: int = 0) -> M:
     Returns:
         The copy, in test mode, its parameters without gradients.
     """
-    # tensors that are made in inference mode could not be trained
-    device = next(module.parameters()).device.type
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, enabled=False):
+    with learning(module, seed):
         copied = copy.deepcopy(module).requires_grad_(True).eval()
         copied.zero_grad(set_to_none=True)
-        with _seeded(seed, copied):
-            learn(copied)
+        learn(copied)
         copied.zero_grad(set_to_none=True)
         return copied.requires_grad_(False).eval()
+
+
+@contextmanager
+def learning(module: nn.Module, seed: int) -> Iterator[None]:
+    """Let a network learn in the middle of a test, see `adapted`; the generators are restored after.
+
+    Args:
+        module: on whose device.
+        seed: of what is drawn from the global generators.
+    """
+    # tensors that are made in inference mode could not be trained
+    device = next(module.parameters()).device.type
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device, enabled=False),
+        _seeded(seed, module),
+    ):
+        yield
 
 
 def draws(count: int, length: int, seed: int = 0) -> Iterator[int]:

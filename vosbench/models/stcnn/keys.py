@@ -41,6 +41,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_iterations": 400,
         "online_images": 100,
         "online_lr": 1e-4,
+        "adapt_steps": 0,
         "gate_reach": 80,
         "dice": 0.0,
     },
@@ -55,6 +56,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_iterations": 100,
         "online_images": 20,
         "online_lr": 2e-4,
+        "adapt_steps": 2,
         "gate_reach": 160,
         "dice": 1.0,
     },
@@ -69,6 +71,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_iterations": 40,
         "online_images": 20,
         "online_lr": 0.003,
+        "adapt_steps": 0,
         "gate_reach": 80,
         "dice": 0.0,
     },
@@ -123,13 +126,20 @@ def _check(keys: Mapping[str, Any]) -> None:
     _check_size(keys)
     for key in ("threshold", "gate_threshold", "margin", "online_momentum", "encoder_lr"):
         require_share("stcnn", key, keys[key])
-    counts = {"online_iterations": 1, "online_images": 1, "online_seed": 0, "gate_reach": 1, "gate_least": 0}
+    counts = {
+        "online_iterations": 1,
+        "online_images": 1,
+        "online_seed": 0,
+        "gate_reach": 1,
+        "gate_least": 0,
+        "adapt_steps": 0,
+    }
     for key, least in counts.items():
         if keys[key] is not None:
             require_count("stcnn", key, keys[key], least)
     for key in (
         *("adversarial", "discriminator_lr", "joint_generator_lr", "adversary_decay"),
-        *("online_lr", "online_weight_decay", "dice"),
+        *("online_lr", "online_weight_decay", "adapt_lr", "dice"),
     ):
         if keys[key] is not None:
             require_number("stcnn", key, keys[key])

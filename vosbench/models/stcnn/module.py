@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,14 +20,12 @@ from vosbench.models.pretrained.lite_appearance import ZOO, load_lite_appearance
 from vosbench.models.pretrained.zoo import packaged
 from vosbench.models.stcnn.blocks import TINY, StrideIn
 from vosbench.models.stcnn.discriminator import Discriminator
-from vosbench.models.stcnn.gate import GateSettings
 from vosbench.models.stcnn.generator import DELTA, Prediction, scale_past
 from vosbench.models.stcnn.keys import BY_SIZE, STRIDE, WIDTHS, resolved
 from vosbench.models.stcnn.lite import LiteSpatialBranch
 from vosbench.models.stcnn.losses import ADVERSARIAL, Balance, segmentation_loss, shrink_frames, side_weight
 from vosbench.models.stcnn.network import Output, STCNNNet
-from vosbench.models.stcnn.online import LITE_ONLINE, STCNNOnlineSettings
-from vosbench.models.stcnn.tracking import STCNNTracker, STCNNTrackingSettings
+from vosbench.models.stcnn.tracking import STCNNTracker, tracking_settings
 from vosbench.models.stcnn.training import (
     check_alternating,
     generator_objective,
@@ -48,9 +45,6 @@ LEARNERS = {
 
 ADVERSARY_DECAY = {"temporal": 2e-4, "joint": 5e-4}
 """Stage -> weight decay of the adversaries, by the released code."""
-
-GATE_SHORT_SIDE = 480
-"""Shorter side of the frames in whose pixels the gate of lite is given: that of DAVIS at 480p."""
 
 _STARTS = ("encoder_weights", "discriminator_weights")
 """Keys that say where weights come from, for which every size has a value."""
@@ -77,6 +71,9 @@ class STCNN(VOSModule):
         online_lr: learning rate of online training; None: 1e-4, 2e-4 when lite, 0.003 when tiny.
         online_momentum, online_weight_decay: the same; what else lite does, see `LITE_ONLINE`.
         online_seed: of everything random in it.
+        adapt_steps: steps of learning from what is found in every other frame, see
+            `STCNNAdaptationSettings`; without online training there are none. None: 0, 2 when lite.
+        adapt_lr: learning rate of these steps.
         delta: number of past frames, 3 to 6.
         start: past frames where there are too few, ``paper`` or ``code``, see `past_indices`.
         topdown: ``resize`` or ``code_crop``, see `SpatialDecoder`.
@@ -91,7 +88,7 @@ class STCNN(VOSModule):
             5e-4 and 2e-4.
         spatial_gate: look for the object near its last place only, by the released code.
         gate_reach, gate_least, gate_threshold: see `GateSettings`; lite takes the first two for pixels of a
-            frame of `GATE_SHORT_SIDE` rows, whatever the size of the frame, and keeps whole parts. None: 80,
+            frame of 480 rows, whatever the size of the frame, and keeps whole parts. None: 80,
             160 when lite.
         tcb_bn_test_mode: statistics of the temporal branch in a test, ``stored``, or ``batch`` as released.
         released: what the released network does and the paper does not say, see `STCNNNet`.
@@ -140,6 +137,8 @@ class STCNN(VOSModule):
         online_momentum: float = 0.9,
         online_weight_decay: float = 5e-4,
         online_seed: int = 0,
+        adapt_steps: int | None = None,
+        adapt_lr: float = 1e-4,
         delta: int = DELTA,
         start: str = "paper",
         topdown: str = "resize",
@@ -177,31 +176,7 @@ class STCNN(VOSModule):
         self.temporal_size: tuple[int, int] | None = values["temporal_size"]
         self.joint_generator_lr: float = values["joint_generator_lr"]
         self.threshold = threshold
-        lite = size == "lite"
-        online = replace(
-            LITE_ONLINE if lite else STCNNOnlineSettings(),
-            iterations=values["online_iterations"],
-            images=values["online_images"],
-            lucid=values["lucid"],
-            lr=values["online_lr"],
-            momentum=online_momentum,
-            weight_decay=online_weight_decay,
-            seed=online_seed,
-        )
-        self.tracking = STCNNTrackingSettings(
-            online=None if train_phase == "offline_only" else online,
-            gate=GateSettings(
-                values["gate_reach"],
-                gate_least,
-                gate_threshold,
-                short_side=GATE_SHORT_SIDE if lite else None,
-                whole=lite,
-            )
-            if spatial_gate
-            else None,
-            start=start,
-            threshold=threshold,
-        )
+        self.tracking = tracking_settings({**self.hparams, **values})
         self.network = STCNNNet(
             tcb=tcb,
             attention=attention,

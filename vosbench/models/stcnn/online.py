@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -98,7 +98,7 @@ class TrainingPictures:
         self._frames = length
         self._length = settings.images if settings.lucid else 1
         self._dreamer = Dreamer(frame, mask, settings.dreaming, settings.seed) if settings.lucid else None
-        self._made = {} if settings.lucid else {0: _still(frame, mask)}
+        self._made = {} if settings.lucid else {0: still(frame, mask)}
 
     def __len__(self) -> int:
         return self._length
@@ -127,27 +127,47 @@ def learn_object(
         mask: (H, W) uint8, 1 the object, 255 void.
         settings: how.
     """
-    frame, mask = _seen(network, frame, mask)
+    frame, mask = seen_first(network, frame, mask)
 
     def learn(branch: AnySpatialBranch) -> None:
-        optimizer = _optimizer(branch, settings)
-        device = next(branch.parameters()).device
-        schedule = LambdaLR(optimizer, lambda step: _rate(step, settings))
+        lessons = Lessons(network, branch, settings)
+        schedule = LambdaLR(lessons.optimizer, lambda step: _rate(step, settings))
         for clips in _batches(network, frame, mask, settings):
-            frames = torch.stack([clip.frames for clip in clips]).to(device)
-            masks = torch.stack([clip.masks[-1] for clip in clips]).to(device)
-            loss = _loss(network, branch, frames, masks, settings.dice)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
+            lessons.step(clips)
             schedule.step()
 
     return adapted(network.segmentation, learn, seed=settings.seed)
 
 
-def _seen(network: STCNNNet, frame: Frame, mask: IdMap) -> tuple[Frame, IdMap]:
+class Lessons:
+    """Steps of learning of a spatial branch, whose batch normalisation keeps its statistics.
+
+    Args:
+        network: the branch sees the past through its temporal branch.
+        branch: learns in place.
+        settings: of the optimiser and the loss.
+    """
+
+    def __init__(self, network: STCNNNet, branch: AnySpatialBranch, settings: STCNNOnlineSettings) -> None:
+        self.optimizer = _optimizer(branch, settings)
+        self._network = network
+        self._branch = branch
+        self._dice = settings.dice
+
+    def step(self, clips: Sequence[Clip]) -> None:
+        """Learn from clips of one size, each of one frame or of the past and the present."""
+        device = next(self._branch.parameters()).device
+        frames = torch.stack([clip.frames for clip in clips]).to(device)
+        masks = torch.stack([clip.masks[-1] for clip in clips]).to(device)
+        loss = _loss(self._network, self._branch, frames, masks, self._dice)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+
+
+def seen_first(network: STCNNNet, frame: Frame, mask: IdMap) -> tuple[Frame, IdMap]:
     """Return a frame and its mask at the size that the network looks at; no object vanishes."""
-    pixels = network.seen(_still(frame, mask).frames)[0].permute(1, 2, 0)
+    pixels = network.seen(still(frame, mask).frames)[0].permute(1, 2, 0)
     given = torch.from_numpy(np.array(mask))[None]
     labels = shrink_masks(given, pixels.shape[:2])[0]
     if not (labels == 1).any():
@@ -159,17 +179,26 @@ def _batches(
     network: STCNNNet, frame: Frame, mask: IdMap, settings: STCNNOnlineSettings
 ) -> Iterator[list[Clip]]:
     """Yield the pictures of every step, changed at random, of the present alone or with their past."""
-    past = 0 if network.generator is None or settings.view is None else network.generator.delta
-    dreams = TrainingPictures(frame, mask, settings, past + 1)
-    still = _still(frame, mask)
+    dreams = TrainingPictures(frame, mask, settings, _past(network, settings) + 1)
+    first = still(frame, mask)
     numbers = draws(len(dreams), settings.iterations * settings.batch, settings.seed)
     for _ in range(settings.iterations):
         clips = []
         for number in islice(numbers, settings.batch):
             dreamt = settings.dreams >= 1 or bool(torch.rand(()) < settings.dreams)
-            clip = settings.changes(dreams[number] if dreamt else still)
-            clips.append(clip if settings.view is None else pan(clip, settings.view, past + 1))
+            clips.append(changed(network, dreams[number] if dreamt else first, settings))
         yield clips
+
+
+def changed(network: STCNNNet, clip: Clip, settings: STCNNOnlineSettings) -> Clip:
+    """Return a clip changed at random, of the present alone or with its past."""
+    clip = settings.changes(clip)
+    return clip if settings.view is None else pan(clip, settings.view, _past(network, settings) + 1)
+
+
+def _past(network: STCNNNet, settings: STCNNOnlineSettings) -> int:
+    """Return how many frames of the past are seen."""
+    return 0 if network.generator is None or settings.view is None else network.generator.delta
 
 
 PAN = 0.02
@@ -239,6 +268,7 @@ def _loss(network: STCNNNet, branch: AnySpatialBranch, frames: Tensor, masks: Te
     return segmentation_loss([network.enlarge(logits, masks.shape[-2:])], masks, side=0, dice=dice)
 
 
-def _still(frame: Frame, mask: IdMap) -> Clip:
+def still(frame: Frame, mask: IdMap) -> Clip:
+    """Return a clip of one frame, (H, W, 3) uint8, and its mask, (H, W) uint8."""
     pixels = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None]
     return Clip(pixels, torch.from_numpy(np.array(mask))[None])

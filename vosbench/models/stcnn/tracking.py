@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from vosbench.models.layers.preprocessing import frame_tensor, normalise
 from vosbench.models.postprocessing.object_tracker import ObjectTracker, object_ids
+from vosbench.models.stcnn.adaptation import STCNNAdaptation, STCNNAdaptationSettings
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate
 from vosbench.models.stcnn.generator import past_indices, scale_past
 from vosbench.models.stcnn.network import AnySpatialBranch, STCNNNet
-from vosbench.models.stcnn.online import STCNNOnlineSettings, learn_object, object_seed
+from vosbench.models.stcnn.online import LITE_ONLINE, STCNNOnlineSettings, learn_object, object_seed
 from vosbench.models.stcnn.segmentation import LEVELS
 from vosbench.video import VOID, Frame, IdMap, Video
 
@@ -30,21 +31,59 @@ class STCNNTrackingSettings:
 
     Attributes:
         online: training on each object; None: no training.
+        adaptation: learning from frame to frame of objects that were trained on; None: they stay as they are.
         gate: area in which an object may be; None: anywhere.
         start: see `past_indices`.
         threshold: probability above which a pixel belongs to an object.
     """
 
     online: STCNNOnlineSettings | None = field(default_factory=STCNNOnlineSettings)
+    adaptation: STCNNAdaptationSettings | None = None
     gate: GateSettings | None = field(default_factory=GateSettings)
     start: str = "paper"
     threshold: float = 0.5
+
+
+GATE_SHORT_SIDE = 480
+"""Shorter side of the frames in whose pixels the gate of lite is given: that of DAVIS at 480p."""
+
+
+def tracking_settings(keys: Mapping[str, Any]) -> STCNNTrackingSettings:
+    """Return the settings that keys of the method stand for, those left out at their values for the size."""
+    lite = keys["size"] == "lite"
+    online = replace(
+        LITE_ONLINE if lite else STCNNOnlineSettings(),
+        iterations=keys["online_iterations"],
+        images=keys["online_images"],
+        lucid=keys["lucid"],
+        lr=keys["online_lr"],
+        momentum=keys["online_momentum"],
+        weight_decay=keys["online_weight_decay"],
+        seed=keys["online_seed"],
+    )
+    gate = GateSettings(
+        keys["gate_reach"],
+        keys["gate_least"],
+        keys["gate_threshold"],
+        short_side=GATE_SHORT_SIDE if lite else None,
+        whole=lite,
+    )
+    adaptation = STCNNAdaptationSettings(keys["adapt_steps"], keys["adapt_lr"])
+    learns = keys["train_phase"] != "offline_only"
+    return STCNNTrackingSettings(
+        online=online if learns else None,
+        adaptation=adaptation if learns and adaptation.steps else None,
+        gate=gate if keys["spatial_gate"] else None,
+        start=keys["start"],
+        threshold=keys["threshold"],
+    )
 
 
 class _Object(NamedTuple):
     number: int
     branch: AnySpatialBranch
     gate: SpatialGate | None
+    adaptation: STCNNAdaptation | None
 
 
 class STCNNTracker(ObjectTracker):
@@ -74,19 +113,40 @@ class STCNNTracker(ObjectTracker):
             }
             size = first_mask.shape
             found = self._probabilities(index, frames, numbers, objects, (size[0], size[1]))
-            yield merge(found, self._settings.threshold)
+            ids = merge(found, self._settings.threshold)
+            if index + 1 < len(video):
+                self._adapt(index, frames[index], found, ids, objects)
+            yield ids
+
+    def _adapt(
+        self,
+        index: int,
+        frame: Tensor,
+        probabilities: Mapping[int, NDArray[np.float32]],
+        ids: IdMap,
+        objects: Sequence[_Object],
+    ) -> None:
+        """Let every object learn from a frame, in which what is another object is none of it."""
+        for item in objects:
+            if item.adaptation is not None:
+                others = (ids > 0) & (ids != item.number)
+                item.adaptation.learn(index, frame, np.where(others, 0, probabilities[item.number]))
 
     def _learned(self, frame: Frame, first_mask: IdMap) -> list[_Object]:
         settings = self._settings
         objects = []
         for number in object_ids(first_mask).tolist():
-            branch = self._network.segmentation
+            branch, adaptation = self._network.segmentation, None
             mask = np.where(first_mask == VOID, first_mask, (first_mask == number).astype(np.uint8))
             if settings.online is not None:
                 online = replace(settings.online, seed=object_seed(settings.online.seed, number))
                 branch = learn_object(self._network, frame, mask, online)
+                if settings.adaptation is not None:
+                    adaptation = STCNNAdaptation(
+                        self._network, branch, frame, mask, online, settings.adaptation
+                    )
             gate = None if settings.gate is None else SpatialGate(mask == 1, settings.gate)
-            objects.append(_Object(number, branch, gate))
+            objects.append(_Object(number, branch, gate, adaptation))
         return objects
 
     def _past(self, index: int) -> list[int]:
