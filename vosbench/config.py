@@ -2,6 +2,7 @@
 
 Hydra composes the YAML groups under ``vosbench/configs``; the dataclasses here give every key a
 type. A mistake is an `InputError` of one line that names the key and what would be right.
+Hydra is imported where a configuration is composed: networks know the dataclasses and never compose one.
 """
 
 from __future__ import annotations
@@ -12,18 +13,14 @@ from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
-
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from vosbench.config_hints import unknown_key
 from vosbench.errors import InputError, check_name
 from vosbench.plugins import config_folders
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 GROUPS = ("model", "recipe", "data")
 
@@ -212,6 +209,10 @@ def compose_fit(overrides: list[str]) -> FitConfig:
     Raises:
         InputError: unknown key, option or trainer argument, a value of the wrong type, bad syntax.
     """
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     parsed = _parse(overrides)
     options = [override for override in parsed if override.key_or_group in GROUPS]
     for override in options:
@@ -244,6 +245,9 @@ def compose_data(option: str, overrides: list[str]) -> DataConfig:
     Raises:
         InputError: a value of the wrong type.
     """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     check_name("data", option, group_options("data"))
     described = OmegaConf.load(option_file("data", option))
     try:
@@ -264,6 +268,8 @@ def load_stage(recipe: str, name: str) -> StageConfig:
     Raises:
         InputError: there is no such recipe or stage.
     """
+    from omegaconf import OmegaConf
+
     check_name("recipe", recipe, group_options("recipe"))
     stages = _stages_of(recipe)
     check_name(f"stage of {recipe}", name, stages)
@@ -290,6 +296,8 @@ def recipe_owner(recipe: str) -> str | None:
 
 
 def _stages_of(recipe: str) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
     text = _options("recipe")[recipe].read_text(encoding="utf-8")
     return OmegaConf.to_container(OmegaConf.create(text))  # type: ignore[return-value]
 
@@ -320,6 +328,9 @@ def _options(group: str) -> dict[str, Path]:
 
 
 def _parse(overrides: list[str]) -> list[Override]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
     parser = OverridesParser.create()
     parsed = []
     for line in overrides:
@@ -401,6 +412,8 @@ def _wrapped(settings: Any, schema: type) -> Any:
 
 
 def _compose(overrides: list[str]) -> Any:
+    from hydra import compose, initialize_config_dir
+
     others = [f"file://{folder}" for folder in config_folders()]
     search = [f"hydra.searchpath=[{','.join(others)}]"] if others else []
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
@@ -408,6 +421,8 @@ def _compose(overrides: list[str]) -> Any:
 
 
 def _leaf_keys(config: Any, prefix: str = "") -> list[str]:
+    from omegaconf import OmegaConf
+
     keys = []
     for key in config:
         value = config[key]
