@@ -201,6 +201,18 @@ def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path, name):
     assert all(one[f] != other[f] for f in pictures)
 
 
+def test_a_davis16_of_one_split_has_its_bytes_and_nothing_of_the_others(tmp_path):
+    whole = content(write_mini("davis16", tmp_path / "whole", **TINY["davis16"]))
+    part = content(write_mini("davis16", tmp_path / "part", splits=("val",), **TINY["davis16"]))
+    assert part.pop("MINI.json") != whole.pop("MINI.json")
+    assert set(whole) > set(part)
+    assert part == {name: whole[name] for name in part}
+    assert len(open_dataset("davis16", tmp_path / "part", "val")) == TINY["davis16"]["scenes"]
+    for split in ("train", "trainval"):
+        with pytest.raises(InputError, match=split):
+            open_dataset("davis16", tmp_path / "part", split)
+
+
 def test_a_scene_does_not_depend_on_how_many_there_are(tmp_path):
     few = content(write_mini("ft3d", tmp_path / "few", **(TINY["ft3d"] | {"scenes": 1})))
     many = content(write_mini("ft3d", tmp_path / "many", **TINY["ft3d"]))

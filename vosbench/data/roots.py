@@ -30,11 +30,13 @@ def cache_root() -> Path:
     return Path(os.environ.get("VOSBENCH_CACHE") or user_cache_dir("vosbench"))
 
 
-def mini_root(scenes: int | None = None) -> Path:
+def mini_root(scenes: int | None = None, split: str | None = None) -> Path:
     """Return the data root of miniatures that a comparison renders where there is no data set.
 
     Args:
         scenes: scenes or sequences per split; None for the default. Every number has a folder of its own,
             so that one never replaces the miniature that methods are tested on.
+        split: the only one that is rendered; None for all.
     """
-    return cache_root() / ("mini" if scenes is None else f"mini-{scenes}")
+    parts = ["mini", *(str(part) for part in (scenes, split) if part is not None)]
+    return cache_root() / "-".join(parts)

@@ -71,7 +71,8 @@ class DatasetSpec:
         files: import path of the list of expected files, (data root, split) -> `Inventory`; None: the check
             of files reads every video as the reader does.
         mini: import path of the settings of the miniature edition; None without one.
-        mini_scenes: scenes of the miniature that methods are compared on; None for its default number.
+        mini_scenes: sequences of the miniature that methods are compared on, which then has no other split
+            than `split`; None for the usual miniature.
         counts: split -> published size.
         archives: what a download fetches, in this order.
         made_from: data set from which this one is computed instead of downloaded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -38,9 +39,19 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 
 @dataclass(frozen=True)
 class Davis16Mini(NamedSequences):
-    """Settings of the miniature DAVIS 2016; see `NamedSequences`."""
+    """Settings of the miniature DAVIS 2016; see `NamedSequences`.
+
+    Attributes:
+        splits: that are rendered; all when None.
+    """
 
     recipes: ClassVar[Recipes] = RECIPES
+
+    splits: tuple[str, ...] | None = None
+
+    def jobs(self) -> Iterator[tuple[str, int]]:
+        """Yield (split, sequence number) for every sequence of the splits."""
+        return (job for job in super().jobs() if job[0] in self._rendered)
 
     def write_scene(self, folder: Path, job: tuple[str, int]) -> None:
         """Render one sequence into `folder`, the root of the data set."""
@@ -55,10 +66,15 @@ class Davis16Mini(NamedSequences):
 
     def finish(self, folder: Path) -> None:
         """Write the lists of the splits."""
-        lists = {split: self._lines(split) for split in RECIPES}
-        lists["trainval"] = lists["train"] + lists["val"]
+        lists = {split: self._lines(split) for split in self._rendered}
+        if lists.keys() >= {"train", "val"}:
+            lists["trainval"] = lists["train"] + lists["val"]
         for split, lines in lists.items():
             write_text(folder / "ImageSets" / "480p" / f"{split}.txt", "\n".join(lines) + "\n")
+
+    @property
+    def _rendered(self) -> tuple[str, ...]:
+        return tuple(self.recipes) if self.splits is None else self.splits
 
     def _lines(self, split: str) -> list[str]:
         return [

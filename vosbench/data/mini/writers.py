@@ -136,7 +136,8 @@ def _check_numbers(name: str, selected: dict[str, Any]) -> None:
 
 
 def _marker(name: str, settings: MiniSettings) -> str:
-    described = {"note": NOTE, "dataset": name, "generator": GENERATOR, "settings": asdict(settings)}
+    stated = {key: value for key, value in asdict(settings).items() if value is not None}
+    described = {"note": NOTE, "dataset": name, "generator": GENERATOR, "settings": stated}
     return json.dumps(described, indent=2) + "\n"
 
 
