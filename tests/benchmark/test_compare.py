@@ -225,7 +225,8 @@ def test_a_data_set_named_but_not_there_names_the_folder(tmp_path, run):
 def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, monkeypatch, make_davis):
     import vosbench.data.mini
 
-    def render(name, home, waiting=None, *, scenes):
+    def render(name, home, *, workers, waiting, scenes, splits):
+        assert splits == ("val",)
         make_davis(home, {"scene": scenes})
         (home / name / "MINI.json").write_text(json.dumps({}))
         return home / name
@@ -240,13 +241,13 @@ def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, 
     result = run(data_root=tmp_path / "nowhere")
     assert {record.edition for record in result.records} == {"mini"}
     assert Path(tmp_path / "out/records/davis16-mini").is_dir()
-    assert f"using the mini edition of davis16 in {tmp_path}/cache/mini-40" in result.notes[0]
+    assert f"using the mini edition of davis16 in {tmp_path}/cache/mini-40-val" in result.notes[0]
 
 
 def test_a_data_set_without_a_mini_edition_is_left_out_of_all(tmp_path, run, monkeypatch, make_davis):
     import vosbench.data.mini
 
-    def render(name, home, waiting=None, *, scenes):
+    def render(name, home, **settings):
         if name == "fbms":
             raise InputError("fbms: no space left")
         make_davis(home, {"scene": 3})

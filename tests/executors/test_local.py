@@ -50,12 +50,15 @@ def test_an_interrupt_ends_the_workers_at_once():
     assert multiprocessing.active_children() == []
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path):
+@pytest.mark.parametrize("threads", [0, 1], ids=["forked", "forked from a server"])
+def test_workers_end_when_their_parent_is_killed(tmp_path, threads):
     script = tmp_path / "parent.py"
     script.write_text(
-        "import os, time\n"
+        "import os, threading, time\n"
         "from vosbench.executors.local import run_tasks\n"
         "if __name__ == '__main__':\n"
+        f"    for _ in range({threads}):\n"
+        "        threading.Thread(target=time.sleep, args=[60], daemon=True).start()\n"
         "    run_tasks(os.system, ['echo $PPID; exec sleep 0.1', 'sleep 20'], 2, print)\n"
     )
     parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
@@ -66,6 +69,26 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     while running(worker) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not running(worker)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned")
+def test_workers_of_a_process_with_threads_have_what_was_imported_before_and_the_environment_of_now(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, threading, time\n"
+        "from vosbench.executors.local import preload, run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    threading.Thread(target=time.sleep, args=[60], daemon=True).start()\n"
+        "    preload(['wave'])\n"
+        "    for value in 'ab':\n"
+        "        os.environ['VALUE'] = value\n"
+        '        asked = [\'"wave" in __import__("sys").modules\', \'__import__("os").environ["VALUE"]\']\n'
+        "        results = []\n"
+        "        run_tasks(eval, asked, 2, results.append)\n"
+        "        print(sorted(map(str, results)))\n"
+    )
+    printed = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines() == ["['True', 'a']", "['True', 'b']"]
 
 
 def running(pid):

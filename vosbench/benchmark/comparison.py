@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -144,6 +145,7 @@ def compare(
     # wrong options are refused before anything is loaded
     choose_workers(workers, 1)
     build_estimator(flow, **(flow_settings or {}))
+    here = executor is None and not dry_run
     plan = make_plan(
         models,
         datasets,
@@ -154,6 +156,7 @@ def compare(
         settings=settings or {},
         device=device,
         dry_run=dry_run,
+        workers=choose_workers(workers, _most_sequences(datasets, limit)) if here else 1,
         waiting=waiting,
     )
     if not dry_run:
@@ -176,6 +179,13 @@ def compare(
     result = CompareResult(Path(out), tuple(outcomes), plan.videos, plan.lengths)
     leak_lines = map(str, leaks(result.records, trainings()))
     return replace(result, notes=(*plan.notes, *_coverage_notes(result.coverage), *leak_lines))
+
+
+def _most_sequences(datasets: Sequence[str], limit: int | None) -> int:
+    """Return how many sequences may have to be run, as far as that is known before data sets are opened."""
+    if limit is None or "all" in datasets:
+        return sys.maxsize
+    return limit * len(set(datasets))
 
 
 def _longest_first(jobs: Sequence[Job], plan: Plan) -> list[int]:

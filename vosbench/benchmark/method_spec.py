@@ -122,6 +122,18 @@ def choose_methods(
     return tuple(methods), notes
 
 
+def network_modules(names: Sequence[str | Method]) -> list[str]:
+    """Return the modules that the packaged networks among methods need, and what runs a network.
+
+    Args:
+        names: as for `choose_methods`; what is unknown is left out.
+    """
+    texts = [name.partition("=")[2] if "=" in name.partition(":")[0] else name for name in map(str, names)]
+    asked = {text.partition(":")[0] for text in texts}
+    modules = {path.partition(":")[0] for name, path in METHODS.items() if asked & {name, "all"}}
+    return ["vosbench.benchmark.run_job", *sorted(modules)]
+
+
 def _named(names: Sequence[str | Method], size: Size | None) -> dict[str, MethodSpec]:
     specs: dict[str, MethodSpec] = {}
     for text in names:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.benchmark.job import Job, ProtocolRun
-from vosbench.benchmark.method_spec import MethodSpec, choose_methods
+from vosbench.benchmark.method_spec import MethodSpec, choose_methods, network_modules
 from vosbench.data.catalogue import (
     catalogue,
     compared_protocols,
@@ -23,7 +23,9 @@ from vosbench.data.datasets.base import Dataset
 from vosbench.data.given_mask import gives_other_masks
 from vosbench.data.places import find_folder, link_hints
 from vosbench.data.roots import mini_root
+from vosbench.data.spec import DatasetSpec
 from vosbench.errors import InputError
+from vosbench.executors.local import preload
 from vosbench.method import Method, Size
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import check_detection_library
@@ -104,6 +106,7 @@ def make_plan(
     settings: Mapping[str, Any],
     device: str,
     dry_run: bool,
+    workers: int = 1,
     waiting: Waiting = unreported,
 ) -> Plan:
     """Choose methods and data sets; a method runs on a data set under the protocols that fit both.
@@ -119,6 +122,8 @@ def make_plan(
         settings: switches to change for inference, see `choose_methods`.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         dry_run: render no miniature.
+        workers: processes that render miniatures, and run methods later: with more than one, these import
+            what networks need while this process imports it.
         waiting: called with the methods that are loaded, the data sets that are rendered and opened.
 
     Raises:
@@ -126,8 +131,10 @@ def make_plan(
     """
     named = [dataset_spec(name).reference for name in dict.fromkeys(datasets) if name != "all"]
     _check_sets(named, everything="all" in datasets)
+    if workers > 1:
+        preload(network_modules(models))
     methods, method_notes = choose_methods(models, size, settings, device, waiting)
-    roots, data_notes = _choose_datasets(named, root, dry_run, waiting, everything="all" in datasets)
+    roots, data_notes = _choose_datasets(named, root, dry_run, workers, waiting, everything="all" in datasets)
     splits, split_notes = _open_all(roots, methods, protocols, set(named), waiting)
     splits, metric_notes = _with_metrics(splits, metrics)
     unfit_notes = _unfit_notes(methods, splits)
@@ -155,7 +162,7 @@ def _check_sets(named: Sequence[str], *, everything: bool) -> None:
 
 
 def _choose_datasets(
-    named: Sequence[str], root: Path, dry_run: bool, waiting: Waiting, *, everything: bool
+    named: Sequence[str], root: Path, dry_run: bool, workers: int, waiting: Waiting, *, everything: bool
 ) -> tuple[dict[str, Path], list[str]]:
     """Return data set -> its data root, and a line on each that is left out or replaced."""
     if not everything:
@@ -166,19 +173,20 @@ def _choose_datasets(
     hints = link_hints(root, evaluation)
     if present:
         return dict.fromkeys(present, root), hints
-    roots, notes = _mini_editions(evaluation, root, dry_run, waiting)
+    roots, notes = _mini_editions(evaluation, root, dry_run, workers, waiting)
     return roots, [*hints, *notes]
 
 
 def _mini_editions(
-    names: list[str], root: Path, dry_run: bool, waiting: Waiting
+    names: list[str], root: Path, dry_run: bool, workers: int, waiting: Waiting
 ) -> tuple[dict[str, Path], list[str]]:
     # Rendering needs more than reading: it is imported only where it is used.
     from vosbench.data.mini import ensure_mini
 
     known = catalogue()
-    scenes = {name: known[name].mini_scenes for name in names if known[name].mini is not None}
-    roots = {name: mini_root(count) for name, count in scenes.items()}
+    rendered = [name for name in names if known[name].mini is not None]
+    settings = {name: _mini_settings(known[name]) for name in rendered}
+    roots = {name: mini_root(kept.get("scenes"), *kept.get("splits", ())) for name, kept in settings.items()}
     why = f"no evaluation data set found under {root}"
     notes = [f"{name} left out: {why}, and it has no mini edition" for name in names if name not in roots]
     missing = [name for name, folder in roots.items() if not (folder / name).is_dir()]
@@ -188,7 +196,7 @@ def _mini_editions(
         return {}, [note, *notes]
     for name, folder in [] if dry_run else list(roots.items()):
         try:
-            ensure_mini(name, folder, scenes=scenes[name], waiting=waiting)
+            ensure_mini(name, folder, workers=workers, waiting=waiting, **settings[name])
         except InputError as error:
             notes.append(f"{name} left out: {error}")
             del roots[name]
@@ -197,6 +205,11 @@ def _mini_editions(
     where = _listed(roots.values())
     note = f"{why}: using the mini edition of {', '.join(roots)} in {where}, a test bed and no benchmark"
     return roots, [note, *notes]
+
+
+def _mini_settings(spec: DatasetSpec) -> dict[str, Any]:
+    """Return the settings of the miniature that methods are compared on."""
+    return {} if spec.mini_scenes is None else {"scenes": spec.mini_scenes, "splits": (spec.split,)}
 
 
 def _listed(folders: Iterable[Path]) -> str:

@@ -20,6 +20,11 @@ from vosbench.errors import InputError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+_HEAVY = ("numpy", "cv2", "torch", "torchvision", "pytorch_lightning")
+"""Libraries whose import takes longer than the start of a process."""
+
 
 def available_cores() -> int:
     """Return the number of processor cores this process may use."""
@@ -120,6 +125,30 @@ def _refuse_lost(task: object) -> list[Any]:
     )
 
 
+def preload(modules: Sequence[str]) -> None:
+    """Import modules once for all workers to come, and return at once.
+
+    A server process imports them meanwhile, and workers are forked from it. Only the first call has an
+    effect. Only on Linux: elsewhere every worker imports for itself.
+
+    Args:
+        modules: that can be imported; their import starts no thread.
+    """
+    if sys.platform != "linux":
+        return
+    from multiprocessing import forkserver
+
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+    before = {name: os.environ.get(name) for name in _THREADS}
+    # workers set their number of threads; pools that are started by an import do not survive a fork
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
 def _run_pool(
     function: Callable[[Task], Result],
     waiting: deque[Task],
@@ -129,11 +158,15 @@ def _run_pool(
     """Run the waiting tasks until there are none or a process is killed; return the tasks that ran then."""
     threads = max(1, available_cores() // workers)
     others = set(multiprocessing.active_children())
+    method = _start_method()
+    if method == "forkserver":
+        # no effect where the server runs already
+        preload([name for name in _HEAVY if name in sys.modules])
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context(_start_method()),
+        mp_context=multiprocessing.get_context(method),
         initializer=_start_worker,
-        initargs=(threads,),
+        initargs=(threads, dict(os.environ)),
     )
     running: dict[Future[Result], Task] = {}
     try:
@@ -169,15 +202,21 @@ def _unfinished(running: Mapping[Future[Result], Task], finished: Callable[[Resu
 
 
 def _start_method() -> str:
-    """Fork where that is safe, which spares importing everything again; spawn elsewhere.
+    """Fork where that is safe, which spares importing everything again.
 
-    The thread pools of torch and OpenCV do not survive a fork, nor do locks that another thread holds.
+    The thread pools of torch and OpenCV do not survive a fork, nor do locks that another thread holds: then a
+    server that has only imported is forked, where the system has that.
     """
-    safe = sys.platform == "linux" and threading.active_count() == 1
-    return "fork" if safe and not {"torch", "cv2"} & sys.modules.keys() else "spawn"
+    if sys.platform != "linux":
+        return "spawn"
+    safe = threading.active_count() == 1 and not {"torch", "cv2"} & sys.modules.keys()
+    return "fork" if safe else "forkserver"
 
 
-def _start_worker(threads: int) -> None:
+def _start_worker(threads: int, environment: Mapping[str, str]) -> None:
+    # the server that a worker is forked from has the environment of an earlier time
+    os.environ.clear()
+    os.environ.update(environment)
     # only the parent answers signals; a worker would add a traceback
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -187,8 +226,7 @@ def _start_worker(threads: int) -> None:
 
 def use_threads(threads: int) -> None:
     """Let the libraries that compute in this process use so many threads."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
     # Flow of one pair gains little from threads, and sequences already run side by side.
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
     # the variables are read on import; libraries that are imported already are set directly
