@@ -11,10 +11,9 @@ with masks arrive in the main process. ``augmented`` also crops, mirrors, and st
 
 import argparse
 import os
-import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -22,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from machine import RESULTS, described, keep, machine
+from machine import RESULTS, described, keep, machine, rounds
 from PIL import Image
 from tables import _table
 
@@ -85,12 +84,6 @@ def epochs(videos: Sequence[Video], workers: int, transform: ClipTransform | Non
     source = Source(videos, ClipSettings(length=LENGTH, stride=LENGTH), transform)
     loader = ClipDataModule([source], loading=Loading(workers=workers, uneven="keep")).train_dataloader()
     return lambda: sum(batch["frames"].shape[1] for batch in loader)
-
-
-def rounds(names: Sequence[str], count: int) -> Iterator[tuple[int, str]]:
-    """Yield all programs in every round, in random order."""
-    order = random.Random(0)
-    return ((round_, name) for round_ in range(1, count + 1) for name in order.sample(names, len(names)))
 
 
 def ratios(runs: Sequence[Mapping[str, Any]], program: str, limit: str = LIMIT) -> list[float]:

@@ -2,9 +2,10 @@
 
 import json
 import os
+import random
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def keep(name: str, report: Mapping[str, Any], text: str, folder: Path) -> None:
     (folder / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def rounds(names: Sequence[str], count: int) -> Iterator[tuple[int, str]]:
+    """Yield all programs in every round, in random order."""
+    order = random.Random(0)
+    return ((round_, name) for round_ in range(1, count + 1) for name in order.sample(names, len(names)))
 
 
 def processor() -> str:

@@ -21,8 +21,8 @@ from statistics import median
 from typing import Any
 
 import torch
-from loader import ratios, rounds
-from machine import RESULTS, cores, described, keep, machine
+from loader import ratios
+from machine import RESULTS, cores, described, keep, machine, rounds
 from memory_programs import DIRECT, NAIVE, OURS, PROGRAMS, Fused, Naive, library_only, module_of
 from tables import _table
 from torch import Tensor, nn

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from loader import rounds
-from machine import RESULTS, described, keep, machine
+from machine import RESULTS, described, keep, machine, rounds
 from tables import _table
 from torch.utils.flop_counter import FlopCounterMode
 from tracker import scene

@@ -23,8 +23,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from loader import rounds
-from machine import RESULTS, described, keep, machine
+from machine import RESULTS, described, keep, machine, rounds
 from tables import _table
 
 from vosbench.benchmark import CompareResult, compare

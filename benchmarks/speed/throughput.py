@@ -21,8 +21,8 @@ from statistics import median
 from typing import Any
 
 import torch
-from loader import ratios, rounds
-from machine import RESULTS, described, keep, machine
+from loader import ratios
+from machine import RESULTS, described, keep, machine, rounds
 from tables import _table
 from torch import Tensor, nn
 from torch.nn import functional as F

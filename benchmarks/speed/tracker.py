@@ -19,8 +19,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from loader import ratios, rounds
-from machine import RESULTS, described, keep, machine
+from loader import ratios
+from machine import RESULTS, described, keep, machine, rounds
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from tables import _table
