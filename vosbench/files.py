@@ -6,9 +6,11 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from importlib.resources.abc import Traversable
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
 from vosbench.errors import InputError
@@ -34,6 +36,7 @@ class WriteError(InputError):
 
 
 _PIECE = 1 << 20
+_ASKING = Lock()
 
 
 @contextmanager
@@ -209,6 +212,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _umask() -> int:
+    # the system tells it only in exchange for another one, which holds for all threads
+    with _ASKING:
+        return _asked_umask()
+
+
+@cache
+def _asked_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

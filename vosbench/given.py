@@ -10,6 +10,7 @@ import numpy as np
 
 from vosbench.errors import InputError
 from vosbench.method import Method
+from vosbench.pipeline import Reader
 from vosbench.video import Frame, IdMap, LazySequence, Segmentation, Video
 
 
@@ -43,7 +44,7 @@ def first_labelled(video: Video) -> Given:
 def segment(method: Method, video: Video, given: Given | None) -> Segmentation:
     """Segment every frame of a video; frames before the given one are background.
 
-    The method sees no ground truth but the mask it is given.
+    A thread reads frames and flow ahead of the method, which sees no ground truth but the mask it is given.
 
     Args:
         method: ready to segment.
@@ -67,11 +68,12 @@ def segment(method: Method, video: Video, given: Given | None) -> Segmentation:
             f"{video.name}: the first mask is {_text(given.ids.shape)}, its frame {_text(size)} (height x "
             "width): give the mask at the size of the frames"
         )
-    flow = rest.flow if method.needs_flow else None
-    frames = LazySequence(lambda index: _of_size(rest, index, size), len(rest))
+    reader = Reader()
+    frames = reader.ahead(LazySequence(lambda index: _of_size(rest, index, size), len(rest)))
+    flow = reader.ahead(rest.flow) if method.needs_flow and rest.flow is not None else None
     seen = replace(rest, frames=frames, annotations={}, boxes={}, categories={}, flow=flow)
     maps = method.segment(seen) if given is None else method.segment(seen, given.ids)
-    return Segmentation(_checked(maps, video, start, size), len(video))
+    return Segmentation(_checked(maps, video, start, size, reader), len(video))
 
 
 def _of_size(video: Video, index: int, size: tuple[int, ...]) -> Frame:
@@ -88,12 +90,16 @@ def _text(size: tuple[int, ...]) -> str:
     return " x ".join(map(str, size))
 
 
-def _checked(maps: Segmentation, video: Video, start: int, size: tuple[int, ...]) -> Iterator[IdMap]:
-    """Yield `start` empty id maps, then those of the method."""
-    yield from repeat(np.zeros(size, np.uint8), start)
-    for index, ids in enumerate(maps, start):
-        if ids.shape != size or ids.dtype != np.uint8:
-            raise InputError(
-                f"{video.name}, frame {index}: the method returned {ids.dtype} {ids.shape}, not uint8 {size}"
-            )
-        yield ids
+def _checked(
+    maps: Segmentation, video: Video, start: int, size: tuple[int, ...], reader: Reader
+) -> Iterator[IdMap]:
+    """Yield `start` empty id maps, then those of the method; end the reader of the video then."""
+    with reader:
+        yield from repeat(np.zeros(size, np.uint8), start)
+        for index, ids in enumerate(maps, start):
+            if ids.shape != size or ids.dtype != np.uint8:
+                raise InputError(
+                    f"{video.name}, frame {index}: the method returned {ids.dtype} {ids.shape}, "
+                    f"not uint8 {size}"
+                )
+            yield ids

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -32,8 +33,7 @@ class VideoFile(LazySequence[Frame]):
 
     Reading forwards costs one decoding per frame. The last few frames are kept; an index before
     them decodes from the start again, because seeking is not exact in every container. Frames are
-    counted by going through the file once, because containers only estimate their number. Not for
-    use by several threads.
+    counted by going through the file once, because containers only estimate their number.
 
     Args:
         path: the file.
@@ -66,8 +66,14 @@ class _Decoder:
         self._stream: Iterator[Frame] = iter(())
         self._next = length
         self._kept: OrderedDict[int, Frame] = OrderedDict()
+        # a thread reads ahead of a method, see `vosbench.pipeline`, while panels are drawn in another
+        self._lock = Lock()
 
     def frame(self, index: int) -> Frame:
+        with self._lock:
+            return self._frame(index)
+
+    def _frame(self, index: int) -> Frame:
         if index in self._kept:
             return self._kept[index]
         if index < self._next:

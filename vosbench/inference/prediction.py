@@ -23,6 +23,7 @@ from vosbench.inference.inspection import InspectionRequest, Panels, check_reque
 from vosbench.inference.overlay import write_overlay
 from vosbench.inference.targets import Clip, Source, Targets, plan_prediction
 from vosbench.method import Method
+from vosbench.pipeline import Writer
 from vosbench.scoring.predictions import PredictionNote, PredictionStore, ids_hash
 from vosbench.video import VOID, IdMap, Video
 
@@ -226,9 +227,10 @@ def _segment_into(
     if progress is not None:
         # some methods learn the first frame for half a minute
         progress(video.name, 0, len(video))
-    with whole_folder(target) as folder:
+    with whole_folder(target) as folder, Writer() as writer:
         for index, (name, ids) in enumerate(zip(video.frame_names, segmentation, strict=True)):
-            write_ids(folder / f"{name}.png", ids)
+            # a method may use the array again for its next map
+            writer.call(write_ids, folder / f"{name}.png", ids.copy())
             if written is not None:
                 written(index, ids)
             if progress is not None:

@@ -20,6 +20,7 @@ from vosbench.files import whole_folder, write_text
 from vosbench.formats.coco_results import write_detections
 from vosbench.formats.png import read_ids, write_ids
 from vosbench.method import Detections
+from vosbench.pipeline import Writer
 from vosbench.plain_data import read_json
 from vosbench.tensor_files import sha256
 from vosbench.video import IdMap, LazySequence, Video
@@ -81,7 +82,7 @@ class PredictionStore:
         write_text(self._note_file, json.dumps(asdict(note), indent=1, sort_keys=True) + "\n")
 
     def save_ids(self, maps: Iterable[IdMap]) -> str:
-        """Write masks one by one; the folder appears when all are written.
+        """Write masks one by one while the next are made; the folder appears when all are written.
 
         Args:
             maps: (H, W) uint8 ids of every frame, possibly still being computed.
@@ -89,11 +90,12 @@ class PredictionStore:
         Returns:
             Hash of the masks, see `ids_hash`.
         """
-        with whole_folder(self.path) as folder:
+        with whole_folder(self.path) as folder, Writer() as writer:
 
             def written() -> Iterator[IdMap]:
                 for name, ids in zip(self.names, maps, strict=True):
-                    write_ids(folder / f"{name}.png", ids)
+                    # a method may use the array again for its next map
+                    writer.call(write_ids, folder / f"{name}.png", ids.copy())
                     yield ids
 
             return ids_hash(self.names, written())
