@@ -91,6 +91,27 @@ def test_workers_of_a_process_with_threads_have_what_was_imported_before_and_the
     assert printed.splitlines() == ["['True', 'a']", "['True', 'b']"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned")
+def test_an_interrupt_while_the_server_of_the_workers_imports_prints_nothing(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\nopen('importing', 'w').close()\ntime.sleep(1)\n")
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, signal, time\n"
+        "from vosbench.executors.local import preload\n"
+        "preload(['slow'])\n"
+        "while not os.path.exists('importing'):\n"
+        "    time.sleep(0.01)\n"
+        "signal.signal(signal.SIGINT, lambda *_: os._exit(7))\n"
+        "os.killpg(0, signal.SIGINT)\n"
+        "time.sleep(60)\n"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, cwd=tmp_path, env=env, start_new_session=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"", b"")
+
+
 def running(pid):
     try:
         os.kill(pid, 0)

@@ -136,15 +136,22 @@ def preload(modules: Sequence[str]) -> None:
     """
     if sys.platform != "linux":
         return
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
-    before = {name: os.environ.get(name) for name in _THREADS}
-    # workers set their number of threads; pools that are started by an import do not survive a fork
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    # workers set their number of threads; pools that are started by an import do not survive a fork.
+    # modules in the working directory are none of those that are meant
+    own = dict.fromkeys(_THREADS, "1") | {"PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    # the start of the tracker would unblock the signal
+    resource_tracker.ensure_running()
+    # the server inherits the mask, and stays silent when the user interrupts an import
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
