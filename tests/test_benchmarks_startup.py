@@ -1,0 +1,134 @@
+"""Benchmarks of what a user waits for: CPU seconds of processes, ratios, reports."""
+
+import subprocess
+import sys
+
+import pytest
+
+MACHINE = {
+    "processor": "P",
+    "cores": 2,
+    "system": "S",
+    "load_before": 0.1,
+    "load_after": 0.2,
+    "versions": {"torch": "2.11.0"},
+    "commit": "0123456789abcdef",
+    "changed": False,
+    "date": "2026-01-01",
+}
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+BUSY = "import time\nwhile time.process_time() < 0.3: pass\n"
+
+
+@pytest.fixture(scope="module")
+def startup(speed_program):
+    return speed_program("startup")
+
+
+@pytest.fixture(scope="module")
+def first_command(speed_program):
+    return speed_program("first_command")
+
+
+@pytest.fixture(scope="module")
+def pipeline(speed_program):
+    return speed_program("pipeline")
+
+
+@linux
+def test_the_seconds_of_a_program_are_those_of_all_its_processes(startup, tmp_path):
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}]); print(1)"
+    spent = startup.run([sys.executable, "-c", child], tmp_path, tmp_path / "out", "", tmp_path)
+    assert spent >= 0.3
+
+
+@linux
+def test_a_program_is_ended_at_its_first_output(startup, tmp_path):
+    out = tmp_path / "out"
+    program = f"{BUSY}open({str(out / '7.png')!r}, 'w').close()\ntime.sleep(600)"
+    out.mkdir()
+    spent = startup.run([sys.executable, "-c", program], tmp_path, out, "**/*.png", tmp_path)
+    assert spent >= 0.25
+
+
+@linux
+@pytest.mark.parametrize(
+    ("program", "until"), [("print('why')", "*.png"), ("import sys; sys.exit('why')*5", "x")]
+)
+def test_a_program_without_its_output_is_an_error_that_shows_what_it_said(startup, tmp_path, program, until):
+    with pytest.raises(RuntimeError, match="why"):
+        startup.run([sys.executable, "-c", program], tmp_path, tmp_path / "out", until, tmp_path)
+
+
+@linux
+def test_seconds_of_a_session_leave_others_out(startup):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as program:
+        assert startup.session_seconds(program.pid) == 0
+        program.communicate(b"\n")
+
+
+def test_start_up_is_given_as_a_multiple_of_the_import_of_the_same_round(startup):
+    seconds = {startup.LIMIT: [8.0, 10.0], "before: doctor": [16.0, 15.0], "after: doctor": [8.8, 10.0]}
+    runs = [
+        {"program": program, "round": number, "seconds": spent}
+        for program, values in seconds.items()
+        for number, spent in enumerate(values, 1)
+    ]
+    assert startup.ratios(runs, "before: doctor") == [2.0, 1.5]
+    report = {"runs": runs, "versions": ["before", "after"], "commands": ["doctor"], "machine": MACHINE}
+    text = startup.to_markdown(report)
+    assert (
+        "| doctor | yes | 15.50 | 9.40 | 1.75 (1.50 to 2.00) | 1.05 (1.00 to 1.10) | <= 1.15 | yes |" in text
+    )
+
+
+def test_parts_within_parts_count_once(first_command, monkeypatch):
+    clock = iter([0.0, 1.0, 3.0, 6.0, 10.0])
+    monkeypatch.setattr(first_command.time, "process_time", lambda: next(clock))
+    parts = first_command.Parts()
+    with parts.part("outer"), parts.part("inner"):
+        pass
+    assert parts.seconds == {"other": 1.0, "outer": 2.0 + 4.0, "inner": 3.0}
+
+
+def test_the_first_record_is_given_in_seconds_and_imports(first_command):
+    limit = {"program": first_command.LIMIT, "round": 1, "record_cpu": 8.0}
+    run = {"round": 1, "line_cpu": 0.5, "line_wall": 0.6, "record_cpu": 32.0, "record_wall": 40.0}
+    start = {
+        "runs": [limit, {"program": "after", **run}],
+        "versions": ["after"],
+        "workers": 2,
+        "machine": MACHINE,
+    }
+    text = first_command.to_markdown({"start": start})
+    assert "| after | 0.5 | 0.6 | 32.0 | 4.0 | 16.0 | 40 |" in text
+
+
+def test_the_ratio_of_the_pipeline_is_to_its_slowest_stage(pipeline):
+    seconds = {"decode": 1.0, "flow": 4.0, "network": 3.0, "write": 1.0, "predict": 5.0}
+    runs = [
+        {"method": "lvo", "stage": stage, "round": 1, "frames": 8, "seconds": spent}
+        for stage, spent in seconds.items()
+    ]
+    assert pipeline.ratios(runs, "lvo") == [0.8]
+    text = pipeline.to_markdown({"runs": runs, "methods": ["lvo"], "size": [480, 854], "machine": MACHINE})
+    assert "| lvo | 8 | 2 | 2.67 | 8 | 1.6 | 0.80 (0.80 to 0.80) | no |" in text
+
+
+@pytest.mark.slow
+def test_every_stage_of_a_method_runs(pipeline):
+    report = pipeline.measure(["mpnet", "stcnn"], length=3, count=1, size=(64, 96))
+    stages = {(run["method"], run["stage"]) for run in report["runs"]}
+    assert {stage for method, stage in stages if method == "mpnet"} == {
+        "decode",
+        "flow",
+        "network",
+        "write",
+        "predict",
+    }
+    assert {stage for method, stage in stages if method == "stcnn"} == {
+        "decode",
+        "network",
+        "write",
+        "predict",
+    }
