@@ -91,6 +91,13 @@ def conformance_program() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="module")
+def gpu_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the function of `speed_program` for benchmarks/gpu."""
+    with programs_of("gpu") as load:
+        yield load
+
+
+@pytest.fixture(scope="module")
 def docs_program() -> Iterator[Callable[[str], ModuleType]]:
     """Return the function of `speed_program` for .github/docs."""
     with programs_in(ROOT / ".github" / "docs") as load:
