@@ -171,7 +171,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             "# From files to masks\n",
             f"{frames} frames of {width} x {height}, {most} rounds, medians; all stages of a method in every "
             "round in random order. Ratios are medians of the rounds (smallest to largest): 1 is as fast as "
-            "the slowest stage alone. Networks have one thread; a second one reads ahead, a third one writes.\n",
+            "the slowest stage alone. Networks have one thread; a second one reads, a third one writes.\n",
             described(report["machine"]),
             _table(head, lines),
             "Command: `OMP_NUM_THREADS=1 python benchmarks/speed/pipeline.py "
