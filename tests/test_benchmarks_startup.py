@@ -75,7 +75,12 @@ def test_start_up_is_given_as_a_multiple_of_the_import_of_the_same_round(startup
         for number, spent in enumerate(values, 1)
     ]
     assert startup.ratios(runs, "before: doctor") == [2.0, 1.5]
-    report = {"runs": runs, "versions": ["before", "after"], "commands": ["doctor"], "machine": MACHINE}
+    report = {
+        "runs": runs,
+        "versions": {"before": "0" * 40, "after": "1" * 40},
+        "commands": ["doctor"],
+        "machine": MACHINE,
+    }
     text = startup.to_markdown(report)
     assert (
         "| doctor | yes | 15.50 | 9.40 | 1.75 (1.50 to 2.00) | 1.05 (1.00 to 1.10) | <= 1.15 | yes |" in text
@@ -96,7 +101,7 @@ def test_the_first_record_is_given_in_seconds_and_imports(first_command):
     run = {"round": 1, "line_cpu": 0.5, "line_wall": 0.6, "record_cpu": 32.0, "record_wall": 40.0}
     start = {
         "runs": [limit, {"program": "after", **run}],
-        "versions": ["after"],
+        "versions": {"after": "1" * 40},
         "workers": 2,
         "machine": MACHINE,
     }

@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -51,6 +52,12 @@ TRAININGS: Mapping[str, Sequence[str]] = {
     ),
 }
 """Method -> keys of a training on rendered scenes, from random weights: nothing is downloaded."""
+
+SMALL: Mapping[str, Sequence[str]] = {
+    "mpnet": ("data.scenes=2", "recipe.A.batch_size=2", "recipe.A.augment.crop=[64,96]"),
+    "stcnn": ("data.scenes=2", "recipe.temporal.batch_size=1"),
+}
+"""Method -> keys of the same with ``--small``."""
 
 ONLINE_STEPS = (100, 200, 300, 400)
 VIDEO_LENGTH = 69
@@ -348,18 +355,23 @@ def training(report: Report) -> None:
 
 
 def _fit(report: Report, name: str, lines: Sequence[str]) -> dict[str, Any]:
-    times, runs = report.out / f".{report.step}-{name}.times.json", report.out / ".runs" / report.step
+    with tempfile.TemporaryDirectory() as folder:
+        return _fit_in(Path(folder), report, name, lines)
+
+
+def _fit_in(folder: Path, report: Report, name: str, lines: Sequence[str]) -> dict[str, Any]:
+    times, run = folder / "times.json", folder / "run"
     accelerator = "cpu" if report.device == "cpu" else "gpu"
     words = [
         f"model={name}",
         f"size={report.size}",
         "workers=2",
-        f"run={runs / name}",
+        f"run={run}",
         f"trainer.accelerator={accelerator}",
         "trainer.devices=1",
         "trainer.enable_progress_bar=false",
         f"callbacks=[{{class: step_times.StepTimes, file: '{times}'}}]",
-        *(["data.scenes=2"] if report.small else []),
+        *(SMALL[name] if report.small else ()),
         *lines,
     ]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
@@ -378,7 +390,7 @@ def _fit(report: Report, name: str, lines: Sequence[str]) -> dict[str, Any]:
         "steps": len(found["steps"]),
         "steps_per_second": counted / (waits + steps),
         "of_network_alone": steps / (waits + steps),
-        "validation": _validation(runs / name),
+        "validation": _validation(run),
     }
 
 

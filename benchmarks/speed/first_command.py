@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from machine import RESULTS, cores, described, keep, machine, rounds
+from machine import RESULTS, commits, compared, cores, described, keep, machine, rounds
 from startup import AFTER, BEFORE, LIMIT, PACKAGES, REPOSITORY, end, run, session_seconds
 from tables import _table
 
@@ -91,7 +91,7 @@ def measure(checkouts: Mapping[str, Path], count: int) -> dict[str, Any]:
         sys.stderr.write(f"round {round_}: {program}: {spent}\n")
         runs.append({"program": program, "round": round_, "load": round(os.getloadavg()[0], 1), **spent})
     found["load_after"] = round(os.getloadavg()[0], 2)
-    return {"runs": runs, "versions": list(checkouts), "workers": cores(), "machine": found}
+    return {"runs": runs, "versions": commits(checkouts), "workers": cores(), "machine": found}
 
 
 class Parts:
@@ -231,6 +231,7 @@ def _start(report: Mapping[str, Any]) -> list[str]:
         f'{report["workers"]} workers, {len(limit)} rounds, medians. Import: `python -c "{LIMIT}"`, '
         f"{median(limit):.1f} CPU s.\n",
         described(report["machine"]),
+        compared(report["versions"]),
         _table(head, lines),
     ]
 

@@ -39,6 +39,20 @@ def described(found: Mapping[str, Any]) -> str:
     )
 
 
+def commits(checkouts: Mapping[str, Path]) -> dict[str, str]:
+    """Return version -> commit of its checkout."""
+    command = ["git", "rev-parse", "HEAD"]
+    return {
+        name: subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder).stdout.strip()  # noqa: S603
+        for name, folder in checkouts.items()
+    }
+
+
+def compared(found: Mapping[str, str]) -> str:
+    """One line about the commits of versions."""
+    return "Versions: " + ", ".join(f"{name} {commit[:12]}" for name, commit in found.items()) + ".\n"
+
+
 def keep(name: str, report: Mapping[str, Any], text: str, folder: Path) -> None:
     """Write ``NAME.json`` and ``NAME.md``, and print the latter."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from machine import HERE, RESULTS, described, keep, machine, rounds
+from machine import HERE, RESULTS, commits, compared, described, keep, machine, rounds
 from PIL import Image
 from tables import _table
 
@@ -198,7 +198,7 @@ def measure(checkouts: Mapping[str, Path], commands: Sequence[str], count: int) 
             if round_:
                 runs.append({"program": program, "round": round_, "seconds": spent})
     found["load_after"] = round(os.getloadavg()[0], 2)
-    return {"runs": runs, "versions": list(checkouts), "commands": list(commands), "machine": found}
+    return {"runs": runs, "versions": commits(checkouts), "commands": list(commands), "machine": found}
 
 
 def ratios(runs: Sequence[Mapping[str, Any]], program: str) -> list[float]:
@@ -236,6 +236,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             f"{len(limit)} rounds, medians; ratios are medians of the rounds (smallest to largest). One "
             "thread, bytecode cached.\n",
             described(report["machine"]),
+            compared(versions),
             _table(head, lines),
             "Command: `python benchmarks/speed/startup.py --rounds "
             f"{len(limit)}{' --before FOLDER' if BEFORE in versions else ''}`.\n",
