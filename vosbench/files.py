@@ -75,7 +75,8 @@ def atomic_path(path: Path, remedy: str | None = None) -> Iterator[Path]:
     with writing(path, remedy):
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_file(path) as temporary:
-            yield temporary
+            with _named(temporary, path):
+                yield temporary
             # a temporary file is private; give it the permissions an ordinary write would
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
@@ -93,7 +94,8 @@ def whole_folder(folder: Path, remedy: str | None = None) -> Iterator[Path]:
         remedy: see `writing`.
 
     Raises:
-        InputError: the folder cannot be written; errors of the block are left as they are.
+        InputError: the folder cannot be written; errors of the block are left as they are, but for the name
+            of the hidden folder, which becomes that of `folder`.
     """
     with ExitStack() as stack:
         with writing(folder, remedy):
@@ -102,9 +104,26 @@ def whole_folder(folder: Path, remedy: str | None = None) -> Iterator[Path]:
             # The hidden folder is private; one made inside it has ordinary permissions.
             new = hidden / "new"
             new.mkdir()
-        yield new
+        with _named(new, folder):
+            yield new
         with writing(folder, remedy):
             _put(new, folder, hidden)
+
+
+@contextmanager
+def _named(temporary: Path, path: Path) -> Iterator[None]:
+    """Name `path` in the errors of a block that name the temporary path in its place."""
+
+    def renamed(text: str) -> str:
+        return text.replace(str(temporary), str(path))
+
+    try:
+        yield
+    except InputError as error:
+        error.args = tuple(map(renamed, error.args))
+        if isinstance(error, WriteError):
+            error.fault = renamed(error.fault)
+        raise
 
 
 def _put(new: Path, folder: Path, hidden: Path) -> None:

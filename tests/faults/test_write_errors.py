@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -233,6 +234,26 @@ def test_errors_of_the_block_of_a_folder_are_not_those_of_writing(tmp_path):
     with pytest.raises(OSError, match="camera"), whole_folder(tmp_path / "masks"):
         raise OSError(errno.EIO, "camera")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_error_names_a_temporary_path(tmp_path):
+    def into(folder):
+        with whole_folder(folder) as hidden:
+            (hidden / "dog.png").mkdir()
+            write_text(hidden / "dog.png", "x")
+
+    folder = tmp_path / "masks"
+    with pytest.raises(WriteError, match=re.escape(f"{folder}/dog.png: cannot be written")) as error:
+        into(folder)
+    assert error.value.fault.startswith(f"{folder}/dog.png: ")
+
+    def refused(path):
+        with atomic_path(path) as temporary:
+            raise InputError(f"{temporary}: no codec")
+
+    with pytest.raises(InputError) as error:
+        refused(tmp_path / "seen.mp4")
+    assert str(error.value) == f"{tmp_path / 'seen.mp4'}: no codec"
 
 
 def test_weights_that_cannot_be_written(tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import shutil
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from PIL import Image
 
 from vosbench.errors import InputError
+from vosbench.files import writing
 from vosbench.formats.image import read_frame, write_frame
 from vosbench.formats.png import davis_palette, read_ids, read_palette, write_ids
 from vosbench.formats.video_file import VideoFile, write_video
@@ -215,6 +217,22 @@ def test_failure_halfway_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         predict(write_frames(tmp_path / "cat"), Failing(), tmp_path / "out")
     assert names(tmp_path / "out") == []
+
+
+def test_a_mask_that_cannot_be_written_is_named_in_the_folder_that_the_user_named(tmp_path, monkeypatch):
+    def full(path, ids):
+        with writing(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_frames(tmp_path / "cat")
+    monkeypatch.setattr("vosbench.inference.prediction.write_ids", full)
+    with pytest.raises(InputError) as error:
+        predict(tmp_path / "cat", AllForeground(), tmp_path / "out")
+    place = tmp_path / "out" / "cat" / "frame0.png"
+    assert (
+        str(error.value)
+        == f"{place}: cannot be written (No space left on device); make room and run it again"
+    )
 
 
 def test_failure_halfway_leaves_earlier_results(tmp_path):
