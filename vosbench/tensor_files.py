@@ -24,6 +24,9 @@ SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 SHARED = "shared"
 """Key of the metadata of safetensors under which a file names those that hold tensors of its own."""
 
+_NESTED = ("state_dict", "model", "model_state_dict")
+"""Keys of checkpoints, of this and other programs, for the state dict."""
+
 _LONGEST = 1_000_000
 _MOST_BASES = 8
 _MOST_PREFIXES = 1000
@@ -58,7 +61,7 @@ def is_file(weights: str | Path) -> bool:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a PyTorch file, a checkpoint (its ``state_dict`` or ``model``) or safetensors.
+    """Read a state dict from a PyTorch file, a checkpoint (its ``state_dict`` or the like) or safetensors.
 
     No code in the file is run.
 
@@ -71,7 +74,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return read_safetensors(path)[0]
     content = read_torch(path)
     if isinstance(content, dict):
-        content = next((content[key] for key in ("state_dict", "model") if key in content), content)
+        content = next((content[key] for key in _NESTED if key in content), content)
     return checked_state(path, content)
 
 
@@ -89,7 +92,8 @@ def read_torch(path: Path) -> Any:
     except UNREADABLE as error:
         raise InputError(
             f"{path}: not a PyTorch file of weights that can be read safely: damaged, or it holds more than "
-            f"data, which is never run ({one_line(error)})"
+            f"data, which is never run; save weights alone, torch.save(network.state_dict(), FILE) "
+            f"({one_line(error)})"
         ) from None
 
 

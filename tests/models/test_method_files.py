@@ -21,6 +21,7 @@ from vosbench.leaderboard.build import write_report
 from vosbench.method_files import source_hash, split_reference
 from vosbench.models import use_file
 from vosbench.models.pretrained import zoo
+from vosbench.models.pretrained.own_methods import own_weights
 from vosbench.new_method import new_method
 from vosbench.video import Segmentation, Video
 
@@ -148,6 +149,48 @@ def test_weights_of_a_network_of_ones_own_are_loaded_into_it(files):
     torch.save({"other": torch.zeros(1)}, files / "other.pth")
     with pytest.raises(InputError, match=r"other.pth: not weights of Bright"):
         choose_methods(["bright.py:Bright:other.pth"], None, {}, "cpu")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda state: {f"network.{key}": value for key, value in state.items()},
+        lambda state: state,
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {f"_orig_mod.module.network.{key}": value for key, value in state.items()},
+        lambda state: {"model_state_dict": state, "epoch": 3},
+    ],
+    ids=["class", "network", "data parallel", "compiled", "checkpoint"],
+)
+def test_weights_of_the_network_in_a_class_are_those_of_the_class(tmp_path, saved):
+    """A trained network is there first, the class around it comes later."""
+    network, method = torch.nn.Conv2d(3, 1, 1), Wrapped()
+    torch.save(saved(network.state_dict()), tmp_path / "mine.pth")
+    assert own_weights(method, tmp_path / "mine.pth")["weights"] == "mine.pth"
+    assert torch.equal(method.network.weight, network.weight)
+    assert torch.equal(method.network.bias, network.bias)
+
+
+class Wrapped(torch.nn.Module):
+    def __init__(self, parts=1):
+        super().__init__()
+        self.network = torch.nn.Conv2d(3, 1, 1)
+        if parts > 1:
+            self.other = torch.nn.Conv2d(3, 1, 1)
+
+
+@pytest.mark.parametrize(("parts", "left_out"), [(2, ()), (1, ("bias",))])
+def test_weights_of_a_part_alone_are_refused(tmp_path, parts, left_out):
+    state = torch.nn.Conv2d(3, 1, 1).state_dict()
+    torch.save({key: state[key] for key in state if key not in left_out}, tmp_path / "mine.pth")
+    with pytest.raises(InputError, match=r"mine\.pth: not weights of Wrapped"):
+        own_weights(Wrapped(parts), tmp_path / "mine.pth")
+
+
+def test_a_whole_network_in_a_file_is_not_run(tmp_path):
+    torch.save(torch.nn.Conv2d(3, 1, 1), tmp_path / "mine.pth")
+    with pytest.raises(InputError, match=r"save weights alone, torch\.save\(network\.state_dict\(\), FILE\)"):
+        own_weights(Wrapped(), tmp_path / "mine.pth")
 
 
 def test_the_weights_that_a_class_loads_by_itself_are_in_its_provenance(files):

@@ -15,6 +15,9 @@ from vosbench.method import Method, Task
 from vosbench.method_files import source_hash
 from vosbench.tensor_files import read_tensors, sha256
 
+_WRAPPERS = ("module.", "_orig_mod.")
+"""Of ``DataParallel`` and ``torch.compile``."""
+
 _PROCESS = uuid.uuid4().hex
 """Stands for the code of classes of notebooks and interactive sessions, which may change."""
 
@@ -40,7 +43,8 @@ def own_weights(method: Any, checkpoint: Path | None = None) -> dict[str, Any]:
 
     Args:
         method: a network that vosbench does not build, an object that has networks as attributes, or neither.
-        checkpoint: state dict for the network, ``.pth``, ``.ckpt`` or ``.safetensors``; None: those it has.
+        checkpoint: state dict for the network, or for the only part of it that has weights, ``.pth``,
+            ``.ckpt`` or ``.safetensors``; None: those it has.
 
     Returns:
         ``weights``, the name of the file; ``own`` and a hash of the weights, ``state``; or ``none``.
@@ -65,11 +69,30 @@ def own_weights(method: Any, checkpoint: Path | None = None) -> dict[str, Any]:
 
 
 def _load_state(network: Any, checkpoint: Path) -> None:
+    state = _named_like(network, read_tensors(checkpoint))
     try:
-        network.load_state_dict(read_tensors(checkpoint))
+        network.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise InputError(f"{checkpoint}: not weights of {type(network).__name__} ({reason})") from None
+
+
+def _named_like(network: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state dict under the names of a network.
+
+    Left out are names of wrappers that all tensors have, e.g. ``module.`` of ``DataParallel``; put before all
+    is the name of the only part of the network that has weights, where the state dict is that of the part.
+    """
+    wanted = network.state_dict().keys()
+    named = dict(state)
+    while named and not named.keys() & wanted and all(key.startswith(_WRAPPERS) for key in named):
+        named = {key.partition(".")[2]: value for key, value in named.items()}
+    top = {key.partition(".")[0] for key in wanted}
+    if len(top) == 1:
+        (part,) = top
+        inside = {f"{part}.{key}": value for key, value in named.items()}
+        return inside if inside.keys() == wanted else named
+    return named
 
 
 def _state_hash(networks: Mapping[str, Any]) -> str:
