@@ -41,7 +41,7 @@ SPELLINGS: Mapping[str, str] = {
     "out": "run",
     "output_dir": "run",
     "patience": "callbacks=[{class: EarlyStopping}]",
-    "pretrained": "init",
+    "pretrained": "init=zoo",
     "resume_from": "resume",
     "root": "data_root",
     "save_dir": "run",

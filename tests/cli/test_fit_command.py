@@ -102,7 +102,10 @@ def test_every_data_set_of_the_stages_is_named_with_the_way_to_get_it(run):
     ("words", "message"),
     [
         (("size=medium",), "unknown size 'medium': choose from full, lite, tiny"),
-        (("init=nowhere.ckpt", "data.edition=mini"), "init: no weights file nowhere.ckpt"),
+        (
+            ("init=nowhere.ckpt", "data.edition=mini"),
+            "init: no weights file nowhere.ckpt; the weights of the package are init=zoo",
+        ),
         (("monitor=train/loss",), "monitor=train/loss: write a value of the validation, e.g. monitor=val/J"),
     ],
 )

@@ -11,9 +11,13 @@ import yaml
 from PIL import Image
 
 from vosbench.errors import InputError
-from vosbench.models.pretrained.zoo import load_method
+from vosbench.models import build
+from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import load_method, packaged
 from vosbench.training import fit
+from vosbench.training.run import plan_fit, start_weights
 from vosbench.training.run_folder import what_to_test
+from vosbench.training.stage import load_weights
 
 
 def write_davis(root, split, sequence, frames=4, size=(64, 96)):
@@ -94,6 +98,70 @@ def test_a_second_run_gets_its_own_folder_and_starts_from_given_weights(run, arg
     weights = [key for key in initial if key.endswith("0.weight")]
     assert weights
     assert all(torch.equal(initial[key], kept[key]) for key in weights)
+
+
+def test_a_run_starts_from_the_weights_of_the_package(arguments, tmp_path):
+    started = fit([*arguments, "init=zoo", "recipe.C.optimizer.lr=0.0", f"runs={tmp_path}"])
+    last = started / "C/checkpoints/last.ckpt"
+    state, _ = read_state(packaged("mpnet", "tiny"))
+    kept = torch.load(last, weights_only=True)["state_dict"]
+    assert all(torch.equal(kept[key], state[key]) for key in state if key.endswith("0.weight"))
+    # they learnt from the data of the package's training, too
+    learnt = load_method("mpnet", checkpoint=last)[1]["training"]["data"]
+    assert learnt["sequences"] == ["square"]
+    assert set(learnt["name"].split(", ")) > {"davis16"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "model=mpnet size=full",
+            "init=zoo: the package has no weights of mpnet of size full: write size=tiny",
+        ),
+        ("model=stcnn size=tiny", "no weights of stcnn of size tiny: write size=lite"),
+    ],
+)
+def test_weights_that_the_package_does_not_have_are_refused_with_the_sizes_that_it_has(words, message):
+    with pytest.raises(InputError, match=message):
+        start_weights(plan_fit([*words.split(), "init=zoo"]).config)
+
+
+def test_weights_of_another_network_are_refused_with_the_switches_of_theirs():
+    network = build("motion_maskrcnn", "lite", merge="average")
+    with pytest.raises(InputError, match=r"they are of one with .*model\.merge=concat_conv") as error:
+        load_weights(network, packaged("motion_maskrcnn", "lite"))
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("crop", ["[8,8]", "[64,31]", "0.1"])
+def test_a_crop_too_small_for_the_network_is_refused_with_the_least(arguments, tmp_path, crop):
+    least = "[64, 32]" if crop == "[64,31]" else "[32, 32]"
+    words = [f"recipe.C.augment.crop={crop}", f"runs={tmp_path}"]
+    with pytest.raises(InputError) as error:
+        fit([*arguments, *words])
+    assert str(error.value).startswith(
+        f"recipe.C.augment.crop={crop.replace(',', ', ')} is too small for mpnet"
+    )
+    assert str(error.value).endswith(f"the least that can be trained on is {least}")
+
+
+def test_the_least_crop_is_that_of_the_batch(arguments, tmp_path):
+    """Batch normalisation takes two values at least, of two clips or of two places."""
+    words = [
+        *("model=fusionseg", "stage=appearance", "recipe=fusionseg_tiny", "data=davis16", f"runs={tmp_path}"),
+        *("recipe.appearance.mixing=none", "recipe.appearance.shares=[]", "recipe.appearance.epochs=1"),
+        *("recipe.appearance.augment.crop=[8,8]", "recipe.appearance.epoch_length=null"),
+    ]
+    usual = [line for line in arguments if not line.startswith(("model=", "stage=", "recipe.", "runs="))]
+    with pytest.raises(InputError, match=r"batch_size=1 .*the least that can be trained on is \[16, 16\]$"):
+        fit([*usual, *words, "recipe.appearance.batch_size=1"])
+    assert (fit([*usual, *words, "recipe.appearance.batch_size=2"]) / "appearance/finished.yaml").is_file()
+
+
+def test_clips_too_small_without_a_crop(arguments, tmp_path):
+    with pytest.raises(InputError, match=r"clips are too small for mpnet .*: raise data\.scale"):
+        fit([*arguments, "recipe.C.augment.crop=null", "data.scale=0.25", f"runs={tmp_path}"])
 
 
 def test_checkpoint_of_a_run_loads_as_a_method(run):

@@ -66,7 +66,7 @@ def _values(key: str, typed: Sequence[str]) -> Sequence[str]:
         from vosbench.training.loggers import LOGGERS
 
         return LOGGERS
-    return {"size": SIZES, "val": VALIDATIONS, "resume": ("auto",)}.get(key, ())
+    return {"size": SIZES, "val": VALIDATIONS, "resume": ("auto",), "init": ("zoo",)}.get(key, ())
 
 
 def _keys(typed: Sequence[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from vosbench.config import DataConfig, FitConfig, StageConfig, compose_data, compose_fit, group_options
 from vosbench.errors import InputError, check_name, unknown_name
 from vosbench.models import SIZES
+from vosbench.models.pretrained.zoo import ZOO, packaged_sizes
 from vosbench.training.run_folder import resumed_checkpoint, run_claimed, run_folder
 from vosbench.training.stage import StageRun, train_stage
 from vosbench.training.stage_data import VALIDATIONS, check_data, render_data, require_data
@@ -49,15 +50,33 @@ def fit(overrides: list[str], waiting: Waiting = unreported) -> Path:
     with run_claimed(run):
         stages = [StageRun(config, name, run / name, tuple(plan.sets[name])) for name in names]
         require_data(config, {stage.name: stage.sets for stage in stages if not stage.kept})
-        weights = Path(config.init) if config.init else None
-        if weights is not None and not resumed and not weights.is_file():
-            raise InputError(f"init: no weights file {weights}")
+        weights = None if resumed else start_weights(config)
         render_data([dataset for stage in stages if not stage.kept for dataset in stage.sets], waiting)
         for stage in stages:
             waiting(f"importing PyTorch and Lightning, building {config.model['name']}", 0, None)
             weights = train_stage(stage, weights, resumed or stage.interrupted())
             resumed = None
     return run
+
+
+def start_weights(config: FitConfig) -> Path | None:
+    """Return the weights file that a run starts from; None: only what its model names.
+
+    Raises:
+        InputError: there is no such file, or the package has no weights of this method and size.
+    """
+    if config.init is None:
+        return None
+    if config.init != ZOO:
+        weights = Path(config.init).expanduser()
+        if not weights.is_file():
+            raise InputError(f"init: no weights file {weights}; the weights of the package are init={ZOO}")
+        return weights
+    name, there = config.model["name"], packaged_sizes(config.model["name"])
+    if config.size in there:
+        return there[config.size]
+    remedy = f"write size={' or size='.join(there)}" if there else "give a checkpoint, init=FILE"
+    raise InputError(f"init={ZOO}: the package has no weights of {name} of size {config.size}: {remedy}")
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
     from pytorch_lightning.callbacks import Callback
 
+    from vosbench.data.loading.datamodule import ClipDataModule
     from vosbench.models.random_weights import RandomWeights
     from vosbench.models.vos_module import VOSModule
 
 CONFIG_FILE = "config.yaml"
+
+_LONGEST = 120
+"""Characters of a list of names of weights in a message."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +154,32 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
     trainer = _trainer(stage, callbacks)
     if trainer.is_global_zero:
         _write_config(stage)
-    with writing(stage.folder):
+    with writing(stage.folder), _large_enough(stage, module, trainer):
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
     if trainer.is_global_zero and not trainer.interrupted:
         write_text(stage.finished, stage.described)
     return stage.last
+
+
+@contextmanager
+def _large_enough(stage: StageRun, module: VOSModule, trainer: Trainer) -> Iterator[None]:
+    """Name the size of clips where it makes the first step fail.
+
+    Raises:
+        InputError: clips are too small for the network.
+    """
+    from vosbench.training.clip_size import is_too_small, too_small_error
+
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if trainer.global_step or trainer.world_size > 1 or not is_too_small(error):
+            raise
+
+        def data_of(settings: StageConfig) -> ClipDataModule:
+            return stage_data(stage.config, settings, stage.sets, needs_flow=module.needs_flow)
+
+        raise too_small_error(stage.name, stage.settings, module, data_of, error) from None
 
 
 def _require_validation(watched: Mapping[str, str], validates: bool) -> None:
@@ -253,9 +279,22 @@ def load_weights(module: LightningModule, checkpoint: Path) -> None:
     """
     from vosbench.models.pretrained.weight_files import read_state
 
-    state, _ = read_state(checkpoint)
+    state, described = read_state(checkpoint)
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[1].strip()
-        raise InputError(f"{checkpoint}: not weights of this network ({reason})") from None
+        raise InputError(
+            f"{checkpoint}: not weights of this network ({reason[:_LONGEST]}){_differing(module, described)}"
+        ) from None
+
+
+def _differing(module: LightningModule, described: Mapping[str, Any]) -> str:
+    """Return words on the network that weights say they belong to, where it is another one."""
+    own = {"name": getattr(module, "name", None), "size": module.hparams.get("size")}
+    stated = {key: described[key] for key in own if key in described}
+    for key, value in described.get("variant", {}).items():
+        if key in module.hparams:
+            own[f"model.{key}"], stated[f"model.{key}"] = module.hparams[key], value
+    differing = [f"{key}={value}" for key, value in stated.items() if own[key] != value]
+    return f"; they are of one with {', '.join(differing)}" if differing else ""

@@ -11,10 +11,8 @@ from torch import Tensor
 from vosbench.errors import InputError
 from vosbench.models.layers.pretrained import RANDOM
 from vosbench.models.pretrained.weight_files import read_state
+from vosbench.models.pretrained.zoo import ZOO as ZOO
 from vosbench.models.pretrained.zoo import packaged
-
-ZOO = "zoo"
-"""Stands for the weights of the package, in place of a file."""
 
 _STREAM = "network.appearance."
 

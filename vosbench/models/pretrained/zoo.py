@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from vosbench.method import Method
     from vosbench.plugins import Plugin
 
+ZOO = "zoo"
+"""Stands for the weights of the package, in place of a file."""
+
 WEIGHTS = Path(str(files("vosbench.models") / "weights"))
 
 
@@ -328,12 +331,16 @@ def trainings() -> dict[str, Mapping[str, Any]]:
     return {provenance["sha256"]: provenance["training"] for provenance in files}
 
 
+def packaged_sizes(name: str) -> dict[str, Path]:
+    """Return size -> weights file of every size that a method comes with weights of, the largest first."""
+    plugin = other_methods().get(name)
+    folder = plugin.folder / "weights" if plugin is not None and plugin.folder else WEIGHTS
+    files = {size: folder / f"{name}-{size}.safetensors" for size in SIZES}
+    return {size: path for size, path in files.items() if path.is_file()}
+
+
 def _zoo_file(name: str, size: str | None) -> Path:
-    folder = WEIGHTS
-    if name in other_methods():
-        folder = (other_methods()[name].folder or folder) / "weights"
-    there = {key: folder / f"{name}-{key}.safetensors" for key in SIZES}
-    there = {key: path for key, path in there.items() if path.is_file()}
+    there = packaged_sizes(name)
     if there and (size is None or size in there):
         return there[size] if size else next(iter(there.values()))
     wanted = f"{name} ({size})" if size else name
