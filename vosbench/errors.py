@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 _LONGEST_MESSAGE = 2000
@@ -43,10 +43,18 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """
     known = sorted(choices)
     name = printable(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = _near(name, known)
     if near:
         return InputError(f"unknown {kind} '{name}': did you mean {' or '.join(near)}?")
     return InputError(f"unknown {kind} '{name}': choose from {', '.join(known)}")
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    """Return the choices most like a name; where there are none, those that are but for their case."""
+    by_folded = {choice.casefold(): choice for choice in known}
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    folded = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)
+    return near or [by_folded[choice] for choice in folded]
 
 
 def error_line(error: Exception) -> str:

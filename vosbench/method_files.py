@@ -6,7 +6,8 @@ import ast
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from vosbench.errors import InputError, unknown_name
+from vosbench.errors import InputError, error_line, unknown_name
 from vosbench.plugins import Plugin
 
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[^:]*)(?::(?P<weights>.*))?")
@@ -73,12 +74,50 @@ def open_method_file(reference: str) -> MethodFile:
     return method
 
 
+def unknown_method(name: str, choices: Iterable[str]) -> InputError:
+    """Build the error for the name of a method that there is not, e.g. a file without its class."""
+    file = Path(name if name.endswith(".py") else f"{name}.py").expanduser()
+    if not file.is_file():
+        return unknown_name("model", name, choices)
+    classes = _classes_in(file)
+    example = f"{file}:{classes[0] if len(classes) == 1 else 'CLASS'}"
+    listed = f", CLASS being {' or '.join(classes)}" if len(classes) > 1 else ""
+    return InputError(f"unknown model '{name}': a method of one's own is written {example}[:WEIGHTS]{listed}")
+
+
+def _classes_in(file: Path) -> list[str]:
+    """Return the classes of a file that have a method segment, without running the file."""
+    try:
+        parsed = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError, OSError):
+        return []
+    return [
+        node.name
+        for node in parsed.body
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(part, ast.FunctionDef) and part.name == "segment" for part in node.body)
+    ]
+
+
+def place_of(error: BaseException) -> str:
+    """Return where in the files of the user an error came up, ``" (mine.py, line 3)"``; ``""``: elsewhere."""
+    folders = {file.parent for file in _imported_sources}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        installed = {"site-packages", "dist-packages"}.intersection(path.parts)
+        if not installed and any(path.is_relative_to(folder) for folder in folders):
+            return f" ({path.name}, line {frame.lineno})"
+    return ""
+
+
 def _class_in(file: Path, name: str) -> Any:
     try:
         module = _imported(file)
     except Exception as error:  # the file of a user may fail in every way there is
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{file}: cannot be imported ({reason})") from None
+        reason = f"{error_line(error)}{place_of(error)}"
+        missing = isinstance(error, ModuleNotFoundError)
+        remedy = f"; it is looked for beside {file.name} and in $PYTHONPATH" if missing else ""
+        raise InputError(f"{file}: cannot be imported ({reason}){remedy}") from None
     if not hasattr(module, name):
         methods = [key for key, value in vars(module).items() if callable(getattr(value, "segment", None))]
         raise (
@@ -167,7 +206,7 @@ def _sources(file: Path, folder: Path, seen: set[Path]) -> set[Path]:
 
 def _imports(file: Path) -> Iterator[Path]:
     """Yield the files below the top folder of a file that its import statements name."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), file.name)):
         names: list[str] = []
         base = _top(file)
         if isinstance(node, ast.Import):

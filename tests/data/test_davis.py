@@ -176,6 +176,9 @@ def test_data_root_given_too_high(root):
 def test_data_set_under_another_name(root):
     (root / "davis16").rename(root / "DAVIS")
     assert [video.name for video in open_dataset("davis16", root)] == ["cat"]
+    # renamed, davis16 would not be found any longer
+    with pytest.raises(InputError, match="DAVIS is davis16; for davis17 give the folder that contains it"):
+        open_dataset("davis17", root)
     shutil.rmtree(root / "DAVIS/ImageSets")
     with pytest.raises(InputError, match=r"DAVIS holds 'JPEGImages': .*rename it to 'davis16'"):
         open_dataset("davis16", root)

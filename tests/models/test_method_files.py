@@ -292,6 +292,36 @@ def test_mistakes_are_one_line(files, text, content, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["right.py", "right"])
+def test_a_file_without_its_class_is_refused_with_the_way_to_write_it(files, run, name):
+    status, _, err = run("compare", "--models", name, "--datasets", "davis16", "--data-root", "data")
+    assert (status, err.splitlines()[-1]) == (
+        2,
+        f"vosbench: unknown model '{name}': a method of one's own is written right.py:Right[:WEIGHTS]",
+    )
+
+
+def test_fit_names_the_classes_of_a_file(files, run):
+    classes = "".join(f"class {name}:\n    def segment(self): ...\n" for name in "AB")
+    (files / "two.py").write_text(f"raise SystemExit  # never run\n{classes}")
+    status, out, err = run("fit", "model=two.py")
+    assert (status, out) == (2, "")
+    assert "written two.py:CLASS[:WEIGHTS], CLASS being A or B" in err
+
+
+def test_an_error_in_the_file_of_a_user_has_its_line(files):
+    text = RIGHT.replace("        return Segmentation", "        len(video) / 0\n        return Segmentation")
+    (files / "wrong.py").write_text(text)
+    result = run_compare(["wrong.py:Right"], out=files / "out", workers=1)
+    line = 1 + text.splitlines().index("        len(video) / 0")
+    assert {failure.message for failure in result.failures} == {
+        f"ZeroDivisionError: division by zero (wrong.py, line {line})"
+    }
+    (files / "syntax.py").write_text("x = 1\nclass Mine(\n")
+    with pytest.raises(InputError, match=r"\(SyntaxError: '\(' was never closed \(syntax\.py, line 2\)\)$"):
+        use_file("syntax.py:Mine")
+
+
 def test_a_reference_has_a_file_a_class_and_weights():
     assert split_reference("mine.py:Mine") == ("mine.py:Mine", "")
     assert split_reference("~/a/mine.py:Mine:w/x.ckpt") == ("~/a/mine.py:Mine", "w/x.ckpt")

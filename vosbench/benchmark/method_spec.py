@@ -10,7 +10,7 @@ from typing import Any
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.method import Detector, Method, Size, Task
-from vosbench.method_files import MethodFile, split_reference
+from vosbench.method_files import MethodFile, split_reference, unknown_method
 from vosbench.models import METHODS, use_file
 from vosbench.models.baselines import BASELINES
 from vosbench.models.pretrained.own_methods import check_method, instance_provenance
@@ -154,7 +154,7 @@ def _parse(text: str, size: Size | None) -> MethodSpec:
         name, checkpoint = file.name, reference[1]
         colon = ":" if weights.endswith(":") else ""
     if name not in method_names():
-        raise unknown_name("model", name, [*method_names(), "all"])
+        raise unknown_method(name, [*method_names(), "all"])
     if colon and not checkpoint:
         raise InputError(f"--models {text}: no weights after the colon; write {name}:FILE")
     if not labelled:

@@ -19,6 +19,7 @@ from vosbench.evaluation.record_template import RecordTemplate, prediction_prove
 from vosbench.evaluation.store import VideoHashes, current_record, hash_videos
 from vosbench.locks import claimed
 from vosbench.method import Method
+from vosbench.method_files import place_of
 from vosbench.scoring.evaluate import Evaluation, ProtocolVideo, evaluate_sequence
 from vosbench.scoring.predictions import PredictionStore
 
@@ -85,9 +86,10 @@ def _isolated(job: Job, cells: Iterable[Cell], outcomes: Outcomes) -> Iterator[N
     try:
         yield
     except Exception as error:
+        line = f"{error_line(error)}{place_of(error)}"
         for spec, run in cells:
             if (spec.label, run.protocol.id) not in outcomes:
-                outcomes[spec.label, run.protocol.id] = fail(job, spec, run, error_line(error))
+                outcomes[spec.label, run.protocol.id] = fail(job, spec, run, line)
 
 
 @lru_cache(_LOADED)

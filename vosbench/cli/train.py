@@ -106,10 +106,13 @@ def _print_configuration(overrides: list[str], places: dict[str, str]) -> None:
 
 def _own_model(override: str) -> str:
     """Return an override as it is, or ``model=NAME`` for ``model=FILE.py:CLASS``, which is imported here."""
-    from vosbench.method_files import split_reference
+    from vosbench.method_files import split_reference, unknown_method
+    from vosbench.models import METHODS
 
     key, _, value = override.partition("=")
     reference = split_reference(value) if key == "model" else None
+    if key == "model" and value.endswith(".py"):
+        raise unknown_method(value, METHODS)
     if reference is None:
         return override
     from vosbench.models import use_file

@@ -29,6 +29,11 @@ def find_folder(root: Path, name: str) -> Path:
     return next(_other_places(root, _SETS[name]), own)
 
 
+def name_of(root: Path, folder: Path) -> str | None:
+    """Return the data set that a folder under a data root is read as; None: none."""
+    return next((name for name in _SETS if find_folder(root, name) == folder), None)
+
+
 def _other_places(root: Path, spec: DatasetSpec) -> Iterator[Path]:
     if not root.is_dir():
         return

@@ -23,6 +23,7 @@ from vosbench.inference.inspection import InspectionRequest, Panels, check_reque
 from vosbench.inference.overlay import write_overlay
 from vosbench.inference.targets import Clip, Source, Targets, plan_prediction
 from vosbench.method import Method
+from vosbench.method_files import place_of
 from vosbench.pipeline import Writer
 from vosbench.scoring.predictions import PredictionNote, PredictionStore, ids_hash
 from vosbench.video import VOID, IdMap, Video
@@ -136,7 +137,11 @@ def predict(
         except Exception as error:
             if len(opened.clips) == 1:
                 raise
-            done.append(PredictedVideo(clip.name, target.masks, 0, 0.0, failure=error_line(error)))
+            done.append(
+                PredictedVideo(
+                    clip.name, target.masks, 0, 0.0, failure=f"{error_line(error)}{place_of(error)}"
+                )
+            )
     return done
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from vosbench.data.places import find_folder, link_hints
+from vosbench.data.places import find_folder, link_hints, name_of
 from vosbench.errors import InputError
 from vosbench.video import Video
 
@@ -114,8 +114,16 @@ def _advice(root: Path, name: str, marker: str) -> str:
             f"{root} itself holds '{marker}': rename it to '{name}' and give the folder above it as data root"
         )
     for candidate in children:
-        if (candidate / marker).is_dir():
-            return f"{candidate} holds '{marker}': if it is {name}, rename it to '{name}'"
+        if not (candidate / marker).is_dir():
+            continue
+        other = name_of(root, candidate)
+        if other is not None:
+            return f"{candidate} is {other}; for {name} {_other_place(name)}"
+        return f"{candidate} holds '{marker}': if it is {name}, rename it to '{name}'"
+    return _other_place(name)
+
+
+def _other_place(name: str) -> str:
     return f"give the folder that contains it with --data-root or VOSBENCH_DATA, {_get(name)}"
 
 

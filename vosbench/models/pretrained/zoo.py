@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vosbench.errors import InputError, error_line, unknown_name
 from vosbench.files import atomic_path, write_text
-from vosbench.method_files import MethodFile
+from vosbench.method_files import MethodFile, unknown_method
 from vosbench.models import METHODS, SIZES, build, is_network, method_class, other_methods
 from vosbench.models.pretrained.own_methods import check_method, own_weights
 from vosbench.models.pretrained.weight_files import DESCRIBED, part_of, read_state, training_beside
@@ -68,7 +68,7 @@ def load_method(
     from vosbench.models.baselines import BASELINES
 
     if name not in method_names():
-        raise unknown_name("model", name, method_names())
+        raise unknown_method(name, method_names())
     if size is not None and size not in SIZES:
         raise unknown_name("size", size, SIZES)
     changed = dict(settings or {})
