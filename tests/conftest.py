@@ -77,6 +77,13 @@ def soak_program() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="module")
+def first_hour_program() -> Iterator[Callable[[str], ModuleType]]:
+    """Return the function of `speed_program` for benchmarks/first_hour."""
+    with programs_of("first_hour") as load:
+        yield load
+
+
+@pytest.fixture(scope="module")
 def zoo_program() -> Iterator[Callable[[str], ModuleType]]:
     """Return the function of `speed_program` for benchmarks/zoo."""
     with programs_of("zoo") as load:
