@@ -114,6 +114,18 @@ def test_mistakes_are_one_line(run, words, message):
     assert (status, out, err) == (2, "", f"vosbench: {message}\n")
 
 
+def test_a_method_in_a_file_says_what_is_waited_for_before_pytorch_is_imported(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import sys\nprint('torch' in sys.modules, file=sys.stderr)\nimport nowhere\n"
+    )
+    words = ["vosbench", "fit", "model=mine.py:Mine"]
+    script = f"import sys; from vosbench import cli; sys.argv = {words}; cli.main()"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    first, torch_is_there, last = done.stderr.splitlines()
+    assert (first, torch_is_there) == ("fit: importing mine.py:Mine", "False")
+    assert "No module named 'nowhere' (mine.py, line 3)" in last
+
+
 def test_several_data_sets_are_downloaded_in_one_command_a_slip_before_the_first(run):
     status, out, err = run("data", "download", "davis16", "davis71")
     assert (status, out) == (2, "")

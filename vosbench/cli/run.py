@@ -89,9 +89,9 @@ def predict(
     switched = parse_settings(switches or [])
     # what is wrong with input and output is known before seconds go into a network
     plan_prediction(place, out, overlay=overlay, inspect=request, data_root=data_root, split=split)
-    model, checkpoint = own_method(model, checkpoint)
     with progress_bar("predicting") as progress:
         progress.wait(f"loading {model}")
+        model, checkpoint = own_method(model, checkpoint)
         method, identity = load_method(model, size, checkpoint, switched)
         method = move_to(method, device)
         predictions = run(

@@ -58,7 +58,8 @@ def fit(
     places: dict[str, str] = {}
     if config is not None:
         overrides, places = _with_file(config, overrides)
-    overrides = [_own_model(line) for line in overrides]
+    progress = ProgressLines("fit")
+    overrides = [_own_model(line, progress) for line in overrides]
     if cfg:
         _print_configuration(overrides, places)
         return
@@ -68,7 +69,7 @@ def fit(
 
     # Further devices have processes of their own, started with this same command.
     first = rank() == 0
-    folder = training.fit(overrides, ProgressLines("fit").wait if first else unreported)
+    folder = training.fit(overrides, progress.wait if first else unreported)
     if first:
         sys.stdout.write(f"{folder}\n")
         sys.stderr.writelines(f"{line}\n" for line in what_to_test(folder))
@@ -86,8 +87,9 @@ def _with_file(path: Path, typed: list[str]) -> tuple[list[str], dict[str, str]]
     file = read_config(path)
     lines = fit_overrides(file, typed)
     with file.blamed(lines):
-        overrides = [*map(_own_model, lines.values()), *typed]
-        plan_fit([_own_model(line) for line in overrides])
+        progress = ProgressLines("fit")
+        overrides = [_own_model(line, progress) for line in (*lines.values(), *typed)]
+        plan_fit(overrides)
     return overrides, {key: file.place(key) for key in lines}
 
 
@@ -104,7 +106,7 @@ def _print_configuration(overrides: list[str], places: dict[str, str]) -> None:
         print_notes([str(error)])
 
 
-def _own_model(override: str) -> str:
+def _own_model(override: str, progress: ProgressLines) -> str:
     """Return an override as it is, or ``model=NAME`` for ``model=FILE.py:CLASS``, which is imported here."""
     from vosbench.method_files import split_reference, unknown_method
     from vosbench.models import METHODS
@@ -116,7 +118,10 @@ def _own_model(override: str) -> str:
     if reference is None:
         return override
     from vosbench.models import use_file
+    from vosbench.training.run_folder import rank
 
+    if rank() == 0:
+        progress.wait(f"importing {reference[0]}")
     method = use_file(reference[0])
     for group in ("model", "recipe"):
         config = method.folder / "configs" / group / f"{method.name}.yaml"
