@@ -101,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _commit(tree: Path) -> str:
-    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
+    """Return the last commit of the package, which a commit of the log itself leaves as it is."""
+    command = ["git", "-C", str(tree), "log", "-1", "--format=%h", "--", "vosbench"]
     return subprocess.check_output(command, text=True).strip()  # noqa: S603
 
 
