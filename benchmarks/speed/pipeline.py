@@ -120,7 +120,8 @@ def measure(methods: Sequence[str], length: int, count: int, size: tuple[int, in
         memory = in_memory(place / "clip")
         for name in methods:
             method, _ = load_method(name, settings=METHODS[name])
-            programs = stages(method, place / "clip", mask, memory, place)
+            (place / name).mkdir()
+            programs = stages(method, place / "clip", mask, memory, place / name)
             programs["network"]()  # warms up; not counted
             for round_, stage in rounds(list(programs), count):
                 start, cpu = time.perf_counter(), time.process_time()
