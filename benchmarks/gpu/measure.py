@@ -349,7 +349,8 @@ def loading(report: Report) -> None:
 
 def training(report: Report) -> None:
     """MP-Net on rendered scenes for the time that is left."""
-    seconds = max(int(report.left) - (15 if report.small else 60), 10)
+    # imports and rendering come before, a validation after
+    seconds = int(report.left / 3 if report.small else max(report.left - 60, 10))
     line = f"trainer.max_time={{seconds:{seconds}}}"
     report.attempt(partial(_fit, report, "mpnet", [*TRAININGS["mpnet"], line]), method="mpnet")
 
@@ -376,9 +377,13 @@ def _fit_in(folder: Path, report: Report, name: str, lines: Sequence[str]) -> di
     ]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     program = [sys.executable, "-c", "from vosbench.cli import main; main()", "fit", *words]
-    done = subprocess.run(  # noqa: S603 - fixed words
-        program, env=env, capture_output=True, text=True, check=False, timeout=max(report.left, 1)
-    )
+    most = max(report.left, 1)
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            program, env=env, capture_output=True, text=True, check=False, timeout=most
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"fit was not done after {most:.0f} s") from None
     if done.returncode or not times.is_file():
         raise RuntimeError(f"fit ended with {done.returncode}: {done.stderr[-500:]}")
     found = json.loads(times.read_text(encoding="utf-8"))
