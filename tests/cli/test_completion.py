@@ -27,6 +27,7 @@ def complete(run, monkeypatch):
         (("fit", "model", "=", "stcnn", "stage", "=", "t"), ["temporal"]),
         (("fit", "model=mpnet", "recipe="), ["recipe=mpnet", "recipe=mpnet_davis", "recipe=mpnet_tiny"]),
         (("fit", "size=t"), ["size=tiny"]),
+        (("fit", "init=z"), ["init=zoo"]),
         (("fit", "logger=t"), ["logger=tensorboard"]),
         (
             ("fit", "model=mpnet", "recipe.A.opt"),
