@@ -301,7 +301,10 @@ def test_a_link_restores_sequence_frame_methods_measure_and_view(visit):
     assert [chosen[side].locator("option:checked").inner_text() for side in "ab"] == ["two", "one"]
     assert [chosen[name].input_value() for name in ("letter", "view")] == ["F", "difference"]
     assert again.get_by_role("slider").get_attribute("aria-valuenow") == "9"
-    assert again.evaluate("item => Math.abs(item.getBoundingClientRect().top) < 40")
+    # the page scrolls smoothly
+    again.page.wait_for_function(
+        "item => Math.abs(item.getBoundingClientRect().top) < 40", arg=again.element_handle()
+    )
 
 
 def test_a_link_is_followed_on_the_page_and_back_again(visit):
@@ -434,7 +437,8 @@ def test_the_committed_page_shows_miniatures_and_says_where_real_pictures_come_f
     line = real.locator(".problem")
     assert "vosbench compare --datasets davis16 --data-root FOLDER" in line.inner_text()
     line.get_by_role("link").click()
-    assert mini.evaluate("item => item.getBoundingClientRect().top < innerHeight")
+    # the page scrolls smoothly
+    page.wait_for_function("item => item.getBoundingClientRect().top < innerHeight", arg=mini.element_handle())
 
 
 def test_links_and_downloads_are_reached_by_keyboard(visit):
