@@ -76,9 +76,12 @@ def commands(address: str) -> list[Command]:
         *("trainer.log_every_n_steps=1", "trainer.enable_progress_bar=false", "run=run"),
     )
     compare = ("compare", "--models", BASELINES, "--datasets", *davis, "--out", "out", "--no-pictures")
+    # the page shows the whole provenance, in which a record of masks of an earlier run says when it was scored
+    page = ("leaderboard.html",)
+    one, two = (*compare, "--workers", "1"), (*compare, "--workers", "2")
     return [
-        Command("compare, local", (*compare, "--workers", "1"), _data, points=2.0, together=True),
-        Command("compare, two processes", (*compare, "--workers", "2"), _data, prepare=_fork, points=0.3),
+        Command("compare, local", one, _data, ignored=page, points=2.0, together=True),
+        Command("compare, two processes", two, _data, ignored=page, prepare=_fork, points=0.3),
         Command("fit", fit, _training_data, ignored=("logs", "pictures", "final.csv"), points=0.4),
         Command(
             "data download",
