@@ -76,7 +76,7 @@ def commands(address: str) -> list[Command]:
         *("trainer.log_every_n_steps=1", "trainer.enable_progress_bar=false", "run=run"),
     )
     compare = ("compare", "--models", BASELINES, "--datasets", *davis, "--out", "out", "--no-pictures")
-    # the page shows the whole provenance, in which a record of masks of an earlier run says when it was scored
+    # the page shows the whole provenance: of masks of an earlier run also when they were scored
     page = ("leaderboard.html",)
     one, two = (*compare, "--workers", "1"), (*compare, "--workers", "2")
     return [
