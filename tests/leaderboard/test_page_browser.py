@@ -438,7 +438,9 @@ def test_the_committed_page_shows_miniatures_and_says_where_real_pictures_come_f
     assert "vosbench compare --datasets davis16 --data-root FOLDER" in line.inner_text()
     line.get_by_role("link").click()
     # the page scrolls smoothly
-    page.wait_for_function("item => item.getBoundingClientRect().top < innerHeight", arg=mini.element_handle())
+    page.wait_for_function(
+        "item => item.getBoundingClientRect().top < innerHeight", arg=mini.element_handle()
+    )
 
 
 def test_links_and_downloads_are_reached_by_keyboard(visit):
