@@ -37,7 +37,7 @@ class STCNNAdaptationSettings:
 
     Attributes:
         steps: at a time.
-        lr: learning rate of AdamW, without a schedule; the decoder's is larger as online.
+        lr: learning rate of the optimiser of online training, which begins anew and has no schedule.
         every: frames from one time to the next.
         first: pictures of the first frame, beside one of a later frame, that a step learns from.
         recent: so many of the frames last learnt from still are, the last one at every other step.
