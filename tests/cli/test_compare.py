@@ -20,8 +20,9 @@ def compare(monkeypatch, capsys, tmp_path, make_davis):
     monkeypatch.setenv("VOSBENCH_CACHE", str(tmp_path / "cache"))
 
     def command(*words):
-        usual = ("compare", "--models", "all_foreground,centre_box", "--workers", "1", "--metrics", "j")
-        monkeypatch.setattr(sys, "argv", ["vosbench", *usual, "--no-pictures", *map(str, words)])
+        usual = {"--models": "all_foreground,centre_box", "--workers": "1", "--metrics": "j"}
+        rest = [word for option in usual.items() if option[0] not in words for word in option]
+        monkeypatch.setattr(sys, "argv", ["vosbench", "compare", *rest, "--no-pictures", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             cli.main()
         out, err = capsys.readouterr()

@@ -132,9 +132,25 @@ def test_several_data_sets_are_downloaded_in_one_command_a_slip_before_the_first
     assert "unknown data set 'davis71': did you mean davis17" in err
 
 
-def test_a_folder_given_by_its_bare_name_is_refused_with_its_path(run, tmp_path):
-    (tmp_path / "clips").mkdir()
-    status, out, err = run("fit", "model=mpnet", "--dataset", "clips")
+def test_a_folder_is_taken_by_its_bare_name_an_unknown_name_is_refused(run, tmp_path):
+    for folder in ("JPEGImages/boat", "Annotations/boat"):
+        (tmp_path / "clips" / folder).mkdir(parents=True)
+    words = "fit", "model=mpnet", "--cfg", "--dataset"
+    bare, path = run(*words, "clips"), run(*words, "./clips")
+    assert bare == path
+    assert str(tmp_path / "clips") in bare[1]
+    status, out, err = run(*words, "clip")
     assert (status, out) == (2, "")
-    assert "unknown data set 'clips'" in err
-    assert err.endswith("; the folder is written ./clips\n")
+    assert "unknown data set 'clip'" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("model=mpnet", "model=lvo"), "model=mpnet and model=lvo: model is given twice; write it once"),
+        (("model=mpnet", "+seed=1", "seed=2"), "+seed=1 and seed=2: seed is given twice; write it once"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(run, words, message):
+    status, out, err = run("fit", *words, "--cfg")
+    assert (status, out, err) == (2, "", f"vosbench: fit: {message}\n")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vosbench.data import open_dataset
-from vosbench.data.catalogue import compared_protocols, dataset_spec, scoring_protocols
+from vosbench.data.catalogue import compared_protocols, dataset_spec, is_own, scoring_protocols
 from vosbench.errors import InputError
 from vosbench.evaluation import score
 from vosbench.formats.png import write_ids
@@ -144,6 +144,24 @@ def test_every_protocol_without_masks_of_another_set_can_score_it(clips):
 
 
 @pytest.mark.parametrize(
+    "text", ["clips", "clips=clips", "clips/JPEGImages:clips/Annotations", "frames:masks", "own=frames:masks"]
+)
+def test_a_folder_is_found_by_its_bare_name(clips, monkeypatch, text):
+    monkeypatch.chdir(clips.parent)
+    for name, kind in (("frames", "JPEGImages"), ("masks", "Annotations")):
+        shutil.copytree(clips / kind, name)
+    assert is_own(text)
+    assert [video.name for video in open_dataset(text, Path())] == ["boat", "kite"]
+
+
+def test_a_name_of_the_catalogue_is_that_data_set_whatever_folder_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "davis16").mkdir()
+    assert not is_own("davis16")
+    assert dataset_spec("davis16").title == "DAVIS 2016"
+
+
+@pytest.mark.parametrize(
     ("change", "text", "message"),
     [
         (
@@ -151,7 +169,8 @@ def test_every_protocol_without_masks_of_another_set_can_score_it(clips):
             "./nowhere",
             r"no such folder .*/nowhere; write a folder with JPEGImages/SEQ and Annotations/SEQ",
         ),
-        (None, "clips", r"unknown data set 'clips'.*; the folder is written ./clips"),
+        (None, "clip", r"unknown data set 'clip'"),
+        (None, "clips:masks", r"unknown data set 'clips:masks'"),
         (None, "a b=./clips", "a label has letters, digits"),
         (None, "davis16=./clips", "davis16 is the name of a data set of the catalogue; write LABEL="),
         (None, "davis16-mini=./clips", "davis16-mini is the name of a data set of the catalogue"),

@@ -38,9 +38,9 @@ def ablate(
     ] = "mini",
     data_root: DataRoot = None,
     out: Annotated[Path, typer.Option(help="Folder for runs, records, masks and tables.")] = Path("results"),
-    rows: Annotated[str | None, typer.Option(help="Only these rows, separated by commas.")] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="Only these rows, separated by commas.")] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Seeds, e.g. 0,1,2; those of the suite by default.")
+        list[str] | None, typer.Option(help="Seeds, e.g. 0,1,2; those of the suite by default.")
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -69,7 +69,7 @@ def ablate(
         out=out,
         data_root=data_root,
         rows=names(rows),
-        seeds=None if seeds is None else _numbers(seeds),
+        seeds=_numbers(seeds) if seeds else None,
         workers=workers,
         device=device,
         dry_run=dry_run,
@@ -110,11 +110,11 @@ def _print_suites(folder: Path) -> None:
     print_table(table)
 
 
-def _numbers(text: str) -> list[int]:
+def _numbers(texts: list[str]) -> list[int]:
     try:
-        return [int(part) for part in text.split(",") if part.strip()]
+        return [int(part) for part in names(texts) or []]
     except ValueError:
-        raise InputError(f"--seeds {text}: write whole numbers separated by commas") from None
+        raise InputError(f"--seeds {','.join(texts)}: write whole numbers separated by commas") from None
 
 
 def _also_in_lines(bar: Callable[[int, int, str], None]) -> Callable[[int, int, str], None]:

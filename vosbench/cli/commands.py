@@ -12,10 +12,11 @@ import typer
 from vosbench import __version__
 from vosbench.cli import ablate, data, export, flow, leaderboard, listing, new, run, train, weights
 from vosbench.cli import score as scoring
+from vosbench.cli.application import Application
 from vosbench.cli.configuration import FitCommand
 from vosbench.errors import InputError
 
-app = typer.Typer(
+app = Application(
     help="Train, run, score and compare video object segmentation methods.",
     no_args_is_help=True,
     rich_markup_mode=None,

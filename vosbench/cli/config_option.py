@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vosbench.cli.options import KEY_VALUE
 from vosbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _typed(parameter: Any, value: Any, where: str, key: str) -> Any:
         if isinstance(value, bool):
             return value
         raise InputError(f"{where}: {key} is {value!r:.40}, must be true or false")
-    if parameter.multiple and isinstance(value, Mapping):
+    if parameter.metavar == KEY_VALUE and isinstance(value, Mapping):
         return [f"{name}={flow_text(item)}" for name, item in value.items()]
     if isinstance(value, Mapping | bool):
         raise InputError(f"{where}: {key} is {value!r:.40}, must be a text, a number or a list of them")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from typer.core import TyperCommand
+from vosbench.cli.application import Command
 
 if TYPE_CHECKING:
     from vosbench.training.settings import Setting
@@ -24,7 +24,7 @@ _STAGE_KEYS = (
 )
 
 
-class FitCommand(TyperCommand):
+class FitCommand(Command):
     """Command whose help lists methods, stages, recipes, data sets and common keys."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from vosbench.cli.application import Application
 from vosbench.cli.options import DataRoot, Device, Flow, Settings, Split
 from vosbench.cli.terminal import make_table, print_notes, print_table, progress_bar
 from vosbench.errors import InputError
@@ -15,7 +16,7 @@ from vosbench.errors import InputError
 if TYPE_CHECKING:
     from vosbench.models.fusionseg.pseudo_labels import Segmenter
 
-app = typer.Typer(help="Data sets: list, download, verify, prepare, render miniatures.", no_args_is_help=True)
+app = Application(help="Data sets: list, download, verify, prepare, render miniatures.", no_args_is_help=True)
 
 
 @app.command("mini")

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from vosbench.cli.application import Application
 from vosbench.cli.options import DataRoot, Sequences, Split, names
 from vosbench.cli.terminal import progress_bar
 from vosbench.errors import InputError
 
-app = typer.Typer(help="Optical flow as files.", no_args_is_help=True)
+app = Application(help="Optical flow as files.", no_args_is_help=True)
 
 
 @app.callback()

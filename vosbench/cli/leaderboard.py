@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from vosbench.cli.application import Application
 from vosbench.cli.options import DataRoot, Split, Workers
 from vosbench.cli.terminal import print_scores, progress_bar
 from vosbench.errors import InputError
 
-app = typer.Typer(help="Tables from records, and a check of their numbers.", no_args_is_help=True)
+app = Application(help="Tables from records, and a check of their numbers.", no_args_is_help=True)
 
 BASELINE = Path("leaderboards/records")
 

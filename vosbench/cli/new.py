@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Start something of your own: a method.", no_args_is_help=True)
+from vosbench.cli.application import Application
+
+app = Application(help="Start something of your own: a method.", no_args_is_help=True)
 
 
 @app.command("method")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,9 @@ import typer
 
 from vosbench.cli.completion import dataset_names, protocol_names
 from vosbench.errors import InputError
+
+KEY_VALUE = "KEY=VALUE"
+"""What options with settings take; a file of options may have a mapping there."""
 
 DataRoot = Annotated[
     Path | None, typer.Option(help="Folder that holds the data sets; else $VOSBENCH_DATA, else ./data.")
@@ -31,13 +34,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="KEY=VALUE: a switch of the method at inference, e.g. threshold=0.4; in compare LABEL.KEY=VALUE "
+        metavar=KEY_VALUE,
+        help="A switch of the method at inference, e.g. threshold=0.4; in compare LABEL.KEY=VALUE "
         "is for one of several; repeatable.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]
 Metrics = Annotated[
-    str | None, typer.Option(help="Some of the protocol's metrics, e.g. j,f; all of them by default.")
+    list[str] | None, typer.Option(help="Some of the protocol's metrics, e.g. j,f; all of them by default.")
 ]
 DatasetName = Annotated[
     str,
@@ -52,12 +56,23 @@ Protocol = Annotated[
     str | None,
     typer.Option(help="Protocol id; the data set's own by default.", autocompletion=protocol_names),
 ]
-Sequences = Annotated[str | None, typer.Option(help="Only these, separated by commas.")]
+Sequences = Annotated[list[str] | None, typer.Option(help="Only these, separated by commas.")]
 
 
-def names(text: str | None) -> list[str] | None:
-    """Return the names of a list separated by commas; None when there is none."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+ALL = ["all"]
+"""Default of lists of methods and data sets."""
+
+
+def names(texts: Sequence[str] | None) -> list[str] | None:
+    """Return the names of lists separated by commas, in one list; None where none is given."""
+    if not texts:
+        return None
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
+
+
+def joined(texts: Sequence[str] | None) -> str | None:
+    """Return lists separated by commas as one; None where none is given."""
+    return ",".join(texts) if texts else None
 
 
 def refuse(command: str, given: Mapping[str, Any]) -> None:

@@ -13,6 +13,8 @@ from vosbench.cli.completion import dataset_names, method_names
 from vosbench.cli.config_option import ConfigOption
 from vosbench.cli.leaderboard import BASELINE, run_check
 from vosbench.cli.options import (
+    ALL,
+    KEY_VALUE,
     DataRoot,
     Device,
     Flow,
@@ -21,6 +23,7 @@ from vosbench.cli.options import (
     SizeName,
     Split,
     Workers,
+    joined,
     names,
 )
 from vosbench.cli.terminal import print_estimate, print_notes, progress_bar
@@ -53,11 +56,12 @@ def predict(
     ] = None,
     overlay: Annotated[Path | None, typer.Option(help="Also draw the masks: FILE.mp4 or a folder.")] = None,
     inspect: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="Also draw maps from inside the method, e.g. gates,motion."),
     ] = None,
     channels: Annotated[
-        str | None, typer.Option(help="Channels of the inspected maps, e.g. 3,12,40; the first three else.")
+        list[str] | None,
+        typer.Option(help="Channels of the inspected maps, e.g. 3,12,40; the first three else."),
     ] = None,
     inspect_out: Annotated[
         Path | None, typer.Option(help="Folder for the inspected maps; OUT-inspect by default.")
@@ -83,7 +87,7 @@ def predict(
     if (source is None) == (dataset is None):
         raise InputError("predict: give INPUT or --dataset, one of the two")
     place = source or str(dataset)
-    request = parse_request(inspect, channels, inspect_out, out)
+    request = parse_request(joined(inspect), joined(channels), inspect_out, out)
     name, settings = parse_flow(flow or "dis")
     estimator = None if flow is None else build_estimator(name, **settings)
     switched = parse_settings(switches or [])
@@ -118,7 +122,7 @@ def predict(
         rate = item.frames / item.seconds if item.seconds else math.inf
         sys.stdout.write(f"{item.folder}  {item.frames} masks, {rate:.1f} frames/s\n")
         if item.panels is not None:
-            sys.stdout.write(f"{item.panels}  {item.frames} panels of {inspect}\n")
+            sys.stdout.write(f"{item.panels}  {item.frames} panels of {joined(inspect)}\n")
     raise typer.Exit(1 if any(item.failure for item in predictions) else 0)
 
 
@@ -137,16 +141,16 @@ def own_method(model: str, checkpoint: Path | None) -> tuple[str, Path | None]:
 def compare(
     config: ConfigOption = None,
     models: Annotated[
-        str,
+        list[str],
         typer.Option(
             help="Methods, separated by commas, or all: NAME, NAME:CHECKPOINT for weights of your own, "
             "FILE.py:CLASS[:WEIGHTS] for a class of your own, which is run, and LABEL= before each to have "
             "several of one method.",
             autocompletion=method_names,
         ),
-    ] = "all",
+    ] = ALL,
     datasets: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--datasets",
             "--dataset",
@@ -154,9 +158,9 @@ def compare(
             "JPEGImages/SEQ and Annotations/SEQ, or FRAMES:MASKS.",
             autocompletion=dataset_names,
         ),
-    ] = "all",
+    ] = ALL,
     protocol: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="Protocol ids, separated by commas; those of each data set by default."),
     ] = None,
     data_root: DataRoot = None,
@@ -177,7 +181,10 @@ def compare(
     ] = None,
     executor_options: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=VALUE of Ray tasks (num_gpus=1) or Slurm jobs (partition=gpu); repeatable."),
+        typer.Option(
+            metavar=KEY_VALUE,
+            help="Options of Ray tasks (num_gpus=1) or Slurm jobs (partition=gpu); repeatable.",
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first sequences of each data set.")] = None,
     dry_run: Annotated[

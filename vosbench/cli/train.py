@@ -53,6 +53,7 @@ def fit(
     if not overrides and config is None:
         raise InputError("fit: write key=value, e.g. model=mpnet, or --config FILE (see vosbench fit --help)")
     overrides = overrides or []
+    _refuse_repeated(overrides)
     if dataset is not None:
         overrides = [*overrides, *_data_overrides(dataset)]
     places: dict[str, str] = {}
@@ -73,6 +74,15 @@ def fit(
     if first:
         sys.stdout.write(f"{folder}\n")
         sys.stderr.writelines(f"{line}\n" for line in what_to_test(folder))
+
+
+def _refuse_repeated(overrides: list[str]) -> None:
+    values: dict[str, str] = {}
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+")
+        if key in values:
+            raise InputError(f"fit: {values[key]} and {override}: {key} is given twice; write it once")
+        values[key] = override
 
 
 def _with_file(path: Path, typed: list[str]) -> tuple[list[str], dict[str, str]]:

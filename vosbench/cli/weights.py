@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from vosbench.cli.application import Application
 from vosbench.cli.options import Settings
 from vosbench.cli.terminal import make_table, print_table
 
-app = typer.Typer(help="Packaged and published weights.", no_args_is_help=True)
+app = Application(help="Packaged and published weights.", no_args_is_help=True)
 
 
 @app.command("list")

@@ -55,8 +55,7 @@ def dataset_spec(name: str) -> DatasetSpec:
     if name in known:
         return known[name]
     if not is_path(name):
-        folder = f"; the folder is written ./{name}" if Path(name).is_dir() else ""
-        raise InputError(f"{unknown_name('data set', name, known)}{folder}")
+        raise InputError(unknown_name("data set", name, known))
     spec = own_spec(name)
     if spec.name.removesuffix("-mini") in known:
         raise InputError(
@@ -67,7 +66,7 @@ def dataset_spec(name: str) -> DatasetSpec:
 
 def is_own(name: str) -> bool:
     """Return whether a data set is a path to data of one's own."""
-    return name not in CATALOGUE and is_path(name)
+    return name not in catalogue() and is_path(name)
 
 
 def load_object(path: str) -> Any:

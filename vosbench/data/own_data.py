@@ -17,9 +17,14 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 
 
 def is_path(text: str) -> bool:
-    """Return whether a text is a path to data of one's own: it has a slash, or begins with a dot or ``~``."""
+    """Return whether a text is a path to data of one's own.
+
+    One has a slash, begins with a dot or ``~``, or names folders in the working folder.
+    """
     place = text.partition("=")[2] or text
-    return "/" in place or "\\" in place or place.startswith((".", "~"))
+    if "/" in place or "\\" in place or place.startswith((".", "~")):
+        return True
+    return all(part and Path(part).is_dir() for part in place.split(":"))
 
 
 def own_spec(text: str) -> DatasetSpec:

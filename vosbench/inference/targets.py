@@ -60,8 +60,8 @@ def open_source(source: str | Path, *, data_root: Path | None = None, split: str
     path = Path(source).expanduser()
     if isinstance(source, str) and source in catalogue():
         return _dataset_source(source, resolve_data_root(data_root), split)
-    text = str(source) if is_path(str(source)) else f"./{source}"
-    if (path / FRAMES).is_dir() or (not path.exists() and is_path(str(source)) and set(text) & {"=", ":"}):
+    text = str(source)
+    if (path / FRAMES).is_dir() or (not path.exists() and is_path(text) and set(text) & {"=", ":"}):
         return _dataset_source(dataset_spec(text).reference, Path(), split)
     if split is not None:
         raise InputError(
