@@ -265,6 +265,7 @@ def _stop_clocks() -> None:
     """Let every second be 0 and every time the same, so that equal work gives equal records and tables."""
     from types import SimpleNamespace
 
+    from vosbench.ablations import report, training
     from vosbench.benchmark import job
     from vosbench.environment.load import LoadMeter
     from vosbench.evaluation import record_template
@@ -272,10 +273,10 @@ def _stop_clocks() -> None:
     from vosbench.inference import prediction
     from vosbench.scoring import evaluate
 
-    still = SimpleNamespace(perf_counter=lambda: 0.0)
-    for module in (timed, prediction, evaluate):
+    still = SimpleNamespace(perf_counter=lambda: 0.0, monotonic=lambda: 0.0)
+    for module in (timed, prediction, evaluate, training):
         setattr(module, "time", still)  # noqa: B010
-    for module in (job, record_template):
+    for module in (job, record_template, report):
         setattr(module, "now", lambda: "2026-01-01T00:00:00+00:00")  # noqa: B010
     setattr(record_template, "_peak_memory", lambda: 0)  # noqa: B010
     setattr(LoadMeter, "read", lambda self: {})  # noqa: B010
