@@ -70,6 +70,7 @@ class Command:
         prepare: called in the process of the command.
         ignored: parts of paths whose files differ from run to run, such as logs.
         trains: whether records are of weights that the command trains.
+        elsewhere: whether other processes do the work, so that no fault can come at one of their operations.
         points: share of the faults; a slow command has fewer.
         together: whether several of it in one folder at once give the results of one.
     """
@@ -80,6 +81,7 @@ class Command:
     prepare: Callable[[], None] | None = None
     ignored: tuple[str, ...] = ()
     trains: bool = False
+    elsewhere: bool = False
     points: float = 1.0
     together: bool = False
 
@@ -102,16 +104,16 @@ def commands(address: str) -> list[Command]:
     page = ("leaderboard.html",)
     one, two = (*compare, "--workers", "1"), (*compare, "--workers", "2")
     return [
-        Command("compare, local", one, _data, ignored=page, points=2.0, together=True),
-        Command("compare, two processes", two, _data, ignored=page, prepare=_fork, points=0.3),
-        Command("fit", fit, _training_data, ignored=("logs", "pictures", "final.csv"), points=0.4),
+        Command("compare, local", one, _data, ignored=page, together=True),
+        Command("compare, two processes", two, _data, ignored=page, prepare=_fork, elsewhere=True),
+        Command("fit", fit, _training_data, ignored=("logs", "pictures", "final.csv")),
         Command(
             "data download",
             ("data", "download", *davis, "--keep-archives"),
             lambda place: None,
             prepare=lambda: _serve_davis(address),
         ),
-        Command("data mini", ("data", "mini", *davis, "--scenes", "1"), lambda place: None, points=0.6),
+        Command("data mini", ("data", "mini", *davis, "--scenes", "1"), lambda place: None),
         Command("flow compute", ("flow", "compute", *davis, "--estimator", "dis"), _data),
         Command(
             "predict",
@@ -131,12 +133,13 @@ def commands(address: str) -> list[Command]:
         ),
         Command(
             "ablate",
-            ("ablate", "small.yaml", "--edition", "official", "--data-root", "data", "--out", "out")
-            + ("--workers", "1"),
+            (
+                *("ablate", "small.yaml", "--edition", "official", "--data-root", "data"),
+                *("--out", "out", "--workers", "1"),
+            ),
             _suite,
             ignored=("logs", "pictures", "final.csv"),
             trains=True,
-            points=0.6,
         ),
     ]
 

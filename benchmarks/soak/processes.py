@@ -1,11 +1,13 @@
 """Faults of processes: commands are killed, interrupted and run out of disk, and started again.
 
-    python benchmarks/soak/processes.py                           # some hundred faults, about ten minutes
-    python benchmarks/soak/processes.py --points 2000 --seed 1    # through the night
+    python benchmarks/soak/processes.py                               # 20 faults of each kind per command
+    python benchmarks/soak/processes.py --kills 2000 --seed 1         # through the night
     python benchmarks/soak/processes.py --commands score "compare, local" --faults kill
 
 Half of the faults come before an operation that changes files, drawn at random; the other half come at a
-random time. A command survives a fault when it ends as documented, leaves no process, and the same command,
+random time. Every command is a fork of one process that has imported what the command imports: faults fall
+into its work and not into its imports. After kill -9 it goes on where it was, and is killed again, up to four
+times. A command survives a fault when it ends as documented, leaves no process, and the same command,
 started again, ends with status 0 and with the files of a run that nothing disturbed: tables and masks byte by
 byte, and nothing beside them. Linux only.
 """
@@ -20,6 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from commands import Command, commands, tree, write_archive
@@ -37,6 +40,8 @@ TITLES = {
     "together": "eight at once in one folder",
 }
 FAULTS = tuple(TITLES)
+IN_A_ROW = {"kill": 4}
+"""How often a command is started again in one place, where that is more than once."""
 
 
 @dataclass
@@ -47,6 +52,7 @@ class Soak:
         folder: for places of commands.
         random: of all choices.
         points: faults of a kind per command.
+        kills: the same of kill -9.
         results: file of the figures.
         command: that makes the figures again.
     """
@@ -54,6 +60,7 @@ class Soak:
     folder: Path
     random: random.Random
     points: int
+    kills: int
     results: Path
     command: str
     rows: list[Row] = field(default_factory=list)
@@ -71,34 +78,33 @@ class Soak:
         for kind in kinds:
             started = time.monotonic()
             if kind == "closed":
-                complaints = [self.closed(command, made)]
+                tried, complaints = 1, [self.closed(command, made)]
             elif kind == "together":
-                complaints = [self.together(command, made, wanted)]
+                tried, complaints = 1, [self.together(command, made, wanted)]
             else:
-                every = [
-                    self.disturbed(command, made, fault, wanted) for fault in self.faults(kind, command, end)
-                ]
-                complaints = [complaint for complaint in every if complaint is not None]
+                tried, complaints = self.disturbed(kind, command, made, end, wanted)
             lost = [complaint for complaint in complaints if complaint]
-            self.rows.append(
-                Row(command.name, TITLES[kind], len(complaints), len(complaints) - len(lost), len(lost))
-            )
+            self.rows.append(Row(command.name, TITLES[kind], tried, tried - len(lost), len(lost)))
             # a soak that is ended early keeps its figures
             write_results(self.results, "Processes", self.command, self.rows)
             sys.stderr.write(f"{self.rows[-1]} in {time.monotonic() - started:.0f} s\n")
             sys.stderr.writelines(f"  LOST: {complaint}\n" for complaint in lost)
 
     def faults(self, kind: str, command: Command, end: End) -> Iterator[Fault]:
-        """Yield the faults of a kind: at operations on files, and at times."""
-        points = max(2, round(self.points * command.points))
+        """Yield the faults of a kind: at operations on files, and at times, some of which come too late."""
+        points = self.number(kind, command)
         # an operation of another process is none of these
-        by_operation = 0 if "processes" in command.name else points if kind == "full" else (points + 1) // 2
+        by_operation = 0 if command.elsewhere else points if kind == "full" else (points + 1) // 2
         which: Kind = kind  # type: ignore[assignment]
         for number in self.random.sample(range(1, end.operations + 1), min(by_operation, end.operations)):
             yield Fault(which, operation=number)
         if kind != "full":
-            for _ in range(points - by_operation):
+            for _ in range(4 * points):
                 yield Fault(which, seconds=self.random.uniform(0, end.seconds))
+
+    def number(self, kind: str, command: Command) -> int:
+        """Return how many faults of a kind to throw into a command."""
+        return max(2, round((self.kills if kind == "kill" else self.points) * command.points))
 
     def undisturbed(self, command: Command, made: Path, number: int) -> tuple[End, dict[str, str]]:
         with self.place(made) as place:
@@ -108,17 +114,42 @@ class Soak:
             import_like(end)
             return end, tree(command, place)
 
-    def disturbed(self, command: Command, made: Path, fault: Fault, wanted: dict[str, str]) -> str | None:
-        """Throw a fault; return what is wrong afterwards, ``""`` for nothing; None: it met nothing."""
+    def disturbed(
+        self, kind: str, command: Command, made: Path, end: End, wanted: dict[str, str]
+    ) -> tuple[int, list[str]]:
+        """Throw the faults of a kind; return how many were met, and what was wrong afterwards."""
+        faults, points = self.faults(kind, command, end), self.number(kind, command)
+        tried, complaints = 0, []
+        while tried < points:
+            some = list(islice(faults, min(points - tried, IN_A_ROW.get(kind, 1))))
+            if not some:
+                break
+            met, wrong = self.trial(command, made, some, wanted)
+            tried += met
+            complaints.append(wrong)
+        return tried, complaints
+
+    def trial(
+        self, command: Command, made: Path, faults: Sequence[Fault], wanted: dict[str, str]
+    ) -> tuple[int, str]:
+        """Throw faults into a command that is started again after each, until it ends by itself.
+
+        Returns:
+            Number of faults that were met, and what is wrong afterwards, ``""`` for nothing.
+        """
         with self.place(made) as place:
-            end = start(command.words, place, fault, prepare=command.prepare).end()
-            if end.status == 0 and (fault.seconds is not None or fault.kind == "full"):
-                return None
-            wrong = complaint(fault, end)
+            for met, fault in enumerate(faults):
+                end = start(command.words, place, fault, prepare=command.prepare).end()
+                # at the end before its time, or with less to do than at first
+                if end.status == 0 and (met or fault.seconds is not None or fault.kind == "full"):
+                    return met, differing(fault, wanted, tree(command, place)) if met else ""
+                wrong = complaint(fault, end)
+                if wrong:
+                    return met + 1, f"{fault}: {wrong}"
             again = start(command.words, place, prepare=command.prepare).end()
             if again.status:
-                wrong = wrong or f"run again: status {again.status}: {again.err[-300:]}"
-            return f"{fault}: {wrong}" if wrong else differing(fault, wanted, tree(command, place))
+                return len(faults), f"{fault}: run again: status {again.status}: {again.err[-300:]}"
+            return len(faults), differing(fault, wanted, tree(command, place))
 
     def closed(self, command: Command, made: Path) -> str:
         with self.place(made) as place:
@@ -210,6 +241,7 @@ def server(folder: Path) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--points", type=int, default=20, help="faults of a kind per command")
+    parser.add_argument("--kills", type=int, help="the same of kill -9; as many as the others by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", nargs="*", help="only these")
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS)
@@ -218,9 +250,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with new_folder() as folder, server(folder) as address:
         write_archive(folder)
         known = {command.name: command for command in commands(address)}
-        written = f"python benchmarks/soak/processes.py --points {options.points} --seed {options.seed}"
+        kills = options.points if options.kills is None else options.kills
+        program = "python benchmarks/soak/processes.py"
+        written = f"{program} --points {options.points} --kills {kills} --seed {options.seed}"
         results = options.out / "processes.json"
-        soak = Soak(folder, random.Random(options.seed), options.points, results, written)
+        soak = Soak(folder, random.Random(options.seed), options.points, kills, results, written)
         for chosen in options.commands or known:
             command = known[chosen]
             soak.run(command, [kind for kind in options.faults if kind != "together" or command.together])
