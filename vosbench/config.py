@@ -8,12 +8,14 @@ Hydra is imported where a configuration is composed: networks know the dataclass
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin, get_type_hints
 
 from vosbench.config_hints import unknown_key
 from vosbench.errors import InputError, check_name
@@ -221,10 +223,14 @@ def compose_fit(overrides: list[str]) -> FitConfig:
     if {"model", "recipe"} <= chosen.keys():
         _check_recipe(**{key: chosen[key] for key in ("model", "recipe")})
     try:
-        base = _compose([_line(override) for override in options])
-        _check_keys(parsed, OmegaConf.merge(OmegaConf.structured(FitConfig), _with_lists(base)))
-        composed = _with_lists(_compose([_line(override) for override in parsed]))
-        merged = OmegaConf.merge(OmegaConf.structured(FitConfig), composed)
+        packaged = _composed(tuple(map(_line, options)), _config_files())
+        _check_keys(parsed, packaged)
+        composed = deepcopy(packaged.config)
+        for override in parsed:
+            if override.key_or_group not in GROUPS:
+                # a key of the schema need not be in the YAML
+                OmegaConf.update(composed, override.key_or_group, override.value(), force_add=True)
+        merged = OmegaConf.merge(OmegaConf.structured(FitConfig), _with_lists(composed))
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         key = f"{error.full_key}: " if error.full_key else ""
@@ -328,10 +334,6 @@ def _options(group: str) -> dict[str, Path]:
 
 
 def _parse(overrides: list[str]) -> list[Override]:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    parser = OverridesParser.create()
     parsed = []
     for line in overrides:
         if len(line) > _LONGEST:
@@ -339,21 +341,27 @@ def _parse(overrides: list[str]) -> list[Override]:
         if "${" in line:
             # lines come from suites and plans of others, too: no variable of the environment gets out
             raise InputError(f"cannot use '{line}': write the value itself, ${{...}} is not replaced")
-        try:
-            override = parser.parse_override(line)
-        except (HydraException, RecursionError):
-            raise InputError(f"cannot read '{line}': write key=value, e.g. size=tiny") from None
+        override = _override(line)
         if not override.key_or_group or override.is_delete() or override.is_sweep_override():
             raise InputError(f"cannot use '{line}': write key=value with one value")
         parsed.append(override)
     return parsed
 
 
+@lru_cache(maxsize=1024)
+def _override(line: str) -> Override:
+    """Parse an override, once: the parser takes milliseconds, and every data set of a run reads all lines."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(line)
+    except (HydraException, RecursionError):
+        raise InputError(f"cannot read '{line}': write key=value, e.g. size=tiny") from None
+
+
 def _line(override: Override) -> str:
-    """Return the override as Hydra takes it: these keys need not be in the YAML."""
-    key = override.key_or_group
-    prefix = "++" if key.startswith(("trainer.", "recipe.", "data.")) else ""
-    return f"{prefix}{key}={override.get_value_element_as_str()}"
+    return f"{override.key_or_group}={override.get_value_element_as_str()}"
 
 
 def _check_recipe(model: str, recipe: str) -> None:
@@ -363,11 +371,11 @@ def _check_recipe(model: str, recipe: str) -> None:
         raise InputError(f"recipe={recipe} is made for {owner}, not for {model}: choose {' or '.join(own)}")
 
 
-def _check_keys(parsed: list[Override], base: Any) -> None:
-    leaves, arguments = _leaf_keys(base), _trainer_arguments()
-    known = {*leaves, *(f"trainer.{name}" for name in arguments), *GROUPS}
+def _check_keys(parsed: list[Override], packaged: _Composed) -> None:
+    arguments = _trainer_arguments()
+    known = {*packaged.keys, *(f"trainer.{name}" for name in arguments), *GROUPS}
     named = [str(override.value()) for override in parsed if override.key_or_group == "stage"]
-    stages = list(base.recipe)
+    stages = list(packaged.config.recipe)
     stage = named[-1] if named and named[-1] in stages else stages[0]
     for override in parsed:
         key = override.key_or_group
@@ -401,7 +409,7 @@ def _with_lists(composed: Any) -> Any:
 
 def _wrapped(settings: Any, schema: type) -> Any:
     """Return a mapping in which single values are lists of one where a dataclass has a list."""
-    kinds = get_type_hints(schema)
+    kinds = _kinds(schema)
     for item in fields(schema):
         value = settings.get(item.name)
         if is_dataclass(kinds[item.name]) and hasattr(value, "get"):
@@ -411,13 +419,33 @@ def _wrapped(settings: Any, schema: type) -> Any:
     return settings
 
 
-def _compose(overrides: list[str]) -> Any:
+_kinds = cache(get_type_hints)
+
+
+class _Composed(NamedTuple):
+    """Options of the groups, composed: their content, and the keys that may be set."""
+
+    config: Any
+    keys: Sequence[str]
+
+
+def _config_files() -> tuple[tuple[Path, int], ...]:
+    """Return all files of options and when they were written."""
+    paths = [path for folder in (CONFIGS, *config_folders()) for path in sorted(folder.rglob("*.yaml"))]
+    return tuple((path, path.stat().st_mtime_ns) for path in paths)
+
+
+@lru_cache
+def _composed(options: tuple[str, ...], files: tuple[tuple[Path, int], ...]) -> _Composed:
+    """Compose options, once while the files stay as they are; the result is not to be changed."""
     from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
 
     others = [f"file://{folder}" for folder in config_folders()]
     search = [f"hydra.searchpath=[{','.join(others)}]"] if others else []
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("fit", overrides=[*search, *overrides])
+        config = _with_lists(compose("fit", overrides=[*search, *options]))
+    return _Composed(config, _leaf_keys(OmegaConf.merge(OmegaConf.structured(FitConfig), config)))
 
 
 def _leaf_keys(config: Any, prefix: str = "") -> list[str]:

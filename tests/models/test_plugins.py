@@ -103,6 +103,13 @@ def test_a_network_of_another_package_is_trained_and_used(example, tmp_path, mon
     assert zoo.load_method("colour")[1]["weights"] == "colour-tiny.safetensors"
 
 
+def test_a_recipe_that_changed_on_disk_is_read_again(example):
+    recipe = example / "vosbench_example/configs/recipe/colour.yaml"
+    assert compose_fit(["model=colour"]).recipe["A"].epoch_length == 4
+    recipe.write_text(recipe.read_text().replace("epoch_length: 4", "epoch_length: 7"))
+    assert compose_fit(["model=colour"]).recipe["A"].epoch_length == 7
+
+
 def test_what_has_no_weights_cannot_be_trained(example):
     with pytest.raises(InputError, match="frame_difference has no weights: there is nothing to build"):
         build("frame_difference")
