@@ -1,5 +1,6 @@
 """Benchmarks of what a user waits for: CPU seconds of processes, ratios, reports."""
 
+import json
 import subprocess
 import sys
 
@@ -33,6 +34,11 @@ def first_command(speed_program):
 @pytest.fixture(scope="module")
 def pipeline(speed_program):
     return speed_program("pipeline")
+
+
+@pytest.fixture(scope="module")
+def suite(speed_program):
+    return speed_program("suite")
 
 
 @linux
@@ -137,3 +143,61 @@ def test_every_stage_of_a_method_runs(pipeline):
         "write",
         "predict",
     }
+
+
+TESTS = """
+import subprocess, sys, time
+
+def busy(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+def test_alone():
+    busy(0.2)
+
+def test_with_a_program():
+    subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.4: pass"], check=True)
+"""
+
+
+@linux
+def test_the_cost_of_a_test_is_that_of_its_programs_too(suite, tmp_path):
+    (tmp_path / "test_two.py").write_text(TESTS)
+    found = suite.run_tests(tmp_path, ["-n", "1"])
+    costs = {name.partition("::")[2]: spent for name, spent in found["tests"].items()}
+    assert costs["test_alone"] >= 0.2
+    assert costs["test_with_a_program"] >= 0.4
+    assert found["seconds"] >= found["collection"] + sum(costs.values())
+    assert found["outcome"].startswith("2 passed")
+
+
+@linux
+def test_failed_tests_are_no_measurement(suite, tmp_path):
+    (tmp_path / "test_one.py").write_text("def test_it(): assert 1 == 2")
+    with pytest.raises(RuntimeError, match="assert 1 == 2"):
+        suite.run_tests(tmp_path, ["-n", "0"])
+
+
+def test_costs_of_processes_are_added(suite):
+    lines = [("a::b", 1.0), ("collection", 2.0), ("whole processes", 4.0), ("collection", 2.5), ("a::c", 0.5)]
+    written = [json.dumps({"what": what, "seconds": spent}) for what, spent in lines]
+    found = suite.added([*written, json.dumps({"what": "whole processes", "seconds": 5.0})])
+    assert found == {"seconds": 9.0, "collection": 4.5, "tests": {"a::b": 1.0, "a::c": 0.5}}
+    assert suite.by_file(found["tests"]) == {"a": 1.5}
+
+
+def test_the_tests_are_given_in_imports(suite):
+    runs = {
+        version: {"seconds": spent, "collection": 9.0, "wall": 99.0, "outcome": "3 passed", "tests": tests}
+        for version, spent, tests in (
+            ("before", 80.0, {"a::b": 70.0}),
+            ("after", 24.0, {"a::b": 8, "a::c": 1}),
+        )
+    }
+    report = {"runs": runs, "import": [7.0, 8.0, 9.0], "versions": {"before": "0" * 40}, "machine": MACHINE}
+    text = suite.to_markdown(report)
+    assert "| before | 80 | 10 | 9 | 99 | 3 passed |" in text
+    assert "| after | 24 | 3 | 9 | 99 | 3 passed |" in text
+    assert "| `a` | 70.0 | 9.0 |" in text
+    assert "| `a::c` | - | 1.0 |" in text
