@@ -16,6 +16,9 @@ from vosbench.formats.image import write_frame
 from vosbench.formats.pfm import read_pfm, write_pfm
 
 
+HEIGHT, WIDTH = 68, 120
+
+
 @pytest.fixture(scope="module")
 def minis(tmp_path_factory):
     """Return a function: (data set) -> root of its whole miniature, which must not be changed."""
@@ -23,7 +26,8 @@ def minis(tmp_path_factory):
 
     def make(name):
         if not (root / name).is_dir():
-            write_mini(name, root, scenes=4 if name in ("msra10k", "duts", "coco", "voc2012") else 1)
+            scenes = 4 if name in ("msra10k", "duts", "coco", "voc2012") else 1
+            write_mini(name, root, scenes=scenes, size=(HEIGHT, WIDTH))
         return root
 
     return make
@@ -277,7 +281,7 @@ def test_a_resized_frame_of_a_video_with_boxes_is_named(copy):
     path = files(folder, "Data/VID/train/*/*/*.JPEG")[1]
     write_frame(path, np.zeros((24, 32, 3), np.uint8))
     assert found(folder) == {
-        ".": f"{path.parent.name}: frame 000001 has 32x24 pixels, but the others 240x135"
+        ".": f"{path.parent.name}: frame 000001 has 32x24 pixels, but the others {WIDTH}x{HEIGHT}"
     }
 
 

@@ -52,7 +52,7 @@ ABOVE = [name for name in NAMES if beats_trivial_methods(name)]
 def scenes(tmp_path_factory):
     """Five short rendered videos that nobody trained on, with flow."""
     root = tmp_path_factory.mktemp("scenes")
-    write_mini("davis16", root, seed=11, scenes=5, frames=6)
+    write_mini("davis16", root, seed=11, scenes=5, frames=4)
     return [attach_flow(video, DIS(), None) for video in open_dataset("davis16", root)]
 
 
