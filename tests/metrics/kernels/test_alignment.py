@@ -1,4 +1,4 @@
-"""CheapestPaths paths through a matrix, from rough costs of all cells and exact ones of few."""
+"""Cheapest paths through a matrix, from bounds of all cells, rough costs of some and exact ones of few."""
 
 import numpy as np
 import pytest
@@ -8,20 +8,38 @@ from hypothesis import strategies as st
 from tests.metrics.kernels.released import released_path_of
 from vosbench.metrics.kernels import path_totals
 from vosbench.metrics.kernels.alignment import (
-    ROUGH_ERROR,
     AlignmentCosts,
     batch_size,
     cheapest_paths,
     released_path,
 )
 from vosbench.metrics.kernels.path_totals import Workspace, units_of_one
+from vosbench.metrics.kernels.rough_costs import ROUGH_ERROR
+
+
+class Rough:
+    """Rough costs as wrong as they may be; bounds far below them, until they are asked for."""
+
+    def __init__(self, cost, seed):
+        random = np.random.default_rng(seed)
+        error = random.uniform(-ROUGH_ERROR, ROUGH_ERROR, cost.shape)
+        one = units_of_one(cost.shape)
+        self.exact = np.rint((cost + error) * one).clip(0).astype(np.uint32)
+        self.units = (self.exact * random.choice([0, 0.5, 1], cost.shape)).astype(np.uint32)
+        self.refined = np.zeros(cost.shape, bool)
+
+    def known(self, cells):
+        return self.refined[cells[:, 0], cells[:, 1]].all()
+
+    def refine(self, cells, reach):
+        for step in range(-reach, reach + 1):
+            rows, columns = ((cells + np.array([step, -step])) % self.units.shape).T
+            self.units[rows, columns] = self.exact[rows, columns]
+            self.refined[rows, columns] = True
 
 
 def costs_of(cost, seed=0):
-    """The costs of a matrix, the rough ones as wrong as they may be."""
-    error = np.random.default_rng(seed).uniform(-ROUGH_ERROR, ROUGH_ERROR, cost.shape)
-    rough = np.rint((cost + error) * units_of_one(cost.shape)).clip(0).astype(np.uint32)
-    return AlignmentCosts(rough, lambda cells: cost[cells[:, 0], cells[:, 1]])
+    return AlignmentCosts(Rough(cost, seed), lambda cells: cost[cells[:, 0], cells[:, 1]])
 
 
 def places(path, cost, first=(0, 0)):
@@ -134,4 +152,14 @@ def test_too_many_equal_paths_are_not_all_listed():
     cost = np.zeros((12, 12))
     (found,) = cheapest_paths([costs_of(cost)], [(0, 0)], Workspace())
     assert not found.complete
+    assert path_through(cost) == released_path_of(cost)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.tuples(st.integers(24, 40), st.integers(24, 40), st.integers(0, 10**6), st.sampled_from([3, 8, 1000]))
+)
+def test_bounds_hide_no_cheaper_path(case):
+    # large enough for most costs to stay bounds, so that the first path found often goes through some
+    cost = matrix(*case)
     assert path_through(cost) == released_path_of(cost)

@@ -1,8 +1,8 @@
 """The cheapest correspondence of two closed contours: monotone paths through their cost matrix.
 
-What a path costs: see `path_totals`. Most cells are far from any cheapest path. Rough costs of all cells
-find the few that may lie on one, and exact costs of these decide, in the very sums that a search through all
-exact costs would make.
+What a path costs: see `path_totals`. Most cells are far from any cheapest path, and a lower bound of their
+cost is enough. Rough costs around a first guess find the few cells that may lie on one, and exact costs of
+these decide, in the very sums that a search through all exact costs would make.
 
 T of a pair of masks of DAVIS 2016 car-shadow (240 points each) takes 4.6 ms so, with both of its searches; a
 single search of the released code, restated in `tests/metrics/kernels/released.py`, takes 77 ms. Over ten
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +33,12 @@ from vosbench.metrics.kernels.path_totals import (
     Workspace,
     units_of_one,
 )
-
-ROUGH_ERROR = 1.2e-6
-"""Largest error of a rough cost before rounding to an integer."""
+from vosbench.metrics.kernels.rough_costs import ROUGH_ERROR, RoughCosts
 
 _PART = 1 << 11  # cells whose exact costs are computed at a time
 _MOST_PATHS = 64
+_STEP = 4  # of the rows and columns that a first guess of a path is made from
+_REACH = 4  # cells across from a guess whose rough costs are computed
 _AT_ONCE = 1 << 13  # totals in one operation that make it worth while
 
 
@@ -45,11 +46,11 @@ class AlignmentCosts(NamedTuple):
     """Costs of the cells of one matrix, rough and exact.
 
     Attributes:
-        rough: (n1, n2) within `ROUGH_ERROR` and half a unit of the exact costs.
+        rough: within `ROUGH_ERROR` and half a unit of the exact costs where known, not above that elsewhere.
         exact: gives the exact costs of (n, 2) cells as (n,) float64, none negative.
     """
 
-    rough: Units
+    rough: RoughCosts
     exact: Callable[[Cells], NDArray[np.float64]]
 
 
@@ -77,18 +78,23 @@ class CheapestPaths(NamedTuple):
     complete: bool
 
 
-class _Candidates(NamedTuple):
+@dataclass
+class _Candidates:
     """Numbers of cells that may lie on a cheapest path.
 
     Attributes:
         route: a path, from the last cell to the first.
         detours: the other cells.
         rivals: cells of the route with another way to them than the route's, from a cell of the route.
+        leaving: cells in the anti-diagonals before the last block, and how much more ways through them cost.
+        sure: whether rough costs of the whole route are known; nothing else is complete otherwise.
     """
 
     route: list[int]
-    detours: set[int]
-    rivals: list[tuple[int, int]]
+    detours: set[int] = field(default_factory=set)
+    rivals: list[tuple[int, int]] = field(default_factory=list)
+    leaving: list[tuple[int, int]] = field(default_factory=list)
+    sure: bool = True
 
 
 def batch_size(shape: tuple[int, int]) -> int:
@@ -110,14 +116,57 @@ def cheapest_paths(
     Returns:
         One item per torus.
     """
-    batch = Batch([item.rough for item in costs], firsts)
-    searches = [_Candidates([grid.goal], set(), []) for grid in batch.grids]
-    pending: list[list[tuple[int, int]]] = [[] for _ in searches]
+    for item, guess in zip(costs, _guesses(costs, firsts, workspace), strict=True):
+        item.rough.refine(guess, _REACH)
+    found: dict[int, CheapestPaths] = {}
+    pending, reach = list(range(len(costs))), _REACH
+    while pending:
+        batch = Batch([costs[index].rough.units for index in pending], [firsts[index] for index in pending])
+        searches = _search([costs[index].rough for index in pending], batch, workspace)
+        again = []
+        for index, grid, candidates in zip(pending, batch.grids, searches, strict=True):
+            if candidates.sure:
+                found[index] = _decide(candidates, costs[index], grid)
+            else:
+                costs[index].rough.refine(grid.cells(candidates.route), reach)
+                again.append(index)
+        pending, reach = again, 2 * reach
+    return [found[index] for index in range(len(costs))]
+
+
+def _guesses(costs: Sequence[AlignmentCosts], firsts: Sequence[Cell], workspace: Workspace) -> list[Cells]:
+    """Cheapest paths through some rows and columns, where those through all may be."""
+    coarse = [_coarse(item.rough.units) for item in costs]
+    batch = Batch(coarse, [(row // _STEP, column // _STEP) for row, column in firsts])
+    routes = [[grid.goal] for grid in batch.grids]
     for block in batch.blocks_from_last(workspace):
-        for index, (grid, candidates) in enumerate(zip(batch.grids, searches, strict=True)):
-            budget = 2 * _path_error(grid.shape)
-            pending[index] = _follow(candidates, pending[index], block, index, grid, budget)
-    return [_decide(*item) for item in zip(searches, costs, batch.grids, strict=True)]
+        for route, totals, grid in zip(routes, block.totals, batch.grids, strict=True):
+            _extend(route, totals.data, block, grid)
+    return [_STEP * grid.cells(route) for route, grid in zip(routes, batch.grids, strict=True)]
+
+
+def _coarse(units: Units) -> Units:
+    """Costs of some rows and columns, in units of their own number."""
+    few = units[::_STEP, ::_STEP]
+    coarse: Units = few // max(1, units_of_one(units.shape) // units_of_one(few.shape))
+    return coarse
+
+
+def _search(rough: Sequence[RoughCosts], batch: Batch, workspace: Workspace) -> list[_Candidates]:
+    """Find the cheapest path of each matrix, and every way that costs hardly more.
+
+    Where exact costs make another path the cheapest, known costs make it dearer by twice the error of a path
+    at most, and lower bounds even less. So no such path is left out, as long as the route's costs are known.
+    """
+    searches = [_Candidates([grid.goal]) for grid in batch.grids]
+    for block in batch.blocks_from_last(workspace):
+        for costs, candidates, grid, totals in zip(rough, searches, batch.grids, block.totals, strict=True):
+            start = len(candidates.route) - 1
+            _extend(candidates.route, totals.data, block, grid)
+            candidates.sure = candidates.sure and costs.known(grid.cells(candidates.route[start:]))
+            if candidates.sure:
+                _explore(candidates, start, totals, block, grid)
+    return searches
 
 
 def _decide(candidates: _Candidates, costs: AlignmentCosts, grid: Grid) -> CheapestPaths:
@@ -152,7 +201,7 @@ def released_path(
     Returns:
         The path.
     """
-    shape = costs.rough.shape
+    shape = costs.rough.units.shape
     width = shape[1] + 1
     path = known.paths[0]
     if known.complete and len(known.paths) == 1:
@@ -184,8 +233,8 @@ def _costs_within(
 
     Cells are in the order of rows as seen from the first, with one more column on the left.
     """
-    n1, n2 = costs.rough.shape
-    batch = Batch([costs.rough], [first])
+    n1, n2 = costs.rough.units.shape
+    batch = Batch([costs.rough.units], [first])
     near = int(limit * units_of_one((n1, n2))) + _path_error((n1, n2))
     entered = np.full(n1 * (n2 + 1), np.inf)
     for block in batch.blocks_from_last(workspace):
@@ -204,25 +253,6 @@ def _path_error(shape: tuple[int, int]) -> int:
     return math.ceil((ROUGH_ERROR * units_of_one(shape) + 0.5) * sum(shape))
 
 
-def _follow(
-    candidates: _Candidates,
-    pending: list[tuple[int, int]],
-    block: Block,
-    index: int,
-    grid: Grid,
-    budget: int,
-) -> list[tuple[int, int]]:
-    """Follow the cheapest rough path back through a block, and every way that costs hardly more.
-
-    Where exact costs make another path the cheapest, rough costs make it dearer by twice the error of
-    a path at most.
-    """
-    totals = block.totals[index]
-    start = len(candidates.route) - 1
-    _extend(candidates.route, totals.data, block, grid)
-    return _explore(candidates, start, pending, totals, block, grid, budget)
-
-
 def _extend(route: list[int], totals: memoryview, block: Block, grid: Grid) -> None:
     """Follow a route back to the anti-diagonals before a block, or to the first cell."""
     right, down, across = grid.steps
@@ -239,29 +269,18 @@ def _extend(route: list[int], totals: memoryview, block: Block, grid: Grid) -> N
         route.append(at + block.base)
 
 
-def _explore(
-    candidates: _Candidates,
-    start: int,
-    pending: list[tuple[int, int]],
-    totals: Totals,
-    block: Block,
-    grid: Grid,
-    budget: int,
-) -> list[tuple[int, int]]:
+def _explore(candidates: _Candidates, start: int, totals: Totals, block: Block, grid: Grid) -> None:
     """Add the cells of a block on ways back that cost hardly more than the route.
 
     Args:
         candidates: what to add to; its route reaches back to the anti-diagonals before the block.
         start: index in the route of the first cell that may be in the block.
-        pending: cells on such ways in the block, and how much more they cost.
         totals: of the matrix.
         block: that they are from.
         grid: numbers of the cells.
-        budget: how much more a way may cost.
-
-    Returns:
-        Such cells in the anti-diagonals before the block.
     """
+    budget = 2 * _path_error(grid.shape)
+    pending, candidates.leaving = candidates.leaving, []
     steps, base = grid.steps, block.base
     route = candidates.route[start:]
     here = set(route)
@@ -278,14 +297,13 @@ def _explore(
     data = totals.data
     right, down, across = steps
     spent: dict[int, int] = {}
-    leaving = []
     while pending:
         cell, cost = pending.pop()
         if cell in here or cost >= spent.get(cell, math.inf):
             continue
         at = cell - base
         if at < block.stop:
-            leaving.append((cell, cost))
+            candidates.leaving.append((cell, cost))
             continue
         spent[cell] = cost
         left, above, diagonal = data[at - right], data[at - down], data[at - across]
@@ -298,7 +316,6 @@ def _explore(
         if diagonal <= most:
             pending.append((cell - across, cost + diagonal))
     candidates.detours.update(spent)
-    return leaving
 
 
 def _is_unrivalled(

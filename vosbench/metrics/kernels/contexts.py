@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vosbench.metrics.kernels.path_totals import Cells, Units, units_of_one
+from vosbench.metrics.kernels.path_totals import Cells
 
 Points = NDArray[np.float64]
 """(n, 2) float64 points of a curve, x and y in pixels."""
@@ -27,7 +27,6 @@ _RINGS = len(RADIUS_EDGES) + 1
 _SECTORS = ANGLE_BINS + 1  # from minus to plus half a turn, both included
 _BLOCK = 1 << 14  # elements of an array that stays in the cache
 _PAIRS = 1 << 18  # pairs of points that are counted at a time
-_ROWS = 16  # of rough costs that are computed at a time
 _CELLS = 224  # whose exact costs are computed at a time, in the cache
 
 # Coordinates this close are the same but for rounding: others differ by 1e-7 at least, as fractions do.
@@ -281,45 +280,3 @@ def _sum_in_order(terms: NDArray[np.float64]) -> NDArray[np.float64]:
         return single
     total: NDArray[np.float64] = np.add.reduce(terms, axis=0)
     return total
-
-
-def rough_costs(first: Histograms, second: Histograms) -> Units:
-    """Return the chi-squared distance of every pair of histograms, computed in single precision.
-
-    As (a - b)^2 / (a + b) = a + b - 4 / (1 / a + 1 / b) and rows sum to 1, only bins count that are filled
-    on both sides. Their sum is at most a half, so every addition is off by 2^-26 at most. Added up in two
-    halves, 60 terms of four roundings each are off by less than 6e-7, and a distance by twice that.
-
-    Args:
-        first: (n1, k) rows of sum 1.
-        second: (n2, k) rows of sum 1.
-
-    Returns:
-        (n1, n2) uint32, in the units of the shape.
-    """
-    n1, n2 = len(first), len(second)
-    with np.errstate(divide="ignore"):
-        x = np.reciprocal(first.T, dtype=np.float32)[:, :, None]
-        y = np.reciprocal(second.T, dtype=np.float32)[:, None, :]
-    filled = np.logical_or.reduceat(first > 0, np.arange(0, n1, _ROWS), axis=0) & second.any(0)
-    space = np.empty(first.shape[1] * _ROWS * n2, dtype=np.float32)
-    space_of_sums = np.empty((2, _ROWS, n2), dtype=np.float32)
-    units = np.empty((n1, n2), dtype=np.uint32)
-    one, scale = np.float32(1), np.float32(units_of_one((n1, n2)))
-    for start, used in zip(range(0, n1, _ROWS), filled, strict=True):
-        rows = slice(start, min(start + _ROWS, n1))
-        bins = np.flatnonzero(used)
-        shape = len(bins), rows.stop - start, n2
-        terms = space[: math.prod(shape)].reshape(shape)
-        np.add(x[bins, rows], y[bins], out=terms)
-        np.divide(one, terms, out=terms)
-        cost, half = space_of_sums[:, : shape[1]]
-        np.add.reduce(terms[: len(bins) // 2], axis=0, out=cost)
-        np.add.reduce(terms[len(bins) // 2 :], axis=0, out=half)
-        cost += half
-        cost *= -2 * scale
-        cost += scale
-        np.rint(cost, out=cost)
-        np.maximum(cost, 0, out=cost)
-        units[rows] = cost
-    return units

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WALL = 4
+_ROOM = 16  # entries more than a heap has, at least
 
 
 def first_ways(costs: NDArray[np.float64], goal: int, width: int, limit: float) -> bytearray:
@@ -35,11 +36,15 @@ def first_ways(costs: NDArray[np.float64], goal: int, width: int, limit: float) 
     cost = costs.data
     ways = ((1, 1), (2, width), (3, width + 1))
     # entries up to the size, and room for the children of the last
-    keys, cells, size = [0.0, *[math.inf] * 8], [1, *[0] * 8], 1
+    keys, cells, size = [math.inf] * _ROOM, [0] * _ROOM, 1
+    keys[0], cells[0] = 0.0, 1
     while not reached[goal]:
         distance, cell = keys[0], cells[0]
         size -= 1
         _replace_root(keys, cells, size)
+        if size + _ROOM // 2 > len(keys):
+            keys += [math.inf] * len(keys)
+            cells += [0] * len(cells)
         for way, step in ways:
             neighbour = cell + step
             if reached[neighbour]:
@@ -47,8 +52,6 @@ def first_ways(costs: NDArray[np.float64], goal: int, width: int, limit: float) 
             reached[neighbour] = way
             at = size
             size += 1
-            keys.append(math.inf)
-            cells.append(0)
             key = distance + cost[neighbour]
             if key > limit:
                 continue
@@ -66,9 +69,16 @@ def _replace_root(keys: list[float], cells: list[int], last: int) -> None:
     at, child = 0, 1
     while child < last:
         smallest, lowest = child, keys[child]
-        for other in (child + 1, child + 2, child + 3):
-            if keys[other] < lowest:
-                smallest, lowest = other, keys[other]
+        # without a loop, which would take half as long again
+        other = child + 1
+        if keys[other] < lowest:
+            smallest, lowest = other, keys[other]
+        other = child + 2
+        if keys[other] < lowest:
+            smallest, lowest = other, keys[other]
+        other = child + 3
+        if keys[other] < lowest:
+            smallest, lowest = other, keys[other]
         if not lowest < key:
             break
         keys[at], cells[at] = lowest, cells[smallest]

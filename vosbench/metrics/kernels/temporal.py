@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -17,9 +17,10 @@ from vosbench.metrics.kernels.alignment import (
     cheapest_paths,
     released_path,
 )
-from vosbench.metrics.kernels.contexts import Histograms, matching_cost, rough_costs, shape_contexts
+from vosbench.metrics.kernels.contexts import Histograms, matching_cost, shape_contexts
 from vosbench.metrics.kernels.contours import Contour, Curve, most_vertices, simplify, trace
 from vosbench.metrics.kernels.path_totals import Cell, Workspace
+from vosbench.metrics.kernels.rough_costs import RoughCosts
 
 Toolkit = Literal["python", "matlab"]
 """Whose conventions T follows; see `PairValues`."""
@@ -178,33 +179,40 @@ def dominant_polygons(traced: list[list[Contour]], toolkit: Toolkit) -> list[Cur
     Returns:
         Closed polygons of at least four stored points; None for a mask without one.
     """
-    orders = [
-        sorted(range(len(contours)), key=lambda i: len(contours[i].curve), reverse=True)
-        for contours in traced
-    ]
-    # the longest of all masks at once; mostly no other can win
-    filled = [i for i, order in enumerate(orders) if order]
-    longest = dict(zip(filled, simplify([traced[i][orders[i][0]] for i in filled]), strict=True))
-    return [
-        _with_most_vertices(contours, order, longest[i], toolkit) if order else None
-        for i, (contours, order) in enumerate(zip(traced, orders, strict=True))
-    ]
-
-
-def _with_most_vertices(
-    contours: list[Contour], order: list[int], longest: Curve, toolkit: Toolkit
-) -> Curve | None:
-    """Of contours in an order, the longest first and simplified, find the one with most vertices."""
     later = -1 if toolkit == "matlab" else 1  # whether later ones win among equals
-    best, rank = None, (_MIN_POINTS, -math.inf)
-    for index in order:
-        # no shorter contour can win either
-        if most_vertices(contours[index]) < rank[0]:
-            break
-        polygon = longest if index == order[0] else simplify([contours[index]])[0]
-        if (len(polygon), later * index) > rank:
-            best, rank = polygon, (len(polygon), later * index)
-    return best
+    found: list[dict[int, Curve]] = [{} for _ in traced]
+    # the longest of all masks at once; mostly no other can win
+    _simplify(traced, [_longest(contours) for contours in traced], found)
+    most = [max((len(polygon) for polygon in polygons.values()), default=0) for polygons in found]
+    _simplify(traced, [_rivals(*item) for item in zip(traced, most, found, strict=True)], found)
+    polygons = []
+    for item in found:
+        ranked = {(len(polygon), later * index): polygon for index, polygon in item.items()}
+        best = max(ranked, default=(0, 0))
+        polygons.append(ranked[best] if best[0] >= _MIN_POINTS else None)
+    return polygons
+
+
+def _longest(contours: list[Contour]) -> list[int]:
+    """Index of the longest contour; none when there is no contour."""
+    return [max(range(len(contours)), key=lambda i: len(contours[i].curve))] if contours else []
+
+
+def _rivals(contours: list[Contour], most: int, known: Collection[int]) -> list[int]:
+    """Indices of the other contours that may have as many vertices."""
+    return [
+        index
+        for index, contour in enumerate(contours)
+        if index not in known and most_vertices(contour) >= max(most, _MIN_POINTS)
+    ]
+
+
+def _simplify(traced: list[list[Contour]], selected: list[list[int]], found: list[dict[int, Curve]]) -> None:
+    """Simplify some contours of each mask, all at once, and add the polygons to what is found."""
+    places = [(mask, index) for mask, indices in enumerate(selected) for index in indices]
+    polygons = simplify([traced[mask][index] for mask, index in places])
+    for (mask, index), polygon in zip(places, polygons, strict=True):
+        found[mask][index] = polygon
 
 
 def upsample(polygon: Curve, dtype: type[np.floating[Any]] = np.float32) -> Curve:
@@ -231,7 +239,7 @@ def upsample(polygon: Curve, dtype: type[np.floating[Any]] = np.float32) -> Curv
 def _pair_values(pairs: list[_ContourPair], workspace: Workspace) -> list[float]:
     """Mean cost of the one-to-one correspondence between the two curves of each pair."""
     costs = [
-        AlignmentCosts(rough_costs(first, second), partial(matching_cost, first, second))
+        AlignmentCosts(RoughCosts(first, second), partial(matching_cost, first, second))
         for _, first, second in pairs
     ]
     # the curves start anywhere: align once, then again from the surest correspondence
@@ -256,7 +264,8 @@ def _of_paths(
     measures = []
     for item, first, known in zip(costs, firsts, cheapest_paths(costs, firsts, workspace), strict=True):
         measured = [measure(path) for path in known.paths]
-        if not known.complete or np.ptp(np.array(measured), axis=0).max() > _SAME:
+        spread = max(max(values) - min(values) for values in zip(*measured, strict=True))
+        if not known.complete or spread > _SAME:
             measured = [measure(released_path(item, first, known, workspace))]
         measures.append(measured[0])
     return measures
