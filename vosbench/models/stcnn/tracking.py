@@ -21,8 +21,8 @@ from vosbench.models.stcnn.online import LITE_ONLINE, STCNNOnlineSettings, learn
 from vosbench.models.stcnn.segmentation import LEVELS
 from vosbench.video import VOID, Frame, IdMap, Video
 
-Show = Callable[[int, str, str, NDArray[np.float32]], None]
-"""Takes the index of a frame, the name of a map, its title and the map, (h, w)."""
+Show = Callable[[int, str, str, Tensor], None]
+"""Takes the index of a frame, the name of a map, its title and the map, (h, w), wherever it was computed."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class STCNNTracker(ObjectTracker):
             features = prediction.features
             # tanh, -1..1
             grey = prediction.frame[0].mean(dim=0).add(1).div(2)
-            self._show(index, "predicted", "predicted", grey.cpu().numpy())
+            self._show(index, "predicted", "predicted", grey)
         frame = normalise(frames[index], "torchvision")
         probabilities: dict[int, NDArray[np.float32]] = {}
         # objects that were not learned share the branch, which then need not look twice
@@ -186,7 +186,7 @@ class STCNNTracker(ObjectTracker):
 
     def _show_attention(self, index: int, number: int, logits: Sequence[Tensor]) -> None:
         for level in range(LEVELS):
-            values = logits[level].sigmoid()[0, 0].cpu().numpy()
+            values = logits[level].sigmoid()[0, 0]
             self._show(index, "attention", f"attention {level + 1} of object {number}", values)
 
     def _pixels(self, frame: Frame) -> Tensor:
