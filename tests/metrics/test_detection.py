@@ -266,6 +266,20 @@ def test_crowds_of_id_maps():
         assert pool.compute()["map50_seg"] == expected
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.sampled_from([0, 0.1, 0.5, 0.9, 1])
+)
+def test_run_lengths_are_those_of_the_library(height, width, seed, density):
+    library = pytest.importorskip("faster_coco_eval.core.mask")
+    mask = np.random.default_rng(seed).random((height, width)) < density
+    pool = DetectionPool()
+    pool.add_masks([mask], [0.5], target_masks=[mask])
+    record = json.loads(pool.records[0])
+    expected = library.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
+    assert record["detections"][0][2] == record["targets"][0][1] == expected
+
+
 @settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_run_lengths_survive_the_way_through_a_file(height, width, seed, density):
