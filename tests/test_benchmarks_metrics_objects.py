@@ -38,7 +38,9 @@ def test_the_report_has_ratios_of_the_rounds_and_what_is_asked(benchmark):
         "runs": runs,
         "differences": {"J+F of objects": 0.0},
         "machine": benchmark.machine(0.5, ("numpy",)),
-        **{"frames": 10, "objects": 3, "size": [96, 160]},
+        "frames": 10,
+        "objects": 3,
+        "size": [96, 160],
     }
     text = benchmark.to_markdown(report)
     assert (
