@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import weakref
 
 import pytest
 import torch
@@ -174,6 +175,30 @@ def test_gates_are_watched_step_by_step():
     assert [t for t, _ in seen] == [0, 1, 2]
     assert all(set(gates) == {"input", "forget", "output"} for _, gates in seen)
     assert all(value.shape == (2, 4, 6, 5) for _, gates in seen for value in gates.values())
+
+
+def test_both_directions_let_go_of_the_inputs_of_a_frame_that_both_have_seen(monkeypatch):
+    projected, alive = [], []
+    memory, length = ConvGRU(3, 4, 5), 7
+    in_parts = memory.project_in_parts
+
+    def watched(x):
+        for frame in in_parts(x):
+            copied = frame.clone()
+            projected.append(weakref.ref(copied))
+            yield copied
+
+    monkeypatch.setattr(memory, "project_in_parts", watched)
+    with torch.no_grad():
+        both_directions(
+            memory,
+            torch.randn(1, length, 3, 9, 7),
+            watch=lambda t, gates: alive.append(sum(frame() is not None for frame in projected)),
+        )
+    # the frames of a step and of those before it in the second half are waited for no more
+    assert alive[-1] == 2
+    assert alive == sorted(alive, reverse=True)
+    assert max(alive) == length
 
 
 def test_both_directions_are_two_runs_of_the_same_weights(kind):

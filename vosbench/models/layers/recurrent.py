@@ -85,7 +85,7 @@ class ConvMemory(nn.Module, ABC):
             (B, T, channels, H, W) the state after every step, and the last state: (B, channels, H, W),
             for `ConvLSTM` a pair of these (output, cell).
         """
-        hidden, last = self.recur(self._in_parts(x), state, watch)
+        hidden, last = self.recur(self.project_in_parts(x), state, watch)
         return hidden, last if self.states > 1 else last[0]
 
     def project(self, x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class ConvMemory(nn.Module, ABC):
         gates = convolve(x.flatten(0, 1), self.inputs.weight, self.inputs.bias)
         return gates.reshape(*x.shape[:2], *gates.shape[1:])
 
-    def _in_parts(self, x: Tensor) -> Iterator[Tensor]:
+    def project_in_parts(self, x: Tensor) -> Iterator[Tensor]:
         """Yield `project` frame by frame; without gradients only some frames exist at a time."""
         count = x.shape[1]
         if not torch.is_grad_enabled():
@@ -223,15 +223,23 @@ def both_directions(memory: ConvMemory, x: Tensor, *, watch: Watch | None = None
         (B, T, 2 * channels, H, W), forward channels first; at frame t the backward ones know the frames
         from t on.
     """
-    batch = len(x)
-    projected = memory.project(x).unbind(1)
-    pairs = [torch.cat(pair) for pair in zip(projected, reversed(projected), strict=True)]
+    batch, length = x.shape[:2]
+    waiting = dict(enumerate(memory.project_in_parts(x)))
+
+    def pairs() -> Iterator[Tensor]:
+        for t in range(length):
+            other = length - 1 - t
+            yield torch.cat([waiting[t], waiting[other]])
+            if t >= other:
+                # both directions have seen these two frames
+                del waiting[t]
+                waiting.pop(other, None)
 
     def forward_only(t: int, gates: Mapping[str, Tensor]) -> None:
         if watch is not None:
             watch(t, {gate: value[:batch] for gate, value in gates.items()})
 
-    hidden, _ = memory.recur(pairs, watch=forward_only)
+    hidden, _ = memory.recur(pairs(), watch=forward_only)
     return torch.cat([hidden[:batch], hidden[batch:].flip(1)], dim=2)
 
 
