@@ -75,3 +75,29 @@ def test_it_wants_one_core(online, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with pytest.raises(SystemExit, match="OMP_NUM_THREADS=1"):
         online.main()
+
+
+@pytest.mark.parametrize(
+    ("name", "switches", "parts"),
+    [
+        ("stcnn", {"online_iterations": 2}, {"optimiser", "pictures", "gate"}),
+        ("lip", {"online_iterations": 2, "id_tuning_iterations": 1}, {"optimiser"}),
+    ],
+)
+def test_passes_of_size_lite_are_told_from_the_rest(online, name, switches, parts):
+    before = online.torch.autograd.backward
+    seconds = online.lite(name, 3, (64, 96), **switches)
+    assert parts | {online.FORWARD, online.BACKWARD, online.OTHER} == seconds.keys()
+    assert min(seconds.values()) > 0
+    assert online.torch.autograd.backward is before
+
+
+def test_the_share_of_the_passes_is_that_of_a_video(online):
+    seconds = {"forward": 4.0, "backward": 5.0, "optimiser": 0.5, "other": 0.5}
+    machine = {"processor": "P", "cores": 2, "system": "S", "load_before": 0.1, "versions": {}, "date": "D"}
+    machine |= {"commit": "0" * 40, "changed": False}
+    runs = [{"method": name, "round": 1, "frames": 4, "seconds": seconds} for name in ("stcnn", "lip")]
+    assert online.share(seconds) == pytest.approx(0.9)
+    text = online.to_markdown({"lite": {"runs": runs, "machine": machine}, "paper": {}})
+    parts = "forward 4.0, backward 5.0, optimiser 0.5, other 0.5"
+    assert f"| lip | 2.50 | {parts} | 0.90 (0.90 to 0.90) | yes |" in text

@@ -1,23 +1,32 @@
-"""Seconds per frame of STCNN by steps of online training, beside table 4 of its paper.
+"""Seconds per frame of methods that learn online: STCNN by steps, beside table 4 of its paper, and size lite.
 
     OMP_NUM_THREADS=1 python benchmarks/speed/online.py
+    OMP_NUM_THREADS=1 python benchmarks/speed/online.py --lite
 
 Measured: the tiny network on one core, CPU seconds of whole videos divided by their frames, learning from
 the first frame included; in every round all numbers of steps in random order. Estimated: the full network
 at 480 x 854, its operations counted by torch without running it, at the rate that the paper's own slope
 over the steps implies for its GPU. The paper's times are quoted.
+
+``--lite`` measures STCNN and LIP with the packaged weights at 480 x 854 instead: CPU seconds of a video by
+part, and which share the forward and backward passes of the networks are. What one form measures is kept
+beside what the other has measured.
 """
 
 import argparse
+import json
 import os
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from first_command import Parts
 from machine import RESULTS, described, keep, machine, rounds
 from tables import _table
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,6 +34,12 @@ from tracker import scene
 
 from vosbench.leaderboard.reported import load_reported
 from vosbench.models import build
+from vosbench.models.lip.heads import LIPHeads
+from vosbench.models.lip.network import LIPNet
+from vosbench.models.pretrained.zoo import load_method
+from vosbench.models.stcnn import adaptation, gate
+from vosbench.models.stcnn import online as stcnn_online
+from vosbench.models.stcnn.lite import LiteSpatialBranch
 from vosbench.models.stcnn.losses import segmentation_loss
 from vosbench.models.stcnn.network import STCNNNet
 from vosbench.video import Video
@@ -35,6 +50,11 @@ FRAMES = 69
 FULL_SIZE = (480, 854)
 TINY_SIZE = (135, 240)
 ABSENT = "-"
+LITE_METHODS = ("stcnn", "lip")
+LITE_FRAMES = 9
+FORWARD, BACKWARD, OTHER = "forward", "backward", "other"
+GOAL = 0.9
+"""Least share of the passes."""
 
 
 def flops(size: tuple[int, int] = FULL_SIZE) -> tuple[float, float]:
@@ -90,6 +110,61 @@ def seconds(steps: int, video: Video) -> float:
     return time.process_time() - start
 
 
+@contextmanager
+def counted(parts: Parts) -> Iterator[None]:
+    """Let calls of the methods that learn online count for their part."""
+    calls: list[tuple[Any, str, str]] = [
+        (STCNNNet, "predict", FORWARD),
+        (LiteSpatialBranch, "forward", FORWARD),
+        (stcnn_online, "_loss", FORWARD),
+        (LIPNet, "features", FORWARD),
+        *((LIPHeads, name, FORWARD) for name in ("learn", "find", "draw")),
+        (torch.autograd, "backward", BACKWARD),
+        (torch.optim.AdamW, "step", "optimiser"),
+        (torch.optim.SGD, "step", "optimiser"),
+        (stcnn_online, "changed", "pictures"),
+        (adaptation, "changed", "pictures"),
+        (gate.SpatialGate, "step", "gate"),
+    ]
+    kept: list[tuple[Any, str, Callable[..., Any]]] = []
+    for owner, name, part in calls:
+        kept.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, parts.wrapped(part, kept[-1][2]))
+    try:
+        yield
+    finally:
+        for owner, name, function in kept:
+            setattr(owner, name, function)
+
+
+def lite(name: str, length: int, size: tuple[int, int], **switches: Any) -> dict[str, float]:
+    """Return the CPU seconds of a video by part, with packaged weights."""
+    method: Any = load_method(name, settings=switches)[0]
+    video, parts = ellipse(length, size), Parts()
+    with counted(parts), parts.part(OTHER):
+        for _ in method.segment(video, video.annotations[0]):
+            pass
+    return dict(parts.seconds)
+
+
+def share(seconds: Mapping[str, float]) -> float:
+    """Return the share of the passes in the seconds of a video."""
+    return (seconds.get(FORWARD, 0.0) + seconds.get(BACKWARD, 0.0)) / sum(seconds.values())
+
+
+def measure_lite(length: int, count: int) -> dict[str, Any]:
+    """Run the methods of size lite in turns; return the content of the JSON file about them."""
+    found, runs = machine(os.getloadavg()[0], ("numpy", "torch")), []
+    for round_, name in rounds(list(LITE_METHODS), count):
+        seconds = lite(name, length, FULL_SIZE)
+        runs.append({"method": name, "round": round_, "frames": length, "seconds": seconds})
+        sys.stderr.write(
+            f"round {round_}: {name}, {share(seconds):.3f} of {sum(seconds.values()):.1f} CPU s\n"
+        )
+    found["load_after"] = round(os.getloadavg()[0], 2)
+    return {"runs": runs, "machine": found}
+
+
 def measure(steps: Sequence[int], length: int, count: int) -> dict[str, Any]:
     """Run all rounds; return the content of the JSON file."""
     load = os.getloadavg()[0]
@@ -113,6 +188,44 @@ def measure(steps: Sequence[int], length: int, count: int) -> dict[str, Any]:
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Return the report as Markdown."""
+    parts = [_steps(report)] if "runs" in report else []
+    return "\n".join([*parts, *([_lite(report["lite"])] if "lite" in report else [])])
+
+
+def _lite(report: Mapping[str, Any]) -> str:
+    runs = report["runs"]
+    lines = []
+    for method in LITE_METHODS:
+        mine = [run for run in runs if run["method"] == method]
+        names = sorted({part for run in mine for part in run["seconds"]} - {FORWARD, BACKWARD, OTHER})
+        parts = {
+            part: median(run["seconds"].get(part, 0.0) for run in mine)
+            for part in (FORWARD, BACKWARD, *names, OTHER)
+        }
+        shares = [share(run["seconds"]) for run in mine]
+        per_frame = median(sum(run["seconds"].values()) / run["frames"] for run in mine)
+        cells = [
+            method,
+            f"{per_frame:.2f}",
+            ", ".join(f"{part} {spent:.1f}" for part, spent in parts.items()),
+        ]
+        cells += [f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"]
+        lines.append(f"| {' | '.join([*cells, 'yes' if median(shares) >= GOAL else 'no'])} |")
+    head = ("method", "CPU s per frame", "CPU s of the video by part", "share of the passes", f">= {GOAL}")
+    return "\n".join(
+        [
+            "# Online learning at size lite\n",
+            f"Packaged weights, {runs[0]['frames']} frames of {FULL_SIZE[1]} x {FULL_SIZE[0]}, one object, "
+            f"one core, median of {max(run['round'] for run in runs)} rounds (smallest to largest). Few "
+            "frames share the learning on the first one here. Passes: forward (losses included) and backward "
+            "through the networks, in learning and in every frame.\n",
+            described(report["machine"]),
+            _table(head, lines),
+        ]
+    )
+
+
+def _steps(report: Mapping[str, Any]) -> str:
     runs, paper = report["runs"], report["paper"]
     rate = implied_rate(paper, report["flop_per_step"])
     measured = {run["steps"] for run in runs}
@@ -156,7 +269,8 @@ def _spread(values: Sequence[float]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
-    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--lite", action="store_true", help="measure STCNN and LIP at size lite instead")
+    parser.add_argument("--frames", type=int, help=f"{FRAMES}, {LITE_FRAMES} of size lite by default")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
@@ -166,7 +280,14 @@ def main() -> None:
     options = _arguments()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("run it on one core: OMP_NUM_THREADS=1 python benchmarks/speed/online.py")
-    report = measure(options.steps, options.frames, options.rounds)
+    torch.set_num_threads(1)
+    kept = options.out / "online.json"
+    report = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    if options.lite:
+        report["lite"] = measure_lite(options.frames or LITE_FRAMES, options.rounds)
+    else:
+        report |= measure(options.steps, options.frames or FRAMES, options.rounds)
+    report["paper"] = published()
     keep("online", report, to_markdown(report), options.out)
 
 
