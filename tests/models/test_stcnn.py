@@ -1,6 +1,7 @@
 """STCNN on videos: what it learns of one, and that nothing of it is left for the next."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from vosbench.errors import InputError
 from vosbench.method import Inspection, Method
 from vosbench.models import build
 from vosbench.models.pretrained.author_weights import translate
+from vosbench.models.stcnn import online
 from vosbench.models.stcnn.module import STCNN
 from vosbench.models.stcnn.online import STCNNOnlineSettings, TrainingPictures, learn_object, object_seed
 from vosbench.models.stcnn.tracking import merge
@@ -259,6 +261,25 @@ def test_learning_an_object_changes_a_copy_of_the_spatial_branch_but_no_statisti
         name for name, _ in network.segmentation.named_buffers()
     )
     assert not torch.equal(found["decoder.fuse.1.weight"], given["decoder.fuse.1.weight"])
+
+
+def test_pictures_made_while_the_network_learns_are_those_made_before(monkeypatch):
+    shown, mask, _ = video()
+    network = stcnn().eval().network
+    object_of = shown.frames[0], (mask > 0).astype(np.uint8), STCNNOnlineSettings(8, 3, lr=0.1, dreams=0.5)
+    threads, changed, batches = set(), online.changed, online._batches
+
+    def noted(*arguments):
+        threads.add(threading.get_ident())
+        return changed(*arguments)
+
+    monkeypatch.setattr(online, "changed", noted)
+    beside = weights(learn_object(network, *object_of))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+    monkeypatch.setattr(online, "_batches", lambda *arguments: iter(list(batches(*arguments))))
+    assert same(weights(learn_object(network, *object_of)), beside)
+    assert threading.get_ident() in threads
 
 
 def test_maps_of_attention_and_the_predicted_frame_can_be_seen():

@@ -24,7 +24,8 @@ from vosbench.models.postprocessing.online import adapted, draws
 from vosbench.models.stcnn.generator import scale_past
 from vosbench.models.stcnn.losses import segmentation_loss
 from vosbench.models.stcnn.network import AnySpatialBranch, STCNNNet
-from vosbench.video import Frame, IdMap
+from vosbench.pipeline import Reader
+from vosbench.video import Frame, IdMap, LazySequence
 
 CHANGES = ClipTransform(rotate=30, zoom=(0.75, 1.25), mirror=0.5)
 """Random changes of every picture, those of the joint stage."""
@@ -119,7 +120,8 @@ def learn_object(
     """Return a copy of the spatial branch that has learned an object; the network stays as it is.
 
     The past of a picture is the picture itself, standing still, as in the released code, but see
-    `STCNNOnlineSettings.view`. Batch normalisation keeps its statistics.
+    `STCNNOnlineSettings.view`. Batch normalisation keeps its statistics. Pictures are made, and dreamt, in a
+    thread while the network learns.
 
     Args:
         network: in test mode.
@@ -132,9 +134,12 @@ def learn_object(
     def learn(branch: AnySpatialBranch) -> None:
         lessons = Lessons(network, branch, settings)
         schedule = LambdaLR(lessons.optimizer, lambda step: _rate(step, settings))
-        for clips in _batches(network, frame, mask, settings):
-            lessons.step(clips)
-            schedule.step()
+        batches = _batches(network, frame, mask, settings)
+        # a step draws nothing, so that pictures made beside it are those made before it
+        with Reader() as reader:
+            for clips in reader.ahead(LazySequence(lambda _: next(batches), settings.iterations)):
+                lessons.step(clips)
+                schedule.step()
 
     return adapted(network.segmentation, learn, seed=settings.seed)
 
