@@ -224,10 +224,14 @@ def test_the_orderings_of_all_suites_are_one_table(tmp_path):
         summary(tmp_path / "kept")
 
 
+@pytest.fixture(scope="module")
+def reported():
+    return load_reported()
+
+
 @pytest.mark.parametrize("path", sorted(ABLATIONS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_packaged_suites_have_every_published_value_of_their_table(path):
+def test_packaged_suites_have_every_published_value_of_their_table(path, reported):
     suite = load_suite(path)
-    reported = load_reported()
     # a row of the mini edition alone stands for one of the paper's
     rows = {name: row for name, row in suite.rows.items() if "official" not in row.without}
     values = {cell: value for cell, value in published_values(suite, reported).items() if cell[0] in rows}

@@ -15,7 +15,6 @@ from vosbench.errors import InputError
 from vosbench.formats.image import write_frame
 from vosbench.formats.pfm import read_pfm, write_pfm
 
-
 HEIGHT, WIDTH = 68, 120
 
 
