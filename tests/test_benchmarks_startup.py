@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -95,11 +97,30 @@ def test_start_up_is_given_as_a_multiple_of_the_import_of_the_same_round(startup
 
 def test_parts_within_parts_count_once(first_command, monkeypatch):
     clock = iter([0.0, 1.0, 3.0, 6.0, 10.0])
-    monkeypatch.setattr(first_command.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(first_command.time, "thread_time", lambda: next(clock))
     parts = first_command.Parts()
     with parts.part("outer"), parts.part("inner"):
         pass
     assert parts.seconds == {"other": 1.0, "outer": 2.0 + 4.0, "inner": 3.0}
+
+
+def test_parts_of_threads_do_not_mix(first_command):
+    parts = first_command.Parts()
+
+    def busy(seconds):
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+
+    beside = threading.Thread(target=parts.wrapped("thread", busy), args=[0.3])
+    with parts.part("main"):
+        beside.start()
+        busy(0.1)
+        beside.join()
+    whole = parts.whole()
+    assert whole.keys() == {"main", "thread", "other"}
+    assert whole["thread"] >= 0.3
+    assert 0.1 <= whole["main"] < 0.3
 
 
 def test_the_first_record_is_given_in_seconds_and_imports(first_command):

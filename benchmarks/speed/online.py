@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from first_command import Parts
+from first_command import OTHER, Parts
 from machine import RESULTS, described, keep, machine, rounds
 from tables import _table
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,7 +52,7 @@ TINY_SIZE = (135, 240)
 ABSENT = "-"
 LITE_METHODS = ("stcnn", "lip")
 LITE_FRAMES = 9
-FORWARD, BACKWARD, OTHER = "forward", "backward", "other"
+FORWARD, BACKWARD = "forward", "backward"
 GOAL = 0.9
 """Least share of the passes."""
 
@@ -141,10 +141,10 @@ def lite(name: str, length: int, size: tuple[int, int], **switches: Any) -> dict
     """Return the CPU seconds of a video by part, with packaged weights."""
     method: Any = load_method(name, settings=switches)[0]
     video, parts = ellipse(length, size), Parts()
-    with counted(parts), parts.part(OTHER):
+    with counted(parts):
         for _ in method.segment(video, video.annotations[0]):
             pass
-    return dict(parts.seconds)
+    return parts.whole()
 
 
 def share(seconds: Mapping[str, float]) -> float:
