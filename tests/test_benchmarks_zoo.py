@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from vosbench.config import compose_fit
+from vosbench.composition import compose_fit
 from vosbench.data import open_dataset
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError

@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 
-from vosbench.config import compose_data, compose_fit, group_options, load_stage, recipe_owner
+from vosbench.composition import compose_data, compose_fit, group_options, load_stage, recipe_owner
 from vosbench.config_hints import SPELLINGS
 from vosbench.data.catalogue import CATALOGUE, dataset_spec
 from vosbench.data.hold_out import HELD_OUT

@@ -2,7 +2,7 @@
 
 import yaml
 
-from vosbench.config import CONFIGS
+from vosbench.composition import CONFIGS
 from vosbench.config_sources import flow_text, header, key_sources
 
 TEXT = """\

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vosbench.config import GROUPS, compose_data, group_options, recipes_of, stages_of
+from vosbench.composition import GROUPS, compose_data, group_options, recipes_of, stages_of
 from vosbench.config_sources import flow_text, key_sources
 from vosbench.errors import InputError
 from vosbench.plain_data import read_yaml

@@ -9,15 +9,8 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
-from vosbench.config import (
-    CONFIGS,
-    AugmentConfig,
-    ClipConfig,
-    DataConfig,
-    StageConfig,
-    group_options,
-    option_file,
-)
+from vosbench.composition import CONFIGS, group_options, option_file
+from vosbench.config import AugmentConfig, ClipConfig, DataConfig, StageConfig
 from vosbench.config_sources import flow_text, key_sources
 from vosbench.data.catalogue import catalogue, scoring_protocols
 from vosbench.data.loading.clips import ClipSettings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vosbench.config import group_options, recipes_of, stages_of
+from vosbench.composition import group_options, recipes_of, stages_of
 from vosbench.config_files import fit_overrides, read_config
 from vosbench.errors import InputError
 from vosbench.training.run import plan_fit

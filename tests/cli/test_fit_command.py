@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vosbench.config import compose_fit, group_options
+from vosbench.composition import compose_fit, group_options
 
 
 def test_help_lists_methods_stages_recipes_data_sets_and_keys(run):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vosbench.config import group_options
+from vosbench.composition import group_options
 from vosbench.data.catalogue import catalogue
 from vosbench.flow.estimators import ESTIMATORS
 from vosbench.metrics.specs import METRICS

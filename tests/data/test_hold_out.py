@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosbench.config import compose_fit, group_options
+from vosbench.composition import compose_fit, group_options
 from vosbench.data.hold_out import held_out
 from vosbench.data.splits import shipped_split
 from vosbench.errors import InputError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vosbench.benchmark import compare
-from vosbench.config import compose_fit
+from vosbench.composition import compose_fit
 from vosbench.errors import InputError
 from vosbench.evaluation.store import read_records
 from vosbench.files import whole_folder

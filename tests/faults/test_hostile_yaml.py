@@ -285,7 +285,7 @@ def test_a_title_that_looks_like_a_date_is_a_text(tmp_path):
     ],
 )
 def test_no_key_of_fit_resolves_a_variable(line, monkeypatch):
-    from vosbench.config import compose_fit
+    from vosbench.composition import compose_fit
 
     monkeypatch.setenv("SECRET", "swordfish")
     with pytest.raises(InputError, match=r"\$\{...\} is not replaced") as raised:
@@ -294,7 +294,7 @@ def test_no_key_of_fit_resolves_a_variable(line, monkeypatch):
 
 
 def test_a_key_of_fit_of_a_megabyte_is_refused_before_it_is_parsed():
-    from vosbench.config import compose_fit
+    from vosbench.composition import compose_fit
 
     with pytest.raises(InputError, match="1000004 characters, at most 10000"):
         compose_fit(["model=mpnet", "run=" + "[" * 1_000_000])

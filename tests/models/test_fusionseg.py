@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from tests.rounding import assert_decided, assert_rounded
-from vosbench.config import StageConfig, load_stage
+from vosbench.composition import load_stage
+from vosbench.config import StageConfig
 from vosbench.data.transforms.clip_transforms import resize_flow
 from vosbench.errors import InputError
 from vosbench.flow.encodings import colour_wheel

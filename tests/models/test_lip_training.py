@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from vosbench.config import ClipConfig, StageConfig, load_stage
+from vosbench.composition import load_stage
+from vosbench.config import ClipConfig, StageConfig
 from vosbench.data import open_dataset
 from vosbench.data.loading.collate import detection_targets
 from vosbench.data.mini import write_mini

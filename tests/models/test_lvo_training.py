@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.optim import SGD, RMSprop
 
-from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_stage
+from vosbench.composition import load_stage
+from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig
 from vosbench.data.loading.clips import ClipSettings
 from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source
 from vosbench.data.mini import write_mini

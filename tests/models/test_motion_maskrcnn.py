@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.optim import SGD
 
-from vosbench.config import load_stage
+from vosbench.composition import load_stage
 from vosbench.data.loading.clips import ClipDataset, ClipSettings
 from vosbench.data.loading.collate import detection_collate, detection_targets
 from vosbench.data.loading.datamodule import ClipDataModule, Loading, Source

@@ -10,7 +10,7 @@ import pytest
 
 from vosbench import plugins
 from vosbench.benchmark import compare
-from vosbench.config import compose_fit
+from vosbench.composition import compose_fit
 from vosbench.errors import InputError
 from vosbench.leaderboard.build import write_report
 from vosbench.models import build

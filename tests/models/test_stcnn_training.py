@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from vosbench.config import load_stage
+from vosbench.composition import load_stage
 from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.pixelwise import merged_objects

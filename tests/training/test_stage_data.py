@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vosbench.config import compose_fit
+from vosbench.composition import compose_fit
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError
 from vosbench.training.stage_data import check_data, open_sets, stage_data

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from vosbench.config import compose_fit
+from vosbench.composition import compose_fit
 from vosbench.data import DAVIS16DataModule
 from vosbench.data.mini import write_mini
 from vosbench.errors import InputError

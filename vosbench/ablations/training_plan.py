@@ -130,7 +130,7 @@ class _Family:
 def _family(
     suite: Suite, edition: Edition, training: Training, before: Mapping[str, _Family], runs: Path
 ) -> _Family:
-    from vosbench.config import compose_fit
+    from vosbench.composition import compose_fit
 
     try:
         keys = _keys(suite, edition, training)

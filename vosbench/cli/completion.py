@@ -50,7 +50,7 @@ def _listed(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def _values(key: str, typed: Sequence[str]) -> Sequence[str]:
-    from vosbench.config import GROUPS, group_options, recipes_of, stages_of
+    from vosbench.composition import GROUPS, group_options, recipes_of, stages_of
     from vosbench.models import SIZES
     from vosbench.training.stage_data import VALIDATIONS
 
@@ -70,7 +70,7 @@ def _values(key: str, typed: Sequence[str]) -> Sequence[str]:
 
 
 def _keys(typed: Sequence[str]) -> Iterator[str]:
-    from vosbench.config import CONFIGS, GROUPS, group_options, option_file
+    from vosbench.composition import CONFIGS, GROUPS, group_options, option_file
     from vosbench.config_sources import key_sources
 
     model = _typed("model", typed)

@@ -54,7 +54,7 @@ def _lines(setting: Setting) -> Iterator[str]:
 
 
 def _lists() -> Iterator[str]:
-    from vosbench.config import CONFIGS, group_options, recipes_of, stages_of
+    from vosbench.composition import CONFIGS, group_options, recipes_of, stages_of
     from vosbench.config_sources import key_sources
 
     yield "Methods, with the stages (the first by default) and recipes of each:"

@@ -32,7 +32,7 @@ def list_names(
 
 
 def _models() -> Rows:
-    from vosbench.config import group_options, option_file, stages_of
+    from vosbench.composition import group_options, option_file, stages_of
     from vosbench.config_sources import header
     from vosbench.models import METHODS, SIZES, other_methods
     from vosbench.models.baselines import BASELINES
@@ -58,7 +58,7 @@ def _datasets() -> Rows:
 
 
 def _recipes() -> Rows:
-    from vosbench.config import group_options, option_file, recipe_owner, stages_of
+    from vosbench.composition import group_options, option_file, recipe_owner, stages_of
     from vosbench.config_sources import header
 
     for name in group_options("recipe"):

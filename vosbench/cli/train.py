@@ -144,7 +144,7 @@ def _own_model(override: str, progress: ProgressLines) -> str:
 
 def _data_overrides(dataset: str) -> list[str]:
     """Return the configuration of a data set that stands for those of every stage."""
-    from vosbench.config import group_options
+    from vosbench.composition import group_options
     from vosbench.data.catalogue import dataset_spec, is_own
 
     if not is_own(dataset):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
-from vosbench.config import StageConfig, load_stage
+from vosbench.composition import load_stage
+from vosbench.config import StageConfig
 from vosbench.data.video_datamodule import VideoDataModule
 from vosbench.errors import InputError, unknown_name
 from vosbench.given import segment

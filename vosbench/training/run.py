@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vosbench.config import DataConfig, FitConfig, StageConfig, compose_data, compose_fit, group_options
+from vosbench.composition import compose_data, compose_fit, group_options
+from vosbench.config import DataConfig, FitConfig, StageConfig
 from vosbench.errors import InputError, check_name, unknown_name
 from vosbench.models import SIZES
 from vosbench.models.pretrained.zoo import ZOO, packaged_sizes

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vosbench.config import CONFIGS, option_file, typed_keys
+from vosbench.composition import CONFIGS, option_file, typed_keys
 from vosbench.config_sources import KeySource, key_sources
 from vosbench.training.run import FitPlan, data_options
 

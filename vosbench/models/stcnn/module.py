@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig, load_stage
+from vosbench.composition import load_stage
+from vosbench.config import OptimizerConfig, ScheduleConfig, StageConfig
 from vosbench.errors import InputError
 from vosbench.method import Size, Task
 from vosbench.models.layers.preprocessing import normalise
