@@ -35,6 +35,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    # libraries complain at the end of what was not freed
+    gc.unfreeze()
+
+
 # the time of an example depends on what else the machine does
 settings.register_profile("vosbench", deadline=None)
 settings.load_profile("vosbench")

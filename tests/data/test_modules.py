@@ -28,7 +28,7 @@ TRAINED_ON = [name for name in MODULES if CATALOGUE[getattr(data, name).dataset]
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     for name in MODULES:
-        write_mini(getattr(data, name).dataset, root, scenes=2, size=(32, 48))
+        write_mini(getattr(data, name).dataset, root, scenes=2, frames=6, size=(32, 48))
     return root
 
 
