@@ -185,7 +185,7 @@ def test_with_a_program():
 @linux
 def test_the_cost_of_a_test_is_that_of_its_programs_too(suite, tmp_path):
     (tmp_path / "test_two.py").write_text(TESTS)
-    found = suite.run_tests(tmp_path, ["-n", "1"])
+    found = suite.run_tests(tmp_path, 1)
     costs = {name.partition("::")[2]: spent for name, spent in found["tests"].items()}
     assert costs["test_alone"] >= 0.2
     assert costs["test_with_a_program"] >= 0.4
@@ -197,7 +197,7 @@ def test_the_cost_of_a_test_is_that_of_its_programs_too(suite, tmp_path):
 def test_failed_tests_are_no_measurement(suite, tmp_path):
     (tmp_path / "test_one.py").write_text("def test_it(): assert 1 == 2")
     with pytest.raises(RuntimeError, match="assert 1 == 2"):
-        suite.run_tests(tmp_path, ["-n", "0"])
+        suite.run_tests(tmp_path, 0)
 
 
 def test_costs_of_processes_are_added(suite):
@@ -210,7 +210,15 @@ def test_costs_of_processes_are_added(suite):
 
 def test_the_tests_are_given_in_imports(suite):
     runs = {
-        version: {"seconds": spent, "collection": 9.0, "wall": 99.0, "outcome": "3 passed", "tests": tests}
+        version: {
+            "seconds": spent,
+            "collection": 9.0,
+            "wall": 99.0,
+            "outcome": "3 passed",
+            "tests": tests,
+            "workers": 2,
+            "load": 0.5,
+        }
         for version, spent, tests in (
             ("before", 80.0, {"a::b": 70.0}),
             ("after", 24.0, {"a::b": 8, "a::c": 1}),
@@ -218,7 +226,7 @@ def test_the_tests_are_given_in_imports(suite):
     }
     report = {"runs": runs, "import": [7.0, 8.0, 9.0], "versions": {"before": "0" * 40}, "machine": MACHINE}
     text = suite.to_markdown(report)
-    assert "| before | 80 | 10 | 9 | 99 | 3 passed |" in text
-    assert "| after | 24 | 3 | 9 | 99 | 3 passed |" in text
+    assert "| before | 2 | 80 | 10 | 9 | 99 | 0.5 | 3 passed |" in text
+    assert "| after | 2 | 24 | 3 | 9 | 99 | 0.5 | 3 passed |" in text
     assert "| `a` | 70.0 | 9.0 |" in text
     assert "| `a::c` | - | 1.0 |" in text

@@ -3,9 +3,10 @@
     python benchmarks/speed/suite.py
     python benchmarks/speed/suite.py --before FOLDER
 
-Runs ``python -m pytest`` in this checkout, and in FOLDER, a checkout of another version. Seconds are user and
-system time of every process of the tests and of the programs that they wait for, so that a busy machine
-changes them little. The limit is ``python -c "import torch, pytorch_lightning"`` with bytecode cached.
+Runs ``python -m pytest`` in this checkout, and in FOLDER, a checkout of another version; without FOLDER what
+was measured of it before is kept. Seconds are user and system time of every process of the tests and of the
+programs that they wait for, so that a busy machine changes them little. The limit is
+``python -c "import torch, pytorch_lightning"`` with bytecode cached.
 As a plugin of pytest (``-p suite``) this file writes what each test costs. Linux only.
 """
 
@@ -78,8 +79,13 @@ def pytest_unconfigure() -> None:
     _write(WHOLE, seconds() if alone else usage.ru_utime + usage.ru_stime)
 
 
-def run_tests(checkout: Path, arguments: Sequence[str]) -> dict[str, Any]:
+def run_tests(checkout: Path, workers: int, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """Run the tests of a checkout once; return CPU and wall seconds, the last line and the costs.
+
+    Args:
+        checkout: whose tests.
+        workers: processes of pytest-xdist; each of them collects all tests.
+        arguments: of pytest.
 
     Raises:
         RuntimeError: a test failed.
@@ -88,7 +94,7 @@ def run_tests(checkout: Path, arguments: Sequence[str]) -> dict[str, Any]:
         costs = Path(folder) / "costs"
         paths = os.pathsep.join(map(str, (checkout, Path(__file__).parent)))
         env = os.environ | {"PYTHONPATH": paths, COSTS: str(costs)}
-        words = [sys.executable, "-m", "pytest", "-p", "suite", "-q", *arguments]
+        words = [sys.executable, "-m", "pytest", "-p", "suite", "-q", "-n", str(workers), *arguments]
         start = time.monotonic()
         ended = subprocess.run(  # noqa: S603 - fixed words
             words, cwd=checkout, env=env, capture_output=True, text=True, check=False
@@ -97,7 +103,9 @@ def run_tests(checkout: Path, arguments: Sequence[str]) -> dict[str, Any]:
         if ended.returncode:
             raise RuntimeError(f"tests of {checkout}: {ended.stdout[-4000:]}{ended.stderr[-2000:]}")
         return added(costs.read_text(encoding="utf-8").splitlines()) | {
+            "workers": workers,
             "wall": wall,
+            "load": round(os.getloadavg()[0], 1),
             "outcome": ended.stdout.strip().splitlines()[-1].strip("= "),
         }
 
@@ -120,12 +128,12 @@ def by_file(tests: Mapping[str, float]) -> dict[str, float]:
     return dict(files)
 
 
-def measure(checkouts: Mapping[str, Path], arguments: Sequence[str]) -> dict[str, Any]:
+def measure(checkouts: Mapping[str, Path], workers: int, arguments: Sequence[str]) -> dict[str, Any]:
     """Run the tests of all checkouts, the import before and after each."""
     found = machine(os.getloadavg()[0], PACKAGES)
     limits, runs = [_import()], {}
     for version, checkout in checkouts.items():
-        runs[version] = run_tests(checkout, arguments)
+        runs[version] = run_tests(checkout, workers, arguments)
         limits.append(_import())
         sys.stderr.write(f"{version}: {runs[version]['seconds']:.0f} CPU s, {runs[version]['outcome']}\n")
     found["load_after"] = round(os.getloadavg()[0], 2)
@@ -142,15 +150,15 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     runs, limit = report["runs"], median(report["import"])
     lines = []
     for version, found in runs.items():
-        cells = [version, f"{found['seconds']:.0f}", f"{found['seconds'] / limit:.0f}"]
-        cells += [f"{found['collection']:.0f}", f"{found['wall']:.0f}", found["outcome"]]
+        cells = [version, f"{found['workers']}", f"{found['seconds']:.0f}", f"{found['seconds'] / limit:.0f}"]
+        cells += [f"{found['collection']:.0f}", f"{found['wall']:.0f}", f"{found['load']}", found["outcome"]]
         lines.append(f"| {' | '.join(cells)} |")
-    head = ("version", "CPU s", "as a multiple of the import", "of these collection", "wall s", "outcome")
+    head = ["version", "workers", "CPU s", "as a multiple of the import", "of these collection"]
+    head += ["wall s", "load after", "outcome"]
     sections = [
         "# The tests\n",
         "The default run, `python -m pytest`. CPU seconds are user and system time of all processes, those "
-        f'that tests start included. Import: `python -c "{LIMIT}"`, {limit:.1f} CPU s, bytecode cached. Wall '
-        "seconds are at the load of the machine.\n",
+        f'that tests start included. Import: `python -c "{LIMIT}"`, {limit:.1f} CPU s, bytecode cached.\n',
         described(report["machine"]),
         compared(report["versions"]),
         _table(head, lines),
@@ -186,7 +194,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _arguments(arguments)
     checkouts = {BEFORE: options.before.resolve()} if options.before else {}
     checkouts[AFTER] = REPOSITORY
-    report = measure(checkouts, ["-n", str(options.workers), *options.tests])
+    report = measure(checkouts, options.workers, options.tests)
+    kept = options.out / f"{NAME}.json"
+    if BEFORE not in checkouts and kept.is_file():
+        earlier = json.loads(kept.read_text(encoding="utf-8"))
+        for key in ("runs", "versions"):
+            report[key] = {BEFORE: earlier[key][BEFORE]} | report[key]
     keep(NAME, report, to_markdown(report), options.out)
 
 
