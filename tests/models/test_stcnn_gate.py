@@ -2,9 +2,13 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from vosbench.models.stcnn.gate import GateSettings, SpatialGate, gate, grow
 from vosbench.models.stcnn.generator import past_indices, scale_past
@@ -33,6 +37,19 @@ def test_pixels_of_past_frames_become_minus_one_to_one():
 def test_no_past_of_a_negative_frame():
     with pytest.raises(ValueError, match="no frame -1"):
         past_indices(-1)
+
+
+@given(
+    mask=arrays(
+        bool, array_shapes(min_dims=2, max_dims=2, max_side=30), elements=st.integers(0, 9).map(bool)
+    ),
+    density=st.integers(0, 3),
+    reach=st.integers(1, 50),
+)
+def test_a_mask_grows_as_opencv_dilates_it_by_an_ellipse(mask, density, reach):
+    mask = mask & (np.random.default_rng(density).random(mask.shape) < 0.3**density)
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    np.testing.assert_array_equal(grow(mask, reach), cv2.dilate(mask.astype(np.uint8), ellipse) > 0)
 
 
 def test_gate_removes_what_is_far():
