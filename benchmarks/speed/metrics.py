@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import RESULTS, cores, keep, machine
-from tables import JF, JFT, KERNEL, WHOLE, Run, disagreements, to_markdown
+from tables import JF, JFT, KERNEL, OURS, PEER, WHOLE, Run, disagreements, to_markdown
 
 HERE = Path(__file__).resolve().parent
 # trackeval needs scikit-image for F and does not ask for it
@@ -168,6 +168,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, help="environment of the peers (default WORK/peers)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--every", type=int, default=1, help="take every Nth sequence only")
+    parser.add_argument("--peer-only", action="store_true", help="vosbench and vos-benchmark, one process")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     if given.results is not None and given.data_root is None:
@@ -185,7 +186,9 @@ def measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Prepare, warm up, run all rounds; return the content of the JSON file."""
     own, peers = Path(sys.executable), make_peers(options.peers or work / "peers")
     _prepare(options, work)
-    programs = timed_programs(own, peers, cores())
+    programs = timed_programs(own, peers, 1 if options.peer_only else cores())
+    if options.peer_only:
+        programs = [item for item in programs if item.program in (OURS, PEER, "decode")]
     described = machine_of(own, peers, work)
     values = work / "values.json"
     for timed in programs:  # compiles modules, fills the file cache; not counted

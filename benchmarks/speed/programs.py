@@ -3,7 +3,7 @@
 python programs.py NAME TREE VALUES [--workers N]
 
 Each reads the folders of `trees` and writes its values to the JSON file VALUES: per sequence J and F, or
-seconds per frame. Every program imports only what it needs; the programs of peers run in the environment
+CPU seconds per frame. Every program imports only what it needs; the programs of peers run in the environment
 of the peers.
 """
 
@@ -211,9 +211,9 @@ def _sequences(tree: Path) -> Sequence[str]:
 
 @contextlib.contextmanager
 def _added(seconds: dict[str, float], key: str) -> Iterator[None]:
-    start = time.perf_counter()
+    start = time.process_time()
     yield
-    seconds[key] += time.perf_counter() - start
+    seconds[key] += time.process_time() - start
 
 
 def main() -> None:
