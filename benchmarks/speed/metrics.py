@@ -212,7 +212,16 @@ def measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         "machine": described,
         "values": dict(sorted(found.items())),
         "runs": [asdict(item) for item in runs],
+        "command": _command(options),
     }
+
+
+def _command(options: argparse.Namespace) -> str:
+    given = ["python benchmarks/speed/metrics.py"]
+    given += ["--data-root DATA"] * (options.data_root is not None)
+    given += ["--results MASKS"] * (options.results is not None)
+    given += [f"--every {options.every} --rounds {options.rounds}", *["--peer-only"] * options.peer_only]
+    return " ".join(given)
 
 
 def main() -> None:
@@ -221,7 +230,7 @@ def main() -> None:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         report = measure(options, work.resolve())
-    keep("metrics", report, to_markdown(report), options.out)
+    keep("metrics_peer" if options.peer_only else "metrics", report, to_markdown(report), options.out)
     if disagreements(report):
         sys.exit(1)
 

@@ -101,6 +101,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         _kernels(runs, frames["sample"]),
         "## Values\n",
         _agreement(report),
+        *([f"Command: `{report['command']}`.\n"] if "command" in report else []),
     ]
     return "\n".join(sections)
 
