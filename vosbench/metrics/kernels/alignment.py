@@ -4,10 +4,10 @@ What a path costs: see `path_totals`. Most cells are far from any cheapest path,
 cost is enough. Rough costs around a first guess find the few cells that may lie on one, and exact costs of
 these decide, in the very sums that a search through all exact costs would make.
 
-A single search of the released code, restated in `tests/metrics/kernels/released.py`, takes 77 ms for a pair of
-masks of DAVIS 2016 car-shadow (240 points each), and T of that pair with both of its searches less than 5 ms.
-Over five sequences T takes 0.9 of the CPU time that vos-benchmark needs for J and F
-(benchmarks/speed/results/metrics_peer.md); 1.1 with rough costs of all cells.
+A single search of the released code, restated in `tests/metrics/kernels/released.py`, takes 77 ms for a pair
+of masks of DAVIS 2016 car-shadow (240 points each), and T of that pair with both of its searches less than
+5 ms. T takes 0.9 of the CPU time that vos-benchmark needs for J and F of the same masks
+(benchmarks/speed/results/metrics_peer.md); with rough costs of all cells it was 1.1 (metrics.md there).
 """
 
 from __future__ import annotations
