@@ -117,7 +117,8 @@ class Running:
             status=os.waitstatus_to_exitcode(state),
             out=(self.logs / "out").read_text(encoding="utf-8", errors="replace"),
             err=(self.logs / "err").read_text(encoding="utf-8", errors="replace"),
-            operations=int(counted.read_text(encoding="utf-8")) if counted.is_file() else 0,
+            # empty where a signal came while it was written
+            operations=int(counted.read_text(encoding="utf-8") or 0) if counted.is_file() else 0,
             seconds=seconds,
             left=remaining(self.process),
             modules=tuple((self.logs / "modules").read_text(encoding="utf-8").split())

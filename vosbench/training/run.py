@@ -44,7 +44,7 @@ def fit(overrides: list[str], waiting: Waiting = unreported) -> Path:
     """
     plan = plan_fit(overrides)
     config, names = plan.config, list(plan.sets)
-    resumed = resumed_checkpoint(config)
+    resumed = resumed_checkpoint(config, names)
     run = resumed.parents[2] if resumed else run_folder(config)
     if resumed:
         names = names[names.index(resumed.parents[1].name) :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -14,6 +14,10 @@ from vosbench.config import FitConfig
 from vosbench.errors import InputError
 from vosbench.files import check_folder, writing
 from vosbench.locks import LOCKS, claimed
+from vosbench.plain_data import read_yaml
+
+CONFIG_FILE = "config.yaml"
+"""File of a run folder with every key of the configuration of its last training."""
 
 RUN_VARIABLE = "VOSBENCH_RUN"
 """Run folder of the processes that Lightning starts for further devices."""
@@ -31,7 +35,10 @@ def what_to_test(run: Path) -> list[str]:
     Args:
         run: from `vosbench.training.fit`.
     """
-    last = max(run.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    content = read_yaml(run / CONFIG_FILE)
+    named = content["stage"]
+    last = _last_checkpoint(run, content["recipe"] if named in (None, "all") else [named])
+    assert last is not None
     lines = [f"to test: {last}"]
     if (best := last.with_name("best.ckpt")).is_file():
         from vosbench.models.pretrained.weight_files import training_of
@@ -41,6 +48,15 @@ def what_to_test(run: Path) -> list[str]:
         monitor = selections[-1]["monitor"]
         lines.append(f"{best.name} beside it is the epoch with the best {monitor}; validated on {datasets}")
     return lines
+
+
+def _last_checkpoint(run: Path, stages: Iterable[str]) -> Path | None:
+    """Return the checkpoint of the last stage that has one; None: none has.
+
+    By the order of the stages: a clock that was set back, or a copy of the folder, gives files other times.
+    """
+    written = [path for stage in stages if (path := run / stage / "checkpoints/last.ckpt").is_file()]
+    return written[-1] if written else None
 
 
 def _described(selection: Mapping[str, Any]) -> str:
@@ -127,11 +143,15 @@ def _runs(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.is_dir() and path.name.isdigit())
 
 
-def resumed_checkpoint(config: FitConfig) -> Path | None:
+def resumed_checkpoint(config: FitConfig, stages: Sequence[str]) -> Path | None:
     """Return the checkpoint that ``resume`` names; None without.
 
+    Args:
+        config: of the run.
+        stages: to train, in order.
+
     Raises:
-        InputError: no such checkpoint, or not one in a run folder.
+        InputError: no such checkpoint, not one in a run folder, or one of a stage that is not to be trained.
     """
     if config.resume is None:
         return None
@@ -141,12 +161,18 @@ def resumed_checkpoint(config: FitConfig) -> Path | None:
             raise InputError(f"resume: no file {path}")
         if path.parent.name != "checkpoints" or path.parents[1].name not in config.recipe:
             raise InputError(f"resume: {path} is not in a run folder (RUN/STAGE/checkpoints/last.ckpt)")
+        if (stage := path.parents[1].name) not in stages:
+            raise InputError(
+                f"resume: {path} is of stage {stage}, and {', '.join(stages)} is to be trained: write "
+                f"stage={stage} or stage=all"
+            )
         return path
     for run in reversed(_runs(_runs_folder(config))):
-        written = list(run.glob("*/checkpoints/last.ckpt"))
-        if written:
-            return max(written, key=lambda path: path.stat().st_mtime)
-    raise InputError(f"resume=auto: no run with a checkpoint under {_runs_folder(config)}")
+        if last := _last_checkpoint(run, stages):
+            return last
+    raise InputError(
+        f"resume=auto: no run with a checkpoint of {', '.join(stages)} under {_runs_folder(config)}"
+    )
 
 
 def _runs_folder(config: FitConfig) -> Path:

@@ -15,6 +15,7 @@ import yaml
 from vosbench.config import DataConfig, FitConfig, StageConfig
 from vosbench.errors import InputError
 from vosbench.files import write_text, writing
+from vosbench.training.run_folder import CONFIG_FILE
 from vosbench.training.stage_data import stage_data
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from vosbench.data.loading.datamodule import ClipDataModule
     from vosbench.models.random_weights import RandomWeights
     from vosbench.models.vos_module import VOSModule
-
-CONFIG_FILE = "config.yaml"
 
 _LONGEST = 120
 """Characters of a list of names of weights in a message."""
