@@ -140,6 +140,21 @@ def _put(new: Path, folder: Path, hidden: Path) -> None:
             return
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path in which ``~`` or ``~USER`` at the beginning is the home folder.
+
+    Raises:
+        InputError: there is no such user, or the system knows no home folder of this one.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        user = Path(path).parts[0]
+        raise InputError(
+            f"{path}: no home folder is known for {user}: write the whole path, or set HOME"
+        ) from None
+
+
 def check_folder(folder: Path) -> None:
     """Make sure that files can be written to a folder, which need not be there, before long work.
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from vosbench.errors import InputError, error_line, unknown_name
+from vosbench.files import expanded
 from vosbench.plugins import Plugin
 
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[^:]*)(?::(?P<weights>.*))?")
@@ -64,7 +65,7 @@ def open_method_file(reference: str) -> MethodFile:
         InputError: no such file or class, or the class is no method.
     """
     file, _, attribute = reference.rpartition(":")
-    path = Path(file).expanduser().absolute()
+    path = expanded(file).absolute()
     if not path.is_file():
         raise InputError(f"{path}: no such file; write FILE.py:CLASS")
     kind = _class_in(path, attribute)
@@ -76,7 +77,7 @@ def open_method_file(reference: str) -> MethodFile:
 
 def unknown_method(name: str, choices: Iterable[str]) -> InputError:
     """Build the error for the name of a method that there is not, e.g. a file without its class."""
-    file = Path(name if name.endswith(".py") else f"{name}.py").expanduser()
+    file = expanded(name if name.endswith(".py") else f"{name}.py")
     if not file.is_file():
         return unknown_name("model", name, choices)
     classes = _classes_in(file)

@@ -68,6 +68,7 @@ class Command:
         words: of the command line, run in the place.
         make: writes what the command needs into its place.
         prepare: called in the process of the command.
+        output: folder of what it writes.
         ignored: parts of paths whose files differ from run to run, such as logs.
         trains: whether records are of weights that the command trains.
         elsewhere: whether other processes do the work, so that no fault can come at one of their operations.
@@ -79,6 +80,7 @@ class Command:
     words: tuple[str, ...]
     make: Callable[[Path], None]
     prepare: Callable[[], None] | None = None
+    output: str = "out"
     ignored: tuple[str, ...] = ()
     trains: bool = False
     elsewhere: bool = False
@@ -106,15 +108,16 @@ def commands(address: str) -> list[Command]:
     return [
         Command("compare, local", one, _data, ignored=page, together=True),
         Command("compare, two processes", two, _data, ignored=page, prepare=_fork, elsewhere=True),
-        Command("fit", fit, _training_data, ignored=("logs", "pictures", "final.csv")),
+        Command("fit", fit, _training_data, ignored=("logs", "pictures", "final.csv"), output="run"),
         Command(
             "data download",
             ("data", "download", *davis, "--keep-archives"),
             lambda place: None,
             prepare=lambda: _serve_davis(address),
+            output="data",
         ),
-        Command("data mini", ("data", "mini", *davis, "--scenes", "1"), lambda place: None),
-        Command("flow compute", ("flow", "compute", *davis, "--estimator", "dis"), _data),
+        Command("data mini", ("data", "mini", *davis, "--scenes", "1"), lambda place: None, output="data"),
+        Command("flow compute", ("flow", "compute", *davis, "--estimator", "dis"), _data, output="data/flow"),
         Command(
             "predict",
             ("predict", *davis, "--model", "flow_threshold", "--out", "out", "--overlay", "seen"),

@@ -9,6 +9,7 @@ import errno
 import importlib
 import math
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["none", "kill", "sigint", "sigterm", "full"]
+Kind = Literal["none", "kill", "sigint", "sigterm", "full", "deleted"]
 SIGNALS: Mapping[str, int] = {"kill": signal.SIGKILL, "sigint": signal.SIGINT, "sigterm": signal.SIGTERM}
 
 _CHANGES = frozenset(
@@ -36,14 +37,17 @@ class Fault:
     """What happens to a command, and when.
 
     Attributes:
-        kind: a signal, or ``"full"``: from then on nothing new can be made on the disk.
+        kind: a signal; ``"full"``: from then on nothing new can be made on the disk; ``"deleted"``: what the
+            command has written so far is removed.
         operation: number, from 1, of the operation on files that the fault comes before; None: by time.
         seconds: after the start.
+        output: folder in the place, for ``"deleted"``.
     """
 
     kind: Kind = "none"
     operation: int | None = None
     seconds: float | None = None
+    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Operations:
             return
         if kind == "full" and (opens or event in ("os.mkdir", "os.symlink", "os.link")):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fsdecode(path))
+        if kind == "deleted" and self.count == number:
+            shutil.rmtree(self.place / self.fault.output, ignore_errors=True)
         if kind in SIGNALS and self.count == number:
             os.kill(os.getpid(), SIGNALS[kind])
 

@@ -29,17 +29,20 @@ from commands import Command, commands, tree, write_archive
 from faults import SIGNALS, End, Fault, Kind, import_like, start
 from table import RESULTS, Row, write_results
 
-STATUSES = {"kill": {-9}, "sigint": {130}, "sigterm": {143}, "full": {1, 2}}
+STATUSES = {"kill": {-9}, "sigint": {130}, "sigterm": {143}, "full": {1, 2}, "deleted": {0, 1, 2}}
 LINES = {"sigint": "vosbench: interrupted", "sigterm": "vosbench: terminated"}
 TITLES = {
     "kill": "kill -9, then run again",
     "sigint": "SIGINT, then run again",
     "sigterm": "SIGTERM, then run again",
     "full": "disk full from one operation on, then run again",
+    "deleted": "output folder deleted at one operation, then run again",
     "closed": "output closed",
     "together": "eight at once in one folder",
 }
 FAULTS = tuple(TITLES)
+AT_FILES = ("full", "deleted")
+"""Faults that come only at operations on files."""
 IN_A_ROW = {"kill": 4}
 """How often a command is started again in one place, where that is more than once."""
 
@@ -94,11 +97,12 @@ class Soak:
         """Yield the faults of a kind: at operations on files, and at times, some of which come too late."""
         points = self.number(kind, command)
         # an operation of another process is none of these
-        by_operation = 0 if command.elsewhere else points if kind == "full" else (points + 1) // 2
+        at_files = kind in AT_FILES
+        by_operation = 0 if command.elsewhere else points if at_files else (points + 1) // 2
         which: Kind = kind  # type: ignore[assignment]
         for number in self.random.sample(range(1, end.operations + 1), min(by_operation, end.operations)):
-            yield Fault(which, operation=number)
-        if kind != "full":
+            yield Fault(which, operation=number, output=command.output)
+        if not at_files:
             for _ in range(4 * points):
                 yield Fault(which, seconds=self.random.uniform(0, end.seconds))
 
@@ -141,7 +145,11 @@ class Soak:
             for met, fault in enumerate(faults):
                 end = start(command.words, place, fault, prepare=command.prepare).end()
                 # at the end before its time, or with less to do than at first
-                if end.status == 0 and (met or fault.seconds is not None or fault.kind == "full"):
+                if (
+                    end.status == 0
+                    and fault.kind != "deleted"
+                    and (met or fault.seconds is not None or fault.kind == "full")
+                ):
                     return met, differing(fault, wanted, tree(command, place)) if met else ""
                 wrong = complaint(fault, end)
                 if wrong:

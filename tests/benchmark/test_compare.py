@@ -167,7 +167,10 @@ def test_records_of_own_weights_tell_how_they_were_trained(tmp_path, run):
 def test_processes_find_the_same_and_progress_is_told(tmp_path, run):
     calls = []
     many = run(out=tmp_path / "many", workers=2, progress=lambda *now: calls.append(now))
-    assert values(many) == values(run())
+    one = run()
+    assert values(many) == values(one)
+    keys = [{(record.model, record.sequence): record.key for record in each.records} for each in (many, one)]
+    assert keys[0] == keys[1]
     assert [(done, total) for done, total, _ in calls] == [(n, 9) for n in range(1, 10)]
 
 

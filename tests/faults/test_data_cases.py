@@ -4,17 +4,24 @@ Videos of one and two frames, frames of 1 x 1 and odd sizes, in other colours an
 masks without objects, more ids than a byte holds, flow that is not finite.
 """
 
+import json
+import re
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from vosbench.benchmark import compare
 from vosbench.errors import InputError
 from vosbench.formats.image import read_frame
 from vosbench.formats.png import read_ids
 from vosbench.given import Given, segment
 from vosbench.models import METHODS, build
 from vosbench.models.baselines import BASELINES
+from vosbench.models.pretrained.zoo import load_method
+from vosbench.tensor_files import write_safetensors
 from vosbench.video import Segmentation, Video
 
 RANDOM = np.random.default_rng(0)
@@ -46,6 +53,20 @@ def video(length, height=15, width=17, flow=None):
     field = np.full((2, height, width), 1.5, np.float32) if flow is None else flow
     names = tuple(f"{index:05d}" for index in range(length))
     return Video("cat", frames, names, flow=[field] * max(length - 1, 0))
+
+
+class Looked(Sequence):
+    """Frames that remember which of them were looked at."""
+
+    def __init__(self, frames):
+        self.frames, self.seen = frames, set()
+
+    def __len__(self):
+        return len(self.frames)
+
+    def __getitem__(self, index):
+        self.seen.add(index % len(self.frames))
+        return self.frames[index]
 
 
 def given(method, clip, value=1):
@@ -88,9 +109,49 @@ class TestEveryMethod:
         clip = video(2, flow=UNKNOWN[kind])
         ids_of(method(name), clip, given(method(name), clip))
 
+    def test_a_frame_of_another_size_is_refused_where_it_is_looked_at(self, method, name):
+        clip = video(3)
+        frames = Looked([*clip.frames[:2], clip.frames[2][:-1]])
+        other = Video("cat", frames, clip.frame_names, flow=clip.flow)
+        try:
+            ids_of(method(name), other, given(method(name), clip))
+        except InputError as error:
+            assert str(error).startswith("cat, frame 00002: 14 x 17, earlier ones 15 x 17")
+        else:
+            assert 2 not in frames.seen
+
+    @pytest.mark.slow
+    def test_frames_of_4k(self, method, name):
+        clip = video(2, 2160, 3840)
+        ids_of(method(name), clip, given(method(name), clip))
+
     def test_a_sequence_without_frames_is_named(self, method, name):
         with pytest.raises(InputError, match="cat: no frames; copy the sequence again"):
             segment(method(name), video(0), None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", METHODS)
+def test_weights_that_are_not_finite_are_refused(method, name, value, tmp_path):
+    state = {
+        key: tensor.clone(memory_format=torch.contiguous_format)
+        for key, tensor in method(name).state_dict().items()
+    }
+    key = next(key for key, tensor in state.items() if tensor.is_floating_point() and tensor.numel() > 1)
+    state[key].view(-1)[-1] = value
+    described = {"name": name, "size": "tiny", "variant": json.dumps({})}
+    write_safetensors(tmp_path / "w.safetensors", state, described)
+    with pytest.raises(InputError, match=f"'{re.escape(key)}' holds numbers that are not finite"):
+        load_method(name, "tiny", tmp_path / "w.safetensors")
+
+
+def test_as_many_objects_as_ids_are_followed(method):
+    clip = video(2, 16, 16)
+    ids = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for name in ("copy_first", "propagate_flow"):
+        maps = ids_of(method(name), clip, Given(0, ids))
+        assert set(np.unique(maps[0])) <= set(range(255)), "255 is void, no object"
+        assert len(np.unique(maps[0])) == 255
 
 
 @pytest.mark.parametrize("value", [0, 255])
@@ -168,3 +229,44 @@ def test_more_ids_than_a_byte_holds_are_refused(tmp_path):
     Image.fromarray(np.arange(300, dtype=np.uint16).reshape(10, 30)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a\.png: "):
         read_ids(tmp_path / "a.png")
+
+
+def write_masks(root, sequence, change):
+    for path in sorted((root / "davis16/Annotations/480p" / sequence).glob("*.png")):
+        change(path)
+
+
+def empty(path):
+    Image.fromarray(np.zeros_like(np.asarray(Image.open(path)))).save(path)
+
+
+def compared(root, out):
+    return compare(
+        models=["all_foreground", "copy_first"],
+        datasets=["davis16"],
+        protocols=["davis16-unsupervised", "davis16-semi-supervised"],
+        data_root=root,
+        out=out,
+        workers=1,
+    )
+
+
+def test_empty_ground_truth_has_defined_values(tmp_path, make_davis):
+    """Something against nothing is 0, nothing against nothing 1, and T of nothing undefined."""
+    root = make_davis(tmp_path / "data")
+    write_masks(root, "dog", empty)
+    result = compared(root, tmp_path / "out")
+    assert not result.failures
+    values = {record.model: record.values for record in result.records if record.sequence == "dog"}
+    assert (values["all_foreground"]["J_mean"], values["all_foreground"]["F_mean"]) == (0, 0)
+    assert (values["copy_first"]["J_mean"], values["copy_first"]["F_mean"]) == (1, 1)
+    assert all(value is None or np.isfinite(value) for each in values.values() for value in each.values())
+    assert values["copy_first"]["T_mean"] is None
+
+
+def test_a_missing_annotation_is_named_before_anything_runs(tmp_path, make_davis):
+    root = make_davis(tmp_path / "data")
+    (root / "davis16/Annotations/480p/dog/00002.png").unlink()
+    with pytest.raises(InputError, match="dog lacks the annotation of frame 00002"):
+        compared(root, tmp_path / "out")
+    assert not (tmp_path / "out/records").exists()

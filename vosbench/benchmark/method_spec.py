@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vosbench.errors import InputError, unknown_name
+from vosbench.files import expanded
 from vosbench.method import Detector, Method, Size, Task
 from vosbench.method_files import MethodFile, split_reference, unknown_method
 from vosbench.models import METHODS, use_file
@@ -163,7 +164,7 @@ def _parse(text: str, size: Size | None) -> MethodSpec:
         raise InputError(f"--models {text}: a name has letters, digits, '_', '+' and '-', not '{label}'")
     if label != name and (label in method_names() or label == "all"):
         raise InputError(f"--models {text}: {label} is the name of something else; choose another")
-    own = Path(checkpoint).expanduser() if checkpoint else None
+    own = expanded(checkpoint) if checkpoint else None
     return MethodSpec(name, label, size, own, file=file)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -19,6 +20,7 @@ def main() -> None:
     any longer as status 1.
     """
     _open_closed_streams()
+    _print_every_letter()
     with signals_raise() as interruption:
         try:
             status = _run()
@@ -68,6 +70,13 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _print_every_letter() -> None:
+    """Escape the letters that the encoding of an output lacks, as that of LANG=C and of some terminals."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _abandon_output() -> None:

@@ -128,13 +128,14 @@ def predict(
 
 def own_method(model: str, checkpoint: Path | None) -> tuple[str, Path | None]:
     """Return the name and the weights of a method, imported first if it is ``FILE.py:CLASS[:WEIGHTS]``."""
+    from vosbench.files import expanded
     from vosbench.method_files import split_reference
     from vosbench.models import use_file
 
     reference = split_reference(model)
     if reference is None:
         return model, checkpoint
-    weights = Path(reference[1]).expanduser() if reference[1] else checkpoint
+    weights = expanded(reference[1]) if reference[1] else checkpoint
     return use_file(reference[0]).name, weights
 
 

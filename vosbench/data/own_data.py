@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vosbench.data.spec import DatasetSpec
 from vosbench.errors import InputError
+from vosbench.files import expanded
 
 PROTOCOLS = ("davis16-unsupervised", "davis16-semi-supervised")
 """Protocols of a comparison where none is named: one foreground, without and with its first mask."""
@@ -78,11 +79,11 @@ def _split_label(text: str) -> tuple[str, str]:
 
 
 def _folders(text: str, place: str) -> tuple[Path, Path | None]:
-    whole = Path(place).expanduser().absolute()
+    whole = expanded(place).absolute()
     if whole.is_dir():
         return whole, None
     frames, colon, masks = place.rpartition(":")
-    folders = [Path(part).expanduser().absolute() for part in ((frames, masks) if colon else (place,))]
+    folders = [expanded(part).absolute() for part in ((frames, masks) if colon else (place,))]
     for folder in folders:
         if not folder.is_dir():
             raise InputError(

@@ -9,6 +9,8 @@ from pathlib import Path
 from vosbench.data.evaluation_sets import EVALUATION_SETS
 from vosbench.data.spec import DatasetSpec
 from vosbench.data.training_sets import TRAINING_SETS
+from vosbench.errors import InputError
+from vosbench.files import expanded
 
 _SETS = {spec.name: spec for spec in (*EVALUATION_SETS, *TRAINING_SETS)}
 
@@ -103,12 +105,20 @@ def _link_hint(root: Path, spec: DatasetSpec, found: Sequence[Path]) -> str:
 
 
 def _other_root_hints(root: Path, missing: Sequence[DatasetSpec]) -> list[str]:
-    home = Path.home()
     lines = []
-    for other in (Path.cwd(), home, *(home / name for name in _USUAL_ROOTS)):
+    for other in (Path.cwd(), *_usual_places()):
         there = [] if other == root else [spec for spec in missing if find_folder(other, spec.name).is_dir()]
         if there:
             listed = ", ".join(f"{spec.name} in {find_folder(other, spec.name)}" for spec in there)
             lines.append(f"{listed}: give --data-root {shlex.quote(str(other))}")
             missing = [spec for spec in missing if spec not in there]
     return lines
+
+
+def _usual_places() -> list[Path]:
+    """Return the home folder and the usual folders in that; none where the system knows no home folder."""
+    try:
+        home = expanded("~")
+    except InputError:
+        return []
+    return [home, *(home / name for name in _USUAL_ROOTS)]

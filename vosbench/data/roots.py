@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_dir
+
+from vosbench.errors import InputError
 
 
 def data_root(option: Path | None = None) -> Path:
@@ -26,8 +29,18 @@ def cache_root() -> Path:
     """Return the folder for what can be computed again: flow fields, mini editions.
 
     ``$VOSBENCH_CACHE``, else ``vosbench`` in the user's cache folder of this platform.
+
+    Raises:
+        InputError: the system knows no home folder of the user, as of a number without a name.
     """
-    return Path(os.environ.get("VOSBENCH_CACHE") or user_cache_dir("vosbench"))
+    if named := os.environ.get("VOSBENCH_CACHE"):
+        return Path(named)
+    with suppress(RuntimeError):
+        folder = Path(user_cache_dir("vosbench"))
+        # older versions of platformdirs leave the ~
+        if folder.is_absolute():
+            return folder
+    raise InputError("no home folder is known to keep caches in: set VOSBENCH_CACHE to a folder, or set HOME")
 
 
 def mini_root(scenes: int | None = None, split: str | None = None) -> Path:

@@ -166,7 +166,8 @@ def _inputs_hash(
 
 def _save_note(store: PredictionStore, inputs: str) -> None:
     content = store.content()
-    assert content is not None
+    if content is None:
+        raise InputError(f"{store.path}: the masks just written were removed or changed; run it again")
     store.save_note(PredictionNote(inputs, content, {}, {}))
 
 

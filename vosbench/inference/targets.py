@@ -12,7 +12,7 @@ from vosbench.data.own_data import FRAMES, is_path
 from vosbench.data.places import find_folder
 from vosbench.data.roots import data_root as resolve_data_root
 from vosbench.errors import InputError, unknown_name
-from vosbench.files import check_folder
+from vosbench.files import check_folder, expanded
 from vosbench.formats.frame_folder import image_paths, open_folder
 from vosbench.formats.video_file import SUFFIXES as VIDEO_SUFFIXES
 from vosbench.formats.video_file import open_video
@@ -57,7 +57,7 @@ def open_source(source: str | Path, *, data_root: Path | None = None, split: str
     Raises:
         InputError: it is none of these, or cannot be opened.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     if isinstance(source, str) and source in catalogue():
         return _dataset_source(source, resolve_data_root(data_root), split)
     text = str(source)

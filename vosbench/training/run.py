@@ -9,6 +9,7 @@ from pathlib import Path
 from vosbench.composition import compose_data, compose_fit, group_options
 from vosbench.config import DataConfig, FitConfig, StageConfig
 from vosbench.errors import InputError, check_name, unknown_name
+from vosbench.files import expanded
 from vosbench.models import SIZES
 from vosbench.models.pretrained.zoo import ZOO, packaged_sizes
 from vosbench.training.run_folder import resumed_checkpoint, run_claimed, run_folder
@@ -69,7 +70,7 @@ def start_weights(config: FitConfig) -> Path | None:
     if config.init is None:
         return None
     if config.init != ZOO:
-        weights = Path(config.init).expanduser()
+        weights = expanded(config.init)
         if not weights.is_file():
             raise InputError(f"init: no weights file {weights}; the weights of the package are init={ZOO}")
         return weights

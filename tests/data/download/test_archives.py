@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import stat
 import struct
 import tarfile
@@ -121,6 +122,21 @@ def test_what_an_interrupted_call_left_is_removed(tmp_path):
     out = tmp_path / "out"
     (out / ".vosbench/a.zip.unpacking/half").mkdir(parents=True)
     unpack(write_archive(tmp_path / "a.zip"), out)
+    assert content_of(out) == FILES
+    assert sorted(path.name for path in (out / ".vosbench").iterdir()) == ["a.zip.json"]
+
+
+def test_a_folder_that_is_removed_in_mid_run_is_not_taken_for_whole(tmp_path):
+    out, path = tmp_path / "out", write_archive(tmp_path / "a.zip")
+
+    def remove(done, total, name):
+        if out.is_dir() and list(out.rglob("*.jpg")):
+            shutil.rmtree(out)
+
+    with pytest.raises(InputError, match=r"out: was removed while a\.zip was unpacked to it; run it again"):
+        unpack(path, out, progress=remove)
+    assert not is_unpacked("a.zip", out)
+    unpack(path, out)
     assert content_of(out) == FILES
     assert sorted(path.name for path in (out / ".vosbench").iterdir()) == ["a.zip.json"]
 

@@ -65,20 +65,29 @@ def unpack(
     if is_unpacked(archive.name, folder, checksum):
         return
     hidden = folder / NOTES / f"{archive.name}.unpacking"
+    # members make the folders above them, also those that somebody removes meanwhile, but not this file
+    begun = folder / NOTES / f"{archive.name}.begun"
     if hidden.exists():
         shutil.rmtree(hidden)
     try:
         with _explained(archive, folder):
             hidden.mkdir(parents=True)
+            begun.touch()
             job = Unpacking(archive, hidden, limits or Limits(), progress)
             job.run()
             content = _content(archive, hidden, inner)
             job.link(content)
             entries = sorted(path.name for path in content.iterdir())
             _merge(content, folder)
+        try:
+            begun.unlink()
+        except FileNotFoundError:
+            message = f"{folder}: was removed while {archive.name} was unpacked to it; run it again"
+            raise InputError(message) from None
         note = {"archive": archive.name, "checksum": checksum, "entries": entries}
         write_text(_note(archive.name, folder), json.dumps(note, indent=1) + "\n")
     finally:
+        begun.unlink(missing_ok=True)
         shutil.rmtree(hidden, ignore_errors=True)
 
 
