@@ -6,7 +6,6 @@ masks without objects, more ids than a byte holds, flow that is not finite.
 
 import json
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -31,6 +30,8 @@ UNKNOWN = {
     "partly": np.where(RANDOM.random((2, 15, 17)) < 0.5, np.nan, 3).astype(np.float32),
     "huge": np.full((2, 15, 17), 1e30, np.float32),
 }
+SEES_NO_FRAMES = (*BASELINES, "mpnet")
+"""Methods that see flow, a first mask or nothing: their masks have the size of the first frame."""
 NEEDS_TWO = ("fusionseg", "lvo", "mpnet")
 """Networks that see motion only: a single frame is refused."""
 
@@ -53,20 +54,6 @@ def video(length, height=15, width=17, flow=None):
     field = np.full((2, height, width), 1.5, np.float32) if flow is None else flow
     names = tuple(f"{index:05d}" for index in range(length))
     return Video("cat", frames, names, flow=[field] * max(length - 1, 0))
-
-
-class Looked(Sequence):
-    """Frames that remember which of them were looked at."""
-
-    def __init__(self, frames):
-        self.frames, self.seen = frames, set()
-
-    def __len__(self):
-        return len(self.frames)
-
-    def __getitem__(self, index):
-        self.seen.add(index % len(self.frames))
-        return self.frames[index]
 
 
 def given(method, clip, value=1):
@@ -109,16 +96,15 @@ class TestEveryMethod:
         clip = video(2, flow=UNKNOWN[kind])
         ids_of(method(name), clip, given(method(name), clip))
 
-    def test_a_frame_of_another_size_is_refused_where_it_is_looked_at(self, method, name):
+    def test_a_frame_of_another_size_is_refused_by_who_looks_at_it(self, method, name):
         clip = video(3)
-        frames = Looked([*clip.frames[:2], clip.frames[2][:-1]])
+        frames = [*clip.frames[:2], clip.frames[2][:-1]]
         other = Video("cat", frames, clip.frame_names, flow=clip.flow)
-        try:
+        if name in SEES_NO_FRAMES:
             ids_of(method(name), other, given(method(name), clip))
-        except InputError as error:
-            assert str(error).startswith("cat, frame 00002: 14 x 17, earlier ones 15 x 17")
         else:
-            assert 2 not in frames.seen
+            with pytest.raises(InputError, match="cat, frame 00002: 14 x 17, earlier ones 15 x 17"):
+                ids_of(method(name), other, given(method(name), clip))
 
     @pytest.mark.slow
     def test_frames_of_4k(self, method, name):
@@ -242,7 +228,7 @@ def empty(path):
 
 def compared(root, out):
     return compare(
-        models=["all_foreground", "copy_first"],
+        models=["centre_box", "copy_first"],
         datasets=["davis16"],
         protocols=["davis16-unsupervised", "davis16-semi-supervised"],
         data_root=root,
@@ -258,7 +244,7 @@ def test_empty_ground_truth_has_defined_values(tmp_path, make_davis):
     result = compared(root, tmp_path / "out")
     assert not result.failures
     values = {record.model: record.values for record in result.records if record.sequence == "dog"}
-    assert (values["all_foreground"]["J_mean"], values["all_foreground"]["F_mean"]) == (0, 0)
+    assert (values["centre_box"]["J_mean"], values["centre_box"]["F_mean"]) == (0, 0)
     assert (values["copy_first"]["J_mean"], values["copy_first"]["F_mean"]) == (1, 1)
     assert all(value is None or np.isfinite(value) for each in values.values() for value in each.values())
     assert values["copy_first"]["T_mean"] is None
