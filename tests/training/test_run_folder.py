@@ -5,7 +5,7 @@ import os
 import pytest
 import yaml
 
-from vosbench.config import compose_fit
+from vosbench.composition import compose_fit
 from vosbench.errors import InputError
 from vosbench.training.run_folder import resumed_checkpoint, what_to_test
 
