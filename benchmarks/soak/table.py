@@ -21,7 +21,7 @@ Written by `python benchmarks/soak/table.py` from `benchmarks/soak/results`; do 
 something else comes of it than is documented: a traceback, a wrong status, a process or a file left over,
 other results after the same command was run again. Commands run as forks of one process that has imported
 what they import; after kill -9 a command goes on in the same place and is killed again, up to four times,
-before it may end. `compare` on a Ray cluster has tests (`tests/executors/test_clusters.py`) and no figures here.
+before it may end. `compare` on a Ray cluster has tests (`tests/executors/test_clusters.py`), no figures here.
 
 A run of some commands or faults alone (`--commands`, `--faults`) replaces their rows and keeps the others:
 the command above a table makes its rows anew, at other random points, and further ones.

@@ -10,7 +10,7 @@ import pytest
 from vosbench.ablations.cells import CellResult, rule_of
 from vosbench.ablations.load import load_suite, parse_suite
 from vosbench.ablations.published import published_values
-from vosbench.ablations.report import SUMMARY, markdown, summary, write_suite
+from vosbench.ablations.report import SUMMARY, as_json, markdown, summary, write_suite
 from vosbench.ablations.run import OrderingResult, SuiteResult
 from vosbench.ablations.statistics import seeded_difference, seeded_value
 from vosbench.errors import InputError
@@ -251,3 +251,15 @@ def test_a_value_that_is_not_known_is_null_in_the_file(tmp_path):
     cell_of_file = read_json(tmp_path / "suite.json")["rows"]["one"]["columns"]["davis16"]
     assert cell_of_file["values"]["0"]["s0"] == {"J_mean": None}
     assert cell_of_file["values"]["0"]["s1"] == {"J_mean": 0.4}
+
+
+def test_records_that_were_kept_give_the_same_file_as_computed_ones():
+    """A file of a record has its values by name, one that was just computed by metric."""
+    suite = make_suite()
+    texts = []
+    for names in (("J_mean", "J_decay", "objects"), ("J_decay", "J_mean", "objects")):
+        made = result(suite, ONE, FOUR)
+        by_seed = {0: {"dog": {name: 0.5 for name in names}}}
+        cells = {key: replace(tested, by_seed=by_seed) for key, tested in made.cells.items()}
+        texts.append(json.dumps(as_json(replace(made, cells=cells), {})["rows"]))
+    assert texts[0] == texts[1]

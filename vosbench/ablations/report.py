@@ -269,8 +269,11 @@ def _ordering_json(suite: Suite, item: OrderingResult, published: Published) -> 
 
 
 def _finite(row: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return the values of a sequence as JSON has them: NaN is no number there."""
-    return {key: None if value is None or math.isnan(value) else value for key, value in row.items()}
+    """Return the values of a sequence as JSON has them: NaN is no number there.
+
+    By name: a record that was kept has another order than one that was just computed.
+    """
+    return {key: None if value is None or math.isnan(value) else value for key, value in sorted(row.items())}
 
 
 def _number(value: float) -> float | None:
