@@ -24,7 +24,8 @@ what they import; after kill -9 a command goes on in the same place and is kille
 before it may end. `compare` on a Ray cluster has tests (`tests/executors/test_clusters.py`), no figures here.
 
 A run of some commands or faults alone (`--commands`, `--faults`) replaces their rows and keeps the others:
-the command above a table makes its rows anew, at other random points, and further ones.
+the command above a table makes its rows anew, at other random points, and further ones. Rows with fewer kills
+were made with a smaller `--kills`.
 """
 
 

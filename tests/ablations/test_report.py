@@ -259,7 +259,7 @@ def test_records_that_were_kept_give_the_same_file_as_computed_ones():
     texts = []
     for names in (("J_mean", "J_decay", "objects"), ("J_decay", "J_mean", "objects")):
         made = result(suite, ONE, FOUR)
-        by_seed = {0: {"dog": {name: 0.5 for name in names}}}
+        by_seed = {0: {"dog": dict.fromkeys(names, 0.5)}}
         cells = {key: replace(tested, by_seed=by_seed) for key, tested in made.cells.items()}
         texts.append(json.dumps(as_json(replace(made, cells=cells), {})["rows"]))
     assert texts[0] == texts[1]
