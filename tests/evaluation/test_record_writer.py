@@ -57,7 +57,7 @@ def root(tmp_path_factory):
 
 
 NEEDS_COCO = pytest.mark.skipif(not find_spec("faster_coco_eval"), reason="extra coco is not installed")
-FAST_STCNN = {"online_iterations": 2, "online_images": 2}
+FAST_STCNN = {"online_iterations": 1, "adapt_steps": 1}
 
 
 @pytest.mark.parametrize(

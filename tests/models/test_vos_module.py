@@ -43,7 +43,7 @@ def root(tmp_path_factory):
         ("mpnet", {}, "davis16-unsupervised"),
         ("fusionseg", {}, "davis16-unsupervised"),
         # learns the objects of each video with gradients, in a loop that keeps none
-        ("stcnn", {"online_iterations": 2, "online_images": 2}, "davis16-semi-supervised"),
+        ("stcnn", {"online_iterations": 1, "adapt_steps": 1}, "davis16-semi-supervised"),
     ],
 )
 def test_the_test_equals_compare(root, tmp_path, method, settings, protocol):
