@@ -1,5 +1,8 @@
 """Networks as files: what comes out of a file is what the method sees, and the file says what goes in."""
 
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +30,32 @@ def made(name, **switches):
     return build(name, "tiny", **switches).eval()
 
 
+class Exported(NamedTuple):
+    method: Any
+    network: Any
+    file: Path
+    difference: float
+    loaded: Any
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Return a function: name and switches of a method -> its file of torch, written and read once."""
+    files = {}
+
+    def get(name, **switches):
+        key = name, *switches.items()
+        if key not in files:
+            method = made(name, **switches)
+            network = network_of(method, HEIGHT, WIDTH)
+            file = tmp_path_factory.mktemp("export") / "network.pt2"
+            difference = export_network(network, "torch", file, {"name": name}).difference
+            files[key] = Exported(method, network, file, difference, torch.export.load(file).module())
+        return files[key]
+
+    return get
+
+
 def inputs_of(video, names):
     frame = torch.from_numpy(video.frames[1]).permute(2, 0, 1)[None].float()
     following = torch.from_numpy(video.frames[2]).permute(2, 0, 1)[None].float()
@@ -44,22 +73,17 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "switches", "names"), CASES)
-def test_the_file_gives_the_probability_that_the_method_segments_with(video, tmp_path, name, switches, names):
-    method = made(name, **switches)
-    network = network_of(method, HEIGHT, WIDTH)
-    assert [item.name for item in network.inputs] == names
-    file = tmp_path / "network.pt2"
-    written = export_network(network, "torch", file, {"name": name})
-    loaded = torch.export.load(file).module()
-    found = loaded(*inputs_of(video, names))[0, 0].detach().numpy()
-    np.testing.assert_allclose(found, method.probability(video, 1), atol=1e-5)
+def test_the_file_gives_the_probability_that_the_method_segments_with(video, exported, name, switches, names):
+    written = exported(name, **switches)
+    assert [item.name for item in written.network.inputs] == names
+    found = written.loaded(*inputs_of(video, names))[0, 0].detach().numpy()
+    np.testing.assert_allclose(found, written.method.probability(video, 1), atol=1e-5)
     assert written.difference < 1e-5
 
 
-def test_the_contract_is_in_the_file(tmp_path):
-    file = tmp_path / "network.pt2"
-    export_network(network_of(made("fusionseg"), HEIGHT, WIDTH), "torch", file, {"name": "fusionseg"})
-    contract = read_contract(file)
+def test_the_contract_is_in_the_file(exported):
+    written = exported("fusionseg")
+    contract = read_contract(written.file)
     frame, flow = contract["inputs"]
     assert (frame["name"], frame["shape"], frame["dtype"]) == ("frame", [1, 3, HEIGHT, WIDTH], "float32")
     assert frame["meaning"] == "RGB, 0 to 255, not normalised"
@@ -69,21 +93,17 @@ def test_the_contract_is_in_the_file(tmp_path):
     assert contract["name"] == "fusionseg"
     assert "a pixel above 0.5 is foreground" in contract["notes"]
     # an axis that the contract calls dynamic takes another size
-    loaded = torch.export.load(file).module()
-    assert loaded(torch.zeros(1, 3, 80, 128), torch.zeros(1, 2, 80, 128)).shape == (1, 1, 80, 128)
+    found = written.loaded(torch.zeros(1, 3, 80, 128), torch.zeros(1, 2, 80, 128))
+    assert found.shape == (1, 1, 80, 128)
 
 
-def test_stcnn_sees_past_frames(tmp_path):
-    method = made("stcnn")
-    network = network_of(method, HEIGHT, WIDTH)
+def test_stcnn_sees_past_frames(exported):
+    _, network, _, _, loaded = exported("stcnn")
     assert [(item.name, item.shape) for item in network.inputs] == [
         ("past", (1, 12, HEIGHT, WIDTH)),
         ("frame", (1, 3, HEIGHT, WIDTH)),
     ]
-    file = tmp_path / "network.pt2"
-    export_network(network, "torch", file, {})
     given = example_inputs(network, 7)
-    loaded = torch.export.load(file).module()
     torch.testing.assert_close(loaded(*given), network.graph(*given), atol=1e-5, rtol=0)
     assert not torch.allclose(loaded(given[0] * 0, given[1]), loaded(*given), atol=1e-5)
 
