@@ -209,24 +209,18 @@ def test_costs_of_processes_are_added(suite):
 
 
 def test_the_tests_are_given_in_imports(suite):
-    runs = {
-        version: {
-            "seconds": spent,
-            "collection": 9.0,
-            "wall": 99.0,
-            "outcome": "3 passed",
-            "tests": tests,
-            "workers": 2,
-            "load": 0.5,
-        }
-        for version, spent, tests in (
-            ("before", 80.0, {"a::b": 70.0}),
-            ("after", 24.0, {"a::b": 8, "a::c": 1}),
-        )
+    about = {"collection": 9.0, "wall": 99.0, "outcome": "3 passed", "workers": 2, "load": 0.5}
+    before = suite.reduced({**about, "seconds": 80.0, "tests": {"a::b": 70.0}})
+    after = suite.reduced({**about, "seconds": 24.0, "tests": {"a::b": 8.0, "a::c": 1.0, "a::d": 0.25}})
+    report = {
+        "runs": {"before": before, "after": after},
+        "import": [7.0, 8.0, 9.0],
+        "versions": {"before": "0" * 40},
+        "machine": MACHINE,
     }
-    report = {"runs": runs, "import": [7.0, 8.0, 9.0], "versions": {"before": "0" * 40}, "machine": MACHINE}
     text = suite.to_markdown(report)
     assert "| before | 2 | 80 | 10 | 9 | 99 | 0.5 | 3 passed |" in text
     assert "| after | 2 | 24 | 3 | 9 | 99 | 0.5 | 3 passed |" in text
-    assert "| `a` | 70.0 | 9.0 |" in text
+    assert "| `a` | 70.0 | 9.2 |" in text
     assert "| `a::c` | - | 1.0 |" in text
+    assert "a::d" not in text

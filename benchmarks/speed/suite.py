@@ -39,6 +39,9 @@ COSTS = "VOSBENCH_TEST_COSTS"
 SHOWN = 15
 """Files and tests in the report."""
 
+LEAST = 0.5
+"""CPU seconds of the tests that are kept by name."""
+
 
 def seconds() -> float:
     """Return user and system seconds of this process and of the children that it has waited for."""
@@ -128,12 +131,19 @@ def by_file(tests: Mapping[str, float]) -> dict[str, float]:
     return dict(files)
 
 
+def reduced(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run with the seconds of its files, and of expensive tests alone."""
+    tests = {name: spent for name, spent in found["tests"].items() if spent >= LEAST}
+    files = {name: round(spent, 2) for name, spent in by_file(found["tests"]).items()}
+    return {**found, "files": files, "tests": tests}
+
+
 def measure(checkouts: Mapping[str, Path], workers: int, arguments: Sequence[str]) -> dict[str, Any]:
     """Run the tests of all checkouts, the import before and after each."""
     found = machine(os.getloadavg()[0], PACKAGES)
     limits, runs = [_import()], {}
     for version, checkout in checkouts.items():
-        runs[version] = run_tests(checkout, workers, arguments)
+        runs[version] = reduced(run_tests(checkout, workers, arguments))
         limits.append(_import())
         sys.stderr.write(f"{version}: {runs[version]['seconds']:.0f} CPU s, {runs[version]['outcome']}\n")
     found["load_after"] = round(os.getloadavg()[0], 2)
@@ -164,18 +174,15 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         _table(head, lines),
     ]
     last = list(runs)[-1]
-    for what, costs in (("files", by_file(runs[last]["tests"])), ("tests", runs[last]["tests"])):
-        sections += [f"## Most expensive {what}, {last}\n", _ranked(costs, what, runs)]
+    for what in ("files", "tests"):
+        sections += [f"## Most expensive {what}, {last}\n", _ranked(runs[last][what], what, runs)]
     return "\n".join(sections)
 
 
 def _ranked(costs: Mapping[str, float], what: str, runs: Mapping[str, Any]) -> str:
     lines = []
     for name in sorted(costs, key=lambda name: -costs[name])[:SHOWN]:
-        spent = [
-            (by_file(found["tests"]) if what == "files" else found["tests"]).get(name)
-            for found in runs.values()
-        ]
+        spent = [found[what].get(name) for found in runs.values()]
         cells = [f"`{name}`", *("-" if value is None else f"{value:.1f}" for value in spent)]
         lines.append(f"| {' | '.join(cells)} |")
     return _table((what[:-1], *(f"{version}, CPU s" for version in runs)), lines)
