@@ -52,3 +52,24 @@ def test_an_error_of_a_stage_side_by_side_is_raised(pipeline):
 
     with pytest.raises(OSError, match="disk is full"):
         pipeline._side_by_side({"decode": int, "network": int, "write": broken})
+
+
+@pytest.mark.slow
+def test_every_stage_of_a_method_runs(pipeline):
+    report = pipeline.measure(["mpnet", "stcnn"], length=3, count=1, size=(64, 96))
+    stages = {(run["method"], run["stage"]) for run in report["runs"]}
+    assert {stage for method, stage in stages if method == "mpnet"} == {
+        "decode",
+        "flow",
+        "network",
+        "write",
+        "side by side",
+        "predict",
+    }
+    assert {stage for method, stage in stages if method == "stcnn"} == {
+        "decode",
+        "network",
+        "write",
+        "side by side",
+        "predict",
+    }

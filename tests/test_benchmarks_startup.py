@@ -34,11 +34,6 @@ def first_command(speed_program):
 
 
 @pytest.fixture(scope="module")
-def pipeline(speed_program):
-    return speed_program("pipeline")
-
-
-@pytest.fixture(scope="module")
 def suite(speed_program):
     return speed_program("suite")
 
@@ -134,36 +129,6 @@ def test_the_first_record_is_given_in_seconds_and_imports(first_command):
     }
     text = first_command.to_markdown({"start": start})
     assert "| after | 0.5 | 0.6 | 32.0 | 4.0 | 16.0 | 40 |" in text
-
-
-def test_the_ratio_of_the_pipeline_is_to_its_slowest_stage(pipeline):
-    seconds = {"decode": 1.0, "flow": 4.0, "network": 3.0, "write": 1.0, "predict": 5.0}
-    runs = [
-        {"method": "lvo", "stage": stage, "round": 1, "frames": 8, "seconds": spent}
-        for stage, spent in seconds.items()
-    ]
-    assert pipeline.ratios(runs, "lvo") == [0.8]
-    text = pipeline.to_markdown({"runs": runs, "methods": ["lvo"], "size": [480, 854], "machine": MACHINE})
-    assert "| lvo | 8 | 2 | 2.67 | 8 | 1.6 | 0.80 (0.80 to 0.80) | no |" in text
-
-
-@pytest.mark.slow
-def test_every_stage_of_a_method_runs(pipeline):
-    report = pipeline.measure(["mpnet", "stcnn"], length=3, count=1, size=(64, 96))
-    stages = {(run["method"], run["stage"]) for run in report["runs"]}
-    assert {stage for method, stage in stages if method == "mpnet"} == {
-        "decode",
-        "flow",
-        "network",
-        "write",
-        "predict",
-    }
-    assert {stage for method, stage in stages if method == "stcnn"} == {
-        "decode",
-        "network",
-        "write",
-        "predict",
-    }
 
 
 TESTS = """
