@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 from machine import RESULTS, commits, compared, cores, described, keep, machine, rounds
-from startup import AFTER, BEFORE, LIMIT, PACKAGES, REPOSITORY, end, run, session_seconds
+from startup import LIMIT, PACKAGES, REPOSITORY, checkouts_of, end, run, session_seconds
 from tables import _table
 
 NAME = "first_command"
@@ -292,8 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.parts:
         report["parts"] = whole()
     else:
-        checkouts = {BEFORE: options.before.resolve()} if options.before else {}
-        report["start"] = measure(checkouts | {AFTER: REPOSITORY}, options.rounds)
+        report["start"] = measure(checkouts_of(options.before), options.rounds)
     keep(NAME, report, to_markdown(report), options.out)
 
 

@@ -253,10 +253,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def checkouts_of(before: Path | None) -> dict[str, Path]:
+    """Return version -> its checkout: this one, after the one that is compared with, if any."""
+    return ({} if before is None else {BEFORE: before.resolve()}) | {AFTER: REPOSITORY}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _arguments(arguments)
-    checkouts = {BEFORE: options.before.resolve()} if options.before else {}
-    checkouts[AFTER] = REPOSITORY
+    checkouts = checkouts_of(options.before)
     commands = options.commands.split(";") if options.commands else list(COMMANDS)
     report = measure(checkouts, commands, options.rounds)
     keep("startup", report, to_markdown(report), options.out)

@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 from machine import RESULTS, commits, compared, cores, described, keep, machine
-from startup import AFTER, BEFORE, LIMIT, PACKAGES, REPOSITORY, run
+from startup import BEFORE, LIMIT, PACKAGES, REPOSITORY, checkouts_of, run
 from tables import _table
 
 NAME = "tests"
@@ -199,8 +199,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _arguments(arguments)
-    checkouts = {BEFORE: options.before.resolve()} if options.before else {}
-    checkouts[AFTER] = REPOSITORY
+    checkouts = checkouts_of(options.before)
     report = measure(checkouts, options.workers, options.tests)
     kept = options.out / f"{NAME}.json"
     if BEFORE not in checkouts and kept.is_file():

@@ -68,3 +68,9 @@ def test_the_checkpoint_to_test_is_that_of_the_last_stage(tmp_path, stage, expec
     content = {"stage": stage, "recipe": dict.fromkeys([*STAGES, "joint"])}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     assert what_to_test(tmp_path) == [f"to test: {tmp_path}/{expected}/checkpoints/last.ckpt"]
+
+
+def test_a_checkpoint_that_was_removed_after_training_is_named(tmp_path):
+    (tmp_path / "config.yaml").write_text("stage: A\nrecipe: {A: {}}\n")
+    with pytest.raises(InputError, match="the checkpoint just written was removed; run it again"):
+        what_to_test(tmp_path)

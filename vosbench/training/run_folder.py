@@ -34,11 +34,15 @@ def what_to_test(run: Path) -> list[str]:
 
     Args:
         run: from `vosbench.training.fit`.
+
+    Raises:
+        InputError: somebody removed the configuration or the checkpoint meanwhile.
     """
     content = read_yaml(run / CONFIG_FILE)
     named = content["stage"]
     last = _last_checkpoint(run, content["recipe"] if named in (None, "all") else [named])
-    assert last is not None
+    if last is None:
+        raise InputError(f"{run}: the checkpoint just written was removed; run it again")
     lines = [f"to test: {last}"]
     if (best := last.with_name("best.ckpt")).is_file():
         from vosbench.models.pretrained.weight_files import training_of
