@@ -75,6 +75,15 @@ def test_networks_inside_are_followed_as_deep_as_they_are():
     assert found.through == "appearance_weights lvo.ckpt, motion_weights mpnet.ckpt"
 
 
+def test_of_several_ways_to_the_same_videos_the_shortest_is_named():
+    """MP-Net inside, and once more inside the network that the appearance stream was made from."""
+    motion = {"key": "motion_weights", "weights": "mpnet.ckpt", "training": SEEN["training"]}
+    appearance = {"key": "appearance_weights", "weights": "fusion.ckpt", "training": {"parts": [motion]}}
+    both = {"training": {"parts": [appearance, motion]}}
+    (found,) = leaks([replace(record(), provenance=both)], {})
+    assert (found.sequences, found.through) == (("bear",), "motion_weights mpnet.ckpt")
+
+
 def test_weights_that_a_switch_puts_in_are_followed_too():
     part = {"key": "motion_test", "weights": "mpnet.ckpt", "training": selected("bear")}
     (found,) = leaks([replace(record(), provenance={"weights": {"sha256": "abc", "parts": [part]}})], {})

@@ -27,6 +27,17 @@ def test_editions_splits_and_protocols_never_share_a_board(make_record):
     ]
 
 
+def test_boards_of_a_split_come_in_the_order_of_their_protocols(make_record):
+    tasks = ("instances-semi-supervised", "matlab", "semi-supervised", "unsupervised")
+    boards = make_boards([make_record(protocol=f"davis16-{task}") for task in tasks])
+    assert [board.protocol.id for board in boards] == [
+        "davis16-unsupervised",
+        "davis16-semi-supervised",
+        "davis16-instances-semi-supervised",
+        "davis16-matlab",
+    ]
+
+
 def test_the_data_set_value_is_the_mean_over_sequences(make_record):
     (board,) = make_boards(
         [make_record(sequence="a", j=(0.2,)), make_record(sequence="b", j=(0.6, 0.6, 0.6))]
@@ -229,11 +240,3 @@ def test_a_board_says_which_rows_were_trained_or_selected_on_its_sequences(val_r
     assert "scored on what it was selected on: s03;" in selected
     assert selected.endswith("; known and small")
     assert trained in protocol_notes(board)
-
-
-def test_boards_of_comparisons_come_before_those_that_only_score_masks(make_record):
-    protocols = ["davis16-matlab", "davis16-unsupervised", "davis16-semi-supervised"]
-    boards = make_boards([make_record(protocol=name) for name in protocols])
-    assert [board.protocol.id for board in boards] == [
-        "davis16-semi-supervised", "davis16-unsupervised", "davis16-matlab",
-    ]  # fmt: skip

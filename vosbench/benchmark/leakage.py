@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from vosbench.evaluation.record import Record
@@ -28,7 +28,7 @@ class Leak:
         dataset: data set.
         kind: which of the two.
         through: the weights of another network by which the model knows the sequences, e.g.
-            ``"motion_weights mpnet-tiny.safetensors"``; ``""`` for its own.
+            ``"motion_weights mpnet-tiny.safetensors"``, the shortest of several ways; ``""`` for its own.
         how: how the model was selected there, as far as that is known.
         sequences: names.
         protocols: ids of the protocols under which they were scored.
@@ -63,32 +63,42 @@ def leaks(records: Iterable[Record], zoo: Mapping[str, Mapping[str, Any]]) -> li
         records: of any models.
         zoo: SHA-256 of weights -> how they were trained, see `vosbench.models.pretrained.zoo.trainings`.
     """
-    leaking: dict[tuple[str, str, str, _LeakSource], dict[str, set[str]]] = {}
+    leaking: dict[tuple[str, str, str, LeakKind, str], _Leaking] = {}
     for record in records:
         if record.edition != "official":
             continue
         for source, sequences in _known(record, zoo):
             if record.sequence in sequences:
-                cells = leaking.setdefault((record.model, record.size, record.dataset, source), {})
-                cells.setdefault(record.sequence, set()).add(record.protocol)
+                key = (record.model, record.size, record.dataset, source.kind, source.how)
+                found = leaking.setdefault(key, _Leaking())
+                found.ways.add(source.through)
+                found.cells.setdefault(record.sequence, set()).add(record.protocol)
     return [
         Leak(
             model=model,
             size=size,
             dataset=dataset,
-            kind=source.kind,
-            through=source.through,
-            how=source.how,
-            sequences=tuple(sorted(cells)),
-            protocols=tuple(sorted(set[str]().union(*cells.values()))),
+            kind=kind,
+            through=min(found.ways, key=lambda way: (way.count(","), way)),
+            how=how,
+            sequences=tuple(sorted(found.cells)),
+            protocols=tuple(sorted(set[str]().union(*found.cells.values()))),
         )
-        for (model, size, dataset, source), cells in leaking.items()
+        for (model, size, dataset, kind, how), found in leaking.items()
     ]
 
 
 def _listed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+@dataclass
+class _Leaking:
+    """Ways by which a model knows sequences, and protocols by sequence."""
+
+    ways: set[str] = field(default_factory=set)
+    cells: dict[str, set[str]] = field(default_factory=dict)
 
 
 class _LeakSource(NamedTuple):

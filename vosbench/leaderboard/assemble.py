@@ -103,10 +103,11 @@ def _key(item: Record | Failure) -> _Key:
     return item.edition == "mini", item.dataset, item.split, _protocol(item).id
 
 
-def _order(key: _Key) -> tuple[bool, str, str, bool, str]:
+def _order(key: _Key) -> tuple[bool, str, str, bool, int, str]:
     """Sort key: official editions first, and what methods are compared under before other protocols."""
-    mini, dataset, split, protocol = key
-    return mini, dataset, split, not load_protocol(protocol).compared, protocol
+    mini, dataset, split, name = key
+    protocol = load_protocol(name)
+    return mini, dataset, split, not protocol.compared, protocol.order, protocol.id
 
 
 def _outdated(record: Record) -> Failure | None:
