@@ -145,7 +145,7 @@ def test_methods_of_one_class_have_records_and_masks_of_their_own(tmp_path, root
         command="",
         dry_run=False,
     )
-    found = run_job(job)
+    found = list(run_job(job))
     assert [(item.model, item.state) for item in found] == [("careful", "computed"), ("careless", "computed")]
     for label in ("careful", "careless"):
         assert record_path(tmp_path / "out/records", "davis16", RULES, label, "blackswan").is_file()
@@ -228,7 +228,7 @@ def test_a_data_set_named_but_not_there_names_the_folder(tmp_path, run):
 def test_without_any_data_the_mini_edition_stands_in_and_says_so(tmp_path, run, monkeypatch, make_davis):
     import vosbench.data.mini
 
-    def render(name, home, *, workers, waiting, scenes, splits):
+    def render(name, home, *, scenes, splits):
         assert splits == ("val",)
         make_davis(home, {"scene": scenes})
         (home / name / "MINI.json").write_text(json.dumps({}))

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from pathlib import Path
 from vosbench.errors import InputError
 
 def square(number):
-    return number * number
+    yield number * number
 
 def refuse(number):
     raise InputError(f"{number} is refused")
@@ -31,12 +32,20 @@ def die_once(task):
     if number == 2 and not Path(marker).exists():
         Path(marker).touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return number
+    yield number
 
 def die_always(task):
     if task in (2, (2, "alone")):
         os.kill(os.getpid(), signal.SIGKILL)
-    return task
+    yield task
+
+
+def go_on_when_seen(marker):
+    yield "first"
+    deadline = time.monotonic() + 60
+    while not Path(marker).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    yield "second" if Path(marker).exists() else "nobody saw the first"
 
 
 class KilledOnDog:
@@ -115,14 +124,30 @@ def executor(request, tmp_path):
 @everywhere
 def test_every_task_is_reported_once(helpers, executor, name):
     found = []
-    executor(name).run(helpers.square, [3, 4, 5, 6], found.append, pytest.fail)
+    executor(name).run(helpers.square, deque([3, 4, 5, 6]), found.append, pytest.fail)
     assert sorted(found) == [9, 16, 25, 36]
+
+
+@pytest.mark.parametrize("name", ["here", "local"])
+def test_a_result_is_there_while_its_task_goes_on_and_may_bring_others(tmp_path, helpers, executor, name):
+    tasks, found = deque([str(tmp_path / "0")]), []
+
+    def finished(result):
+        found.append(result)
+        if result == "first":
+            (tmp_path / str(found.count("first") - 1)).touch()
+        if found == ["first"]:
+            tasks.append(str(tmp_path / "1"))
+
+    chosen = LocalExecutor(1) if name == "here" else executor(name)
+    chosen.run(helpers.go_on_when_seen, tasks, finished, pytest.fail)
+    assert sorted(found) == ["first", "first", "second", "second"]
 
 
 @everywhere
 def test_an_input_error_keeps_its_sentence(helpers, executor, name):
     with pytest.raises(InputError, match=r"^7 is refused$"):
-        executor(name).run(helpers.refuse, [7], print, pytest.fail)
+        executor(name).run(helpers.refuse, deque([7]), print, pytest.fail)
 
 
 @everywhere
@@ -134,7 +159,7 @@ def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, executor, n
         lost.append(task)
         return [task]
 
-    executor(name).run(helpers.die_once, tasks, found.append, again)
+    executor(name).run(helpers.die_once, deque(tasks), found.append, again)
     assert sorted(found) == [0, 1, 2, 3, 4]
     assert tasks[2] in lost
     # where nobody says whose process it was, what ran beside it is suspected too
@@ -149,7 +174,7 @@ def test_a_task_that_kills_every_worker_is_given_up_and_the_others_are_not(helpe
         lost.append(task)
         return [] if task == (2, "alone") else [(task, "alone")]
 
-    executor(name).run(helpers.die_always, [0, 1, 2, 3], found.append, replaced)
+    executor(name).run(helpers.die_always, deque([0, 1, 2, 3]), found.append, replaced)
     assert {each if isinstance(each, int) else each[0] for each in found} == {0, 1, 3}
     assert lost[-1] == (2, "alone")
 
@@ -237,14 +262,15 @@ def test_a_missing_extra_says_how_to_get_it(monkeypatch, chosen, module):
     monkeypatch.setitem(sys.modules, module, None)
     extra = {"submitit": "slurm"}.get(module, module)
     with pytest.raises(InputError, match=rf"needs the package {module}: pip install 'vosbench\[{extra}\]'"):
-        chosen.run(abs, [1], print, pytest.fail)
+        chosen.run(abs, deque([1]), print, pytest.fail)
 
 
 @pytest.mark.slow
 def test_a_cluster_is_started_where_none_is_named(tmp_path, helpers):
     pytest.importorskip("ray", reason="the extra ray is not installed")
     found = []
-    make_executor("ray", workers=2, folder=tmp_path).run(helpers.square, [3, 4], found.append, pytest.fail)
+    started = make_executor("ray", workers=2, folder=tmp_path)
+    started.run(helpers.square, deque([3, 4]), found.append, pytest.fail)
     assert sorted(found) == [9, 16]
 
 
@@ -253,14 +279,14 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
     pytest.importorskip("ray", reason="the extra ray is not installed")
     chosen = make_executor("ray", workers=1, address="127.0.0.1:1", folder=tmp_path)
     with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
-        chosen.run(abs, [1], print, pytest.fail)
+        chosen.run(abs, deque([1]), print, pytest.fail)
 
 
 def test_slurm_where_there_is_none_is_one_line(tmp_path, monkeypatch):
     pytest.importorskip("submitit", reason="the extra slurm is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="no Slurm job can be submitted here"):
-        make_executor("slurm", workers=1, folder=tmp_path).run(abs, [1], print, pytest.fail)
+        make_executor("slurm", workers=1, folder=tmp_path).run(abs, deque([1]), print, pytest.fail)
     wrong = make_executor("slurm", workers=1, options={"cluster": "moon"}, folder=tmp_path)
     with pytest.raises(InputError, match="unknown value of --executor-options cluster 'moon'"):
-        wrong.run(abs, [1], print, pytest.fail)
+        wrong.run(abs, deque([1]), print, pytest.fail)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vosbench.benchmark.job import Job, Outcome, fail
+from vosbench.benchmark.job import Job, Outcome
+from vosbench.benchmark.job_queue import JobQueue, Progress
 from vosbench.benchmark.leakage import leaks
-from vosbench.benchmark.plan import Plan, make_plan
+from vosbench.benchmark.miniatures import Rendered, RenderJob
+from vosbench.benchmark.plan import make_plan
 from vosbench.benchmark.run_job import run_job
 from vosbench.data.roots import data_root as find_data_root
 from vosbench.errors import InputError
@@ -25,12 +28,7 @@ from vosbench.models.pretrained.zoo import trainings
 from vosbench.video import Video
 from vosbench.waiting import Waiting, unreported
 
-Progress = Callable[[int, int, Outcome], None]
-"""Called with the number of finished cells (model, sequence, protocol), of all, and the last outcome."""
-
-_LOST = (
-    "the process that ran it was killed twice, most likely for lack of memory; run again with fewer workers"
-)
+_RENDERING = "rendering miniatures"
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def compare(
         settings: switches to change for inference: ``KEY`` in every model that has it, ``LABEL.KEY`` in one.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         cache: keeps flow between runs; None keeps it for one sequence.
-        progress: called for every model and protocol when a sequence is finished.
+        progress: called for every model and protocol on a sequence when the model is finished.
         waiting: called with what is done before the first sequence.
 
     Raises:
@@ -145,7 +143,7 @@ def compare(
     # wrong options are refused before anything is loaded
     choose_workers(workers, 1)
     build_estimator(flow, **(flow_settings or {}))
-    here = executor is None and not dry_run
+    most = 1 if executor or dry_run else choose_workers(workers, _most_sequences(datasets, limit))
     plan = make_plan(
         models,
         datasets,
@@ -156,26 +154,47 @@ def compare(
         settings=settings or {},
         device=device,
         dry_run=dry_run,
-        workers=choose_workers(workers, _most_sequences(datasets, limit)) if here else 1,
+        workers=most,
         waiting=waiting,
     )
     if not dry_run:
         for kind in ("records", "masks"):
             check_folder(Path(out) / kind)
-    jobs = plan.jobs(
-        limit,
-        device=device,
-        flow=flow,
-        flow_settings=dict(flow_settings or {}),
-        cache=cache,
+    common = {
+        "device": device,
+        "flow": flow,
+        "flow_settings": dict(flow_settings or {}),
+        "cache": cache,
         # workers of another machine have another working directory
-        out=Path(out).resolve(),
-        command=command_line(),
-        dry_run=dry_run,
-    )
-    executor = executor or LocalExecutor(1 if dry_run else choose_workers(workers, len(jobs)))
-    waiting("starting with the longest sequences", 0, sum(len(job.cells) for job in jobs))
-    outcomes = run_jobs(jobs, executor, progress, order=_longest_first(jobs, plan))
+        "out": Path(out).resolve(),
+        "command": command_line(),
+        "dry_run": dry_run,
+        "call": uuid.uuid4().hex,
+    }
+    missing = len(plan.missing)
+    if missing:
+        waiting(_RENDERING, 0, missing)
+    # where jobs may run on other machines, this one renders
+    for done, miniature in enumerate(() if executor is None else plan.missing, 1):
+        plan = plan.with_miniature(miniature.render())
+        waiting(_RENDERING, done, missing)
+    jobs = plan.jobs(limit, **common)
+    executor = executor or LocalExecutor(most if plan.missing else choose_workers(most, len(jobs)))
+    if not plan.missing:
+        waiting("starting with the longest sequences", 0, sum(len(job.cells) for job in jobs))
+
+    def rendered(miniature: Rendered) -> list[Job]:
+        nonlocal plan
+        known = plan.splits
+        plan = plan.with_miniature(miniature)
+        if not known:
+            waiting(_RENDERING, missing - len(plan.missing), missing)
+        return [job for job in plan.jobs(limit, **common) if job.label not in known]
+
+    outcomes = run_jobs([*plan.missing, *jobs], executor, progress, rendered=rendered)
+    # miniatures are ready in another order than that of the data sets
+    labels = list(plan.splits)
+    outcomes.sort(key=lambda outcome: labels.index(outcome.dataset))
     result = CompareResult(Path(out), tuple(outcomes), plan.videos, plan.lengths)
     leak_lines = map(str, leaks(result.records, trainings()))
     return replace(result, notes=(*plan.notes, *_coverage_notes(result.coverage), *leak_lines))
@@ -188,43 +207,31 @@ def _most_sequences(datasets: Sequence[str], limit: int | None) -> int:
     return limit * len(set(datasets))
 
 
-def _longest_first(jobs: Sequence[Job], plan: Plan) -> list[int]:
-    """Return the order to start jobs in, so that no process is left with a long sequence at the end."""
-    lengths = {(label, video.name): len(video) for label, videos in plan.videos.items() for video in videos}
-    return sorted(range(len(jobs)), key=lambda i: -lengths[jobs[i].label, jobs[i].sequence])
+def _no_miniatures(miniature: Rendered) -> Sequence[Job]:
+    raise AssertionError(f"{miniature.job.dataset} was not to be rendered")
 
 
 def run_jobs(
-    jobs: Sequence[Job], executor: Executor, progress: Progress | None, *, order: Sequence[int] | None = None
+    jobs: Sequence[Job | RenderJob],
+    executor: Executor,
+    progress: Progress | None,
+    *,
+    rendered: Callable[[Rendered], Sequence[Job]] = _no_miniatures,
 ) -> list[Outcome]:
-    """Run jobs and return their outcomes in the order of the jobs.
+    """Run jobs in the order of `JobQueue`; return their outcomes in the order in which jobs became known.
 
     The methods of a job whose process is killed are tried again one by one; a method whose process is
     killed again has failed.
 
     Args:
         jobs: to run.
-        executor: where.
+        executor: where; only that of this machine takes miniatures to render.
         progress: called for every outcome when it is there.
-        order: the positions of the jobs in the order to start them; that of `jobs` when None.
+        rendered: called with every miniature; returns the jobs on its sequences.
     """
-    total = sum(len(job.cells) for job in jobs)
-    outcomes: dict[Path, Outcome] = {}
-
-    def finished(results: list[Outcome]) -> None:
-        for result in results:
-            outcomes[result.path] = result
-            if progress is not None:
-                progress(len(outcomes), total, result)
-
-    def lost(job: Job) -> list[Job]:
-        if not job.retried:
-            return [job.only(spec) for spec in job.methods]
-        finished([fail(job, spec, run, _LOST) for spec, run in job.cells])
-        return []
-
-    executor.run(run_job, [jobs[position] for position in order or range(len(jobs))], finished, lost)
-    return [outcomes[job.path("records", spec, run)] for job in jobs for spec, run in job.cells]
+    queue = JobQueue(jobs, rendered, progress)
+    executor.run(run_job, queue.tasks, queue.finished, queue.lost)
+    return queue.outcomes
 
 
 def _coverage_notes(coverage: Mapping[str, tuple[int, int]]) -> list[str]:

@@ -51,6 +51,7 @@ class Job:
         out: folder of records, failures and masks.
         command: that the user ran.
         dry_run: only find out what would be computed.
+        frames: length of the sequence; long ones are started first.
         call: jobs of equal text in one process open the data set once; ``""`` opens it again.
         retried: whether the process of an earlier attempt was killed.
     """
@@ -67,6 +68,7 @@ class Job:
     out: Path
     command: str
     dry_run: bool
+    frames: int = 0
     call: str = ""
     retried: bool = False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from vosbench.benchmark.job import Job, ProtocolRun
 from vosbench.benchmark.method_spec import MethodSpec, choose_methods, network_modules
+from vosbench.benchmark.miniatures import Rendered, RenderJob, render_jobs
 from vosbench.data.catalogue import (
     catalogue,
     compared_protocols,
@@ -22,8 +22,6 @@ from vosbench.data.catalogue import (
 from vosbench.data.datasets.base import Dataset
 from vosbench.data.given_mask import gives_other_masks
 from vosbench.data.places import find_folder, link_hints
-from vosbench.data.roots import mini_root
-from vosbench.data.spec import DatasetSpec
 from vosbench.errors import InputError
 from vosbench.executors.local import preload
 from vosbench.method import Method, Size
@@ -44,11 +42,16 @@ class Plan:
         methods: the methods.
         splits: data set label -> its protocols and their splits.
         notes: one line each on what was left out or replaced.
+        missing: miniatures that are to be rendered first, see `with_miniature`.
+        protocols, metrics: as for `make_plan`, of the miniatures.
     """
 
     methods: tuple[MethodSpec, ...]
     splits: Mapping[str, Splits]
     notes: tuple[str, ...] = field(default=())
+    missing: tuple[RenderJob, ...] = field(default=())
+    protocols: Sequence[str] | None = None
+    metrics: Sequence[str] | None = None
 
     @property
     def videos(self) -> dict[str, list[Video]]:
@@ -64,6 +67,44 @@ class Plan:
             for run, dataset in splits
         }
 
+    def with_miniature(self, rendered: Rendered) -> Plan:
+        """Return the plan with a miniature; one that cannot be rendered or opened is left out.
+
+        Raises:
+            InputError: this was the last one, and there is nothing to compare on.
+        """
+        job = rendered.job
+        missing = tuple(other for other in self.missing if other.dataset != job.dataset)
+        splits, notes = self._open_miniature(rendered)
+        # in the order of the catalogue, whichever is rendered first
+        ranks = {name: rank for rank, name in enumerate(catalogue())}
+        together = sorted((dict(self.splits) | splits).items(), key=lambda item: ranks[item[1][0][1].name])
+        plan = replace(self, splits=dict(together), notes=(*self.notes, *notes), missing=missing)
+        if missing:
+            return plan
+        if not plan.splits:
+            raise InputError("; ".join(note for note in plan.notes if " left out: " in note))
+        return plan.checked()
+
+    def _open_miniature(self, rendered: Rendered) -> tuple[dict[str, Splits], list[str]]:
+        job = rendered.job
+        if rendered.error:
+            return {}, [f"{job.dataset} left out: {rendered.error}"]
+        splits, notes = _open_all({job.dataset: job.root}, self.methods, self.protocols, set(), unreported)
+        splits, metric_notes = _with_metrics(splits, self.metrics)
+        return splits, [*notes, *metric_notes]
+
+    def checked(self) -> Plan:
+        """Return the plan with a line on every method that no protocol of a data set is made for.
+
+        Raises:
+            InputError: no method fits any protocol.
+        """
+        unfit = _unfit_notes(self.methods, self.splits)
+        if self.splits and not any(run.methods for runs in self.splits.values() for run, _ in runs):
+            raise InputError(f"nothing to compare: {'; '.join(unfit)}")
+        return replace(self, notes=(*self.notes, *unfit))
+
     def jobs(self, limit: int | None, **common: Any) -> list[Job]:
         """Return one job per sequence with a protocol that fits a method.
 
@@ -71,12 +112,11 @@ class Plan:
             limit: number of sequences of each data set; all when None.
             common: the other fields of `Job`.
         """
-        call = uuid.uuid4().hex
         jobs = []
         for splits in self.splits.values():
             names = [{video.name for video in dataset} for _, dataset in splits]
             dataset = splits[0][1]
-            for name in list(_by_name(splits))[:limit]:
+            for name, video in list(_by_name(splits).items())[:limit]:
                 runs = tuple(
                     run
                     for (run, _), known in zip(splits, names, strict=True)
@@ -88,7 +128,7 @@ class Plan:
                     edition=dataset.edition,
                     sequence=name,
                     runs=runs,
-                    call=call,
+                    frames=len(video),
                     **common,
                 )
                 jobs += [job] if runs else []
@@ -121,10 +161,13 @@ def make_plan(
         size: network size; the largest that has weights when None.
         settings: switches to change for inference, see `choose_methods`.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
-        dry_run: render no miniature.
-        workers: processes that render miniatures, and run methods later: with more than one, these import
-            what networks need while this process imports it.
-        waiting: called with the methods that are loaded, the data sets that are rendered and opened.
+        dry_run: no miniature is to be rendered.
+        workers: processes that run methods later: more than one import what networks need while this process
+            imports it.
+        waiting: called with the methods that are loaded, the data sets that are opened.
+
+    Returns:
+        The plan; without data sets as long as miniatures are `missing`.
 
     Raises:
         InputError: unknown names, a data set that is not there, or no method fits any protocol.
@@ -134,14 +177,15 @@ def make_plan(
     if workers > 1:
         preload(network_modules(models))
     methods, method_notes = choose_methods(models, size, settings, device, waiting)
-    roots, data_notes = _choose_datasets(named, root, dry_run, workers, waiting, everything="all" in datasets)
+    roots, missing, data_notes = _choose_datasets(named, root, dry_run, everything="all" in datasets)
     splits, split_notes = _open_all(roots, methods, protocols, set(named), waiting)
+    if roots and not splits:
+        raise InputError("; ".join(split_notes))
+    _check_metrics(splits, missing, protocols, metrics)
     splits, metric_notes = _with_metrics(splits, metrics)
-    unfit_notes = _unfit_notes(methods, splits)
-    if splits and not any(run.methods for runs in splits.values() for run, _ in runs):
-        raise InputError(f"nothing to compare: {'; '.join(unfit_notes)}")
-    notes = (*method_notes, *data_notes, *split_notes, *metric_notes, *unfit_notes)
-    return Plan(methods, splits, notes)
+    notes = (*method_notes, *data_notes, *split_notes, *metric_notes)
+    plan = Plan(methods, splits, notes, missing, protocols, metrics)
+    return plan if missing else plan.checked()
 
 
 def _by_name(splits: Splits) -> dict[str, Video]:
@@ -162,54 +206,36 @@ def _check_sets(named: Sequence[str], *, everything: bool) -> None:
 
 
 def _choose_datasets(
-    named: Sequence[str], root: Path, dry_run: bool, workers: int, waiting: Waiting, *, everything: bool
-) -> tuple[dict[str, Path], list[str]]:
-    """Return data set -> its data root, and a line on each that is left out or replaced."""
+    named: Sequence[str], root: Path, dry_run: bool, *, everything: bool
+) -> tuple[dict[str, Path], tuple[RenderJob, ...], list[str]]:
+    """Return data set -> its data root, or miniatures instead, and a line on what is left out or replaced."""
     if not everything:
-        return dict.fromkeys(named, root), []
-    evaluation = evaluation_sets(catalogue())
+        return dict.fromkeys(named, root), (), []
+    known = catalogue()
+    evaluation = evaluation_sets(known)
     present = [name for name in evaluation if name not in named and find_folder(root, name).is_dir()]
     present = [*named, *present]
     hints = link_hints(root, evaluation)
     if present:
-        return dict.fromkeys(present, root), hints
-    roots, notes = _mini_editions(evaluation, root, dry_run, workers, waiting)
-    return roots, [*hints, *notes]
-
-
-def _mini_editions(
-    names: list[str], root: Path, dry_run: bool, workers: int, waiting: Waiting
-) -> tuple[dict[str, Path], list[str]]:
-    # Rendering needs more than reading: it is imported only where it is used.
-    from vosbench.data.mini import ensure_mini
-
-    known = catalogue()
-    rendered = [name for name in names if known[name].mini is not None]
-    settings = {name: _mini_settings(known[name]) for name in rendered}
-    roots = {name: mini_root(kept.get("scenes"), *kept.get("splits", ())) for name, kept in settings.items()}
+        return dict.fromkeys(present, root), (), hints
+    jobs = render_jobs(known[name] for name in evaluation)
+    found = {job.dataset: job.root for job in jobs}
+    roots = {name: found[name] for name in evaluation if name in found}
     why = f"no evaluation data set found under {root}"
-    notes = [f"{name} left out: {why}, and it has no mini edition" for name in names if name not in roots]
+    left_out = [
+        f"{name} left out: {why}, and it has no mini edition" for name in evaluation if name not in roots
+    ]
     missing = [name for name, folder in roots.items() if not (folder / name).is_dir()]
     if dry_run and missing:
         where = _listed(roots[name] for name in missing)
         note = f"{why}: a real run would render the mini edition of {', '.join(missing)} into {where}"
-        return {}, [note, *notes]
-    for name, folder in [] if dry_run else list(roots.items()):
-        try:
-            ensure_mini(name, folder, workers=workers, waiting=waiting, **settings[name])
-        except InputError as error:
-            notes.append(f"{name} left out: {error}")
-            del roots[name]
+        return {}, (), [note, *hints, *left_out]
     if not roots:
-        raise InputError("; ".join(notes))
+        raise InputError("; ".join(left_out))
     where = _listed(roots.values())
     note = f"{why}: using the mini edition of {', '.join(roots)} in {where}, a test bed and no benchmark"
-    return roots, [note, *notes]
-
-
-def _mini_settings(spec: DatasetSpec) -> dict[str, Any]:
-    """Return the settings of the miniature that methods are compared on."""
-    return {} if spec.mini_scenes is None else {"scenes": spec.mini_scenes, "splits": (spec.split,)}
+    notes = [*hints, note, *left_out]
+    return (roots, (), notes) if dry_run else ({}, jobs, notes)
 
 
 def _listed(folders: Iterable[Path]) -> str:
@@ -223,7 +249,7 @@ def _open_all(
     required: set[str],
     waiting: Waiting,
 ) -> tuple[dict[str, Splits], list[str]]:
-    """Open data sets; one that cannot be opened is left out unless it is required or the last."""
+    """Open data sets; one that cannot be opened is left out unless it is required."""
     splits: dict[str, Splits] = {}
     notes: list[str] = []
     for done, (name, root) in enumerate(roots.items()):
@@ -243,8 +269,6 @@ def _open_all(
         if is_own(name) and protocols is None:
             ids = ", ".join(run.protocol.id for run, _ in opened)
             notes.append(f"{label} is scored under {ids}; --protocol names others")
-    if roots and not splits:
-        raise InputError("; ".join(notes))
     return splits, notes
 
 
@@ -298,17 +322,32 @@ def _check_given(protocol: Protocol, dataset: Dataset) -> None:
         )
 
 
-def _with_metrics(
-    splits: Mapping[str, Splits], metrics: Sequence[str] | None
-) -> tuple[dict[str, Splits], list[str]]:
-    """Leave out protocols without any of the metrics, with a note on data sets; not all can be left out."""
-    if metrics is None or not splits:
-        return dict(splits), []
+def _check_metrics(
+    splits: Mapping[str, Splits],
+    missing: Sequence[RenderJob],
+    ids: Sequence[str] | None,
+    metrics: Sequence[str] | None,
+) -> None:
+    """Refuse metrics that no protocol has, before anything is rendered."""
+    if metrics is None or not (splits or missing):
+        return
     protocols = [run.protocol for runs in splits.values() for run, _ in runs]
+    for job in missing:
+        protocols += compared_protocols(job.dataset) if ids is None else map(load_protocol, ids)
     for name in metrics:
         if not any(name in protocol.metrics for protocol in protocols):
             # the message of the first protocol names what there is
             protocols[0].choose_metrics((name,))
+    if not metrics:
+        raise InputError("no metric chosen: name some, or leave the option out for all")
+
+
+def _with_metrics(
+    splits: Mapping[str, Splits], metrics: Sequence[str] | None
+) -> tuple[dict[str, Splits], list[str]]:
+    """Leave out protocols without any of the metrics, with a note on data sets."""
+    if metrics is None:
+        return dict(splits), []
     selected: dict[str, Splits] = {}
     notes = []
     for label, runs in splits.items():
@@ -321,8 +360,6 @@ def _with_metrics(
             selected[label] = kept
         else:
             notes.append(f"{label} left out: none of its protocols has the metrics {', '.join(metrics)}")
-    if not selected:
-        raise InputError("no metric chosen: name some, or leave the option out for all")
     return selected, notes
 
 

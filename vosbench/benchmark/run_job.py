@@ -12,6 +12,7 @@ from typing import Any
 
 from vosbench.benchmark.job import Job, Outcome, ProtocolRun, State, fail, outcome
 from vosbench.benchmark.method_spec import MethodSpec
+from vosbench.benchmark.miniatures import Rendered, RenderJob
 from vosbench.benchmark.sequence import given_in, open_videos
 from vosbench.environment.load import LoadMeter
 from vosbench.errors import error_line
@@ -34,27 +35,33 @@ Outcomes = dict[tuple[str, str], Outcome]
 Templates = list[tuple[ProtocolRun, RecordTemplate]]
 
 
-def run_job(job: Job) -> list[Outcome]:
+def run_job(job: Job | RenderJob) -> Iterator[Outcome | Rendered]:
     """Evaluate every method of a job that has no equal record yet; one failing does not stop the others.
 
-    Returns:
-        The outcomes, in the order of `Job.cells`.
+    Yields:
+        The outcomes of a method as soon as they are there, or the one result of rendering a miniature.
     """
+    if isinstance(job, RenderJob):
+        yield job.render()
+        return
     outcomes: Outcomes = {}
     with _isolated(job, job.cells, outcomes):
         videos = open_videos(job)
         hashes = dict(zip(videos, hash_videos([item.video for item in videos.values()]), strict=True))
-        for (spec, path), runs in job.predictions.items():
-            with _isolated(job, [(spec, run) for run in runs], outcomes), _claimed(job, path):
-                method, templates = _prepare(job, spec, runs, videos, hashes)
-                first = templates[0][1]
-                store = PredictionStore(path, first.item.video.frame_names)
-                content = store.content()
-                note, inputs = store.note(first.inputs, content), first.inputs
-                pending = _without_record(job, spec, templates, content, outcomes)
-                if job.dry_run or not pending:
-                    _report_planned(job, spec, pending, method, outcomes)
-                    continue
+    if outcomes:
+        yield from outcomes.values()
+        return
+    for (spec, path), runs in job.predictions.items():
+        with _isolated(job, [(spec, run) for run in runs], outcomes), _claimed(job, path):
+            method, templates = _prepare(job, spec, runs, videos, hashes)
+            first = templates[0][1]
+            store = PredictionStore(path, first.item.video.frame_names)
+            content = store.content()
+            note, inputs = store.note(first.inputs, content), first.inputs
+            pending = _without_record(job, spec, templates, content, outcomes)
+            if job.dry_run or not pending:
+                _report_planned(job, spec, pending, method, outcomes)
+            else:
                 # a prediction that is made again is scored under every protocol
                 pending = pending if note else templates
                 for run, _ in pending:
@@ -70,7 +77,7 @@ def run_job(job: Job) -> list[Outcome]:
                     provenance=partial(prediction_provenance, method, LoadMeter()),
                 )
                 _write_records(job, spec, pending, evaluation, outcomes)
-    return [outcomes[spec.label, run.protocol.id] for spec, run in job.cells]
+        yield from (outcomes[spec.label, run.protocol.id] for run in runs)
 
 
 def _claimed(job: Job, prediction: Path) -> AbstractContextManager[None]:

@@ -97,8 +97,8 @@ class ClusterExecutor(ABC):
 
     def run(
         self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
+        function: Callable[[Task], Iterable[Result]],
+        tasks: deque[Task],
         finished: Callable[[Result], None],
         lost: Callable[[Task], Iterable[Task]],
     ) -> None:
@@ -114,13 +114,14 @@ class ClusterExecutor(ABC):
                 for handle in cluster.wait(list(running)):
                     task = running.pop(handle)
                     try:
-                        result = cluster.result(handle)
+                        results = cluster.result(handle)
                     except _Lost:
                         waiting.extend(lost(task))
                         continue
-                    if isinstance(result, _Raised):
-                        raise result.error
-                    finished(result)
+                    if isinstance(results, _Raised):
+                        raise results.error
+                    for result in results:
+                        finished(result)
 
 
 @dataclass(frozen=True)
@@ -270,11 +271,13 @@ class _Raised:
     error: InputError
 
 
-def _guarded(function: Callable[[Task], Result], task: Task, threads: int | None) -> Result | _Raised:
+def _guarded(
+    function: Callable[[Task], Iterable[Result]], task: Task, threads: int | None
+) -> list[Result] | _Raised:
     if threads is not None:
         use_threads(threads)
     try:
-        return function(task)
+        return list(function(task))
     except InputError as error:
         return _Raised(error)
 

@@ -12,10 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from multiprocessing import connection
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from vosbench.errors import InputError
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -24,6 +29,9 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _HEAVY = ("numpy", "cv2", "torch", "torchvision", "pytorch_lightning")
 """Libraries whose import takes longer than the start of a process."""
+
+_POLL = 0.1
+"""Seconds between two looks at the results of tasks that go on."""
 
 
 def available_cores() -> int:
@@ -49,19 +57,21 @@ class Executor(Protocol):
 
     def run(
         self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
+        function: Callable[[Task], Iterable[Result]],
+        tasks: deque[Task],
         finished: Callable[[Result], None],
         lost: Callable[[Task], Iterable[Task]],
     ) -> None:
-        """Call `finished` with the result of every task, in order of completion.
+        """Call `finished` with every result of every task, in order of completion.
 
         Args:
-            function: of a module that the workers can import.
-            tasks: plain data.
-            finished: called in this process.
-            lost: called with a task whose process was killed; returns the tasks to run instead, with
-                nothing beside them in their process.
+            function: of a module that the workers can import; yields results, which are handed over as soon
+                as the executor has them.
+            tasks: plain data; taken from the left when a worker is free.
+            finished: called in this process; may add tasks and change their order where they run on this
+                machine.
+            lost: called with a task whose process was killed, some of whose results may have been handed
+                over; returns the tasks to run instead, with nothing beside them in their process.
 
         Raises:
             InputError: raised by `function`, or there is nothing to run the tasks on.
@@ -81,19 +91,19 @@ class LocalExecutor:
 
     def run(
         self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
+        function: Callable[[Task], Iterable[Result]],
+        tasks: deque[Task],
         finished: Callable[[Result], None],
         lost: Callable[[Task], Iterable[Task]],
     ) -> None:
         """Run the tasks, see `Executor`."""
         if self.workers == 1:
-            for task in tasks:
-                finished(function(task))
+            while tasks:
+                for result in function(tasks.popleft()):
+                    finished(result)
             return
-        waiting = deque(tasks)
-        while waiting:
-            suspects = _run_pool(function, waiting, self.workers, finished)
+        while tasks:
+            suspects = _run_pool(function, tasks, self.workers, finished)
             # which of the running tasks killed its process is unknown: they go on one at a time
             retried = deque(replacement for task in suspects for replacement in lost(task))
             while retried:
@@ -116,7 +126,11 @@ def run_tasks(
     Raises:
         InputError: raised by `function`, or a worker process was killed.
     """
-    LocalExecutor(workers).run(function, tasks, finished, _refuse_lost)
+    LocalExecutor(workers).run(partial(_only_result, function), deque(tasks), finished, _refuse_lost)
+
+
+def _only_result(function: Callable[[Task], Result], task: Task) -> tuple[Result]:
+    return (function(task),)
 
 
 def _refuse_lost(task: object) -> list[Any]:
@@ -157,7 +171,7 @@ def preload(modules: Sequence[str]) -> None:
 
 
 def _run_pool(
-    function: Callable[[Task], Result],
+    function: Callable[[Task], Iterable[Result]],
     waiting: deque[Task],
     workers: int,
     finished: Callable[[Result], None],
@@ -169,24 +183,34 @@ def _run_pool(
     if method == "forkserver":
         # no effect where the server runs already
         preload([name for name in _HEAVY if name in sys.modules])
+    context = multiprocessing.get_context(method)
+    results: SimpleQueue[Any] = context.SimpleQueue()
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context(method),
+        mp_context=context,
         initializer=_start_worker,
-        initargs=(threads, dict(os.environ)),
+        initargs=(threads, dict(os.environ), results),
     )
-    running: dict[Future[Result], Task] = {}
+    running: dict[Future[None], tuple[int, Task]] = {}
+    ended: set[int] = set()
+    numbers = count()
     try:
         while waiting or running:
             # no more than run at once: the tasks that a killed process stops are then known
             while waiting and len(running) < workers:
-                running[pool.submit(function, waiting[0])] = waiting[0]
+                number = next(numbers)
+                running[pool.submit(_send_results, function, waiting[0], number)] = number, waiting[0]
                 waiting.popleft()
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                finished(future.result())
+            done = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED).done
+            # a task that is done has sent all its results before
+            ended |= _hand_over(results, finished)
+            for future in done:
+                future.result()
                 del running[future]
     except BrokenProcessPool:
-        return _unfinished(running, finished)
+        pool.shutdown(wait=True)
+        ended |= _hand_over(results, finished)
+        return [task for number, task in running.values() if number not in ended]
     except BaseException:
         # the results of the others are of no use now; waiting for them looks like a hang
         for child in set(multiprocessing.active_children()) - others:
@@ -194,18 +218,20 @@ def _run_pool(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        results.close()
     return []
 
 
-def _unfinished(running: Mapping[Future[Result], Task], finished: Callable[[Result], None]) -> list[Task]:
-    """Hand over the results that were there when the pool broke; return the other tasks."""
-    suspects = []
-    for future, task in running.items():
-        if isinstance(future.exception(), BrokenProcessPool):
-            suspects.append(task)
-        else:
-            finished(future.result())
-    return suspects
+def _hand_over(results: SimpleQueue[Any], finished: Callable[[Any], None]) -> set[int]:
+    """Hand over the results that workers have sent; return the numbers of tasks that sent their last."""
+    ended = set()
+    while not results.empty():
+        number, sent = results.get()
+        if not sent:
+            ended.add(number)
+        for result in sent:
+            finished(result)
+    return ended
 
 
 def _start_method() -> str:
@@ -220,7 +246,21 @@ def _start_method() -> str:
     return "fork" if safe else "forkserver"
 
 
-def _start_worker(threads: int, environment: Mapping[str, str]) -> None:
+class _Worker:
+    """A process of a pool: where it sends results to."""
+
+    results: ClassVar[SimpleQueue[Any]]
+
+
+def _send_results(function: Callable[[Task], Iterable[Any]], task: Task, number: int) -> None:
+    """Run a task in a worker and send the results one by one, and at the end none."""
+    for result in function(task):
+        _Worker.results.put((number, (result,)))
+    _Worker.results.put((number, ()))
+
+
+def _start_worker(threads: int, environment: Mapping[str, str], results: SimpleQueue[Any]) -> None:
+    _Worker.results = results
     # the server that a worker is forked from has the environment of an earlier time
     os.environ.clear()
     os.environ.update(environment)

@@ -1,5 +1,5 @@
 """The miniature world: rendered editions of the data sets, in official layout, with exact ground truth."""
 
-from vosbench.data.mini.writers import ensure_mini, write_mini
+from vosbench.data.mini.writers import count_scenes, ensure_mini, write_mini
 
-__all__ = ["ensure_mini", "write_mini"]
+__all__ = ["count_scenes", "ensure_mini", "write_mini"]

@@ -106,6 +106,19 @@ def ensure_mini(
     return folder
 
 
+def count_scenes(name: str, **settings: Any) -> int:
+    """Return the number of scenes or sequences that a miniature edition has.
+
+    Args:
+        name: data set with a miniature edition.
+        settings: as for `write_mini`.
+
+    Raises:
+        InputError: unknown name or setting, or a bad value.
+    """
+    return sum(1 for _ in _settings(name, **settings).jobs())
+
+
 def _is_there(name: str, settings: MiniSettings, folder: Path) -> bool:
     marker = folder / MARKER
     try:
