@@ -109,6 +109,7 @@ class Board:
     sequences: tuple[str, ...]
     expected: int
     notes: tuple[str, ...] = ()
+    _rivals: dict[str, list[BoardRow]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -128,16 +129,25 @@ class Board:
 
         Baselines cannot, nor values with a remark.
         """
+        return any(rival is row for rival in self._competing(metric))
+
+    def ranked(self, metric: str) -> list[float]:
+        """Return the values of a metric of the rows that compete, best first."""
+        values = [row.values.get(metric) for row in self._competing(metric)]
+        numbers = [value for value in values if value is not None]
+        return sorted(numbers, reverse=value_spec(metric).higher_is_better)
+
+    def _competing(self, metric: str) -> list[BoardRow]:
+        # every cell of every table asks for the rivals of its column
+        if metric not in self._rivals:
+            self._rivals[metric] = [row for row in self.rows if self._has_all(row, metric)]
+        return self._rivals[metric]
+
+    def _has_all(self, row: BoardRow, metric: str) -> bool:
         if not self.complete(row) or row.status.kind == "baseline" or metric in row.remarks:
             return False
         counted = counted_rows(scores_of(row.records), metric, self.protocol)
         return all(row.records[name].values.get(metric) is not None for name in counted)
-
-    def ranked(self, metric: str) -> list[float]:
-        """Return the values of a metric of the rows that compete, best first."""
-        values = [row.values.get(metric) for row in self.rows if self.competes(row, metric)]
-        numbers = [value for value in values if value is not None]
-        return sorted(numbers, reverse=value_spec(metric).higher_is_better)
 
 
 def data_set_values(records: Mapping[str, Record], protocol: Protocol) -> dict[str, float | None]:
