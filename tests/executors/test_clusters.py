@@ -4,7 +4,9 @@ import importlib
 import os
 import sys
 from collections import deque
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +15,7 @@ from vosbench.benchmark import compare
 from vosbench.errors import InputError
 from vosbench.evaluation.record import Record
 from vosbench.evaluation.store import read_failures
-from vosbench.executors.clusters import RayExecutor, SlurmExecutor, make_executor
+from vosbench.executors.clusters import ClusterExecutor, RayExecutor, SlurmExecutor, make_executor
 from vosbench.executors.local import LocalExecutor
 
 HELPERS = """
@@ -33,6 +35,10 @@ def die_once(task):
         Path(marker).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     yield number
+
+def threads_after_death(task):
+    for _ in die_once(task):
+        yield os.environ["OMP_NUM_THREADS"]
 
 def die_always(task):
     if task in (2, (2, "alone")):
@@ -166,6 +172,13 @@ def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, executor, n
     assert len(lost) <= (2 if name == "local" else 1)
 
 
+def test_a_task_that_runs_again_has_the_threads_of_the_others(tmp_path, helpers, executor, monkeypatch):
+    monkeypatch.setattr("vosbench.executors.local.available_cores", lambda: 8)
+    tasks, found = [(number, str(tmp_path / "marker")) for number in range(4)], []
+    executor("local").run(helpers.threads_after_death, tasks, found.append, lambda task: [task])
+    assert found == ["4"] * 4
+
+
 @everywhere
 def test_a_task_that_kills_every_worker_is_given_up_and_the_others_are_not(helpers, executor, name):
     found, lost = [], []
@@ -217,6 +230,79 @@ def test_records_and_their_order_are_the_same_everywhere(run, name):
     assert files(there.out) == files(here.out)
     for path in (here.out / "masks").rglob("*.png"):
         assert (there.out / path.relative_to(here.out)).read_bytes() == path.read_bytes()
+
+
+class OddError(Exception):
+    """An error that is none of Python's."""
+
+
+class InOtherFolder(ClusterExecutor):
+    """A cluster whose workers, all in this process, have another working directory."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    @contextmanager
+    def connect(self, tasks):
+        yield self, 1, None
+
+    def submit(self, calls):
+        os.chdir(self.folder)
+        results = [call() for call in calls]
+        return [lambda result=result: result for result in results]
+
+    def wait(self, handles):
+        return handles
+
+    def result(self, handle):
+        return handle()
+
+
+OWN_METHOD = """
+from vosbench.models.baselines import CentreBox
+
+class Own(CentreBox):
+    pass
+"""
+
+
+def test_relative_paths_mean_the_same_on_a_cluster(tmp_path, make_davis, monkeypatch):
+    make_davis(tmp_path / "data")
+    (tmp_path / "own.py").write_text(OWN_METHOD)
+    (tmp_path / "node").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = {
+        "models": ["own.py:Own", "flow_threshold"],
+        "datasets": ["davis16", "clips=data/davis16/JPEGImages/480p:data/davis16/Annotations/480p"],
+        "data_root": Path("data"),
+        "cache": Path("cache"),
+        "metrics": ["j"],
+    }
+    here = compare(**options, out=Path("here"), workers=1)
+    there = compare(**options, out=Path("there"), executor=InOtherFolder(tmp_path / "node"))
+    assert [content(item) for item in there.records] == [content(item) for item in here.records]
+    assert len(there.records) == 2 * 2 * 3
+    assert list((tmp_path / "node").iterdir()) == []
+
+
+def test_a_worker_without_the_working_directory_is_one_line(tmp_path, helpers, monkeypatch):
+    monkeypatch.setattr(Path, "cwd", lambda: tmp_path / "here")
+    with pytest.raises(InputError, match=r"here: a worker of the cluster cannot go there: No such file"):
+        InOtherFolder(tmp_path).run(helpers.square, [3], pytest.fail, pytest.fail)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no"), type("AuthenticationError", (OddError,), {})("no token")]
+)
+def test_a_cluster_that_refuses_is_one_line(monkeypatch, error):
+    def refuse(**_):
+        raise error
+
+    exceptions = SimpleNamespace(RayError=OddError)
+    ray = SimpleNamespace(init=refuse, exceptions=exceptions, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(InputError, match=r"no Ray cluster at there:1: no.*RAY_AUTH_MODE=token"):
+        RayExecutor(1, "there:1").run(abs, [1], print, pytest.fail)
 
 
 @pytest.mark.slow

@@ -165,7 +165,7 @@ def compare(
         "flow": flow,
         "flow_settings": dict(flow_settings or {}),
         "cache": cache,
-        # workers of another machine have another working directory
+        # a method may change the working directory
         "out": Path(out).resolve(),
         "command": command_line(),
         "dry_run": dry_run,

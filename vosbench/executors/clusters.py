@@ -105,11 +105,12 @@ class ClusterExecutor(ABC):
         """Run the tasks, see `vosbench.executors.local.Executor`."""
         waiting = deque(tasks)
         running: dict[Any, Task] = {}
+        here = Path.cwd()
         with self.connect(len(tasks)) as (cluster, slots, threads):
             while waiting or running:
                 batch = [waiting.popleft() for _ in range(min(len(waiting), slots - len(running)))]
                 if batch:
-                    calls = [partial(_guarded, function, task, threads) for task in batch]
+                    calls = [partial(_guarded, function, task, threads, here) for task in batch]
                     running.update(zip(cluster.submit(calls), batch, strict=True))
                 for handle in cluster.wait(list(running)):
                     task = running.pop(handle)
@@ -167,10 +168,10 @@ class RayExecutor(ClusterExecutor):
             return workers
         try:
             ray.init(address=self.address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             raise InputError(
                 f"no Ray cluster at {self.address}: {_first_line(error)}; start one with `ray start --head`, "
-                "or leave --address out"
+                "set RAY_AUTH_MODE=token for one that asks for a token, or leave --address out"
             ) from None
         return choose_workers(self.workers or int(ray.cluster_resources().get("CPU", 1)), max(1, tasks))
 
@@ -272,10 +273,15 @@ class _Raised:
 
 
 def _guarded(
-    function: Callable[[Task], Iterable[Result]], task: Task, threads: int | None
+    function: Callable[[Task], Iterable[Result]], task: Task, threads: int | None, folder: Path
 ) -> list[Result] | _Raised:
+    """Run a task in the working directory of the program, where its relative paths lead to files."""
     if threads is not None:
         use_threads(threads)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        return _Raised(InputError(f"{folder}: a worker of the cluster cannot go there: {error.strerror}"))
     try:
         return list(function(task))
     except InputError as error:

@@ -102,12 +102,14 @@ class LocalExecutor:
                 for result in function(tasks.popleft()):
                     finished(result)
             return
+        threads = max(1, available_cores() // self.workers)
         while tasks:
-            suspects = _run_pool(function, tasks, self.workers, finished)
-            # which of the running tasks killed its process is unknown: they go on one at a time
+            suspects = _run_pool(function, tasks, self.workers, threads, finished)
+            # which of the running tasks killed its process is unknown: they go on one at a time, with the
+            # threads that they had: more can give other values
             retried = deque(replacement for task in suspects for replacement in lost(task))
             while retried:
-                killed = _run_pool(function, retried, 1, finished)
+                killed = _run_pool(function, retried, 1, threads, finished)
                 retried.extend(replacement for task in killed for replacement in lost(task))
 
 
@@ -174,10 +176,10 @@ def _run_pool(
     function: Callable[[Task], Iterable[Result]],
     waiting: deque[Task],
     workers: int,
+    threads: int,
     finished: Callable[[Result], None],
 ) -> list[Task]:
     """Run the waiting tasks until there are none or a process is killed; return the tasks that ran then."""
-    threads = max(1, available_cores() // workers)
     others = set(multiprocessing.active_children())
     method = _start_method()
     if method == "forkserver":
