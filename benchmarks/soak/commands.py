@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cluster import RayCluster
+from faults import Workers, others
 from PIL import Image
 
 HEIGHT, WIDTH = 32, 48
 SEQUENCES: Mapping[str, int] = {"dog": 4, "zebra": 3}
+ON_RAY = "compare, on Ray"
 BASELINES = "all_foreground,centre_box,flow_threshold"
 
 _VOLATILE = ("scored",)
@@ -71,8 +74,8 @@ class Command:
         output: folder of what it writes.
         ignored: parts of paths whose files differ from run to run, such as logs.
         trains: whether records are of weights that the command trains.
-        elsewhere: whether other processes do the work, so that no fault can come at one of their operations.
-        points: share of the faults; a slow command has fewer.
+        workers: the other processes that do the work, so that no fault can come at one of their operations.
+        alone: words of a command that does their work itself, and imports what they import.
         together: whether several of it in one folder at once give the results of one.
     """
 
@@ -83,16 +86,17 @@ class Command:
     output: str = "out"
     ignored: tuple[str, ...] = ()
     trains: bool = False
-    elsewhere: bool = False
-    points: float = 1.0
+    workers: Workers | None = None
+    alone: tuple[str, ...] = ()
     together: bool = False
 
 
-def commands(address: str) -> list[Command]:
+def commands(address: str, cluster: RayCluster | None) -> list[Command]:
     """Return the commands.
 
     Args:
         address: of a server of the archive of `write_archive`.
+        cluster: for `ON_RAY`, which is left out without.
     """
     davis = ("davis16", "--data-root", "data")
     fit = (
@@ -105,9 +109,16 @@ def commands(address: str) -> list[Command]:
     # the page shows the whole provenance: of masks of an earlier run also when they were scored
     page = ("leaderboard.html",)
     one, two = (*compare, "--workers", "1"), (*compare, "--workers", "2")
+    on_ray: tuple[Command, ...] = ()
+    if cluster is not None:
+        words = (*two, "--executor", "ray", "--address", cluster.address)
+        on_ray = (
+            Command(ON_RAY, words, _data, ignored=page, prepare=cluster.prepare, workers=cluster.workers),
+        )
     return [
         Command("compare, local", one, _data, ignored=page, together=True),
-        Command("compare, two processes", two, _data, ignored=page, prepare=_fork, elsewhere=True),
+        Command("compare, two processes", two, _data, ignored=page, prepare=_fork, workers=others, alone=one),
+        *on_ray,
         Command("fit", fit, _training_data, ignored=("logs", "pictures", "final.csv"), output="run"),
         Command(
             "data download",
@@ -125,14 +136,13 @@ def commands(address: str) -> list[Command]:
         ),
         Command(
             "score",
-            ("score", "results", "--dataset", *davis, "--json", "scores.json", "--workers", "1"),
+            ("score", "results", "--dataset", *davis, "--json", "out/scores.json", "--workers", "1"),
             _results,
         ),
         Command(
             "leaderboard build",
             ("leaderboard", "build", "--records", "records", "--out", "out"),
             _records,
-            points=0.2,
         ),
         Command(
             "ablate",
@@ -203,10 +213,12 @@ def _serve_davis(address: str) -> None:
 
 
 def _fork() -> None:
-    """Let workers be forks: they start in no time, and nothing here has threads."""
+    """Let workers be forks of the command: they start in no time, and nothing here has threads."""
+    from vosbench.benchmark import plan
     from vosbench.executors import local
 
     setattr(local, "_start_method", lambda: "fork")  # noqa: B010
+    setattr(plan, "preload", lambda modules: None)  # noqa: B010
 
 
 def _data(place: Path) -> None:

@@ -6,9 +6,10 @@ stand still, so that equal work gives equal tables. Files are watched below one 
 
 import atexit
 import errno
+import gc
 import importlib
-import math
 import os
+import random
 import shutil
 import signal
 import sys
@@ -21,8 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["none", "kill", "sigint", "sigterm", "full", "deleted"]
+Kind = Literal["none", "kill", "worker", "sigint", "sigterm", "full", "deleted"]
 SIGNALS: Mapping[str, int] = {"kill": signal.SIGKILL, "sigint": signal.SIGINT, "sigterm": signal.SIGTERM}
+Workers = Callable[[int], Sequence[int]]
+"""Process of a command -> the processes that work for the command now."""
 
 _CHANGES = frozenset(
     {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
@@ -37,7 +40,8 @@ class Fault:
     """What happens to a command, and when.
 
     Attributes:
-        kind: a signal; ``"full"``: from then on nothing new can be made on the disk; ``"deleted"``: what the
+        kind: a signal; ``"worker"``: a process that works for the command is killed, the first there is from
+            then on; ``"full"``: from then on nothing new can be made on the disk; ``"deleted"``: what the
             command has written so far is removed.
         operation: number, from 1, of the operation on files that the fault comes before; None: by time.
         seconds: after the start.
@@ -59,7 +63,8 @@ class End:
         out, err: what it printed.
         operations: number of operations that changed files; 0 where a signal ended the process.
         seconds: how long it ran.
-        left: processes of its session that lived on.
+        left: processes of its session, and workers, that lived on.
+        thrown: whether the fault, one by time, came before the end.
         modules: what the process had imported at its end.
     """
 
@@ -69,6 +74,7 @@ class End:
     operations: int
     seconds: float
     left: tuple[int, ...] = ()
+    thrown: bool = False
     modules: tuple[str, ...] = ()
 
 
@@ -112,10 +118,11 @@ class Running:
     logs: Path
     fault: Fault
     started: float
+    workers: Workers
 
     def end(self) -> End:
         """Wait until the command ends."""
-        _wait(self.process, self.fault, self.logs / "started", self.started)
+        thrown = self._wait()
         _, state = os.waitpid(self.process, 0)
         seconds = time.monotonic() - self.started
         counted = self.logs / "operations"
@@ -126,11 +133,40 @@ class Running:
             # empty where a signal came while it was written
             operations=int(counted.read_text(encoding="utf-8") or 0) if counted.is_file() else 0,
             seconds=seconds,
-            left=remaining(self.process),
+            left=remaining(lambda: (*members(self.process), *self.workers(self.process))),
+            thrown=thrown,
             modules=tuple((self.logs / "modules").read_text(encoding="utf-8").split())
             if counted.is_file()
             else (),
         )
+
+    def _wait(self) -> bool:
+        """Wait until the command ends, and end what never ends; return whether a fault by time was thrown."""
+        seconds, thrown = self.fault.seconds, False
+        due = None
+        while os.waitid(os.P_PID, self.process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            now = time.monotonic()
+            if due is None and seconds is not None and (self.logs / "started").exists():
+                due = now + seconds
+            if due is not None and now >= due and not thrown:
+                thrown = self._throw()
+            if now - self.started > _PATIENCE:
+                os.kill(self.process, signal.SIGKILL)
+            time.sleep(0.01 if seconds is None else 0.002)
+        return thrown
+
+    def _throw(self) -> bool:
+        """Send the signal of the fault; return False where there is no worker to send it to."""
+        if self.fault.kind != "worker":
+            os.kill(self.process, SIGNALS[self.fault.kind])
+            return True
+        workers = self.workers(self.process)
+        if not workers:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(random.choice(workers), signal.SIGKILL)
+            return True
+        return False
 
 
 def start(
@@ -139,6 +175,7 @@ def start(
     fault: Fault | None = None,
     *,
     prepare: Callable[[], None] | None = None,
+    workers: Workers = lambda process: (),
     reader: bool = True,
 ) -> Running:
     """Start ``vosbench WORDS`` in the folder `place`.
@@ -148,6 +185,7 @@ def start(
         place: working folder; caches and temporary folders of the command are in it.
         fault: to throw into it; none when None.
         prepare: called in the process of the command before it starts.
+        workers: what works for the command, beside its session.
         reader: whether somebody reads what it prints.
     """
     for name in ("tmp", "cache"):
@@ -157,11 +195,11 @@ def start(
     child = os.fork()
     if not child:
         _command([str(word) for word in words], place, logs, fault, prepare, reader)
-    return Running(child, logs, fault, started)
+    return Running(child, logs, fault, started, workers)
 
 
 def import_like(end: End) -> None:
-    """Import what a command imported, so that further processes of the command need not."""
+    """Import what a command imported and read what vosbench ships; further commands have both at once."""
     for name in end.modules:
         if name not in sys.modules and "__main__" not in name:
             with suppress(Exception):
@@ -171,19 +209,31 @@ def import_like(end: End) -> None:
         sys.modules["torch"].set_num_threads(1)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
+    if "vosbench.leaderboard.published" in sys.modules:
+        sys.modules["vosbench.leaderboard.published"].load_published()
+    # a search for garbage in a fork would copy what is shared
+    gc.collect()
+    gc.freeze()
 
 
-def remaining(session: int, patience: float = 30.0) -> tuple[int, ...]:
-    """Return the processes of a session that do not end by themselves; end them."""
+def remaining(living: Callable[[], Sequence[int]], patience: float = 30.0) -> tuple[int, ...]:
+    """Return the processes that do not end by themselves; end them."""
     end = time.monotonic() + patience
-    while (living := _session(session)) and time.monotonic() < end:
+    while (left := living()) and time.monotonic() < end:
         time.sleep(0.05)
-    for process in living:
-        os.kill(process, signal.SIGKILL)
-    return living
+    for process in left:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return tuple(left)
 
 
-def _session(session: int) -> tuple[int, ...]:
+def others(session: int) -> tuple[int, ...]:
+    """Return the processes of a session beside that which leads the session."""
+    return tuple(process for process in members(session) if process != session)
+
+
+def members(session: int) -> tuple[int, ...]:
+    """Return the living processes of a session."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -194,21 +244,6 @@ def _session(session: int) -> tuple[int, ...]:
             if int(numbers[2]) == session and state != "Z":
                 found.append(int(folder.name))
     return tuple(found)
-
-
-def _wait(child: int, fault: Fault, mark: Path, started: float) -> None:
-    """Wait until the command ends; send the signal of a fault by time, and end what never ends."""
-    due = None
-    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        now = time.monotonic()
-        if due is None and fault.seconds is not None and mark.exists():
-            due = now + fault.seconds
-        if due is not None and now >= due:
-            os.kill(child, SIGNALS[fault.kind])
-            due = math.inf
-        if now - started > _PATIENCE:
-            os.kill(child, signal.SIGKILL)
-        time.sleep(0.002 if fault.seconds is not None else 0.01)
 
 
 def _command(
@@ -246,7 +281,7 @@ def _run_here(
     from vosbench.cli import main
 
     tempfile.tempdir = None
-    _stop_clocks()
+    stop_clocks()
     if prepare is not None:
         prepare()
     operations = Operations(fault, place)
@@ -268,7 +303,7 @@ def _run_here(
     return status
 
 
-def _stop_clocks() -> None:
+def stop_clocks() -> None:
     """Let every second be 0 and every time the same, so that equal work gives equal records and tables."""
     from types import SimpleNamespace
 

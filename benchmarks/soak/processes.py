@@ -9,7 +9,8 @@ random time. Every command is a fork of one process that has imported what the c
 into its work and not into its imports. After kill -9 it goes on where it was, and is killed again, up to four
 times. A command survives a fault when it ends as documented, leaves no process, and the same command,
 started again, ends with status 0 and with the files of a run that nothing disturbed: tables and masks byte by
-byte, and nothing beside them. Linux only.
+byte, and nothing beside them. A command whose worker is killed has to end so by itself. Linux only;
+``compare, on Ray`` needs the extra ray.
 """
 
 import argparse
@@ -20,19 +21,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from commands import Command, commands, tree, write_archive
-from faults import SIGNALS, End, Fault, Kind, import_like, start
+from cluster import RayCluster, ray_cluster
+from commands import ON_RAY, Command, commands, tree, write_archive
+from faults import SIGNALS, End, Fault, Kind, Running, import_like, others, start
 from table import RESULTS, Row, write_results
 
-STATUSES = {"kill": {-9}, "sigint": {130}, "sigterm": {143}, "full": {1, 2}, "deleted": {0, 1, 2}}
+STATUSES = {
+    "kill": {-9},
+    "worker": {0},
+    "sigint": {130},
+    "sigterm": {143},
+    "full": {1, 2},
+    "deleted": {0, 1, 2},
+}
 LINES = {"sigint": "vosbench: interrupted", "sigterm": "vosbench: terminated"}
 TITLES = {
     "kill": "kill -9, then run again",
+    "worker": "kill -9 of a worker",
     "sigint": "SIGINT, then run again",
     "sigterm": "SIGTERM, then run again",
     "full": "disk full from one operation on, then run again",
@@ -74,31 +84,34 @@ class Soak:
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
         command.make(made)
-        ends = [self.undisturbed(command, made, number) for number in range(2)]
+        if command.alone:
+            self.undisturbed(replace(command, words=command.alone), made)
+        ends = [self.undisturbed(command, made) for _ in range(2)]
         if ends[0][1] != ends[1][1]:
             raise SystemExit(f"{command.name}: two runs differ: {differences(ends[0][1], ends[1][1])}")
         end, wanted = ends[1]
-        for kind in kinds:
-            started = time.monotonic()
+        for kind in (kind for kind in kinds if meets(command, kind)):
+            begin = time.monotonic()
             if kind == "closed":
                 tried, complaints = 1, [self.closed(command, made)]
             elif kind == "together":
-                tried, complaints = 1, [self.together(command, made, wanted)]
+                tried = max(1, self.points // 4)
+                complaints = [self.together(command, made, wanted) for _ in range(tried)]
             else:
                 tried, complaints = self.disturbed(kind, command, made, end, wanted)
             lost = [complaint for complaint in complaints if complaint]
             self.rows.append(Row(command.name, TITLES[kind], tried, tried - len(lost), len(lost)))
             # a soak that is ended early keeps its figures
             write_results(self.results, "Processes", self.command, self.rows)
-            sys.stderr.write(f"{self.rows[-1]} in {time.monotonic() - started:.0f} s\n")
+            sys.stderr.write(f"{self.rows[-1]} in {time.monotonic() - begin:.0f} s\n")
             sys.stderr.writelines(f"  LOST: {complaint}\n" for complaint in lost)
 
     def faults(self, kind: str, command: Command, end: End) -> Iterator[Fault]:
         """Yield the faults of a kind: at operations on files, and at times, some of which come too late."""
-        points = self.number(kind, command)
-        # an operation of another process is none of these
+        points = self.number(kind)
         at_files = kind in AT_FILES
-        by_operation = 0 if command.elsewhere else points if at_files else (points + 1) // 2
+        # the last operations may meet no full disk: others take their place
+        by_operation = 0 if command.workers else end.operations if at_files else (points + 1) // 2
         which: Kind = kind  # type: ignore[assignment]
         for number in self.random.sample(range(1, end.operations + 1), min(by_operation, end.operations)):
             yield Fault(which, operation=number, output=command.output)
@@ -106,13 +119,13 @@ class Soak:
             for _ in range(4 * points):
                 yield Fault(which, seconds=self.random.uniform(0, end.seconds))
 
-    def number(self, kind: str, command: Command) -> int:
+    def number(self, kind: str) -> int:
         """Return how many faults of a kind to throw into a command."""
-        return max(2, round((self.kills if kind == "kill" else self.points) * command.points))
+        return self.kills if kind == "kill" else self.points
 
-    def undisturbed(self, command: Command, made: Path, number: int) -> tuple[End, dict[str, str]]:
+    def undisturbed(self, command: Command, made: Path) -> tuple[End, dict[str, str]]:
         with self.place(made) as place:
-            end = start(command.words, place, prepare=command.prepare).end()
+            end = started(command, place).end()
             if end.status:
                 raise SystemExit(f"{command.name}: status {end.status} without a fault: {end.err}")
             import_like(end)
@@ -122,7 +135,7 @@ class Soak:
         self, kind: str, command: Command, made: Path, end: End, wanted: dict[str, str]
     ) -> tuple[int, list[str]]:
         """Throw the faults of a kind; return how many were met, and what was wrong afterwards."""
-        faults, points = self.faults(kind, command, end), self.number(kind, command)
+        faults, points = self.faults(kind, command, end), self.number(kind)
         tried, complaints = 0, []
         while tried < points:
             some = list(islice(faults, min(points - tried, IN_A_ROW.get(kind, 1))))
@@ -143,7 +156,11 @@ class Soak:
         """
         with self.place(made) as place:
             for met, fault in enumerate(faults):
-                end = start(command.words, place, fault, prepare=command.prepare).end()
+                end = started(command, place, fault).end()
+                if fault.kind == "worker":
+                    # the command makes the loss good
+                    wrong = complaint(fault, end) or differing(fault, wanted, tree(command, place))
+                    return int(end.thrown or bool(wrong)), wrong
                 # at the end before its time, or with less to do than at first
                 if (
                     end.status == 0
@@ -154,20 +171,20 @@ class Soak:
                 wrong = complaint(fault, end)
                 if wrong:
                     return met + 1, f"{fault}: {wrong}"
-            again = start(command.words, place, prepare=command.prepare).end()
+            again = started(command, place).end()
             if again.status:
                 return len(faults), f"{fault}: run again: status {again.status}: {again.err[-300:]}"
             return len(faults), differing(fault, wanted, tree(command, place))
 
     def closed(self, command: Command, made: Path) -> str:
         with self.place(made) as place:
-            end = start(command.words, place, prepare=command.prepare, reader=False).end()
+            end = started(command, place, reader=False).end()
             traceback = "Traceback" in end.err or "Exception" in end.err
             return f"status {end.status}: {end.err}" if traceback or end.status not in (0, 1) else ""
 
     def together(self, command: Command, made: Path, wanted: dict[str, str]) -> str:
         with self.place(made) as place:
-            running = [start(command.words, place, prepare=command.prepare) for _ in range(8)]
+            running = [started(command, place) for _ in range(8)]
             bad = [end for end in (each.end() for each in running) if end.status]
             if bad:
                 return f"{len(bad)} of 8 failed, the first with status {bad[0].status}: {bad[0].err[-300:]}"
@@ -178,6 +195,20 @@ class Soak:
         """Yield a fresh place."""
         with new_folder(self.folder) as folder:
             yield Path(shutil.copytree(made, folder / "place"))
+
+
+def started(command: Command, place: Path, fault: Fault | None = None, *, reader: bool = True) -> Running:
+    workers = command.workers or others
+    return start(command.words, place, fault, prepare=command.prepare, workers=workers, reader=reader)
+
+
+def meets(command: Command, kind: str) -> bool:
+    """Return whether a command can meet a kind of fault."""
+    if kind == "together":
+        return command.together
+    if kind == "worker":
+        return command.workers is not None
+    return kind not in AT_FILES or command.workers is None
 
 
 @contextmanager
@@ -255,9 +286,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
-    with new_folder() as folder, server(folder) as address:
+    on_ray = ON_RAY in (options.commands or [ON_RAY])
+    cluster: AbstractContextManager[RayCluster | None] = ray_cluster() if on_ray else nullcontext()
+    with new_folder() as folder, server(folder) as address, cluster as running:
         write_archive(folder)
-        known = {command.name: command for command in commands(address)}
+        known = {command.name: command for command in commands(address, running)}
         kills = options.points if options.kills is None else options.kills
         program = "python benchmarks/soak/processes.py"
         written = f"{program} --points {options.points} --kills {kills} --seed {options.seed}"

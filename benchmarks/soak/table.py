@@ -21,7 +21,9 @@ Written by `python benchmarks/soak/table.py` from `benchmarks/soak/results`; do 
 something else comes of it than is documented: a traceback, a wrong status, a process or a file left over,
 other results after the same command was run again. Commands run as forks of one process that has imported
 what they import; after kill -9 a command goes on in the same place and is killed again, up to four times,
-before it may end. `compare` on a Ray cluster has tests (`tests/executors/test_clusters.py`), no figures here.
+before it may end. After kill -9 of a worker the command itself has to end with the right results. The workers
+of `compare` in two processes are forks of the command; those of `compare` on Ray are of a cluster on the same
+machine that outlives the commands, and is started where the extra `ray` is installed.
 
 A run of some commands or faults alone (`--commands`, `--faults`) replaces their rows and keeps the others:
 the command above a table makes its rows anew, at other random points, and further ones. Rows with fewer kills
@@ -55,10 +57,11 @@ def write_results(path: Path, title: str, command: str, rows: Sequence[Row]) -> 
         command: that makes the figures again.
         rows: the figures.
     """
-    again = {(row.subject, row.fault) for row in rows}
+    again = {(row.subject, row.fault): asdict(row) for row in rows}
     earlier = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
-    kept = [row for row in earlier if (row["subject"], row["fault"]) not in again]
-    content = {"title": title, "command": command, "rows": [*kept, *map(asdict, rows)]}
+    # a row that was made again keeps its place
+    kept = [again.pop((row["subject"], row["fault"]), row) for row in earlier]
+    content = {"title": title, "command": command, "rows": [*kept, *again.values()]}
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 

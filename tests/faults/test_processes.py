@@ -49,6 +49,19 @@ def test_comparisons_survive_faults_alone_and_together(soak):
 
 @linux
 @pytest.mark.slow
+def test_comparisons_survive_the_death_of_a_worker(soak):
+    soak("--points", "4", "--commands", "compare, two processes", "--faults", "kill", "worker", "sigint")
+
+
+@linux
+@pytest.mark.slow
+def test_comparisons_on_ray_survive_faults(soak):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    soak("--points", "2", "--commands", "compare, on Ray", "--faults", "kill", "worker", "sigterm")
+
+
+@linux
+@pytest.mark.slow
 def test_trainings_survive_faults(soak):
     soak("--points", "8", "--commands", "fit", "--faults", "kill", "sigterm", "full")
 
@@ -73,6 +86,9 @@ def test_a_fault_that_shows_is_lost(soak_program):
         {"left": (1,)},
     ):
         assert processes.complaint(fault, faults.End(**well | wrong))
+    dead = faults.Fault("worker", seconds=1.0)
+    assert processes.complaint(dead, faults.End(**well))
+    assert processes.complaint(dead, faults.End(**well | {"status": 0})) == ""
     assert processes.differences({"a": "1", "b": "2"}, {"b": "3", ".b.tmp": "4"}) == (
         "missing: a; left over: .b.tmp; different: b"
     )
