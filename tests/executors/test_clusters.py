@@ -269,6 +269,7 @@ class Own(CentreBox):
 def test_relative_paths_mean_the_same_on_a_cluster(tmp_path, make_davis, monkeypatch):
     make_davis(tmp_path / "data")
     (tmp_path / "own.py").write_text(OWN_METHOD)
+    monkeypatch.setattr(plugins, "_used", {})
     (tmp_path / "node").mkdir()
     monkeypatch.chdir(tmp_path)
     options = {
