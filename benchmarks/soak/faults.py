@@ -304,13 +304,16 @@ def _run_here(
 
 
 def stop_clocks() -> None:
-    """Let every second be 0 and every time the same, so that equal work gives equal records and tables."""
+    """Let every second be 0 and every time the same, so that equal work gives equal records and tables.
+
+    The state of the repository is left out: somebody may work there meanwhile.
+    """
     from types import SimpleNamespace
 
     from vosbench.ablations import report, training
     from vosbench.benchmark import job
     from vosbench.environment.load import LoadMeter
-    from vosbench.evaluation import record_template
+    from vosbench.evaluation import record_template, store
     from vosbench.flow import timed
     from vosbench.inference import prediction
     from vosbench.scoring import evaluate
@@ -321,4 +324,5 @@ def stop_clocks() -> None:
     for module in (job, record_template, report):
         setattr(module, "now", lambda: "2026-01-01T00:00:00+00:00")  # noqa: B010
     setattr(record_template, "_peak_memory", lambda: 0)  # noqa: B010
+    setattr(store, "_git_state", lambda folder: None)  # noqa: B010
     setattr(LoadMeter, "read", lambda self: {})  # noqa: B010
