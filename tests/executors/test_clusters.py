@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import time
 from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from vosbench.executors.clusters import ClusterExecutor, RayExecutor, SlurmExecu
 from vosbench.executors.local import LocalExecutor
 
 HELPERS = """
-import os, signal, time
+import os, signal, threading, time
 from pathlib import Path
 from vosbench.errors import InputError
 
@@ -52,6 +53,13 @@ def go_on_when_seen(marker):
     while not Path(marker).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     yield "second" if Path(marker).exists() else "nobody saw the first"
+
+
+def die_while_sending(task):
+    yield os.getpid()
+    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGKILL]).start()
+    # more than a pipe holds
+    yield bytes(10_000_000)
 
 
 class KilledOnDog:
@@ -172,10 +180,26 @@ def test_a_task_whose_worker_is_killed_runs_again(tmp_path, helpers, executor, n
     assert len(lost) <= (2 if name == "local" else 1)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_that_is_killed_while_it_sends_a_result_stops_nobody(helpers, executor):
+    found, lost = [], []
+
+    def finished(worker):
+        found.append(worker)
+        state = Path(f"/proc/{worker}/stat")
+        while state.exists() and " Z " not in state.read_text():
+            time.sleep(0.01)
+
+    executor("local").run(
+        helpers.die_while_sending, deque([1]), finished, lambda task: lost.append(task) or []
+    )
+    assert (len(found), lost) == (1, [1])
+
+
 def test_a_task_that_runs_again_has_the_threads_of_the_others(tmp_path, helpers, executor, monkeypatch):
     monkeypatch.setattr("vosbench.executors.local.available_cores", lambda: 8)
     tasks, found = [(number, str(tmp_path / "marker")) for number in range(4)], []
-    executor("local").run(helpers.threads_after_death, tasks, found.append, lambda task: [task])
+    executor("local").run(helpers.threads_after_death, deque(tasks), found.append, lambda task: [task])
     assert found == ["4"] * 4
 
 
@@ -289,7 +313,7 @@ def test_relative_paths_mean_the_same_on_a_cluster(tmp_path, make_davis, monkeyp
 def test_a_worker_without_the_working_directory_is_one_line(tmp_path, helpers, monkeypatch):
     monkeypatch.setattr(Path, "cwd", lambda: tmp_path / "here")
     with pytest.raises(InputError, match=r"here: a worker of the cluster cannot go there: No such file"):
-        InOtherFolder(tmp_path).run(helpers.square, [3], pytest.fail, pytest.fail)
+        InOtherFolder(tmp_path).run(helpers.square, deque([3]), pytest.fail, pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +327,7 @@ def test_a_cluster_that_refuses_is_one_line(monkeypatch, error):
     ray = SimpleNamespace(init=refuse, exceptions=exceptions, shutdown=lambda: None)
     monkeypatch.setitem(sys.modules, "ray", ray)
     with pytest.raises(InputError, match=r"no Ray cluster at there:1: no.*RAY_AUTH_MODE=token"):
-        RayExecutor(1, "there:1").run(abs, [1], print, pytest.fail)
+        RayExecutor(1, "there:1").run(abs, deque([1]), print, pytest.fail)
 
 
 @pytest.mark.slow

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import select
 import signal
+import socket
+import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from multiprocessing import connection
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from vosbench.errors import InputError
 
 if TYPE_CHECKING:
-    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.context import BaseContext
+    from multiprocessing.synchronize import Lock
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -32,6 +38,9 @@ _HEAVY = ("numpy", "cv2", "torch", "torchvision", "pytorch_lightning")
 
 _POLL = 0.1
 """Seconds between two looks at the results of tasks that go on."""
+
+_SIZE = struct.Struct("!Q")
+"""Number of bytes, before a message of a worker."""
 
 
 def available_cores() -> int:
@@ -186,12 +195,12 @@ def _run_pool(
         # no effect where the server runs already
         preload([name for name in _HEAVY if name in sys.modules])
     context = multiprocessing.get_context(method)
-    results: SimpleQueue[Any] = context.SimpleQueue()
+    results = _Results(context)
     pool = ProcessPoolExecutor(
         workers,
         mp_context=context,
         initializer=_start_worker,
-        initargs=(threads, dict(os.environ), results),
+        initargs=(threads, dict(os.environ), results.sender),
     )
     running: dict[Future[None], tuple[int, Task]] = {}
     ended: set[int] = set()
@@ -224,11 +233,51 @@ def _run_pool(
     return []
 
 
-def _hand_over(results: SimpleQueue[Any], finished: Callable[[Any], None]) -> set[int]:
+@dataclass(frozen=True)
+class _Sender:
+    """End of a connection for workers, one at a time."""
+
+    socket: socket.socket
+    lock: Lock
+
+    def send(self, number: int, results: tuple[Any, ...]) -> None:
+        """Send results of the task of a number; none: there will be no more."""
+        message = ForkingPickler.dumps((number, results))
+        with self.lock:
+            self.socket.sendall(_SIZE.pack(len(message)))
+            self.socket.sendall(message)
+
+
+class _Results:
+    """Results that workers have sent, without a wait for what a killed one has begun to send."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self._socket, sending = socket.socketpair()
+        self.sender = _Sender(sending, context.Lock())
+        self._received = bytearray()
+
+    def read(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Yield the number of a task and some of its results; none after the last."""
+        # the rest of a message is on its way unless its sender is dead
+        while select.select([self._socket], [], [], _POLL if self._received else 0)[0]:
+            self._received += self._socket.recv(1 << 20)
+            while len(self._received) >= _SIZE.size:
+                end = _SIZE.size + _SIZE.unpack_from(self._received)[0]
+                if len(self._received) < end:
+                    break
+                message = pickle.loads(self._received[_SIZE.size : end])  # noqa: S301 - of our own workers
+                del self._received[:end]
+                yield message
+
+    def close(self) -> None:
+        self._socket.close()
+        self.sender.socket.close()
+
+
+def _hand_over(results: _Results, finished: Callable[[Any], None]) -> set[int]:
     """Hand over the results that workers have sent; return the numbers of tasks that sent their last."""
     ended = set()
-    while not results.empty():
-        number, sent = results.get()
+    for number, sent in results.read():
         if not sent:
             ended.add(number)
         for result in sent:
@@ -251,18 +300,18 @@ def _start_method() -> str:
 class _Worker:
     """A process of a pool: where it sends results to."""
 
-    results: ClassVar[SimpleQueue[Any]]
+    sender: ClassVar[_Sender]
 
 
 def _send_results(function: Callable[[Task], Iterable[Any]], task: Task, number: int) -> None:
     """Run a task in a worker and send the results one by one, and at the end none."""
     for result in function(task):
-        _Worker.results.put((number, (result,)))
-    _Worker.results.put((number, ()))
+        _Worker.sender.send(number, (result,))
+    _Worker.sender.send(number, ())
 
 
-def _start_worker(threads: int, environment: Mapping[str, str], results: SimpleQueue[Any]) -> None:
-    _Worker.results = results
+def _start_worker(threads: int, environment: Mapping[str, str], sender: _Sender) -> None:
+    _Worker.sender = sender
     # the server that a worker is forked from has the environment of an earlier time
     os.environ.clear()
     os.environ.update(environment)
