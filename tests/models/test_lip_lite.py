@@ -287,6 +287,7 @@ class TestModule:
             ("tiny", {"appearance_weights": "zoo"}, "size=tiny has no appearance_weights"),
             ("lite", {"overlap_weight": 2}, "overlap_weight is 2"),
             ("lite", {"online_views": -1}, "online_views is -1"),
+            ("lite", {"mask_growths": -1}, "mask_growths is -1"),
             ("lite", {"follow": 1}, "follow is 1"),
         ],
     )

@@ -34,6 +34,7 @@ _COUNTS: Mapping[str, tuple[int, str]] = {
     "online_iterations": (1, ""),
     "online_seed": (0, ""),
     "online_views": (0, ""),
+    "mask_growths": (0, ""),
     "id_tuning_iterations": (1, ""),
 }
 """Key -> least value, and what is counted."""
@@ -54,6 +55,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_views": 0,
         "overlap_weight": 0.0,
         "mask_margin": 0.0,
+        "mask_growths": 0,
         "follow": False,
     },
     "lite": {
@@ -71,6 +73,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_views": 24,
         "overlap_weight": 0.3,
         "mask_margin": 0.15,
+        "mask_growths": 3,
         "follow": True,
     },
     "tiny": {
@@ -88,6 +91,7 @@ BY_SIZE: Mapping[str, dict[str, Any]] = {
         "online_views": 0,
         "overlap_weight": 0.0,
         "mask_margin": 0.0,
+        "mask_growths": 0,
         "follow": False,
     },
 }

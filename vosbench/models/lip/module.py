@@ -83,6 +83,8 @@ class LIP(VOSModule):
             true when lite, otherwise false.
         mask_margin: share of width and height that boxes gain before their masks are drawn, see
             `LIPTrackingSettings`; None: 0.15 when lite, otherwise 0.
+        mask_growths: how often a box may grow where it cuts its mask off, see `draw_whole`; None: 3 when
+            lite, otherwise 0.
         inference_id_tuning: tune the last layer of ids between frames.
         id_tuning_iterations: at most; None: 500, 50 when lite.
         id_tuning_score: see `IdTuning`.
@@ -131,6 +133,7 @@ class LIP(VOSModule):
         overlap_weight: float | None = None,
         follow: bool | None = None,
         mask_margin: float | None = None,
+        mask_growths: int | None = None,
         inference_id_tuning: bool = True,
         id_tuning_iterations: int | None = None,
         id_tuning_score: float = 0.4,
@@ -177,6 +180,7 @@ class LIP(VOSModule):
             side=resolved_keys["test_side"],
             convention=self.convention,
             margin=resolved_keys["mask_margin"],
+            growths=resolved_keys["mask_growths"],
         )
         self.network = LIPNet(
             resolved_keys["ids"],

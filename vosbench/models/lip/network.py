@@ -18,6 +18,7 @@ from vosbench.models.lip.heads import PLAIN, IdLoss, LIPHeads
 from vosbench.models.lip.lite import LiteBackbone, placed, prepare_fitted
 from vosbench.models.lip.pyramid import RECURRENCE, Memory, PyramidMemory, State
 from vosbench.models.lip.training import grown
+from vosbench.models.lip.whole_masks import draw_whole
 from vosbench.models.lip.widths import LIPWidths
 
 Stage = Literal["coco", "vos", "online"]
@@ -195,6 +196,7 @@ class LIPNet(nn.Module):
         choose: Choose | None = None,
         known: Tensor | None = None,
         margin: float = 0.0,
+        growths: int = 0,
         short_side: int | None = None,
         heads: LIPHeads | None = None,
     ) -> FrameResult:
@@ -206,6 +208,7 @@ class LIPNet(nn.Module):
             choose: which detections are worth a mask; all by default.
             known: (M, 4) boxes in pixels of the frame that are looked at beside the proposals.
             margin: share of width and height that boxes gain before their masks are drawn.
+            growths: how often boxes may grow where they cut their masks off, see `draw_whole`.
             short_side: the frame is resized to it.
             heads: in place of those of the network.
         """
@@ -222,18 +225,18 @@ class LIPNet(nn.Module):
             found = {name: values[kept] for name, values in found.items()}
         if margin:
             found = found | {"boxes": grown(found["boxes"], margin, images.image_sizes[0])}
-        drawn = heads.draw(images, levels, [found])
+        drawn = draw_whole(
+            lambda found: heads.draw(images, levels, [found])[0], found, images.image_sizes[0], growths
+        )
         shown = self._placed(drawn, images, picture, short_side)
         return FrameResult(shown, state, resize_boxes(regions.proposals, inside, size), regions.vectors)
 
-    def _placed(
-        self, drawn: list[Found], images: ImageList, picture: Tensor, short_side: int | None
-    ) -> Found:
+    def _placed(self, drawn: Found, images: ImageList, picture: Tensor, short_side: int | None) -> Found:
         """Return the detections of one frame in pixels of it."""
         size = (picture.shape[-2], picture.shape[-1])
         if self.widths.lite:
-            return placed(drawn[0], images.image_sizes[0], size)
-        (found,) = self._transform(short_side).postprocess(drawn, images.image_sizes, [size])
+            return placed(drawn, images.image_sizes[0], size)
+        (found,) = self._transform(short_side).postprocess([drawn], images.image_sizes, [size])
         result: Found = found
         return result
 

@@ -39,6 +39,8 @@ class LIPTrackingSettings:
         convention: of pixels.
         margin: [ours] share of width and height that boxes gain before their masks are drawn; the last box of
             an id is then that of its mask.
+        growths: [ours] how often a box may grow where it cuts its mask off; the last box of an id is then
+            that of its mask, too.
     """
 
     online: LIPOnlineSettings = field(default_factory=LIPOnlineSettings)
@@ -47,6 +49,7 @@ class LIPTrackingSettings:
     side: int = 640
     convention: Scaling = "detectron"
     margin: float = 0.0
+    growths: int = 0
 
 
 class LIPTracker(ObjectTracker):
@@ -69,7 +72,7 @@ class LIPTracker(ObjectTracker):
         for index in range(1, len(video)):
             result = self._look(video.frames[index], state, previous, heads)
             state, best = result.state, _best(result.found)
-            if self._settings.margin:
+            if self._settings.margin or self._settings.growths:
                 best["boxes"] = boxes_of_masks(best)
             if self._settings.tuning is not None:
                 tune(heads, result, best, self._settings.tuning)
@@ -103,6 +106,7 @@ class LIPTracker(ObjectTracker):
             choose=choose,
             known=previous["boxes"] if self._settings.rules.follow else None,
             margin=self._settings.margin,
+            growths=self._settings.growths,
             short_side=self._settings.side,
             heads=heads,
         )
