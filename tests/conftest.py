@@ -154,7 +154,7 @@ def write_grey(path: Path, values: ArrayLike) -> None:
     Image.fromarray(np.asarray(values, np.uint8)).save(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_davis() -> Callable[..., Path]:
     """Return a function: (root, {sequence: frames}) -> root, a square moving over noise."""
 
@@ -179,7 +179,7 @@ def make_davis() -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_results() -> Callable[..., Path]:
     """Return a function writing the ground truth of a tiny DAVIS as results, shifted by some pixels."""
 

@@ -1,4 +1,5 @@
 import inspect
+from functools import cache
 
 import pytest
 
@@ -8,6 +9,12 @@ from vosbench.data.catalogue import CATALOGUE, dataset_spec
 from vosbench.data.hold_out import HELD_OUT
 from vosbench.errors import InputError
 from vosbench.training.stage_data import check_data
+
+
+@cache
+def composed(*overrides):
+    """Return a configuration that must not be changed, composed once."""
+    return compose_fit(list(overrides))
 
 
 def test_defaults_are_the_papers_first_stage():
@@ -47,7 +54,7 @@ def test_every_packaged_recipe_composes_and_names_data_there_are(recipe):
 @pytest.mark.parametrize("data", [data for data in group_options("data") if data != "own"])
 def test_no_packaged_data_set_is_validated_on_what_methods_are_compared_on(data):
     """Splits that a protocol names, and FlyingThings3D test, are for the tables."""
-    chosen = compose_fit([f"data={data}"]).data
+    chosen = composed(f"data={data}").data
     compared = dataset_spec(chosen.name).kind == "evaluation" or chosen.name == "ft3d"
     assert chosen.val_split in ((HELD_OUT, None) if compared else (HELD_OUT, None, "val", "moving_val"))
     if chosen.val_split == HELD_OUT:
@@ -56,9 +63,9 @@ def test_no_packaged_data_set_is_validated_on_what_methods_are_compared_on(data)
 
 @pytest.mark.parametrize("data", [data for data in group_options("data") if data != "own"])
 def test_every_packaged_data_set_composes_and_leaves_the_recipe_alone(data):
-    config = compose_fit([f"data={data}"])
+    config = composed(f"data={data}")
     assert config.data.name in CATALOGUE
-    assert config.recipe == compose_fit([]).recipe
+    assert config.recipe == composed().recipe
 
 
 def test_data_of_ones_own_need_a_path():
@@ -142,8 +149,9 @@ def test_arguments_of_the_trainer_are_those_of_lightning():
     from pytorch_lightning import Trainer
 
     own = {"logger", "callbacks", "default_root_dir", "self"}
-    for argument in set(inspect.signature(Trainer.__init__).parameters) - own:
-        compose_fit([f"trainer.{argument}=1"])
+    others = sorted(set(inspect.signature(Trainer.__init__).parameters) - own)
+    trainer = compose_fit([f"trainer.{argument}=1" for argument in others]).trainer
+    assert [trainer[argument] for argument in others] == [1] * len(others)
     for argument in own:
         with pytest.raises(InputError, match="unknown configuration key"):
             compose_fit([f"trainer.{argument}=1"])

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,29 +32,40 @@ def vosbench(monkeypatch, capsys):
     return run
 
 
-@pytest.fixture
-def root(make_davis, tmp_path):
-    return make_davis(tmp_path / "data", {"blackswan": 4, "dog": 4})
+@pytest.fixture(scope="module")
+def root(make_davis, tmp_path_factory):
+    return make_davis(tmp_path_factory.mktemp("data"), {"blackswan": 4, "dog": 4})
+
+
+def measure(root, out, **options):
+    """Measure MP-Net and a baseline; return the folder of records."""
+    models = ["centre_box", "mpnet"]
+    compare(models=models, datasets=["davis16"], data_root=root, out=out, workers=1, **options)
+    return out / "records"
+
+
+@pytest.fixture(scope="module")
+def before(root, tmp_path_factory):
+    """Records that baselines are made of."""
+    return measure(root, tmp_path_factory.mktemp("before"))
+
+
+@pytest.fixture(scope="module")
+def again(before, root, tmp_path_factory):
+    """Records of the same, measured once more."""
+    return measure(root, tmp_path_factory.mktemp("again"))
 
 
 @pytest.fixture
-def measured(root, tmp_path):
-    """Measures MP-Net and a baseline into a folder; returns the folder of records."""
-
-    def run(name, **options):
-        models = ["centre_box", "mpnet"]
-        compare(
-            models=models, datasets=["davis16"], data_root=root, out=tmp_path / name, workers=1, **options
-        )
-        return tmp_path / name / "records"
-
-    return run
+def changed(root, tmp_path):
+    """Return a function that measures after something has changed: options -> records."""
+    return partial(measure, root, tmp_path / "changed")
 
 
 @pytest.fixture
-def baseline(measured, vosbench, tmp_path):
+def baseline(before, vosbench, tmp_path):
     path = tmp_path / "baseline.json"
-    assert vosbench("leaderboard", "baseline", measured("before"), "--out", path)[0] == 0
+    assert vosbench("leaderboard", "baseline", before, "--out", path)[0] == 0
     return path
 
 
@@ -61,16 +73,16 @@ def check(vosbench, records, baseline, *more):
     return vosbench("leaderboard", "check", "--records", records, "--baseline", baseline, *more)
 
 
-def test_measuring_again_finds_nothing(vosbench, measured, baseline):
-    status, printed = check(vosbench, measured("again"), baseline, "--whole")
+def test_measuring_again_finds_nothing(vosbench, again, baseline):
+    status, printed = check(vosbench, again, baseline, "--whole")
     assert (status, printed) == (0, "check: no findings\n")
 
 
 def test_other_weights_of_one_method_turn_the_check_red_and_name_its_cells(
-    vosbench, measured, baseline, other_weights
+    vosbench, changed, baseline, other_weights
 ):
     before, after = other_weights
-    status, printed = check(vosbench, measured("changed"), baseline)
+    status, printed = check(vosbench, changed(), baseline)
     assert status == 1
     moved = [line for line in printed.splitlines() if line.startswith("moved: ")]
     assert all(line.startswith("moved: mpnet (tiny) on DAVIS 2016 (davis16, val) under ") for line in moved)
@@ -99,7 +111,7 @@ def other_weights(baseline, monkeypatch, tmp_path):
     run_job._load.cache_clear()
 
 
-def test_another_metric_turns_the_check_red_and_says_so(vosbench, measured, baseline, monkeypatch):
+def test_another_metric_turns_the_check_red_and_says_so(vosbench, changed, baseline, monkeypatch):
     def lower(*arguments, score=evaluate.score_sequence, **options):
         found = score(*arguments, **options)
         return replace(found, values=dict(found.values) | {"F_mean": 0.9 * found.values["F_mean"]})
@@ -107,7 +119,7 @@ def test_another_metric_turns_the_check_red_and_says_so(vosbench, measured, base
     monkeypatch.setattr(evaluate, "score_sequence", lower)
     for module in (record_template, assemble):
         monkeypatch.setattr(module, "METRIC_VERSION", 2)
-    status, printed = check(vosbench, measured("changed"), baseline)
+    status, printed = check(vosbench, changed(), baseline)
     assert status == 1
     moved = [line for line in printed.splitlines() if line.startswith("moved: ")]
     assert {line.split(" on ", 1)[0] for line in moved} == {"moved: centre_box", "moved: mpnet (tiny)"}
@@ -115,20 +127,20 @@ def test_another_metric_turns_the_check_red_and_says_so(vosbench, measured, base
     assert all("changed since: metric version 1 became 2" in line for line in moved)
 
 
-def test_a_changed_switch_is_named_as_the_cause(vosbench, measured, baseline):
-    status, printed = check(vosbench, measured("changed", settings={"threshold": 0.02}), baseline)
+def test_a_changed_switch_is_named_as_the_cause(vosbench, changed, baseline):
+    status, printed = check(vosbench, changed(settings={"threshold": 0.02}), baseline)
     assert status == 1
     assert "moved: mpnet (tiny)" in printed
     assert "changed since: switches" in printed
     assert "centre_box" not in printed
 
 
-def test_a_changed_value_in_a_baseline_names_its_method_metric_and_sequence(vosbench, measured, baseline):
+def test_a_changed_value_in_a_baseline_names_its_method_metric_and_sequence(vosbench, again, baseline):
     content = json.loads(baseline.read_text())
     row = next(row for row in content["rows"] if row["model"] == "centre_box")
     row["sequences"]["dog"]["values"]["F_mean"] += 0.5
     baseline.write_text(json.dumps(content))
-    status, printed = check(vosbench, measured("again"), baseline)
+    status, printed = check(vosbench, again, baseline)
     assert status == 1
     (line,) = [line for line in printed.splitlines() if line.startswith("moved: ")]
     assert line.startswith(f"moved: centre_box on DAVIS 2016 (davis16, val) under {row['protocol']}")
@@ -136,14 +148,13 @@ def test_a_changed_value_in_a_baseline_names_its_method_metric_and_sequence(vosb
     assert "(dog " in line
 
 
-def test_the_tolerance_decides_what_moved(vosbench, measured, baseline):
+def test_the_tolerance_decides_what_moved(vosbench, again, baseline):
     content = json.loads(baseline.read_text())
     row = next(row for row in content["rows"] if row["model"] == "centre_box")
     row["sequences"]["dog"]["values"]["F_mean"] += 0.05
     baseline.write_text(json.dumps(content))
-    records = measured("again")
-    assert check(vosbench, records, baseline)[0] == 1
-    assert check(vosbench, records, baseline, "--tolerance", "0.03")[0] == 0
+    assert check(vosbench, again, baseline)[0] == 1
+    assert check(vosbench, again, baseline, "--tolerance", "0.03")[0] == 0
 
 
 def test_masks_of_others_become_a_row_through_the_command(vosbench, root, write_results, tmp_path):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ TINY = {
     "ytvos": {"scenes": 1, "frames": 6, "size": (36, 64)},
 }
 
+WIDER = {"scenes": 3, "frames": 4, "size": (72, 128)}
+
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
@@ -38,6 +41,19 @@ def names(folder: Path) -> set[str]:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Return a function: data set and settings -> root of its miniature, which must not be changed."""
+
+    @cache
+    def make(name, **settings):
+        root = tmp_path_factory.mktemp("rendered")
+        write_mini(name, root, **(TINY[name] | settings))
+        return root
+
+    return make
 
 
 def test_ft3d_has_the_official_layout(tmp_path):
@@ -88,33 +104,34 @@ def test_davis16_has_the_official_layout(tmp_path, capfd):
         assert set(np.unique(np.array(annotation))) == {0, 255}
 
 
-def test_davis17_labels_several_objects_and_writes_every_list(tmp_path):
-    write_mini("davis17", tmp_path, **TINY["davis17"])
+def test_davis17_labels_several_objects_and_writes_every_list(rendered):
+    root = rendered("davis17")
     for split in ("val", "moving_val", "davis16_val"):
-        dataset = open_dataset("davis17", tmp_path, split)
+        dataset = open_dataset("davis17", root, split)
         assert [video.name for video in dataset] == ["walker-and-another"]
     assert dataset.label == "davis17-mini"
     assert list(dataset[0].annotations) == [0, 1, 2]
     assert np.unique(dataset[0].annotations[0]).tolist() == [0, 1, 2]
-    assert [video.name for video in open_dataset("davis17", tmp_path, "train")] == [
+    assert [video.name for video in open_dataset("davis17", root, "train")] == [
         "handheld-vehicle-and-another"
     ]
 
 
-def test_fbms_labels_few_frames_in_both_kinds_of_map(tmp_path):
-    folder = write_mini("fbms", tmp_path, **TINY["fbms"])
+def test_fbms_labels_few_frames_in_both_kinds_of_map(rendered):
+    root = rendered("fbms")
+    folder = root / "fbms"
     truth = folder / "Testset/vehicles1/GroundTruth"
     assert sorted(p.name for p in truth.iterdir()) == [
         "vehicles1Def.dat",
         *(f"vehicles1_{n:02d}.pgm" for n in (1, 4)),
     ]
-    colours, grey = open_dataset("fbms", tmp_path)
+    colours, grey = open_dataset("fbms", root)
     assert colours.frame_names[0] == "animals01_0011"
     assert (folder / "Testset/animals01/GroundTruth/animals01_0011_gt.ppm").is_file()
     for video in (colours, grey):
         assert list(video.annotations) == [0, 3]
         assert np.unique(video.annotations[0]).tolist() == [0, 1, 2]
-    assert [video.name for video in open_dataset("fbms", tmp_path, "train")] == ["things01", "walkers01"]
+    assert [video.name for video in open_dataset("fbms", root, "train")] == ["things01", "walkers01"]
 
 
 def test_fbms_moving_labels_leave_out_what_stands_still(tmp_path):
@@ -131,12 +148,13 @@ def test_fbms_moving_labels_leave_out_what_stands_still(tmp_path):
     assert np.mean(shares) > 0.5
 
 
-def test_segtrack_has_a_folder_per_object_where_there_are_several(tmp_path):
-    folder = write_mini("segtrack", tmp_path, **TINY["segtrack"])
+def test_segtrack_has_a_folder_per_object_where_there_are_several(rendered):
+    root = rendered("segtrack")
+    folder = root / "segtrack"
     assert (folder / "GroundTruth/bird-aim/00001.png").is_file()
     assert (folder / "GroundTruth/animal-and-another/2/00002.png").is_file()
     assert (folder / "ImageSets/all.txt").read_text() == "*bird-aim\n*animal-and-another\n"
-    one, two = open_dataset("segtrack", tmp_path)
+    one, two = open_dataset("segtrack", root)
     assert np.unique(one.annotations[0]).tolist() == [0, 1]
     assert np.unique(two.annotations[0]).tolist() == [0, 1, 2]
     assert two.frame_names == ("00001", "00002")
@@ -152,20 +170,19 @@ def test_youtube_objects_has_classes_and_few_masks(tmp_path):
     assert np.unique(car.annotations[10]).tolist() == [0, 1]
 
 
-def test_objects_have_consecutive_ids_and_stand_out_from_static_things(tmp_path):
-    write_mini("davis17", tmp_path, scenes=3, frames=4, size=(72, 128))
-    for video in open_dataset("davis17", tmp_path):
+def test_objects_have_consecutive_ids_and_stand_out_from_static_things(rendered):
+    for video in open_dataset("davis17", rendered("davis17", **WIDER)):
         ids = np.unique(video.annotations[0])
         assert ids.tolist() == list(range(len(ids)))
         assert 3 <= len(ids) <= 4
         assert 0.02 < (video.annotations[0] > 0).mean() < 0.6
 
 
-def test_unsupervised_annotations_of_davis17_label_other_objects(tmp_path):
-    write_mini("davis17", tmp_path, scenes=3, frames=4, size=(72, 128))
+def test_unsupervised_annotations_of_davis17_label_other_objects(rendered):
+    root = rendered("davis17", **WIDER)
     for split in ("val", "train"):
         both = (
-            open_dataset("davis17", tmp_path, split, annotations=name)
+            open_dataset("davis17", root, split, annotations=name)
             for name in ("semi-supervised", "unsupervised")
         )
         more = []
@@ -191,18 +208,18 @@ def test_more_davis16_sequences_than_names_are_numbered(tmp_path):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path, name):
+def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path, rendered, name):
     one = content(write_mini(name, tmp_path / "one", seed=4, **TINY[name]))
     two = content(write_mini(name, tmp_path / "two", seed=4, workers=2, **TINY[name]))
-    other = content(write_mini(name, tmp_path / "other", seed=5, **TINY[name]))
+    other = content(rendered(name) / name)
     assert one == two
     assert one.keys() == other.keys()
     pictures = [f for f in one if f.endswith((".png", ".jpg", ".JPEG"))]
     assert all(one[f] != other[f] for f in pictures)
 
 
-def test_a_davis16_of_one_split_has_its_bytes_and_nothing_of_the_others(tmp_path):
-    whole = content(write_mini("davis16", tmp_path / "whole", **TINY["davis16"]))
+def test_a_davis16_of_one_split_has_its_bytes_and_nothing_of_the_others(tmp_path, rendered):
+    whole = content(rendered("davis16") / "davis16")
     part = content(write_mini("davis16", tmp_path / "part", splits=("val",), **TINY["davis16"]))
     assert part.pop("MINI.json") != whole.pop("MINI.json")
     assert set(whole) > set(part)
@@ -213,9 +230,9 @@ def test_a_davis16_of_one_split_has_its_bytes_and_nothing_of_the_others(tmp_path
             open_dataset("davis16", tmp_path / "part", split)
 
 
-def test_a_scene_does_not_depend_on_how_many_there_are(tmp_path):
-    few = content(write_mini("ft3d", tmp_path / "few", **(TINY["ft3d"] | {"scenes": 1})))
-    many = content(write_mini("ft3d", tmp_path / "many", **TINY["ft3d"]))
+def test_a_scene_does_not_depend_on_how_many_there_are(tmp_path, rendered):
+    few = content(write_mini("ft3d", tmp_path, **(TINY["ft3d"] | {"scenes": 1})))
+    many = content(rendered("ft3d") / "ft3d")
     del few["MINI.json"]
     assert few.items() <= many.items()
 
