@@ -26,7 +26,8 @@ def minis(tmp_path_factory):
     def make(name):
         if not (root / name).is_dir():
             scenes = 4 if name in ("msra10k", "duts", "coco", "voc2012") else 1
-            write_mini(name, root, scenes=scenes, size=(HEIGHT, WIDTH))
+            few = {"test_scenes": 1} if name == "ft3d" else {}
+            write_mini(name, root, scenes=scenes, size=(HEIGHT, WIDTH), **few)
         return root
 
     return make
