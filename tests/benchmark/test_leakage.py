@@ -84,6 +84,17 @@ def test_of_several_ways_to_the_same_videos_the_shortest_is_named():
     assert (found.sequences, found.through) == (("bear",), "motion_weights mpnet.ckpt")
 
 
+def test_a_longer_way_to_other_videos_is_named_too():
+    """Trained on bear, beside a network that holds another, which was trained on cows."""
+    inner = {"key": "motion_weights", "weights": "mpnet.ckpt", "training": {"data": {"sequences": ["cows"]}}}
+    both = {"training": SEEN["training"] | {"parts": [inner]}}
+    found = leaks([replace(record(name), provenance=both) for name in ("bear", "cows")], {})
+    assert [(leak.sequences, leak.through) for leak in found] == [
+        (("bear",), ""),
+        (("cows",), "motion_weights mpnet.ckpt"),
+    ]
+
+
 def test_weights_that_a_switch_puts_in_are_followed_too():
     part = {"key": "motion_test", "weights": "mpnet.ckpt", "training": selected("bear")}
     (found,) = leaks([replace(record(), provenance={"weights": {"sha256": "abc", "parts": [part]}})], {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from vosbench.evaluation.record import Record
@@ -63,42 +63,45 @@ def leaks(records: Iterable[Record], zoo: Mapping[str, Mapping[str, Any]]) -> li
         records: of any models.
         zoo: SHA-256 of weights -> how they were trained, see `vosbench.models.pretrained.zoo.trainings`.
     """
-    leaking: dict[tuple[str, str, str, LeakKind, str], _Leaking] = {}
+    leaking: dict[tuple[str, str, str, _LeakSource], dict[str, set[str]]] = {}
     for record in records:
         if record.edition != "official":
             continue
         for source, sequences in _known(record, zoo):
             if record.sequence in sequences:
-                key = (record.model, record.size, record.dataset, source.kind, source.how)
-                found = leaking.setdefault(key, _Leaking())
-                found.ways.add(source.through)
-                found.cells.setdefault(record.sequence, set()).add(record.protocol)
-    return [
+                cells = leaking.setdefault((record.model, record.size, record.dataset, source), {})
+                cells.setdefault(record.sequence, set()).add(record.protocol)
+    found = [
         Leak(
             model=model,
             size=size,
             dataset=dataset,
-            kind=kind,
-            through=min(found.ways, key=lambda way: (way.count(","), way)),
-            how=how,
-            sequences=tuple(sorted(found.cells)),
-            protocols=tuple(sorted(set[str]().union(*found.cells.values()))),
+            kind=source.kind,
+            through=source.through,
+            how=source.how,
+            sequences=tuple(sorted(cells)),
+            protocols=tuple(sorted(set[str]().union(*cells.values()))),
         )
-        for (model, size, dataset, kind, how), found in leaking.items()
+        for (model, size, dataset, source), cells in leaking.items()
     ]
+    return [leak for leak in found if not any(_says_more(other, leak) for other in found)]
+
+
+def _says_more(other: Leak, leak: Leak) -> bool:
+    """Return whether another leak names all sequences of one, by a shorter way to the same selection."""
+    same = ("model", "size", "dataset", "kind", "how")
+    if any(getattr(other, name) != getattr(leak, name) for name in same):
+        return False
+    return set(leak.sequences) <= set(other.sequences) and _way(other) < _way(leak)
+
+
+def _way(leak: Leak) -> tuple[int, str]:
+    return len(leak.through.split(", ")) if leak.through else 0, leak.through
 
 
 def _listed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
-
-
-@dataclass
-class _Leaking:
-    """Ways by which a model knows sequences, and protocols by sequence."""
-
-    ways: set[str] = field(default_factory=set)
-    cells: dict[str, set[str]] = field(default_factory=dict)
 
 
 class _LeakSource(NamedTuple):
