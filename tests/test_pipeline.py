@@ -165,6 +165,30 @@ def test_the_reading_thread_ends_with_the_segmentation_whether_it_is_used_up_or_
     assert eventually(lambda: threading.active_count() == before)
 
 
+def test_flow_is_read_while_a_method_looks_at_the_first_frame(noise):
+    read = threading.Event()
+
+    def flow(index):
+        read.set()
+        return noise[..., :2].transpose(2, 0, 1).astype("float32")
+
+    class FramesFirst:
+        task, needs_flow = "unsupervised", True
+
+        def segment(self, video, first_mask=None):
+            def maps():
+                for index, frame in enumerate(video.frames):
+                    # on a slow machine late, but not only when it is asked for
+                    assert read.wait(60)
+                    assert video.flow[min(index, len(video.flow) - 1)].shape == (2, 6, 8)
+                    yield frame[..., 0].copy()
+
+            return Segmentation(maps(), len(video))
+
+    video = Video("v", [noise] * 3, ("0", "1", "2"), flow=LazySequence(flow, 2))
+    assert len(segment(FramesFirst(), video, None).stack()) == 3
+
+
 @pytest.fixture
 def noise():
     import numpy as np

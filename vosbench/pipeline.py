@@ -42,8 +42,18 @@ class Reader(_Thread):
     """Thread that reads the items of sequences ahead of their use, for as long as they are read in order.
 
     One thread reads all sequences, so that their items may share state, such as the decoder of a video file.
-    An error in reading an item is raised where the item is asked for.
+    The first item of each is read as soon as the context begins. An error in reading an item is raised where
+    the item is asked for.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begin: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Self:
+        for begin in self._begin:
+            begin()
+        return super().__enter__()
 
     def ahead(self, items: Sequence[T]) -> LazySequence[T]:
         """Return the same items; asking for one reads the next ones, at most `AHEAD`, which are then kept.
@@ -69,6 +79,12 @@ class Reader(_Thread):
             last = index
             return found.result()
 
+        def begin() -> None:
+            # a method that looks at the first frame for long has its flow when it asks for it
+            if last < 0 and len(items):
+                waiting[0] = self._pool.submit(items.__getitem__, 0)
+
+        self._begin.append(begin)
         return LazySequence(load, len(items))
 
 
