@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import repeat
 
 import numpy as np
 
 from vosbench.errors import InputError
-from vosbench.method import Method
+from vosbench.method import Method, computed, computing
 from vosbench.pipeline import Reader
 from vosbench.video import Frame, IdMap, LazySequence, Segmentation, Video
 
@@ -72,8 +72,9 @@ def segment(method: Method, video: Video, given: Given | None) -> Segmentation:
     frames = reader.ahead(LazySequence(lambda index: _of_size(rest, index, size), len(rest)))
     flow = reader.ahead(rest.flow) if method.needs_flow and rest.flow is not None else None
     seen = replace(rest, frames=frames, annotations={}, boxes={}, categories={}, flow=flow)
-    maps = method.segment(seen) if given is None else method.segment(seen, given.ids)
-    return Segmentation(_checked(maps, video, start, size, reader), len(video))
+    with computing(method):
+        maps = method.segment(seen) if given is None else method.segment(seen, given.ids)
+    return Segmentation(_checked(computed(method, maps), video, start, size, reader), len(video))
 
 
 def _of_size(video: Video, index: int, size: tuple[int, ...]) -> Frame:
@@ -91,7 +92,7 @@ def _text(size: tuple[int, ...]) -> str:
 
 
 def _checked(
-    maps: Segmentation, video: Video, start: int, size: tuple[int, ...], reader: Reader
+    maps: Iterable[IdMap], video: Video, start: int, size: tuple[int, ...], reader: Reader
 ) -> Iterator[IdMap]:
     """Yield `start` empty id maps, then those of the method; end the reader of the video then."""
     with reader:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,11 @@ from vosbench.video import IdMap, Segmentation, Video
 
 Task = Literal["unsupervised", "semi-supervised"]
 Size = Literal["full", "lite", "tiny"]
+
+Precision = Literal["32", "bf16", "16"]
+"""Floating-point numbers that a network computes with; the narrower ones where autocast allows them."""
+
+T = TypeVar("T")
 
 ShowMap = Callable[[int, str, NDArray[np.float32]], None]
 """Called with the index of a frame, a title such as ``"reset 3"``, and a map, (h, w) float32 in 0..1."""
@@ -87,6 +93,25 @@ class Method(Protocol):
             T id maps at the size of the frames.
         """
         ...
+
+
+def computing(method: object) -> AbstractContextManager[object]:
+    """Return the context that a method computes in, see `vosbench.models.pretrained.zoo.move_to`."""
+    context: Callable[[], AbstractContextManager[object]] = getattr(method, "computing", nullcontext)
+    return context()
+
+
+def computed(method: object, results: Iterable[T]) -> Iterator[T]:
+    """Yield the results of a method, each made in the context that the method computes in."""
+    iterator = iter(results)
+    while True:
+        # who takes a result is not in the context
+        with computing(method):
+            try:
+                result = next(iterator)
+            except StopIteration:
+                return
+        yield result
 
 
 @dataclass(frozen=True)

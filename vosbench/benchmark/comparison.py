@@ -23,7 +23,7 @@ from vosbench.evaluation.record_template import command_line
 from vosbench.executors.local import Executor, LocalExecutor, choose_workers
 from vosbench.files import check_folder
 from vosbench.flow.estimators import build_estimator
-from vosbench.method import Method, Size
+from vosbench.method import Method, Precision, Size
 from vosbench.models.pretrained.zoo import trainings
 from vosbench.video import Video
 from vosbench.waiting import Waiting, unreported
@@ -95,6 +95,7 @@ def compare(
     size: Size | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
+    precision: Precision = "32",
     cache: Path | None = None,
     progress: Progress | None = None,
     waiting: Waiting = unreported,
@@ -128,6 +129,7 @@ def compare(
         size: network size; the largest that has weights when None.
         settings: switches to change for inference: ``KEY`` in every model that has it, ``LABEL.KEY`` in one.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
+        precision: that networks compute in, see there; part of the key of records where it is not ``"32"``.
         cache: keeps flow between runs; None keeps it for one sequence.
         progress: called for every model and protocol on a sequence when the model is finished.
         waiting: called with what is done before the first sequence.
@@ -153,6 +155,7 @@ def compare(
         size=size,
         settings=settings or {},
         device=device,
+        precision=precision,
         dry_run=dry_run,
         workers=most,
         waiting=waiting,

@@ -10,9 +10,9 @@ from typing import Any
 
 from vosbench.errors import InputError, unknown_name
 from vosbench.files import expanded
-from vosbench.method import Detector, Method, Size, Task
+from vosbench.method import Detector, Method, Precision, Size, Task
 from vosbench.method_files import MethodFile, split_reference, unknown_method
-from vosbench.models import METHODS, use_file
+from vosbench.models import METHODS, is_network, use_file
 from vosbench.models.baselines import BASELINES
 from vosbench.models.pretrained.own_methods import check_method, instance_provenance
 from vosbench.models.pretrained.zoo import accepts, load_method, method_names, move_to
@@ -36,6 +36,7 @@ class MethodSpec:
         file: the file of a method of one's own; None for methods of packages.
         instance: a method that is there already, and not loaded by its name.
         settings: switches changed for inference, see `vosbench.models.pretrained.zoo.load_method`.
+        precision: that a network computes in, see `vosbench.models.pretrained.zoo.move_to`.
         task: of the method; None before the method was loaded.
         detects: whether the method yields detections; False before it was loaded.
     """
@@ -49,17 +50,19 @@ class MethodSpec:
     detects: bool = False
     file: MethodFile | None = None
     instance: Method | None = field(default=None, hash=False)
+    precision: Precision = "32"
 
     def load(self, device: str) -> tuple[Method, dict[str, Any], dict[str, Any]]:
         """Return the method on a device, the provenance of its weights, and their training.
 
-        The training is empty for weights of the zoo, whose hash leads to it.
+        A precision other than float32 is part of the provenance. The training is empty for weights of the
+        zoo, whose hash leads to it.
 
         Raises:
             InputError: see `load_method` and `move_to`.
         """
         if self.instance is not None:
-            return move_to(self.instance, device), instance_provenance(self.instance), {}
+            return *self._moved(self.instance, instance_provenance(self.instance), device), {}
         if self.file is not None:
             # a process of its own has not seen the command line
             use(self.file)
@@ -68,7 +71,12 @@ class MethodSpec:
         else:
             method, weights = load_method(self.name, self.size, self.checkpoint, self.settings)
         training = weights.pop("training", {})
-        return move_to(method, device), weights, training if self.checkpoint else {}
+        return *self._moved(method, weights, device), training if self.checkpoint else {}
+
+    def _moved(self, method: Method, weights: dict[str, Any], device: str) -> tuple[Method, dict[str, Any]]:
+        if self.precision == "32" or not is_network(type(method)):
+            return move_to(method, device), weights
+        return move_to(method, device, self.precision), weights | {"precision": self.precision}
 
     def described(self, method: Method) -> MethodSpec:
         """Return this with the task and the output of the loaded method."""
@@ -85,6 +93,7 @@ def choose_methods(
     settings: Mapping[str, Any],
     device: str,
     waiting: Waiting = unreported,
+    precision: Precision = "32",
 ) -> tuple[tuple[MethodSpec, ...], list[str]]:
     """Return the methods of a comparison, and a line on each of ``all`` that is left out.
 
@@ -97,6 +106,7 @@ def choose_methods(
         settings: switches to change for inference: ``KEY`` in every method that has it, ``LABEL.KEY`` in one.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         waiting: called before each method is loaded.
+        precision: that networks compute in; the other methods take no notice.
 
     Raises:
         InputError: unknown names or switches, two methods under one name, or weights that do not fit.
@@ -108,8 +118,9 @@ def choose_methods(
     notes, methods = [], []
     what, specs = "importing PyTorch and loading methods", zoo | named
     waiting(what, 0, len(specs))
-    for done, (label, spec) in enumerate(_with_settings(specs, settings).items()):
+    for done, (label, chosen) in enumerate(_with_settings(specs, settings).items()):
         waiting(what, done, len(specs))
+        spec = replace(chosen, precision=precision)
         try:
             method, *_ = spec.load(device)
         except InputError as error:

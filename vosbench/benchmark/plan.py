@@ -24,7 +24,7 @@ from vosbench.data.given_mask import gives_other_masks
 from vosbench.data.places import find_folder, link_hints
 from vosbench.errors import InputError
 from vosbench.executors.local import preload
-from vosbench.method import Method, Size
+from vosbench.method import Method, Precision, Size
 from vosbench.scoring.protocol import Protocol, load_protocol
 from vosbench.scoring.sequence import check_detection_library
 from vosbench.video import Video
@@ -146,6 +146,7 @@ def make_plan(
     settings: Mapping[str, Any],
     device: str,
     dry_run: bool,
+    precision: Precision = "32",
     workers: int = 1,
     waiting: Waiting = unreported,
 ) -> Plan:
@@ -162,6 +163,7 @@ def make_plan(
         settings: switches to change for inference, see `choose_methods`.
         device: where networks run, see `vosbench.models.pretrained.zoo.move_to`.
         dry_run: no miniature is to be rendered.
+        precision: that networks compute in, see `vosbench.models.pretrained.zoo.move_to`.
         workers: processes that run methods later: more than one import what networks need while this process
             imports it.
         waiting: called with the methods that are loaded, the data sets that are opened.
@@ -176,7 +178,7 @@ def make_plan(
     _check_sets(named, everything="all" in datasets)
     if workers > 1:
         preload(network_modules(models))
-    methods, method_notes = choose_methods(models, size, settings, device, waiting)
+    methods, method_notes = choose_methods(models, size, settings, device, waiting, precision)
     roots, missing, data_notes = _choose_datasets(named, root, dry_run, everything="all" in datasets)
     splits, split_notes = _open_all(roots, methods, protocols, set(named), waiting)
     if roots and not splits:

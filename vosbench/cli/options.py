@@ -40,6 +40,14 @@ Settings = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")]
+PrecisionName = Annotated[
+    Literal["32", "bf16", "16"],
+    typer.Option(
+        "--precision",
+        help="What networks compute in: float32, or autocast to bfloat16 or, on CUDA, float16. Masks are "
+        "nearly the same; those made in float32 are not taken for them.",
+    ),
+]
 Metrics = Annotated[
     list[str] | None, typer.Option(help="Some of the protocol's metrics, e.g. j,f; all of them by default.")
 ]

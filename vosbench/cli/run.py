@@ -19,6 +19,7 @@ from vosbench.cli.options import (
     Device,
     Flow,
     Metrics,
+    PrecisionName,
     Settings,
     SizeName,
     Split,
@@ -71,6 +72,7 @@ def predict(
     flow: Flow = None,
     switches: Settings = None,
     device: Device = "auto",
+    precision: PrecisionName = "32",
 ) -> None:
     """Segment a video file, a folder of frames, a folder of such clips, or a data set.
 
@@ -97,7 +99,9 @@ def predict(
         progress.wait(f"loading {model}")
         model, checkpoint = own_method(model, checkpoint)
         method, identity = load_method(model, size, checkpoint, switched)
-        method = move_to(method, device)
+        method = move_to(method, device, precision)
+        if precision != "32":
+            identity = identity | {"precision": precision}
         predictions = run(
             place,
             method,
@@ -170,6 +174,7 @@ def compare(
     flow: Flow = None,
     switches: Settings = None,
     device: Device = "auto",
+    precision: PrecisionName = "32",
     metrics: Metrics = None,
     workers: Workers = None,
     executor: Annotated[
@@ -241,6 +246,7 @@ def compare(
             size=size,
             settings=parse_settings(switches or []),
             device=device,
+            precision=precision,
             cache=cache_root(),
             progress=lambda done, total, last: progress(done, total, f"{last.sequence} {last.model}"),
             waiting=progress.wait,

@@ -188,6 +188,8 @@ def prediction_provenance(method: Method, meter: LoadMeter) -> dict[str, Any]:
     weight = next(method.parameters(), None) if isinstance(method, torch.nn.Module) else None
     if weight is not None:
         device, precision = str(weight.device), str(weight.dtype).removeprefix("torch.")
+        if context := getattr(method, "computing", None):
+            precision = f"{precision}, {context}"
     return {
         "time": now(),
         "device": device,

@@ -10,7 +10,7 @@ from typing import Protocol as Interface
 
 from vosbench.errors import InputError
 from vosbench.given import Given, segment
-from vosbench.method import Detector, Method
+from vosbench.method import Detector, Method, computed, computing
 from vosbench.scoring.detections import score_detections
 from vosbench.scoring.predictions import PredictionNote, PredictionStore
 from vosbench.scoring.protocol import Protocol
@@ -134,7 +134,9 @@ def _detect(method: Method, video: Video, store: PredictionStore) -> str:
     flow = video.flow if method.needs_flow else None
     # a method never sees the ground truth
     seen = Video(video.name, video.frames, video.frame_names, flow=flow)
-    return store.save_detections(video, (frame.moving for frame in method.detect(seen)))
+    with computing(method):
+        frames = method.detect(seen)
+    return store.save_detections(video, (frame.moving for frame in computed(method, frames)))
 
 
 def _score(store: PredictionStore, item: ProtocolVideo) -> SequenceScore:
