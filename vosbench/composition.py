@@ -61,7 +61,10 @@ def compose_fit(overrides: list[str]) -> FitConfig:
             if override.key_or_group not in GROUPS:
                 # a key of the schema need not be in the YAML
                 OmegaConf.update(composed, override.key_or_group, override.value(), force_add=True)
-        merged = OmegaConf.merge(OmegaConf.structured(FitConfig), _with_lists(composed))
+        if any(override.key_or_group.startswith("recipe.") for override in parsed):
+            composed = _with_lists(composed)
+        # both are our own: nothing need be copied
+        merged = OmegaConf.unsafe_merge(OmegaConf.structured(FitConfig), composed)
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         key = f"{error.full_key}: " if error.full_key else ""
