@@ -230,6 +230,35 @@ def test_detection_batches():
     assert batch["targets"][0][0]["boxes"].shape[1] == 4
 
 
+def tensors_of(batch):
+    """Tensors in dicts and lists -> those in their order."""
+    if isinstance(batch, torch.Tensor):
+        return [batch]
+    return [
+        tensor
+        for item in (batch.values() if isinstance(batch, dict) else batch)
+        for tensor in tensors_of(item)
+    ]
+
+
+def test_detection_batches_travel_through_slots_unchanged():
+    def batches(workers):
+        settings = ClipSettings(2, flow=(None,))
+        module = clip_module(workers, settings=settings, batch_size=2, collate="detection")
+        return list(module.train_dataloader())
+
+    for ours, theirs in zip(batches(2), batches(0), strict=True):
+        assert [target.keys() for clip in ours["targets"] for target in clip] == [
+            target.keys() for clip in theirs["targets"] for target in clip
+        ]
+        for one, other in zip(tensors_of(ours), tensors_of(theirs), strict=True):
+            assert torch.equal(one, other)
+            assert (one.dtype, one.stride()) == (other.dtype, other.stride())
+        filled = [tensor for tensor in tensors_of(ours) if tensor.numel()]
+        # one piece of memory, not one for every tensor
+        assert len({tensor.untyped_storage().data_ptr() for tensor in filled}) == 1
+
+
 def test_loading_without_sense_is_an_error():
     with pytest.raises(InputError, match="collate 'clip'"):
         Loading(collate="clip")

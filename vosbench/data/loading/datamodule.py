@@ -148,17 +148,22 @@ class ClipDataModule(pl.LightningDataModule):
 
     def _collate(self, stock: _Stock, batch_size: int) -> Callable[..., Any]:
         loading = self._loading
-        if loading.collate == "detection":
-            return detection_collate
+        detects = loading.collate == "detection"
+        plain = detection_collate if detects else pad_collate
         if not loading.workers:
-            return pad_collate
+            return plain
         # prepared ahead, being used, and about to be used
         slots = loading.prefetch + 2
         try:
-            return SlotCollate(pad_collate, loading.workers, slots, _ROOM * batch_size * stock.item_bytes)
+            return SlotCollate(
+                (lambda items, _: detection_collate(items)) if detects else pad_collate,
+                loading.workers,
+                slots,
+                _ROOM * batch_size * stock.item_bytes,
+            )
         except OSError:
             # more than the system lets a process reserve: batches travel as usual, a little slower
-            return pad_collate
+            return plain
 
 
 class _Stock:

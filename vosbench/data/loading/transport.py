@@ -1,7 +1,8 @@
 """Transport of batches from worker processes, without new shared memory for each batch.
 
 Pages of fresh memory are handed out by the system one by one, which may take longer than decoding the
-pictures that are put there. Here workers write into slots that stay, and the main process gives a slot
+pictures that are put there; and a batch of many small tensors, the targets of detectors, is as many files
+to open. Here workers write into slots that stay, and the main process gives a slot
 back when nothing refers to the batch any more; without a free slot a batch travels as usual.
 """
 
@@ -24,7 +25,8 @@ from torch.utils.data import get_worker_info
 Empty = Callable[[Sequence[int], torch.dtype], Tensor]
 """(shape, dtype) -> a tensor to be written to."""
 
-Collate = Callable[[Sequence[Mapping[str, Tensor]], Empty], dict[str, Tensor]]
+Collate = Callable[[Sequence[Mapping[str, Tensor]], Empty], dict[str, Any]]
+"""(items, where to get memory from) -> tensors in dicts and lists; those of other memory are copied."""
 
 _ALIGNED = 64
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -74,8 +76,8 @@ class SlotCollate:
         self._busy = np.frombuffer(mmap.mmap(-1, workers * slots), np.uint8)
         _KNOWN[id(self)] = self
 
-    def __call__(self, items: Sequence[Mapping[str, Tensor]]) -> _SlotBatch | dict[str, Tensor]:
-        """Return a batch that becomes the dict of tensors on its way to the main process."""
+    def __call__(self, items: Sequence[Mapping[str, Tensor]]) -> _SlotBatch | dict[str, Any]:
+        """Return a batch that becomes the dict of the tensors on its way to the main process."""
         slot = self._free_slot()
         if slot is None:
             return self._collate(items, new_tensor)
@@ -84,12 +86,12 @@ class SlotCollate:
         self._busy[slot] = 1
         return _SlotBatch(id(self), slot, batch, room)
 
-    def unpack(self, slot: int, views: Mapping[str, _TensorView | Tensor]) -> dict[str, Tensor]:
+    def unpack(self, slot: int, views: Any) -> Any:
         """Return the tensors of a slot, which is free again when the last of them is gone."""
         array = self._bytes(slot)
         weakref.finalize(array, self._busy.__setitem__, slot, 0).atexit = False
         memory = torch.from_numpy(array)
-        return {key: view if isinstance(view, Tensor) else view.of(memory) for key, view in views.items()}
+        return _each(views, lambda view: view if isinstance(view, Tensor) else view.of(memory))
 
     def _free_slot(self) -> int | None:
         worker = get_worker_info()
@@ -127,21 +129,46 @@ class _Room:
         return self._memory[start : start + size].view(dtype).view(tuple(shape))
 
     def locate(self, tensor: Tensor) -> _TensorView | Tensor:
+        """Return the place of a tensor, copied here if there is room; the tensor if there is none."""
+        if not self._holds(tensor):
+            # in the order of its memory, on which the last bit of a convolution may depend
+            if not tensor.numel() or not _is_dense(tensor):
+                return tensor
+            copy = self.empty((tensor.numel(),), tensor.dtype)
+            if not self._holds(copy):
+                return tensor
+            tensor = copy.as_strided(tensor.shape, tensor.stride()).copy_(tensor)
         offset = tensor.data_ptr() - self._memory.data_ptr()
-        if not 0 <= offset < len(self._memory):
-            return tensor
         return _TensorView(offset, tensor.dtype, tuple(tensor.shape), tensor.stride())
+
+    def _holds(self, tensor: Tensor) -> bool:
+        return 0 <= tensor.data_ptr() - self._memory.data_ptr() < len(self._memory)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Return whether a tensor takes as much memory as it has elements."""
+    last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return last + 1 == tensor.numel()
+
+
+def _each(batch: Any, change: Callable[[Any], Any]) -> Any:
+    """Return dicts and lists like those of a batch, what is in them changed."""
+    if isinstance(batch, Mapping):
+        return {key: _each(item, change) for key, item in batch.items()}
+    if isinstance(batch, list):
+        return [_each(item, change) for item in batch]
+    return change(batch)
 
 
 class _SlotBatch:
     """Batch in a slot, whose pickle holds the positions of its tensors."""
 
-    def __init__(self, pool: int, slot: int, batch: Mapping[str, Tensor], room: _Room) -> None:
-        self._address = pool, slot, {key: room.locate(tensor) for key, tensor in batch.items()}
+    def __init__(self, pool: int, slot: int, batch: Mapping[str, Any], room: _Room) -> None:
+        self._address = pool, slot, _each(batch, room.locate)
 
-    def __reduce__(self) -> tuple[Callable[..., dict[str, Tensor]], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _unpack, self._address
 
 
-def _unpack(pool: int, slot: int, views: Mapping[str, _TensorView | Tensor]) -> dict[str, Tensor]:
+def _unpack(pool: int, slot: int, views: Any) -> Any:
     return _KNOWN[pool].unpack(slot, views)
