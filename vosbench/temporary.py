@@ -60,9 +60,14 @@ def temporary_folder(target: Path) -> Iterator[Path]:
     _remove_stale(target.parent)
     while True:
         path = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".tmp", dir=target.parent))
-        handle = None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
-        if handle is None or _is_held(handle, path):
+        if sys.platform == "win32":
+            handle = None
             break
+        # another process can take the folder for stale before it is open, as before the lock
+        with suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDONLY)
+            if _is_held(handle, path):
+                break
     try:
         yield path
     finally:

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 
 import pytest
 
 from vosbench.errors import InputError
+from vosbench.executors import local
 from vosbench.executors.local import available_cores, choose_workers, grouped_notes, run_tasks
 from vosbench.scoring.protocol import load_protocol
 
@@ -37,6 +39,26 @@ def test_processes_share_the_cores():
 def test_a_killed_worker_is_explained():
     with pytest.raises(InputError, match=r"a worker process was killed.*fewer workers"):
         run_tasks(os._exit, [3], 2, print)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has imported torch")
+def test_a_worker_that_is_terminated_before_it_begins_ends(monkeypatch):
+    begin = local._start_worker
+
+    def terminated(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        begin(*arguments)
+
+    monkeypatch.setattr(local, "_start_method", lambda: "fork")
+    monkeypatch.setattr(local, "_start_worker", terminated)
+    # a signal that comes while a process is forked is forgotten, as by this handler
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    lost, found = [], []
+    try:
+        local.LocalExecutor(2).run(range, deque([1]), found.append, lambda task: lost.append(task) or [])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (lost, found) == ([1], [])
 
 
 def test_an_interrupt_ends_the_workers_at_once():

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,23 @@ def kill(process):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_that_another_process_takes_for_stale_at_once_is_made_again(tmp_path, monkeypatch):
+    real, made = tempfile.mkdtemp, []
+
+    def sweep(**options):
+        """Make a folder; the first is swept away before anything else happens."""
+        made.append(real(**options))
+        if len(made) == 1:
+            temporary._remove_unheld(Path(made[0]))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", sweep)
+    with whole_folder(tmp_path / "masks") as new:
+        write_text(new / "00000.txt", "mask")
+    assert names(tmp_path) == ["masks"]
+    assert len(made) == 2
 
 
 def test_what_a_killed_process_left_is_removed_at_the_next_write(tmp_path, holder):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import select
 import signal
 import socket
 import struct
@@ -15,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -210,8 +210,9 @@ def _run_pool(
             # no more than run at once: the tasks that a killed process stops are then known
             while waiting and len(running) < workers:
                 number = next(numbers)
-                running[pool.submit(_send_results, function, waiting[0], number)] = number, waiting[0]
-                waiting.popleft()
+                with _termination_waits():
+                    future = pool.submit(_send_results, function, waiting[0], number)
+                running[future] = number, waiting.popleft()
             done = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED).done
             # a task that is done has sent all its results before
             ended |= _hand_over(results, finished)
@@ -259,7 +260,7 @@ class _Results:
     def read(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Yield the number of a task and some of its results; none after the last."""
         # the rest of a message is on its way unless its sender is dead
-        while select.select([self._socket], [], [], _POLL if self._received else 0)[0]:
+        while connection.wait([self._socket], _POLL if self._received else 0):
             self._received += self._socket.recv(1 << 20)
             while len(self._received) >= _SIZE.size:
                 end = _SIZE.size + _SIZE.unpack_from(self._received)[0]
@@ -297,6 +298,19 @@ def _start_method() -> str:
     return "fork" if safe else "forkserver"
 
 
+@contextmanager
+def _termination_waits() -> Iterator[None]:
+    """Let a process that is forked in the block begin before SIGTERM ends it; a fork forgets earlier ones."""
+    if sys.platform == "win32":
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 class _Worker:
     """A process of a pool: where it sends results to."""
 
@@ -318,6 +332,8 @@ def _start_worker(threads: int, environment: Mapping[str, str], sender: _Sender)
     # only the parent answers signals; a worker would add a traceback
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_threads(threads)
 
