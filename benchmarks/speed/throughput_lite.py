@@ -127,7 +127,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
             "# Throughput at 480p, size lite\n",
             f"{report['frames']} frames of {width} x {height} ({SLOW}: one), {most} rounds, medians, one "
             "thread, all programs in every round in random order. Methods: frames and flow in memory, flow "
-            "not counted; torchvision's networks: random weights. Ratios are of frames per CPU second.\n",
+            "not counted, STCNN and LIP without the training on the first frame; torchvision's networks: "
+            "random weights, frames at full size. Ratios are of frames per CPU second.\n",
             described(report["machine"]),
             _table(head, lines),
             "Command: `OMP_NUM_THREADS=1 python benchmarks/speed/throughput_lite.py "
