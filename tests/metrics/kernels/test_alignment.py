@@ -119,7 +119,7 @@ def test_batches_fit_in_memory():
     assert batch_size((30, 30)) > batch_size((1000, 1000)) > 1
     assert batch_size((20000, 20000)) == 1
     for n in (30, 300, 1000):
-        assert batch_size((n, n)) * n * n <= 1 << 23
+        assert batch_size((n, n)) * n * n <= 1 << 24
 
 
 @settings(max_examples=60)

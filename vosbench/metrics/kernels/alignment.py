@@ -43,7 +43,7 @@ _STEP = 2  # of the blocks that a first guess of a path is made from
 _SIDE = _STEP * BLOCK
 _MARGIN = 12  # diagonals beside a guess that are in the band
 _FAR = 64  # of them where totals are wanted and not only a path
-_CELLS = 1 << 23  # of the matrices that are searched at once
+_CELLS = 1 << 24  # of the matrices that are searched at once
 
 
 class AlignmentCosts(NamedTuple):
