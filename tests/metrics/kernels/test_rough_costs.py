@@ -1,4 +1,4 @@
-"""Rough costs of pairs of histograms along diagonals, and lower bounds of blocks."""
+"""Rough costs of pairs of histograms, and lower bounds where none were asked for."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.metrics.kernels.released import whole_matching_cost
 from vosbench.metrics.kernels.contexts import matching_cost
-from vosbench.metrics.kernels.path_totals import BLOCK, Band, units_of_one
+from vosbench.metrics.kernels.path_totals import units_of_one
 from vosbench.metrics.kernels.rough_costs import ROUGH_ERROR, RoughCosts
 
 
@@ -31,36 +31,38 @@ def test_rough_costs_are_within_their_error_and_bounds_are_not_above_the_costs(f
     exact = whole_matching_cost(first, second)
     one = units_of_one(exact.shape)
     rough = RoughCosts(first, second)
-    bounds = rough.bounds.repeat(BLOCK, 0).repeat(BLOCK, 1)[: len(first), : len(second)]
-    assert (bounds / one <= exact).all()
-    turned = exact_along(exact, (0, 0), Band.whole(exact.shape))
-    costs = rough.along((0, 0), Band.whole(exact.shape))
-    assert np.abs(costs / one - turned).max() <= ROUGH_ERROR + 0.5 / one
+    assert (rough.units / one <= exact + ROUGH_ERROR).all()
     cells = np.argwhere(np.ones(exact.shape, bool))
+    rough.refine(cells, 0)
+    assert np.abs(rough.units / one - exact).max() <= ROUGH_ERROR + 0.5 / one
     assert matching_cost(first, second, cells).tolist() == exact.ravel().tolist()
 
 
-def exact_along(exact, first, band):
-    """Costs along diagonals, going on over the edges of the torus."""
-    n1, n2 = exact.shape
-    rows = np.arange(n1)
-    columns = rows + np.arange(band.low, band.high + 1)[:, None]
-    return exact[(rows + first[0]) % n1, (columns + first[1]) % n2]
-
-
-def test_bounds_are_one_less_the_sum_of_geometric_means_in_the_closest_pair():
-    first = np.array([[0.5, 0.5, 0]])
-    second = np.array([[0, 0, 1]] * 4 + [[0.5, 0, 0.5]] + [[0, 0, 1]] * 3 + [[0.5, 0.5, 0]])
-    found = RoughCosts(first, second).bounds / units_of_one((1, 9))
-    assert found == pytest.approx(np.array([[1, 0.5, 0]]), abs=2e-5)
+def test_bounds_are_one_less_the_sum_of_geometric_means():
+    first, second = np.array([[0.5, 0.5, 0]]), np.array([[0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0, 1]])
+    found = RoughCosts(first, second).units / units_of_one((1, 3))
+    assert found == pytest.approx(np.array([[0, 0.5, 1]]), abs=2e-5)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(300, 290), (150, 401), (5, 300), (300, 5)])
-def test_costs_along_diagonals_go_on_over_the_edges(rows, columns):
+def test_costs_near_a_path_on_the_torus_are_known_and_no_others_change(rows, columns):
     first, second = random_histograms(0, rows), random_histograms(1, columns)
     exact, one = whole_matching_cost(first, second), units_of_one((rows, columns))
     rough = RoughCosts(first, second)
-    # one after the other, so that some are there already
-    for start, band in (((0, 0), Band(-3, 2)), ((rows // 2, 3), Band(-4, 4)), ((0, 1), Band(-3, 4))):
-        costs = rough.along(start, band)
-        assert np.abs(costs / one - exact_along(exact, start, band)).max() <= ROUGH_ERROR + 0.5 / one
+    bounds = rough.units.copy()
+    # over the corner, so that both coordinates start anew
+    path = (np.arange(-40, 60)[:, None] + (0, 3)) % (rows, columns)
+    assert not rough.known(path)
+    rough.refine(path, 4)
+    for step in range(-4, 5):
+        assert rough.known((path + np.array([step, -step])) % (rows, columns))
+    each = np.argwhere(np.ones((rows, columns), bool))
+    known = np.array([rough.known(cell[None]) for cell in each]).reshape(rows, columns)
+    assert np.abs(rough.units / one - exact)[known].max() <= ROUGH_ERROR + 0.5 / one
+    assert np.array_equal(rough.units[~known], bounds[~known])
+
+
+def test_costs_far_from_a_path_stay_bounds():
+    rough = RoughCosts(random_histograms(0, 600), random_histograms(1, 600))
+    rough.refine(np.arange(600)[:, None] + (0, 0), 4)
+    assert not rough.known(np.array([[100, 300]]))

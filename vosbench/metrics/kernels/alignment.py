@@ -1,49 +1,45 @@
 """The cheapest correspondence of two closed contours: monotone paths through their cost matrix.
 
-What a path costs: see `path_totals`. Most cells are far from any cheapest path, and lower bounds of the costs
-of blocks are enough there. Rough costs in a band around a first guess find the few cells that may lie on one
-(`near_paths`), and exact costs of these decide, in the very sums that a search through all exact costs would
-make.
+What a path costs: see `path_totals`. Most cells are far from any cheapest path, and a lower bound of their
+cost is enough. Rough costs around a first guess find the few cells that may lie on one, and exact costs of
+these decide, in the very sums that a search through all exact costs would make.
 
 A single search of the released code, restated in `tests/metrics/kernels/released.py`, takes 77 ms for a pair
 of masks of DAVIS 2016 car-shadow (240 points each), and T of that pair with both of its searches less than
-5 ms. How long T takes beside J and F of vos-benchmark: benchmarks/speed/results/metrics_peer.md.
+5 ms. T takes 0.9 of the CPU time that vos-benchmark needs for J and F of the same masks
+(benchmarks/speed/results/metrics_peer.md); with rough costs of all cells it was 1.1 (metrics.md there).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vosbench.metrics.kernels.heap_order import first_ways
-from vosbench.metrics.kernels.near_paths import Candidates, cheapest_routes, largest_error, near_routes
 from vosbench.metrics.kernels.path_totals import (
-    BLOCK,
-    Band,
+    BATCH,
     Batch,
+    Block,
     Cell,
     Cells,
     Grid,
-    Strip,
+    Totals,
+    Units,
     Workspace,
-    least_beside,
     units_of_one,
-    whole_strip,
 )
-from vosbench.metrics.kernels.rough_costs import RoughCosts
+from vosbench.metrics.kernels.rough_costs import ROUGH_ERROR, RoughCosts
 
 _PART = 1 << 11  # cells whose exact costs are computed at a time
 _MOST_PATHS = 64
-_STEP = 2  # of the blocks that a first guess of a path is made from
-_SIDE = _STEP * BLOCK
-_MARGIN = 12  # diagonals beside a guess that are in the band
-_FAR = 64  # of them where totals are wanted and not only a path
-_CELLS = 1 << 24  # of the matrices that are searched at once
+_STEP = 4  # of the rows and columns that a first guess of a path is made from
+_REACH = 4  # cells across from a guess whose rough costs are computed
+_AT_ONCE = 1 << 13  # totals in one operation that make it worth while
 
 
 class AlignmentCosts(NamedTuple):
@@ -83,46 +79,32 @@ class CheapestPaths(NamedTuple):
 
 
 @dataclass
-class _Search:
-    """The search for the cheapest paths of one torus.
+class _Candidates:
+    """Numbers of cells that may lie on a cheapest path.
 
     Attributes:
-        costs: of the cells.
-        first: the first cell.
-        band: diagonals that are looked at.
-        found: the paths, at the end.
+        route: a path, from the last cell to the first.
+        detours: the other cells.
+        rivals: cells of the route with another way to them than the route's, from a cell of the route.
+        leaving: cells in the anti-diagonals before the last block, and how much more ways through them cost.
+        sure: whether rough costs of the whole route are known; nothing else is complete otherwise.
     """
 
-    costs: AlignmentCosts
-    first: Cell
-    band: Band
-    found: CheapestPaths | None = None
-
-    def strip(self) -> Strip:
-        """Costs in the band, and lower bounds beside it."""
-        rough = self.costs.rough
-        beside = least_beside(rough.bounds, rough.shape, self.first, self.band)
-        return Strip(rough.shape, self.first, self.band, rough.along(self.first, self.band), *beside)
-
-    def leaves_band(self, numbers: Collection[int], grid: Grid) -> bool:
-        """Return whether any numbers are of no cell, but of what is beside the band; widen it there if so."""
-        below, above = (lane in {number % grid.stride for number in numbers} for lane in grid.lanes)
-        more = (self.band.high - self.band.low) // 2 + 1
-        low, high = self.band.low - more * below, self.band.high + more * above
-        self.band = _clipped(low, high, grid.shape)
-        return below or above
+    route: list[int]
+    detours: set[int] = field(default_factory=set)
+    rivals: list[tuple[int, int]] = field(default_factory=list)
+    leaving: list[tuple[int, int]] = field(default_factory=list)
+    sure: bool = True
 
 
 def batch_size(shape: tuple[int, int]) -> int:
     """Return the number of matrices of at most some rows and columns to search at once in bounded memory."""
-    return max(1, _CELLS // (shape[0] * shape[1]))
+    enough = -(-_AT_ONCE // (shape[0] + 1))
+    return max(1, min(enough, BATCH // ((shape[0] + 1) * (sum(shape) + 1))))
 
 
 def cheapest_paths(
-    costs: Sequence[AlignmentCosts],
-    firsts: Sequence[Cell],
-    workspace: Workspace,
-    guesses: Sequence[Cells] | None = None,
+    costs: Sequence[AlignmentCosts], firsts: Sequence[Cell], workspace: Workspace
 ) -> list[CheapestPaths]:
     """Find the cheapest paths from a cell of a torus to the one diagonally before it.
 
@@ -130,72 +112,70 @@ def cheapest_paths(
         costs: of the cells, one per torus; see `batch_size` for how many.
         firsts: the first cell of each.
         workspace: for the totals.
-        guesses: cells of each torus that the paths may be near; made from lower bounds when not given.
 
     Returns:
         One item per torus.
     """
-    searches = [
-        _Search(item, first, _band_around(guess, first, item.rough.shape))
-        for item, first, guess in zip(
-            costs, firsts, guesses or _guesses(costs, firsts, workspace), strict=True
-        )
-    ]
-    pending = searches
+    for item, guess in zip(costs, _guesses(costs, firsts, workspace), strict=True):
+        item.rough.refine(guess, _REACH)
+    found: dict[int, CheapestPaths] = {}
+    pending, reach = list(range(len(costs))), _REACH
     while pending:
-        batch = Batch([item.strip() for item in pending])
-        routes = cheapest_routes(batch, workspace)
-        sure = [
-            not item.leaves_band(route.numbers, grid)
-            for item, route, grid in zip(pending, routes, batch.grids, strict=True)
-        ]
-        for item, candidates, grid in zip(
-            pending, near_routes(batch, routes, sure, workspace), batch.grids, strict=True
-        ):
-            if candidates is not None and not item.leaves_band(candidates.detours, grid):
-                item.found = _decide(candidates, item.costs, grid)
-        pending = [item for item in pending if item.found is None]
-    return [item.found for item in searches if item.found is not None]
+        batch = Batch([costs[index].rough.units for index in pending], [firsts[index] for index in pending])
+        searches = _search([costs[index].rough for index in pending], batch, workspace)
+        again = []
+        for index, grid, candidates in zip(pending, batch.grids, searches, strict=True):
+            if candidates.sure:
+                found[index] = _decide(candidates, costs[index], grid)
+            else:
+                costs[index].rough.refine(grid.cells(candidates.route), reach)
+                again.append(index)
+        pending, reach = again, 2 * reach
+    return [found[index] for index in range(len(costs))]
 
 
 def _guesses(costs: Sequence[AlignmentCosts], firsts: Sequence[Cell], workspace: Workspace) -> list[Cells]:
-    """Cheapest paths through some blocks, where those through all cells may be."""
-    batch = Batch(
-        [
-            whole_strip(item.rough.bounds[::_STEP, ::_STEP], (row // _SIDE, column // _SIDE))
-            for item, (row, column) in zip(costs, firsts, strict=True)
-        ]
-    )
-    routes = cheapest_routes(batch, workspace)
-    return [_SIDE * grid.cells(route.numbers) for grid, route in zip(batch.grids, routes, strict=True)]
+    """Cheapest paths through some rows and columns, where those through all may be."""
+    coarse = [_coarse(item.rough.units) for item in costs]
+    batch = Batch(coarse, [(row // _STEP, column // _STEP) for row, column in firsts])
+    routes = [[grid.goal] for grid in batch.grids]
+    for block in batch.blocks_from_last(workspace):
+        for route, totals, grid in zip(routes, block.totals, batch.grids, strict=True):
+            _extend(route, totals.data, block, grid)
+    return [_STEP * grid.cells(route) for route, grid in zip(routes, batch.grids, strict=True)]
 
 
-def _band_around(guess: Cells, first: Cell, shape: tuple[int, int]) -> Band:
-    """Diagonals that a guess goes along, those of the first and of the last cell, and some beside them."""
-    n1, n2 = shape
-    rows, columns = ((guess - first) % shape).T
-    diagonals = columns - rows
-    # what ends just before the first cell may start there as well
-    diagonals[diagonals > n2 // 2] -= n2
-    diagonals[diagonals < -(n1 // 2)] += n1
-    low, high = min(int(diagonals.min()), 0, n2 - n1), max(int(diagonals.max()), 0, n2 - n1)
-    return _clipped(low - _MARGIN, high + _MARGIN, shape)
+def _coarse(units: Units) -> Units:
+    """Costs of some rows and columns, in units of their own number."""
+    few = units[::_STEP, ::_STEP]
+    coarse: Units = few // max(1, units_of_one(units.shape) // units_of_one(few.shape))
+    return coarse
 
 
-def _clipped(low: int, high: int, shape: tuple[int, int]) -> Band:
-    """Diagonals of a matrix between two."""
-    whole = Band.whole(shape)
-    return Band(max(low, whole.low), min(high, whole.high))
+def _search(rough: Sequence[RoughCosts], batch: Batch, workspace: Workspace) -> list[_Candidates]:
+    """Find the cheapest path of each matrix, and every way that costs hardly more.
+
+    Where exact costs make another path the cheapest, known costs make it dearer by twice the error of a path
+    at most, and lower bounds even less. So no such path is left out, as long as the route's costs are known.
+    """
+    searches = [_Candidates([grid.goal]) for grid in batch.grids]
+    for block in batch.blocks_from_last(workspace):
+        for costs, candidates, grid, totals in zip(rough, searches, batch.grids, block.totals, strict=True):
+            start = len(candidates.route) - 1
+            _extend(candidates.route, totals.data, block, grid)
+            candidates.sure = candidates.sure and costs.known(grid.cells(candidates.route[start:]))
+            if candidates.sure:
+                _explore(candidates, start, totals, block, grid)
+    return searches
 
 
-def _decide(candidates: Candidates, costs: AlignmentCosts, grid: Grid) -> CheapestPaths:
+def _decide(candidates: _Candidates, costs: AlignmentCosts, grid: Grid) -> CheapestPaths:
     """Choose between candidates by exact costs."""
-    numbers = [*reversed(candidates.route.numbers), *sorted(candidates.detours)]
+    numbers = [*reversed(candidates.route), *sorted(candidates.detours)]
     cells = grid.cells(numbers)
     exact = costs.exact(cells)
-    alone = not candidates.detours and not candidates.rivals
-    if alone or _is_unrivalled(candidates, numbers, exact, grid):
-        length = len(candidates.route.numbers)
+    if _is_unrivalled(candidates, numbers, exact, grid):
+        length = len(candidates.route)
         return CheapestPaths([AlignmentPath(cells[:length][::-1], exact[:length][::-1])], complete=True)
     cost = dict(zip(numbers, exact.tolist(), strict=True))
     paths, complete = _list_paths(cost, grid)
@@ -221,7 +201,7 @@ def released_path(
     Returns:
         The path.
     """
-    shape = costs.rough.shape
+    shape = costs.rough.units.shape
     width = shape[1] + 1
     path = known.paths[0]
     if known.complete and len(known.paths) == 1:
@@ -253,32 +233,93 @@ def _costs_within(
 
     Cells are in the order of rows as seen from the first, with one more column on the left.
     """
-    n1, n2 = costs.rough.shape
-    near = int(limit * units_of_one((n1, n2))) + (n1 + n2) * largest_error((n1, n2))
-    search = _Search(costs, first, _clipped(min(0, n2 - n1) - _FAR, max(0, n2 - n1) + _FAR, (n1, n2)))
-    while True:
-        batch = Batch([search.strip()])
-        (grid,) = batch.grids
-        numbers = np.concatenate(
-            [
-                np.flatnonzero(block.totals[0][block.stop :] <= near) + (block.base + block.stop)
-                for block in batch.blocks_from_last(workspace)
-            ]
-        )
-        rows, columns = grid.places(numbers).T
+    n1, n2 = costs.rough.units.shape
+    batch = Batch([costs.rough.units], [first])
+    near = int(limit * units_of_one((n1, n2))) + _path_error((n1, n2))
+    entered = np.full(n1 * (n2 + 1), np.inf)
+    for block in batch.blocks_from_last(workspace):
+        numbers = np.flatnonzero(block.totals[0][block.stop :] <= near) + (block.base + block.stop)
+        rows, columns = batch.grids[0].places(numbers).T
         inside = (rows >= 0) & (rows < n1) & (columns >= 0) & (columns < n2)
         numbers, here = numbers[inside], (rows * (n2 + 1) + columns + 1)[inside]
-        if not search.leaves_band(numbers.tolist(), grid):
-            break
-    entered = np.full(n1 * (n2 + 1), np.inf)
-    for start in range(0, len(numbers), _PART):
-        part = slice(start, start + _PART)
-        entered[here[part]] = costs.exact(grid.cells(numbers[part]))
+        for start in range(0, len(numbers), _PART):
+            part = slice(start, start + _PART)
+            entered[here[part]] = costs.exact(batch.grids[0].cells(numbers[part]))
     return entered
 
 
+def _path_error(shape: tuple[int, int]) -> int:
+    """Largest error of a rough total, in units."""
+    return math.ceil((ROUGH_ERROR * units_of_one(shape) + 0.5) * sum(shape))
+
+
+def _extend(route: list[int], totals: memoryview, block: Block, grid: Grid) -> None:
+    """Follow a route back to the anti-diagonals before a block, or to the first cell."""
+    right, down, across = grid.steps
+    at = route[-1] - block.base
+    last = max(grid.start - block.base, block.stop - 1)
+    while at > last:
+        left, above, diagonal = totals[at - right], totals[at - down], totals[at - across]
+        if diagonal <= left and diagonal <= above:
+            at -= across
+        elif left < above:
+            at -= right
+        else:
+            at -= down
+        route.append(at + block.base)
+
+
+def _explore(candidates: _Candidates, start: int, totals: Totals, block: Block, grid: Grid) -> None:
+    """Add the cells of a block on ways back that cost hardly more than the route.
+
+    Args:
+        candidates: what to add to; its route reaches back to the anti-diagonals before the block.
+        start: index in the route of the first cell that may be in the block.
+        totals: of the matrix.
+        block: that they are from.
+        grid: numbers of the cells.
+    """
+    budget = 2 * _path_error(grid.shape)
+    pending, candidates.leaving = candidates.leaving, []
+    steps, base = grid.steps, block.base
+    route = candidates.route[start:]
+    here = set(route)
+    inside = np.array(route[:-1], dtype=np.int64) - base
+    ways = totals[inside[:, None] - steps].astype(np.int64)
+    rises = ways - ways.min(1, keepdims=True)
+    for index, choice in np.argwhere(rises <= budget).tolist():
+        cell, way = route[index], route[index] - steps[choice]
+        if way == route[index + 1]:
+            continue
+        if way in here:
+            candidates.rivals.append((cell, way))
+        pending.append((way, int(rises[index, choice])))
+    data = totals.data
+    right, down, across = steps
+    spent: dict[int, int] = {}
+    while pending:
+        cell, cost = pending.pop()
+        if cell in here or cost >= spent.get(cell, math.inf):
+            continue
+        at = cell - base
+        if at < block.stop:
+            candidates.leaving.append((cell, cost))
+            continue
+        spent[cell] = cost
+        left, above, diagonal = data[at - right], data[at - down], data[at - across]
+        cost -= min(left, above, diagonal)
+        most = budget - cost
+        if left <= most:
+            pending.append((cell - right, cost + left))
+        if above <= most:
+            pending.append((cell - down, cost + above))
+        if diagonal <= most:
+            pending.append((cell - across, cost + diagonal))
+    candidates.detours.update(spent)
+
+
 def _is_unrivalled(
-    candidates: Candidates, numbers: list[int], costs: NDArray[np.float64], grid: Grid
+    candidates: _Candidates, numbers: list[int], costs: NDArray[np.float64], grid: Grid
 ) -> bool:
     """Return whether the route is strictly cheaper than every other way to any of its cells, in exact sums.
 
@@ -290,7 +331,7 @@ def _is_unrivalled(
     """
     right, down, across = grid.steps
     far, none = math.inf, -1.0
-    length = len(candidates.route.numbers)
+    length = len(candidates.route)
     totals = np.cumsum([0.0, *costs[1:length]]).tolist()
     total = dict(zip(numbers, totals, strict=False))
     before = dict(zip(numbers[1:length], totals, strict=False))

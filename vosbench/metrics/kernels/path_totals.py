@@ -1,8 +1,7 @@
-"""Least totals of monotone paths through several matrices at once, one anti-diagonal after the other.
+"""Least totals of all monotone paths through several matrices at once, one anti-diagonal after the other.
 
 A step goes right, down or diagonally and costs the cell it enters; the first cell is free. A matrix is a
-torus: any cell may come first. Only the cells of a band along the diagonals are looked at; what lies beside
-the band is one lane on either side, which costs no more. See `alignment` for what the search takes.
+torus: any cell may come first. See `alignment` for what the search takes.
 """
 
 from __future__ import annotations
@@ -20,19 +19,16 @@ Cell = tuple[int, int]
 Cells = NDArray[np.int64]
 """(n, 2) int64 rows and columns."""
 
-Totals = NDArray[np.signedinteger[Any]]
+Totals = NDArray[np.unsignedinteger[Any]]
 
-Units = NDArray[np.int32]
-"""(n1, n2) int32 costs in parts of one, see `units_of_one`; integers, so that sums are exact."""
+Units = NDArray[np.uint32]
+"""(n1, n2) uint32 costs in parts of one, see `units_of_one`; integers, so that sums are exact."""
 
 BATCH = 1 << 22
 """Totals that are in memory at a time."""
 
-BLOCK = 4
-"""Rows and columns of a block of cells that share a lower bound of their costs."""
-
 _MOST_BITS = 24  # of a cost of one
-_LEAST_BITS = 16  # below, longer totals serve better
+_LEAST_BITS = 18  # below, longer totals serve better
 
 
 def units_of_one(shape: tuple[int, int]) -> int:
@@ -42,8 +38,8 @@ def units_of_one(shape: tuple[int, int]) -> int:
 
 
 def _short_bits(shape: tuple[int, int]) -> int:
-    """Bits of a cost of one that let the totals of a matrix stay far below what 30 bits hold."""
-    return 29 - sum(shape).bit_length()
+    """Bits of a cost of one that let the totals of a matrix fit in 31."""
+    return 31 - sum(shape).bit_length()
 
 
 class Workspace:
@@ -52,7 +48,7 @@ class Workspace:
     def __init__(self) -> None:
         self._space = np.empty(0, dtype=np.int64)
 
-    def take(self, shape: tuple[int, ...], dtype: type[np.signedinteger[Any]]) -> Totals:
+    def take(self, shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]]) -> Totals:
         """Return an array of any content."""
         size = math.prod(shape)
         length = -(-size * np.dtype(dtype).itemsize // 8)
@@ -61,148 +57,41 @@ class Workspace:
         return self._space[:length].view(dtype)[:size].reshape(shape)
 
 
-class Band(NamedTuple):
-    """Diagonals of a matrix: of cells whose column less their row, as seen from the first cell, is in bounds.
-
-    Attributes:
-        low: the lowest, not above that of the first and of the last cell.
-        high: the highest, not below that of the first and of the last cell.
-    """
-
-    low: int
-    high: int
-
-    @classmethod
-    def whole(cls, shape: tuple[int, int]) -> Band:
-        """All diagonals of a matrix of a shape."""
-        return cls(1 - shape[0], shape[1] - 1)
-
-
-class Strip(NamedTuple):
-    """Costs of the cells in a band of a matrix, none above one by more than 1e-3, and lower bounds beside it.
-
-    Attributes:
-        shape: rows and columns of the matrix.
-        first: the cell that comes first.
-        band: the diagonals.
-        costs: (diagonals, rows) int32, by rows as seen from the first cell; any number beside the matrix.
-        above: (n,) int32, of the first rows, the least cost above the band.
-        below: (n,) int32, of the first columns, the least cost below the band.
-    """
-
-    shape: tuple[int, int]
-    first: Cell
-    band: Band
-    costs: Units
-    above: Units
-    below: Units
-
-    def diagonals(self) -> Iterator[tuple[int, Units]]:
-        """Yield the diagonals and the costs of their cells, those beside the band included.
-
-        A way beside the band goes on in every row, and in every column. So a lane with the least cost beside
-        the band of each row above it, and of each column below it, is never dearer.
-        """
-        _, n2 = self.shape
-        for diagonal, costs in enumerate(self.costs, self.band.low):
-            yield diagonal, costs[max(0, -diagonal) : n2 - diagonal]
-        yield self.band.high + 1, self.above
-        yield self.band.low - 1, self.below
-
-
-def whole_strip(costs: Units, first: Cell) -> Strip:
-    """All diagonals of a matrix."""
-    n1, n2 = shape = costs.shape[0], costs.shape[1]
-    band = Band.whole(shape)
-    rows = np.arange(n1)
-    columns = rows + np.arange(band.low, band.high + 1)[:, None]
-    nothing = np.empty(0, dtype=np.int32)
-    return Strip(
-        shape, first, band, costs[(rows + first[0]) % n1, (columns + first[1]) % n2], nothing, nothing
-    )
-
-
-def least_beside(bounds: Units, shape: tuple[int, int], first: Cell, band: Band) -> tuple[Units, Units]:
-    """Lower bounds of the least costs above a band, of the first rows, and below it, of the first columns.
-
-    Args:
-        bounds: of blocks of `BLOCK` rows and columns.
-        shape: rows and columns of the matrix.
-        first: the cell that comes first.
-        band: the diagonals.
-
-    Returns:
-        (n,) int32 each, for the rows and columns that have cells there.
-    """
-    above = _least_from(bounds, shape, first, band.high + 1)
-    below = _least_from(bounds.T, shape[::-1], first[::-1], 1 - band.low)
-    return above, below
-
-
-def _least_from(bounds: Units, shape: tuple[int, int], first: Cell, diagonal: int) -> Units:
-    """Least bound of each row from a diagonal on, as seen from the first cell."""
-    (n1, n2), (row, column) = shape, first
-    length = max(0, min(n1, n2 - diagonal))
-    # the blocks of columns as they follow each other from the first cell, that of the first at both ends
-    start, blocks = column // BLOCK, bounds.shape[1]
-    order = np.r_[start:blocks, 0 : -(-column // BLOCK)]
-    least = np.minimum.accumulate(bounds.T[order[::-1]], axis=0)[::-1]
-    rows = np.arange(length)
-    columns = rows + diagonal + column
-    places = np.where(columns < n2, columns // BLOCK - start, blocks - start + (columns - n2) // BLOCK)
-    found: Units = least[places, (rows + row) % n1 // BLOCK]
-    return found
-
-
 class Grid(NamedTuple):
     """Numbers of the cells of one matrix of a batch: along anti-diagonals, as no step goes back.
 
-    An anti-diagonal has one number for each diagonal of the band, every second of which has no cell there,
-    one for each lane beside the band, and one between the matrices. Two anti-diagonals precede the first
-    cell.
+    An anti-diagonal has one number for each row and one for a row above them, of every matrix. Two
+    anti-diagonals precede the first cell.
 
     Attributes:
         shape: rows and columns of the matrix.
         first: the cell that comes first.
         stride: numbers of an anti-diagonal.
-        band: the diagonals.
     """
 
     shape: tuple[int, int]
     first: Cell
     stride: int
-    band: Band
 
     @property
     def steps(self) -> tuple[int, int, int]:
         """Differences of numbers by a step right, down and diagonally."""
-        return self.stride + 1, self.stride - 1, 2 * self.stride
+        return self.stride, self.stride + 1, 2 * self.stride + 1
 
     @property
     def start(self) -> int:
         """Number of the first cell."""
-        return 2 * self.stride + self.slot(0)
+        return 2 * self.stride + 1
 
     @property
     def goal(self) -> int:
         """Number of the last cell."""
-        n1, n2 = self.shape
-        return (n1 + n2) * self.stride + self.slot(n2 - n1)
-
-    @property
-    def lanes(self) -> Cell:
-        """What numbers of the lanes below and above the band leave when divided by the stride."""
-        return 1, self.slot(self.band.high + 1)
-
-    def slot(self, diagonal: int) -> int:
-        """Number of a diagonal on an anti-diagonal."""
-        return diagonal - self.band.low + 2
+        return sum(self.shape) * self.stride + self.shape[0]
 
     def places(self, numbers: list[int] | NDArray[np.int64]) -> Cells:
         """Rows and columns as seen from the first cell; some numbers are of no cell in the matrix."""
-        sums, slots = np.divmod(np.asarray(numbers, dtype=np.int64), self.stride)
-        rows = (sums - slots - self.band.low) >> 1
-        return np.stack([rows, sums - 2 - rows], axis=1)
+        diagonals, rows = np.divmod(np.asarray(numbers, dtype=np.int64), self.stride)
+        return np.stack([rows - 1, diagonals - rows - 1], axis=1)
 
     def cells(self, numbers: list[int] | NDArray[np.int64]) -> Cells:
         """Cells of the torus."""
@@ -224,18 +113,6 @@ class Block(NamedTuple):
     totals: list[Totals]
 
 
-class Route(NamedTuple):
-    """A cheapest path, from the last cell to the first.
-
-    Attributes:
-        numbers: of the cells.
-        totals: of the cells.
-    """
-
-    numbers: list[int]
-    totals: list[int]
-
-
 class Batch:
     """Matrices whose totals are computed at once.
 
@@ -243,101 +120,82 @@ class Batch:
         grids: numbers of the cells of each.
     """
 
-    def __init__(self, strips: Sequence[Strip]) -> None:
-        """Take a strip of each matrix."""
-        self._strips = strips
-        self._length = max(sum(strip.shape) - 1 for strip in strips)
-        widths = [strip.band.high - strip.band.low + 4 for strip in strips]
-        self._starts = [sum(widths[:index]) for index in range(len(widths))]
-        stride = sum(widths) + 1
-        self.grids = [Grid(strip.shape, strip.first, stride, strip.band) for strip in strips]
-        short = min(_short_bits(strip.shape) for strip in strips) >= _LEAST_BITS
-        self._dtype: type[np.signedinteger[Any]] = np.int32 if short else np.int64
-        # far above any total, and twice that is still a number
-        self._far = (1 << (30 if short else 62)) - 1
+    def __init__(self, costs: Sequence[Units], firsts: Sequence[Cell]) -> None:
+        """Take costs, none above one by more than 1e-3, and the cell where each matrix starts."""
+        shapes = [(item.shape[0], item.shape[1]) for item in costs]
+        self._costs = costs
+        self._diagonals = max(sum(shape) - 1 for shape in shapes)
+        self._width = max(shape[0] for shape in shapes) + 1
+        stride = self._width * len(costs)
+        self.grids = [Grid(shape, first, stride) for shape, first in zip(shapes, firsts, strict=True)]
+        short = min(map(_short_bits, shapes)) >= _LEAST_BITS
+        self._dtype: type[np.unsignedinteger[Any]] = np.uint32 if short else np.uint64
+        # above any total, and twice that is still a number
+        self._far = (1 << (31 if short else 63)) - 1
 
-    def blocks_from_last(
-        self, workspace: Workspace, routes: Sequence[Route] = (), rebates: Sequence[int] = ()
-    ) -> Iterator[Block]:
-        """Totals of all anti-diagonals, in blocks from the last to the first, each valid until the next.
-
-        Args:
-            workspace: for the totals.
-            routes: one per matrix, or none; their cells keep the totals they have.
-            rebates: how much less every other cell costs, one per matrix, or none.
-
-        Yields:
-            The blocks.
-        """
+    def blocks_from_last(self, workspace: Workspace) -> Iterator[Block]:
+        """Totals of all anti-diagonals, in blocks from the last to the first, each valid until the next."""
         stride = self.grids[0].stride
-        height = min(self._length, max(2, BATCH // stride))
+        height = min(self._diagonals, max(2, BATCH // stride))
         lines = workspace.take((height + 2, stride), self._dtype)
         before = np.full((2, stride), self._far, dtype=self._dtype)
-        before[0, [start + grid.slot(0) for start, grid in zip(self._starts, self.grids, strict=True)]] = 0
-        starts = range(0, self._length, height)
-        fixed = _Fixed(routes, self._starts, stride, self._length + height) if routes else None
+        before[0, :: self._width] = 0  # the ways into the first cells
+        starts = range(0, self._diagonals, height)
         borders = []
         for start in starts:
             borders.append(before)
-            self._fill(lines, start, before, fixed, rebates)
+            self._fill(lines, start, before)
             before = lines[-2:].copy()
         flat = lines.reshape(-1)
-        views = [flat[start:] for start in self._starts]
+        views = [flat[start:] for start in range(0, stride, self._width)]
         for start, before in zip(reversed(starts), reversed(borders), strict=True):
             if start != starts[-1]:
-                self._fill(lines, start, before, fixed, rebates)
+                self._fill(lines, start, before)
             yield Block(start * stride, 2 * stride, views)
 
-    def _fill(
-        self, lines: Totals, start: int, before: Totals, fixed: _Fixed | None, rebates: Sequence[int]
-    ) -> None:
+    def _fill(self, lines: Totals, start: int, before: Totals) -> None:
         """Compute the totals of some anti-diagonals, given those of the two before them.
 
-        No way leads back from beside a matrix, and none there in front of it. What lies between two matrices
-        costs more than any path.
+        What is above a matrix comes after the last row of another, whose totals are never more than far. So
+        with a cost of its own it stays between far and twice that.
         """
         lines[:2] = before
         lines[2:] = 0
-        flat = lines.reshape(-1)
-        stride = lines.shape[1]
-        rebates = rebates or [0] * len(self.grids)
-        for strip, offset, grid, rebate in zip(self._strips, self._starts, self.grids, rebates, strict=True):
-            for diagonal, costs in strip.diagonals():
-                # the first cell on a diagonal is in the first row, or in the first column
-                skipped = max(0, -(-(start - abs(diagonal)) // 2))
-                at = (abs(diagonal) + 2 * skipped - start + 2) * stride + offset + grid.slot(diagonal)
-                here = flat[at :: 2 * stride]
-                part = costs[skipped : skipped + len(here)]
-                np.subtract(part, rebate, out=here[: len(part)])
+        for index, (costs, grid) in enumerate(zip(self._costs, self.grids, strict=True)):
+            own = lines[:, index * self._width : (index + 1) * self._width]
+            _lay_out(costs, grid, own, start)
             if start == 0:
-                flat[grid.start + offset] = 0
-        lines[2:, [*self._starts, -1]] = self._far
-        least = np.empty(stride - 2, dtype=self._dtype)
-        middle = lines[:, 1:-1]
-        ways = zip(middle[:-2], lines[1:-1, 2:], lines[1:-1, :-2], middle[2:], strict=True)
-        for number, (across, down, right, here) in enumerate(ways, start + 2):
-            np.minimum(down, right, out=least)
-            np.minimum(least, across, out=least)
+                own[2, 1] = 0
+        lines[2:, :: self._width] = self._far
+        least = np.empty(lines.shape[1] - 1, dtype=self._dtype)
+        above, level = lines[:, :-1], lines[:, 1:]
+        for diagonal, over, left, here in zip(above[:-2], above[1:-1], level[1:-1], level[2:], strict=True):
+            np.minimum(over, left, out=least)
+            np.minimum(least, diagonal, out=least)
             np.add(here, least, out=here)
-            if fixed is not None:
-                fixed.keep(here, number)
 
 
-class _Fixed:
-    """Totals that cells of routes keep."""
+def _lay_out(costs: Units, grid: Grid, totals: Totals, start: int) -> None:
+    """Put the costs of some anti-diagonals where their totals will be."""
+    n1, n2 = grid.shape
+    stop = start + len(totals) - 2
+    whole = start == 0 and stop >= n1 + n2 - 1
+    for top in range(0, n1, n1 if whole else 1):
+        left, right = (0, n2) if whole else (max(0, start - top), min(n2, stop - top))
+        if left >= right:
+            continue
+        bottom = n1 if whole else top + 1
+        corner = totals[top + left - start + 2, top + 1 :]
+        along, step = totals.strides
+        cells = np.lib.stride_tricks.as_strided(corner, (bottom - top, right - left), (along + step, along))
+        for rows, from_rows in _turned(top, bottom, grid.first[0], n1):
+            for columns, from_columns in _turned(left, right, grid.first[1], n2):
+                cells[rows, columns] = costs[from_rows, from_columns]
 
-    def __init__(self, routes: Sequence[Route], starts: Sequence[int], stride: int, length: int) -> None:
-        numbers = np.concatenate(
-            [np.array(route.numbers) + start for route, start in zip(routes, starts, strict=True)]
-        )
-        totals = np.concatenate([route.totals for route in routes])
-        order = np.argsort(numbers)
-        self._totals = totals[order]
-        sums, slots = np.divmod(numbers[order], stride)
-        self._slots = slots - 1
-        self._bounds = np.searchsorted(sums, np.arange(length + 3)).tolist()
 
-    def keep(self, line: Totals, number: int) -> None:
-        """Put the totals of an anti-diagonal back, given without its first number."""
-        part = slice(self._bounds[number], self._bounds[number + 1])
-        line[self._slots[part]] = self._totals[part]
+def _turned(start: int, stop: int, first: int, length: int) -> Iterator[tuple[slice, slice]]:
+    """Of the places from start to stop, as seen from the first: where to, and where in the array from."""
+    wrap = length - first
+    for low, high, turn in ((start, min(stop, wrap), first), (max(start, wrap), stop, -wrap)):
+        if low < high:
+            yield slice(low - start, high - start), slice(low + turn, high + turn)

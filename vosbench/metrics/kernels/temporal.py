@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from vosbench.metrics.kernels.alignment import (
     AlignmentCosts,
     AlignmentPath,
-    CheapestPaths,
     batch_size,
     cheapest_paths,
     released_path,
@@ -244,22 +243,17 @@ def _pair_values(pairs: list[_ContourPair], workspace: Workspace) -> list[float]
         for _, first, second in pairs
     ]
     # the curves start anywhere: align once, then again from the surest correspondence
-    anywhere = [(0, 0)] * len(costs)
-    found = cheapest_paths(costs, anywhere, workspace)
+    surest = _of_paths(costs, [(0, 0)] * len(costs), _surest, workspace)
     after = [
         ((int(row) + 1) % len(first), (int(column) + 1) % len(second))
-        for (row, column), (_, first, second) in zip(
-            _measures(costs, anywhere, found, _surest, workspace), pairs, strict=True
-        )
+        for (row, column), (_, first, second) in zip(surest, pairs, strict=True)
     ]
-    found = cheapest_paths(costs, after, workspace, [known.paths[0].cells for known in found])
-    return [value for (value,) in _measures(costs, after, found, _mean_of_bijection, workspace)]
+    return [value for (value,) in _of_paths(costs, after, _mean_of_bijection, workspace)]
 
 
-def _measures(
+def _of_paths(
     costs: list[AlignmentCosts],
     firsts: list[Cell],
-    found: list[CheapestPaths],
     measure: Callable[[AlignmentPath], tuple[float, ...]],
     workspace: Workspace,
 ) -> list[tuple[float, ...]]:
@@ -268,7 +262,7 @@ def _measures(
     Mostly all cheapest paths measure the same; only where they do not, the slow choice between them is made.
     """
     measures = []
-    for item, first, known in zip(costs, firsts, found, strict=True):
+    for item, first, known in zip(costs, firsts, cheapest_paths(costs, firsts, workspace), strict=True):
         measured = [measure(path) for path in known.paths]
         spread = max(max(values) - min(values) for values in zip(*measured, strict=True))
         if not known.complete or spread > _SAME:
