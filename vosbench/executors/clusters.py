@@ -6,6 +6,8 @@ The machines share a file system: they read data and write records where this on
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -18,7 +20,14 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from vosbench.errors import InputError, unknown_name
-from vosbench.executors.local import Executor, LocalExecutor, available_cores, choose_workers, use_threads
+from vosbench.executors.local import (
+    Executor,
+    LocalExecutor,
+    available_cores,
+    choose_workers,
+    termination_waits,
+    use_threads,
+)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -160,20 +169,34 @@ class RayExecutor(ClusterExecutor):
             workers = choose_workers(self.workers, max(1, tasks))
             try:
                 # "local": not the cluster that somebody else has running here
-                ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+                with _own_handler():
+                    ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
             except Exception as error:  # Ray has no error of its own for a machine that is too busy
                 raise InputError(
                     f"Ray does not start on this machine: {_first_line(error)}; try --executor local"
                 ) from None
             return workers
         try:
-            ray.init(address=self.address, **quiet)
+            # no process is forked here that could inherit the wait
+            with termination_waits(), _own_handler():
+                ray.init(address=self.address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             raise InputError(
                 f"no Ray cluster at {self.address}: {_first_line(error)}; start one with `ray start --head`, "
                 "set RAY_AUTH_MODE=token for one that asks for a token, or leave --address out"
             ) from None
         return choose_workers(self.workers or int(ray.cluster_resources().get("CPU", 1)), max(1, tasks))
+
+
+@contextmanager
+def _own_handler() -> Iterator[None]:
+    """Keep the handler of SIGTERM, which Ray replaces by one that ends the process with status 1."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @dataclass(frozen=True)

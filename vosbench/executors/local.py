@@ -210,7 +210,7 @@ def _run_pool(
             # no more than run at once: the tasks that a killed process stops are then known
             while waiting and len(running) < workers:
                 number = next(numbers)
-                with _termination_waits():
+                with termination_waits():
                     future = pool.submit(_send_results, function, waiting[0], number)
                 running[future] = number, waiting.popleft()
             done = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED).done
@@ -299,8 +299,8 @@ def _start_method() -> str:
 
 
 @contextmanager
-def _termination_waits() -> Iterator[None]:
-    """Let a process that is forked in the block begin before SIGTERM ends it; a fork forgets earlier ones."""
+def termination_waits() -> Iterator[None]:
+    """Let SIGTERM wait until the block ends: a fork forgets it, and Ray has an answer of its own to it."""
     if sys.platform == "win32":
         yield
         return
