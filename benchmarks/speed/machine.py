@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,13 @@ def machine(load: float, packages: Sequence[str] = ()) -> dict[str, Any]:
         "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/vosbench")),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
+
+
+def spent(run: Callable[[], object]) -> dict[str, float]:
+    """Run something; return the seconds it took, and those of the processor in this process."""
+    start, cpu = time.perf_counter(), time.process_time()
+    run()
+    return {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
 
 
 def described(found: Mapping[str, Any]) -> str:

@@ -16,14 +16,13 @@ import io
 import itertools
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from machine import RESULTS, described, keep, machine, rounds
+from machine import RESULTS, described, keep, machine, rounds, spent
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from tables import AGREE, _table
@@ -206,12 +205,10 @@ def measure(count: int, frames: int, objects: int, size: tuple[int, int]) -> dic
     flat = {f"{name}|{side}": run for name, sides in entries.items() for side, run in sides.items()}
     for round_, key in rounds(list(flat), count):
         name, side = key.split("|")
-        start, cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
-            flat[key]()
-        spent = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
-        runs.append({"measure": name, "program": side, "round": round_, **spent})
-        sys.stderr.write(f"round {round_}, {name}, {side}: {spent['cpu_seconds']:.3f} CPU s\n")
+            took = spent(flat[key])
+        runs.append({"measure": name, "program": side, "round": round_, **took})
+        sys.stderr.write(f"round {round_}, {name}, {side}: {took['cpu_seconds']:.3f} CPU s\n")
     found["load_after"] = round(os.getloadavg()[0], 2)
     shape = {"frames": frames, "objects": objects, "size": list(size)}
     return {"runs": runs, "differences": gaps, "machine": found, **shape}

@@ -15,7 +15,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,7 +26,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from machine import RESULTS, described, keep, machine, rounds
+from machine import RESULTS, described, keep, machine, rounds, spent
 from PIL import Image
 from tables import _table
 
@@ -140,12 +139,10 @@ def measure(methods: Sequence[str], length: int, count: int, size: tuple[int, in
             programs = stages(method, place / "clip", mask, memory, place / name)
             programs["network"]()  # warms up; not counted
             for round_, stage in rounds(list(programs), count):
-                start, cpu = time.perf_counter(), time.process_time()
-                programs[stage]()
-                spent = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
-                runs.append({"method": name, "stage": stage, "round": round_, "frames": length, **spent})
+                took = spent(programs[stage])
+                runs.append({"method": name, "stage": stage, "round": round_, "frames": length, **took})
                 sys.stderr.write(
-                    f"{name}, round {round_}, {stage}: {length / spent['seconds']:.2f} frames/s\n"
+                    f"{name}, round {round_}, {stage}: {length / took['seconds']:.2f} frames/s\n"
                 )
     found["load_after"] = round(os.getloadavg()[0], 2)
     return {"runs": runs, "methods": list(methods), "size": list(size), "machine": found}

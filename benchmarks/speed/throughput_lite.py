@@ -12,7 +12,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from machine import RESULTS, described, keep, machine, rounds
+from machine import RESULTS, described, keep, machine, rounds, spent
 from pipeline import HEIGHT, METHODS, WIDTH, in_memory, stages, write_clip
 from tables import _table
 from torchvision.models.detection import maskrcnn_resnet50_fpn  # type: ignore[import-untyped]
@@ -90,11 +89,9 @@ def measure(names: Sequence[str], length: int, count: int, size: tuple[int, int]
             run()  # warms up; not counted
         for round_, name in rounds(list(timed), count):
             run, frames = timed[name]
-            start, cpu = time.perf_counter(), time.process_time()
-            run()
-            spent = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
-            runs.append({"program": name, "round": round_, "frames": frames, **spent})
-            sys.stderr.write(f"round {round_}, {name}: {frames / spent['cpu_seconds']:.2f} frames/CPU s\n")
+            took = spent(run)
+            runs.append({"program": name, "round": round_, "frames": frames, **took})
+            sys.stderr.write(f"round {round_}, {name}: {frames / took['cpu_seconds']:.2f} frames/CPU s\n")
     about["load_after"] = round(os.getloadavg()[0], 2)
     return {"runs": runs, "frames": length, "size": list(size), "machine": about}
 
