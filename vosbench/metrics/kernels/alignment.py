@@ -6,8 +6,8 @@ these decide, in the very sums that a search through all exact costs would make.
 
 A single search of the released code, restated in `tests/metrics/kernels/released.py`, takes 77 ms for a pair
 of masks of DAVIS 2016 car-shadow (240 points each), and T of that pair with both of its searches less than
-5 ms. T takes 0.9 of the CPU time that vos-benchmark needs for J and F of the same masks
-(benchmarks/speed/results/metrics_peer.md); with rough costs of all cells it was 1.1 (metrics.md there).
+5 ms. Beside the CPU time that vos-benchmark needs for J and F of the same masks, T takes 1.06 times as much
+as a whole program and 1.75 times on masks in memory (benchmarks/speed/results/metrics_peer.md).
 """
 
 from __future__ import annotations
