@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -298,7 +299,10 @@ def write_checkpoint(path):
 
     from vosbench.training.checkpoints import WholeCheckpoints
 
-    WholeCheckpoints().save_checkpoint({"a": torch.zeros(5000), "b": torch.zeros(2)}, path)
+    with TemporaryDirectory() as folder:
+        run = Path(folder)
+        (run / "config.yaml").touch()
+        WholeCheckpoints(run).save_checkpoint({"a": torch.zeros(5000), "b": torch.zeros(2)}, path)
 
 
 WRITERS = {

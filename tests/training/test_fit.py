@@ -1,7 +1,9 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from vosbench.errors import InputError
 from vosbench.models import build
 from vosbench.models.pretrained.weight_files import read_state
 from vosbench.models.pretrained.zoo import load_method, packaged
+from vosbench.temporary import temporary_file
 from vosbench.training import fit
 from vosbench.training.run import plan_fit, start_weights
 from vosbench.training.run_folder import what_to_test
@@ -449,3 +452,27 @@ def test_two_processes_share_a_run_folder(arguments, tmp_path):
     assert finished.stdout.splitlines()[-1] == str(runs / "mpnet-tiny/000")
     assert [path.name for path in (runs / "mpnet-tiny").iterdir()] == ["000"]
     assert (runs / "mpnet-tiny/000/C/checkpoints/last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("written", ["best.ckpt", "last.ckpt", "finished.yaml"])
+def test_a_run_folder_that_is_removed_in_mid_run_is_begun_anew(arguments, tmp_path, monkeypatch, written):
+    begun = []
+
+    @contextmanager
+    def removing(path):
+        if path.name == written and not begun:
+            begun.append(path)
+            shutil.rmtree(tmp_path / "run")
+            path.parent.mkdir(parents=True)
+        with temporary_file(path) as temporary:
+            yield temporary
+
+    monkeypatch.setattr("vosbench.files.temporary_file", removing)
+    words = [*arguments, "data.val_split=val", f"run={tmp_path}/run"]
+    with pytest.raises(InputError, match="run: was removed while a training wrote to it; run it again"):
+        fit(words)
+    assert begun
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+    run = fit(words)
+    files = {path.name for path in run.rglob("*") if path.suffix in (".ckpt", ".yaml")}
+    assert files >= {"config.yaml", "best.ckpt", "last.ckpt", "finished.yaml"}

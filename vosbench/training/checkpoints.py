@@ -9,6 +9,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from vosbench.files import atomic_path
+from vosbench.training.run_folder import check_run
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -16,7 +17,14 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     Lightning writes to the temporary folder of the system first. Where that is another file system, a killed
     process leaves half a checkpoint in the place of the last whole one, and a copy in the temporary folder.
+
+    Args:
+        run: folder of the run.
     """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self._run = run
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -24,7 +32,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or somebody removed the folder of the run.
         """
         advice = "make room, and go on with resume=auto"
         with atomic_path(Path(path), advice) as temporary, temporary.open("wb") as file:
@@ -35,3 +43,4 @@ class WholeCheckpoints(TorchCheckpointIO):
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 raise
+        check_run(self._run, Path(path))

@@ -54,6 +54,21 @@ def what_to_test(run: Path) -> list[str]:
     return lines
 
 
+def check_run(run: Path, written: Path) -> None:
+    """Leave no file in a run folder that somebody removed meanwhile, and that the file has made anew.
+
+    Args:
+        run: the folder; its configuration is written before anything else.
+        written: file that was written just now.
+
+    Raises:
+        InputError: the folder was removed.
+    """
+    if not (run / CONFIG_FILE).is_file():
+        written.unlink(missing_ok=True)
+        raise InputError(f"{run}: was removed while a training wrote to it; run it again")
+
+
 def _last_checkpoint(run: Path, stages: Iterable[str]) -> Path | None:
     """Return the checkpoint of the last stage that has one; None: none has.
 

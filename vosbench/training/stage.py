@@ -15,7 +15,7 @@ import yaml
 from vosbench.config import DataConfig, FitConfig, StageConfig
 from vosbench.errors import InputError
 from vosbench.files import write_text, writing
-from vosbench.training.run_folder import CONFIG_FILE
+from vosbench.training.run_folder import CONFIG_FILE, check_run
 from vosbench.training.stage_data import stage_data
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
     if trainer.is_global_zero and not trainer.interrupted:
         write_text(stage.finished, stage.described)
+        check_run(stage.folder.parent, stage.finished)
     return stage.last
 
 
@@ -249,7 +250,7 @@ def _trainer(stage: StageRun, callbacks: Sequence[Callback]) -> Trainer:
         return Trainer(
             **arguments,
             logger=logger,
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(stage.folder.parent)],
             callbacks=[
                 LearningRateMonitor(),
                 TrainingLog(logger, stage.folder),
