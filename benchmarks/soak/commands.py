@@ -13,6 +13,8 @@ from cluster import RayCluster
 from faults import Workers, others
 from PIL import Image
 
+from vosbench.locks import LOCKS
+
 HEIGHT, WIDTH = 32, 48
 SEQUENCES: Mapping[str, int] = {"dog": 4, "zebra": 3}
 ON_RAY = "compare, on Ray"
@@ -158,11 +160,15 @@ def commands(address: str, cluster: RayCluster | None) -> list[Command]:
 
 
 def tree(command: Command, place: Path) -> dict[str, str]:
-    """Return path -> content of every file that the command has written, in a form that can be compared."""
+    """Return path -> content of every file that the command has written, in a form that can be compared.
+
+    Empty files that only stand for a claim while the command runs are left out.
+    """
+    ignored = {LOCKS, *command.ignored}
     return {
         path.relative_to(place).as_posix(): _content(path, place, _OF_CHECKPOINTS if command.trains else ())
         for path in sorted(place.rglob("*"))
-        if path.is_file() and not set(command.ignored).intersection(path.relative_to(place).parts)
+        if path.is_file() and not ignored.intersection(path.relative_to(place).parts)
     }
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/soak/processes.py                               # 20 faults of each kind per command
     python benchmarks/soak/processes.py --kills 2000 --seed 1         # through the night
+    python benchmarks/soak/processes.py --operations 1000             # a full disk at every operation
     python benchmarks/soak/processes.py --commands score "compare, local" --faults kill
 
 Half of the faults come before an operation that changes files, drawn at random; the other half come at a
@@ -66,6 +67,7 @@ class Soak:
         random: of all choices.
         points: faults of a kind per command.
         kills: the same of kill -9.
+        operations: the same of faults at operations on files; a command may have fewer.
         results: file of the figures.
         command: that makes the figures again.
     """
@@ -74,6 +76,7 @@ class Soak:
     random: random.Random
     points: int
     kills: int
+    operations: int
     results: Path
     command: str
     rows: list[Row] = field(default_factory=list)
@@ -121,7 +124,7 @@ class Soak:
 
     def number(self, kind: str) -> int:
         """Return how many faults of a kind to throw into a command."""
-        return self.kills if kind == "kill" else self.points
+        return self.operations if kind in AT_FILES else self.kills if kind == "kill" else self.points
 
     def undisturbed(self, command: Command, made: Path) -> tuple[End, dict[str, str]]:
         with self.place(made) as place:
@@ -281,6 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--points", type=int, default=20, help="faults of a kind per command")
     parser.add_argument("--kills", type=int, help="the same of kill -9; as many as the others by default")
+    parser.add_argument("--operations", type=int, help="the same of full disks and deleted folders")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", nargs="*", help="only these")
     parser.add_argument("--faults", nargs="*", choices=FAULTS, default=FAULTS)
@@ -292,10 +296,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_archive(folder)
         known = {command.name: command for command in commands(address, running)}
         kills = options.points if options.kills is None else options.kills
-        program = "python benchmarks/soak/processes.py"
-        written = f"{program} --points {options.points} --kills {kills} --seed {options.seed}"
+        operations = options.points if options.operations is None else options.operations
+        numbers = f"--points {options.points} --kills {kills} --operations {operations} --seed {options.seed}"
+        written = f"python benchmarks/soak/processes.py {numbers}"
         results = options.out / "processes.json"
-        soak = Soak(folder, random.Random(options.seed), options.points, kills, results, written)
+        soak = Soak(folder, random.Random(options.seed), options.points, kills, operations, results, written)
         for chosen in options.commands or known:
             command = known[chosen]
             soak.run(command, [kind for kind in options.faults if kind != "together" or command.together])

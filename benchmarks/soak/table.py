@@ -26,8 +26,8 @@ of `compare` in two processes are forks of the command; those of `compare` on Ra
 machine that outlives the commands, and is started where the extra `ray` is installed.
 
 A run of some commands or faults alone (`--commands`, `--faults`) replaces their rows and keeps the others:
-the command above a table makes its rows anew, at other random points, and further ones. Rows with fewer
-faults were made with smaller `--points` and `--kills`.
+the command above a table makes its rows anew, at other random points, and further ones. A disk that is
+full, and an output folder that is deleted, come at every operation on files, at most `--operations` of them.
 """
 
 
