@@ -231,7 +231,7 @@ def _choose_datasets(
     if dry_run and missing:
         where = _listed(roots[name] for name in missing)
         note = f"{why}: a real run would render the mini edition of {', '.join(missing)} into {where}"
-        return {}, (), [note, *hints, *left_out]
+        return {}, (), [*hints, note, *left_out]
     if not roots:
         raise InputError("; ".join(left_out))
     where = _listed(roots.values())
