@@ -140,6 +140,24 @@ def _put(new: Path, folder: Path, hidden: Path) -> None:
             return
 
 
+def check_marker(marker: Path, meanwhile: str, written: Path | None = None) -> None:
+    """Notice that somebody removed a folder in mid-run, which would be made anew without its earlier files.
+
+    Args:
+        marker: file that is written to the folder before any other.
+        meanwhile: what was done in the meantime, for the message.
+        written: file that was written just now, and does not stay where the marker is gone.
+
+    Raises:
+        InputError: the marker is not there.
+    """
+    if marker.is_file():
+        return
+    if written is not None:
+        written.unlink(missing_ok=True)
+    raise InputError(f"{marker.parent}: was removed while {meanwhile}; run it again")
+
+
 def expanded(path: str | Path) -> Path:
     """Return a path in which ``~`` or ``~USER`` at the beginning is the home folder.
 

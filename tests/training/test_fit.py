@@ -18,6 +18,7 @@ from vosbench.models.pretrained.weight_files import read_state
 from vosbench.models.pretrained.zoo import load_method, packaged
 from vosbench.temporary import temporary_file
 from vosbench.training import fit
+from vosbench.training.checkpoints import WholeCheckpoints
 from vosbench.training.run import plan_fit, start_weights
 from vosbench.training.run_folder import what_to_test
 from vosbench.training.stage import load_weights
@@ -476,3 +477,13 @@ def test_a_run_folder_that_is_removed_in_mid_run_is_begun_anew(arguments, tmp_pa
     run = fit(words)
     files = {path.name for path in run.rglob("*") if path.suffix in (".ckpt", ".yaml")}
     assert files >= {"config.yaml", "best.ckpt", "last.ckpt", "finished.yaml"}
+
+
+def test_without_its_configuration_a_run_keeps_the_checkpoint_of_the_epoch_before(arguments, tmp_path):
+    run = fit([*arguments, f"run={tmp_path}/run", "recipe.C.epochs=1"])
+    last = run / "C/checkpoints/last.ckpt"
+    before = last.read_bytes()
+    (run / "config.yaml").unlink()
+    with pytest.raises(InputError, match="run: was removed while a training wrote to it"):
+        WholeCheckpoints(run).save_checkpoint({"epoch": 1}, last)
+    assert last.read_bytes() == before

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vosbench.errors import InputError, check_name
-from vosbench.files import writing
+from vosbench.files import check_marker, writing
 from vosbench.flow.cache import attach_flow
 from vosbench.flow.estimators import FlowEstimator, Precomputed
 from vosbench.flow.flow_files import SUFFIXES
@@ -86,7 +86,7 @@ def _compute_sequence(
         path = folder / f"{video.frame_names[index]}{fmt}"
         if not path.is_file() or not _sound(path, video.frames[index].shape[:2]):
             _write(path, flow[index])
-            _check_claim(folder, path)
+            check_marker(folder / FILE, "flow was written to it", path)
         if progress is not None:
             progress(video.name, index + 1, len(flow))
 
@@ -109,13 +109,6 @@ def _claim(folder: Path, described: dict[str, Any], fmt: str) -> None:
         changed = [key for key in ("estimator", "settings", "frames") if stored[key] != described[key]]
         why = f"{FILE} is of flow of other {', '.join(changed) or 'origin'}"
     raise InputError(f"{folder}: {why}; remove this folder or write to another one")
-
-
-def _check_claim(folder: Path, written: Path) -> None:
-    """Leave no file in a folder that somebody removed meanwhile, and that the file has made anew."""
-    if not (folder / FILE).is_file():
-        written.unlink(missing_ok=True)
-        raise InputError(f"{folder}: was removed while flow was written to it; run it again")
 
 
 def _sound(path: Path, size: tuple[int, ...]) -> bool:

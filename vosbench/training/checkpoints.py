@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from vosbench.files import atomic_path
-from vosbench.training.run_folder import check_run
+from vosbench.files import atomic_path, check_marker
+from vosbench.training.run_folder import CONFIG_FILE, MEANWHILE
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -24,7 +24,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def __init__(self, run: Path) -> None:
         super().__init__()
-        self._run = run
+        self._config = run / CONFIG_FILE
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -32,8 +32,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            InputError: the file cannot be written, or somebody removed the folder of the run.
+            InputError: the file cannot be written, or the run has no configuration any longer.
         """
+        # before: what an earlier epoch left stays; after: the folder may have been removed meanwhile
+        check_marker(self._config, MEANWHILE)
         advice = "make room, and go on with resume=auto"
         with atomic_path(Path(path), advice) as temporary, temporary.open("wb") as file:
             try:
@@ -43,4 +45,4 @@ class WholeCheckpoints(TorchCheckpointIO):
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 raise
-        check_run(self._run, Path(path))
+        check_marker(self._config, MEANWHILE, Path(path))

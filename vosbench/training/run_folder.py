@@ -19,6 +19,9 @@ from vosbench.plain_data import read_yaml
 CONFIG_FILE = "config.yaml"
 """File of a run folder with every key of the configuration of its last training."""
 
+MEANWHILE = "a training wrote to it"
+"""What is said of a run folder that somebody removes."""
+
 RUN_VARIABLE = "VOSBENCH_RUN"
 """Run folder of the processes that Lightning starts for further devices."""
 
@@ -52,21 +55,6 @@ def what_to_test(run: Path) -> list[str]:
         monitor = selections[-1]["monitor"]
         lines.append(f"{best.name} beside it is the epoch with the best {monitor}; validated on {datasets}")
     return lines
-
-
-def check_run(run: Path, written: Path) -> None:
-    """Leave no file in a run folder that somebody removed meanwhile, and that the file has made anew.
-
-    Args:
-        run: the folder; its configuration is written before anything else.
-        written: file that was written just now.
-
-    Raises:
-        InputError: the folder was removed.
-    """
-    if not (run / CONFIG_FILE).is_file():
-        written.unlink(missing_ok=True)
-        raise InputError(f"{run}: was removed while a training wrote to it; run it again")
 
 
 def _last_checkpoint(run: Path, stages: Iterable[str]) -> Path | None:

@@ -14,8 +14,8 @@ import yaml
 
 from vosbench.config import DataConfig, FitConfig, StageConfig
 from vosbench.errors import InputError
-from vosbench.files import write_text, writing
-from vosbench.training.run_folder import CONFIG_FILE, check_run
+from vosbench.files import check_marker, write_text, writing
+from vosbench.training.run_folder import CONFIG_FILE, MEANWHILE
 from vosbench.training.stage_data import stage_data
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def train_stage(stage: StageRun, weights: Path | None, resumed: Path | None) -> 
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
     if trainer.is_global_zero and not trainer.interrupted:
         write_text(stage.finished, stage.described)
-        check_run(stage.folder.parent, stage.finished)
+        check_marker(stage.folder.parent / CONFIG_FILE, MEANWHILE, stage.finished)
     return stage.last
 
 
